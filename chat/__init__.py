@@ -1,0 +1,42 @@
+"""create_app: where the parts meet, nothing else."""
+
+from flask import Flask
+from flask_socketio import SocketIO
+
+from chat import changes, database, engine, events, identity, instance, journal, views, wire
+from config import Config
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Build Confab, with its database brought up to date. Raises CannotStart with a sentence that says what to do."""
+    config = config or Config.from_environment()
+    app = Flask(__name__, instance_path=str(config.instance), template_folder="../templates", static_folder=None)
+    with instance.starting(config.instance):
+        app.config.update(
+            CONFAB=config,
+            SECRET_KEY=config.secret_key or instance.secret(config.instance),
+            SQLALCHEMY_DATABASE_URI=config.database(),
+            SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
+            SESSION_COOKIE_NAME="confab",
+            SESSION_COOKIE_SAMESITE="Lax",
+            PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
+            SESSION_REFRESH_EACH_REQUEST=False,
+        )
+        database.init_app(app)
+        database.bring_up_to_date(app)
+    app.extensions["journal"] = journal.journal()
+    app.url_map.converters["label"] = views.LabelConverter
+    app.register_blueprint(views.pages)
+    socketio = SocketIO(
+        app,
+        async_mode=engine.async_mode(),
+        async_handlers=False,  # one connection's events run in the order they were sent
+        json=wire.StrictJSON,
+        max_http_buffer_size=config.frame_bytes,
+        ping_interval=config.ping_seconds,
+        ping_timeout=config.ping_grace_seconds,
+    )
+    engine.protect(socketio, events={*events.EVENTS, *changes.EVENTS})
+    socketio.on_event("connect", identity.recognise)
+    events.register(socketio, events.EVENTS | changes.EVENTS)
+    return app

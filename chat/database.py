@@ -1,0 +1,167 @@
+"""How we speak to SQLite and PostgreSQL: connections, the two kinds of transaction, the schema's way to today."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import Migrate, upgrade
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from chat.errors import Busy, CannotStart
+
+LOCK_WAIT_SECONDS = 5.0
+PROBE_SECONDS = (0.002, 0.05)  # first and longest pause between two tries for SQLite's write lock
+
+log = logging.getLogger(__name__)
+
+
+class Base(DeclarativeBase):
+    """What our tables have in common."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time: UTC in the database, aware in Python. SQLite forgets time zones, so we never store one."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+migrate = Migrate(db=db, directory="migrations")
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """The settings of the connection pool and of every session, by kind of database."""
+    if url.get_backend_name() == "sqlite":
+        # The driver never waits for a lock: its wait would stop every greenlet of the worker. begin() waits instead.
+        return {"connect_args": {"timeout": 0, "isolation_level": None}, "pool_size": 10, "max_overflow": 5}
+    limits = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
+    return {
+        "connect_args": {"options": limits, "connect_timeout": 3},
+        "pool_size": 10,
+        "max_overflow": 5,
+        "pool_timeout": 3,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Connect the app to its database."""
+    db.init_app(app)
+    migrate.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _prepare)
+            event.listen(db.engine, "begin", _begin)
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A short read of its own; what it found stays readable afterwards. Raises Busy while the database is away."""
+    with _clearly(), Session(db.engine, expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """The one kind of transaction that writes: it has the write lock from the start, and commits when all went well.
+
+    Raises Busy when the database is locked for longer than five seconds, full, or away.
+    """
+    with _clearly(), db.engine.connect() as connection:
+        writer = connection.execution_options(writes=True)
+        with writer.begin():
+            yield writer
+
+
+def ping() -> None:
+    """Ask the database for a sign of life. Raises Busy."""
+    with reading() as session:
+        session.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _clearly() -> Iterator[None]:
+    """Say Busy where the database may do it later."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("The database did not do it: %s", str(error).splitlines()[0])
+        raise Busy from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Busy from error
+        raise
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin as SQLite should: a writer takes the lock at once, because a reader that turns writer is refused it."""
+    if not connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    give_up = time.monotonic() + LOCK_WAIT_SECONDS
+    pause, longest = PROBE_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        except OperationalError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
+
+
+def bring_up_to_date(app: Flask) -> None:
+    """Give the database the schema of this program. Raises CannotStart where that cannot be.
+
+    The caller holds the lock of the start: two programs must not do this at once.
+    """
+    with app.app_context():
+        try:
+            _upgrade(app)
+        except OperationalError as error:
+            where = db.engine.url.render_as_string(hide_password=True)
+            reason = str(error.orig).splitlines()[0]
+            raise CannotStart(f"The database {where} cannot be opened ({reason}): check DATABASE_URL.") from error
+
+
+def _upgrade(app: Flask) -> None:
+    scripts = ScriptDirectory(f"{app.root_path}/../migrations")
+    known = {script.revision for script in scripts.walk_revisions()}
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("COMMIT")  # the journal mode cannot change inside a transaction
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            connection.exec_driver_sql("BEGIN")
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in known:
+        raise CannotStart(
+            f"This database was made by a newer Confab (schema {current}): "
+            "update the program, or name another DATABASE_URL."
+        )
+    if current != scripts.get_current_head():
+        upgrade(directory=scripts.dir)

@@ -1,0 +1,6 @@
+"""Everything that knows the insides of Engine.IO, eventlet and gunicorn."""
+
+from chat.engine.guard import protect
+from chat.engine.hub import async_mode
+
+__all__ = ["async_mode", "protect"]

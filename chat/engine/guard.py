@@ -1,0 +1,114 @@
+"""The guard before the handlers: drops what no client of ours sends, so that one bad packet costs nobody anything.
+
+It leans on these private parts of python-socketio 5.18 and python-engineio 4.15: Server._handle_connect,
+_handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket"], called as
+(handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait().
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection
+from functools import partial
+from socket import IPPROTO_TCP, TCP_NODELAY
+from typing import Any
+
+from engineio import payload
+from socketio import Server, packet
+
+BAD_AT_MOST = 100  # bad packets of one connection before it is closed
+ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
+
+log = logging.getLogger(__name__)
+
+
+def protect(socketio: Any, events: Collection[str]) -> None:
+    """Let only well-formed packets and these events through to the server's handlers."""
+    server: Server = socketio.server
+    bad: Counter[str] = Counter()
+
+    def on_message(eio_sid: str, data: object) -> None:
+        try:
+            _dispatch(server, events, eio_sid, data)
+        except Unreadable:
+            bad[eio_sid] += 1
+            if bad[eio_sid] >= BAD_AT_MOST:
+                log.info("A connection sent %d unreadable packets and was closed", BAD_AT_MOST)
+                server.eio.disconnect(eio_sid)
+
+    def on_disconnect(eio_sid: str, reason: str) -> None:
+        bad.pop(eio_sid, None)
+        server._handle_eio_disconnect(eio_sid, reason)
+
+    server.eio.on("message", on_message)
+    server.eio.on("disconnect", on_disconnect)
+    websocket = server.eio._async["websocket"]
+    if server.async_mode == "threading":
+        websocket = partial(websocket, max_message_size=server.eio.max_http_buffer_size)  # else it has no limit
+    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
+    # A polling client sends all that waits in one body, of limited size. Above 16 packets the library would drop it.
+    payload.Payload.max_decode_packets = 1_000
+
+
+class Unreadable(Exception):
+    """Not a packet any client of ours sends."""
+
+
+def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: object) -> None:
+    """Decode one Socket.IO packet and hand it to the server. Raises Unreadable."""
+    # Binary packets wait for attachments that may never come; a chat has none.
+    if not isinstance(data, str) or data[:1] not in ("0", "1", "2", "3"):
+        raise Unreadable
+    try:
+        read = server.packet_class(encoded_packet=data)
+    except (ValueError, TypeError, IndexError) as error:
+        raise Unreadable from error
+    if read.packet_type == packet.CONNECT:
+        server._handle_connect(eio_sid, read.namespace, read.data)
+    elif read.packet_type == packet.DISCONNECT:
+        server._handle_disconnect(eio_sid, read.namespace, server.reason.CLIENT_DISCONNECT)
+    elif read.packet_type == packet.ACK:
+        return  # the server asks for none
+    elif isinstance(read.data, list) and read.data and isinstance(read.data[0], str) and read.data[0] in events:
+        server._handle_event(eio_sid, read.namespace, read.id, read.data)
+    else:
+        raise Unreadable
+
+
+def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
+    """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
+
+    def handle(ws: Any) -> Any:
+        try:
+            return handler(Readable(ws, eio))
+        finally:
+            socket = handler.__self__  # type: ignore[attr-defined]
+            if not socket.closed:
+                socket.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+
+    def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if "werkzeug.socket" in environ:
+            # Else an answer behind a broadcast waits for the client's delayed acknowledgement of that: 40 ms.
+            environ["werkzeug.socket"].setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        return websocket(handle, eio)(environ, start_response)
+
+    return upgrade
+
+
+class Readable:
+    """A WebSocket that skips frames which are no Engine.IO packet."""
+
+    def __init__(self, ws: Any, eio: Any) -> None:
+        self._ws = ws
+        self._eio = eio
+
+    def wait(self) -> str | None:
+        """The next readable packet, or None at the end."""
+        while True:
+            if self._eio.async_mode != "threading":
+                self._eio.sleep(0)  # many frames that came together must not keep the worker from everybody else
+            frame = self._ws.wait()
+            if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
+                return frame
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ws, name)

@@ -1,0 +1,86 @@
+"""The conversation's door: what a browser can ask over Socket.IO, one plain function each."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask_socketio import SocketIO
+
+from chat import journal, wire
+from chat.errors import BadRequest, Refused, ServerError
+from chat.identity import author, you
+from chat.models import Room
+from chat.presence import enter, joined_room, leave, people
+from chat.wire import JSON, ok
+
+Handler = Callable[[Any], JSON]
+log = logging.getLogger(__name__)
+
+
+def join(data: object) -> JSON:
+    """Enter the room a link names; the answer holds what was said there (was: ws_connect)."""
+    asked = wire.Join.parse(data)
+    room = Room.find(asked.label)  # not_found
+    enter(room)  # the Socket.IO room chat-<label>, before reading, so that nothing falls between
+    return ok(wire.joined(room, room.joined(asked.after)), people(room), you(room))
+
+
+def chat(data: object) -> JSON:
+    """Say something: stored, then told to everyone in the room (was: ws_receive)."""
+    said = wire.Chat.parse(data)  # exactly handle and message, and perhaps id and reply_to
+    room = joined_room()  # the room of this connection: not_joined; not_found when it is gone
+    message = journal.post(room, author(), said)  # stored for good, and told to chat-<label>, when this returns
+    return ok(wire.stored(message))
+
+
+def since(data: object) -> JSON:
+    """Catch up: what changed after a number."""
+    asked = wire.Since.parse(data)
+    room = joined_room()
+    return ok(wire.changes(room, room.changes(asked.after, asked.limit)))
+
+
+def history(data: object) -> JSON:
+    """Read back: a page of messages in the order of the screen."""
+    asked = wire.History.parse(data)
+    room = joined_room()
+    return ok(wire.history(room, room.history(asked.limit, asked.before, asked.after, asked.around)))
+
+
+def leave_room(data: object) -> JSON:
+    """Leave the room (was: ws_disconnect; a connection that ends leaves by itself)."""
+    wire.Leave.parse(data)
+    leave()
+    return ok()
+
+
+EVENTS: dict[str, Handler] = {
+    "join": join,
+    "chat": chat,
+    "since": since,
+    "history": history,
+    "leave": leave_room,
+}
+
+
+def register(socketio: SocketIO, events: dict[str, Handler]) -> None:
+    """Give every handler the same frame: exactly one argument in, an answer out, whatever happens."""
+    for name, handler in events.items():
+        socketio.on_event(name, _answering(handler))
+
+
+def _answering(handler: Handler) -> Callable[..., JSON]:
+    @wraps(handler)
+    def answer(*arguments: object) -> JSON:
+        try:
+            if len(arguments) != 1:
+                raise BadRequest("This takes one object, and nothing beside it.")
+            return handler(arguments[0])
+        except Refused as refusal:
+            return wire.refused(refusal)
+        except Exception:
+            log.exception("%s failed", handler.__name__)
+            return wire.refused(ServerError())
+
+    return answer

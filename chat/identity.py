@@ -1,0 +1,47 @@
+"""Who this browser is: a random number in its signed cookie, or in a token for those who keep no cookies."""
+
+import secrets
+
+from flask import current_app, session
+from itsdangerous import BadData, URLSafeSerializer
+
+from chat.models import Room
+from chat.wire import JSON
+
+
+def author() -> str:
+    """The identity of whoever is asking, made at first need: 128 bits in 32 hexadecimal digits."""
+    if "author" not in session:
+        session["author"] = secrets.token_hex(16)
+        session.permanent = True
+    known: str = session["author"]
+    return known
+
+
+def recognise(auth: object = None) -> None:
+    """At the start of a connection without a cookie: take the identity of the token it brings, else a new one."""
+    if "author" in session:
+        return
+    if (known := _read(auth)) is not None:
+        session["author"] = known
+    session["token"] = _signer().dumps(author())
+
+
+def you(room: Room) -> JSON:
+    """What a person may know about themselves here: their mark, and the token that makes them the same person again."""
+    return {"you": {"mark": room.mark(author())} | ({"token": session["token"]} if "token" in session else {})}
+
+
+def _read(auth: object) -> str | None:
+    token = auth.get("token") if isinstance(auth, dict) else None
+    if not isinstance(token, str):
+        return None
+    try:
+        known = _signer().loads(token)
+    except BadData:
+        return None
+    return known if isinstance(known, str) else None
+
+
+def _signer() -> URLSafeSerializer:
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="confab-identity")

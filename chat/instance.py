@@ -1,0 +1,39 @@
+"""The folder of what this installation keeps: its secret, and the lock that lets one process start at a time."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chat.errors import CannotStart
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[None]:
+    """Hold the lock of the start: one process starts at a time. Raises CannotStart when the folder is not ours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CannotStart(
+            f"The folder {folder} cannot be written ({error.strerror}): make it writable, or name another in INSTANCE."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def secret(folder: Path) -> str:
+    """The key that signs our cookies: made once, readable by us alone. Call it while holding the lock of the start."""
+    kept = folder / "secret_key"
+    if not kept.exists():
+        made = folder / "secret_key.new"
+        made.unlink(missing_ok=True)
+        made.touch(mode=0o600, exist_ok=False)
+        made.write_text(secrets.token_urlsafe(32))
+        made.rename(kept)
+    return kept.read_text().strip()

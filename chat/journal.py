@@ -1,0 +1,132 @@
+"""The only writer: stores messages and changes, gives out their numbers, commits, then tells, in that order."""
+
+import secrets
+from datetime import UTC, datetime
+
+from flask import current_app
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from chat import wire
+from chat.database import writing
+from chat.errors import NotFound, Refused
+from chat.models import Message, Room, messages, rooms
+from chat.revisions import Change, Delete, Edit, Key, Post, values
+from chat.together import Together
+
+CHANGING = ("rev", "message", "edited_at", "deleted_at")
+
+
+def post(room: Room, author: str, said: wire.Chat) -> Change:
+    """Store a message and tell the room. Raises IdTaken, NotFound when the room is gone, Busy."""
+    return _put(Post(room, author, said))
+
+
+def edit(room: Room, author: str, asked: wire.Edit) -> Change:
+    """Change a message of one's own and tell the room. Raises NotFound, NotYours, Gone, Busy."""
+    return _put(Edit(room, author, asked))
+
+
+def delete(room: Room, author: str, asked: wire.Delete) -> Change:
+    """Erase a message of one's own and tell the room. Raises NotFound, NotYours, Busy."""
+    return _put(Delete(room, author, asked))
+
+
+def open_room(label: str) -> Room:
+    """The room of this label, made by whoever comes first. Raises Busy."""
+    try:
+        return Room.find(label)
+    except NotFound:
+        return make_room(label) or Room.find(label)
+
+
+def make_room(label: str) -> Room | None:
+    """A new room, or None when there is one of this label. Raises Busy."""
+    try:
+        with writing() as transaction:
+            row = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
+            transaction.execute(insert(rooms), row)
+    except IntegrityError:
+        return None
+    return Room.find(label)
+
+
+def journal() -> Together[Change]:
+    """A new journal, one for each process: it stores what waits together."""
+    return Together(_store_and_tell)
+
+
+def _put(change: Change) -> Change:
+    current_app.extensions["journal"].do(change)
+    return change
+
+
+def _store_and_tell(batch: list[Change]) -> None:
+    """All of a batch in one transaction, then the rooms are told in the order of the numbers."""
+    with writing() as transaction:
+        heads = _lock(transaction, batch)
+        known = _known(transaction, batch)
+        stored = [change for change in batch if _number(change, heads, known)]
+        _write(transaction, stored)
+    for change in batch:
+        change.done = True
+    for change in stored:
+        change.tell(change.room, wire.message(change.room, change.message))
+
+
+def _lock(transaction: Connection, batch: list[Change]) -> dict[int, int]:
+    """Lock the rooms, in the order of their ids so that no two writers wait for each other; their heads by id."""
+    mine = select(Room.id, Room.head).where(Room.id.in_({change.room.id for change in batch})).order_by(Room.id)
+    return {row.id: row.head for row in transaction.execute(mine.with_for_update())}
+
+
+def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key], Message]:
+    """The messages that the batch repeats or changes, by room and key."""
+    in_rooms = Message.room_id.in_({change.room.id for change in batch})
+    keys = {change.key for change in batch} - {None}
+    # Each half names the columns of one index. Pairs, as in (room_id, seq) IN (...), make SQLite read the whole table.
+    by_id = in_rooms & Message.client_id.in_([key for key in keys if isinstance(key, str)])
+    by_seq = in_rooms & Message.seq.in_([key for key in keys if isinstance(key, int)])
+    known: dict[tuple[int, Key], Message] = {}
+    for row in transaction.execute(select(messages).where(by_id | by_seq)) if keys else ():
+        known[row.room_id, row.client_id] = known[row.room_id, row.seq] = Message(**row._mapping)
+    return known
+
+
+def _number(change: Change, heads: dict[int, int], known: dict[tuple[int, Key], Message]) -> bool:
+    """Decide one change and give it the next number of its room. False when there is nothing to store."""
+    key = change.room.id, change.key
+    change.failure = None
+    try:
+        if change.room.id not in heads:
+            raise NotFound("This room is gone.")
+        number = heads[change.room.id] + 1
+        change.message = change.apply(known.get(key) if change.key is not None else None, number)
+    except Refused as refusal:
+        change.failure = refusal
+        return False
+    change.duplicate = change.message.rev != number
+    if not change.duplicate:
+        heads[change.room.id] = number
+        known[key] = change.message
+    change.head = heads[change.room.id]
+    return not change.duplicate
+
+
+def _write(transaction: Connection, stored: list[Change]) -> None:
+    """Write what has a number, and the heads it moved."""
+    fresh = [values(each.message) for each in stored if each.is_new]
+    changed = [
+        {"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)}
+        for each in stored
+        if not each.is_new
+    ]
+    heads = {change.room.id: change.head for change in stored}
+    if fresh:
+        transaction.execute(insert(messages), fresh)
+    if changed:
+        this = (messages.c.room_id == bindparam("of_room")) & (messages.c.seq == bindparam("at"))
+        transaction.execute(update(messages).where(this).values({key: bindparam(key) for key in CHANGING}), changed)
+    if heads:
+        moved = update(rooms).where(Room.id == bindparam("of_room")).values(head=bindparam("now"))
+        transaction.execute(moved, [{"of_room": room, "now": head} for room, head in heads.items()])

@@ -1,0 +1,162 @@
+"""Rooms and what was said in them. Reads are short transactions of their own; nothing here commits or emits."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Self, cast
+
+from flask import current_app
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import Mapped, aliased, mapped_column
+
+from chat.database import Base, Moment, reading
+from chat.errors import NotFound
+
+MISSED_AT_MOST = 10_000  # counting further costs more than it tells
+
+
+class Room(Base):
+    """A place with a link. `head` is its one counter: every stored change takes the next number."""
+
+    __tablename__ = "rooms"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(50), unique=True)
+    name: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    head: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    floor: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    epoch: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    @classmethod
+    def find(cls, label: str) -> Self:
+        """The room with this label. Raises NotFound."""
+        with reading() as session:
+            room = session.scalar(select(cls).where(cls.label == label))
+        if room is None:
+            raise NotFound("There is no room of this name.")
+        return room
+
+    def mark(self, author: str) -> str:
+        """How this room knows a person: the same after a renaming, not to be recognised in another room."""
+        return _mark(current_app.config["SECRET_KEY"], self.label, author)
+
+    def joined(self, after: int | None) -> "Page":
+        """For somebody who enters: the last messages, or with `after` what changed since, and how many are new."""
+        limits = current_app.config["CONFAB"]
+        if after is None:
+            return self.history(limits.page)
+        page = self.changes(after, limits.catch_up)
+        newer = (
+            select(Message.seq).where(Message.room_id == self.id, Message.seq > after).limit(MISSED_AT_MOST).subquery()
+        )
+        with reading() as session:
+            page.missed = session.scalar(select(func.count()).select_from(newer))
+        return page
+
+    def changes(self, after: int, limit: int) -> "Page":
+        """What changed after the number `after`, in the order of the changes; at most `limit` of them."""
+        page = self._page(self._messages(Message.rev > after).order_by(Message.rev).limit(limit + 1))
+        if len(page.messages) > limit:
+            page.messages.pop()
+            page.upto = page.messages[-1].rev
+        return page
+
+    def history(
+        self, limit: int, before: int | None = None, after: int | None = None, around: int | None = None
+    ) -> "Page":
+        """A page of messages in the order of the screen: before or after one, around one, or the last."""
+        above, below = (limit // 2, limit - limit // 2) if around is not None else (limit, limit)
+        parts = []
+        if after is None:
+            turn = before if before is not None else around
+            earlier = true() if turn is None else Message.seq < turn
+            parts.append(self._messages(earlier).order_by(Message.seq.desc()).limit(above))
+        if after is not None or around is not None:
+            later = Message.seq > after if after is not None else Message.seq >= around
+            parts.append(self._messages(later).order_by(Message.seq).limit(below))
+        page = self._page(*parts)
+        page.messages.sort(key=lambda message: message.seq)
+        first = page.messages[0].seq if page.messages else before or (after or 0) + 1
+        last = page.messages[-1].seq if page.messages else first - 1
+        with reading() as session:
+            page.older = session.scalar(select(self._messages(Message.seq < first).exists())) or False
+            page.newer = session.scalar(select(self._messages(Message.seq > last).exists())) or False
+        return page
+
+    def _messages(self, *conditions: ColumnElement[bool]) -> Select["Message"]:
+        return select(Message).where(Message.room_id == self.id, *conditions)
+
+    def _page(self, *parts: Select["Message"]) -> "Page":
+        """Messages, head and epoch in one statement, so that they are of one moment."""
+        rows = union_all(*(select(part.subquery()) for part in parts)).subquery()
+        message = aliased(Message, rows)
+        with reading() as session:
+            found = session.execute(
+                select(Room.head, Room.epoch, message).outerjoin(message, true()).where(Room.id == self.id)
+            ).all()
+        if not found:
+            raise NotFound("This room is gone.")
+        return Page(found[0].head, found[0].epoch, [each for _, _, each in found if each is not None], found[0].head)
+
+
+class Message(Base):
+    """Something said. `seq` is its place on the screen, `rev` the number of its last change."""
+
+    __tablename__ = "messages"
+
+    room_id: Mapped[int] = mapped_column(ForeignKey("rooms.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rev: Mapped[int] = mapped_column(BigInteger)
+    author: Mapped[str] = mapped_column(String(32))
+    client_id: Mapped[str | None] = mapped_column(String(64))
+    handle: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(Text)
+    timestamp: Mapped[datetime] = mapped_column(Moment)
+    edited_at: Mapped[datetime | None] = mapped_column(Moment)
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
+    reply_to: Mapped[int | None] = mapped_column(BigInteger)
+    kind: Mapped[str | None] = mapped_column(String(16))
+
+    __table_args__ = (
+        UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
+        Index("ix_messages_rev", "room_id", "rev"),
+    )
+
+
+rooms = cast(Table, Room.__table__)
+messages = cast(Table, Message.__table__)
+
+
+@dataclass
+class Page:
+    """Some messages of a room, with the head and epoch of the same moment."""
+
+    head: int
+    epoch: str
+    messages: list[Message]
+    upto: int  # who has this page has every change up to here
+    older: bool = False
+    newer: bool = False
+    missed: int | None = None
+
+
+@lru_cache(maxsize=10_000)
+def _mark(key: str, label: str, author: str) -> str:
+    return hmac.new(key.encode(), f"{label}/{author}".encode(), sha256).hexdigest()[:16]

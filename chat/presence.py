@@ -1,0 +1,55 @@
+"""Who is here: which room each connection is in, and the people in a room."""
+
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app, request
+
+from chat.broadcasts import address
+from chat.errors import NotJoined
+from chat.models import Room
+from chat.wire import JSON
+
+if TYPE_CHECKING:
+    from socketio import Server
+
+PEOPLE_AT_MOST = 200
+
+
+def enter(room: Room) -> None:
+    """Bring this connection into a room, out of the one it was in."""
+    leave()
+    _server().enter_room(_connection(), address(room.label))
+
+
+def leave() -> None:
+    """Take this connection out of its room."""
+    for entered in _rooms():
+        _server().leave_room(_connection(), entered)
+
+
+def joined_room() -> Room:
+    """The room this connection is in. Raises NotJoined, and NotFound when the room is gone."""
+    for entered in _rooms():
+        return Room.find(entered.removeprefix(address("")))
+    raise NotJoined
+
+
+def people(room: Room) -> JSON:
+    """The people in a room on this worker, each once however many tabs they have."""
+    here = islice(_server().manager.get_participants("/", address(room.label)), PEOPLE_AT_MOST)
+    sessions = ((_server().get_environ(connection) or {}).get("saved_session", {}) for connection, _ in here)
+    marks = dict.fromkeys(room.mark(known["author"]) for known in sessions if "author" in known)
+    return {"people": [{"mark": mark} for mark in marks]}
+
+
+def _rooms() -> list[str]:
+    return [name for name in _server().rooms(_connection()) if name.startswith(address(""))]
+
+
+def _connection() -> str:
+    return cast(str, request.sid)  # type: ignore[attr-defined]  # Flask-SocketIO puts it there
+
+
+def _server() -> "Server":
+    return current_app.extensions["socketio"].server

@@ -1,0 +1,114 @@
+"""What each kind of change makes of a message. Nothing here touches the database."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from chat import broadcasts
+from chat.errors import Gone, IdTaken, NotFound, NotYours
+from chat.models import Message, Room, messages
+
+COLUMNS = tuple(column.key for column in messages.columns)
+Key: TypeAlias = str | int | None  # the id or seq by which a message is known in its room
+
+
+@dataclass
+class Change:
+    """Something somebody wants stored, and in the end what became of it. `asked` is what `apply` needs to know."""
+
+    room: Room
+    author: str
+    asked: Any
+    done: bool = False
+    failure: Exception | None = None
+    message: Message = field(init=False)  # as it stands afterwards
+    head: int = 0  # of the room, then
+    duplicate: bool = False  # all was so already
+
+    tell = staticmethod(broadcasts.change)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the message stands for the first time."""
+        return self.message.seq == self.message.rev
+
+    @property
+    def key(self) -> Key:
+        """By what the message is known that this repeats or changes."""
+        seq: int = self.asked.seq
+        return seq
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """The message as it shall stand, with `number` as its rev; or `known`, when it stands so. Raises Refused."""
+        raise NotImplementedError
+
+    def own(self, known: Message | None) -> Message:
+        """The message, when it is there and its author asks."""
+        if known is None:
+            raise NotFound("There is no such message in this room.")
+        if known.author != self.author:
+            raise NotYours
+        return known
+
+
+class Post(Change):
+    """Say something. Saying it twice with the same id says it once."""
+
+    tell = staticmethod(broadcasts.chat)
+
+    @property
+    def key(self) -> Key:
+        """The id its sender gave it."""
+        client_id: str | None = self.asked.id
+        return client_id
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """A new message."""
+        if known is None:
+            return Message(
+                room_id=self.room.id,
+                seq=number,
+                rev=number,
+                author=self.author,
+                client_id=self.asked.id,
+                handle=self.asked.handle,
+                message=self.asked.message,
+                timestamp=datetime.now(UTC),
+                reply_to=self.asked.reply_to,
+            )
+        if known.message != self.asked.message and known.rev == known.seq:
+            raise IdTaken
+        return known
+
+
+class Edit(Change):
+    """Say it differently."""
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """The message with another text."""
+        known = self.own(known)
+        if known.deleted_at is not None:
+            raise Gone
+        if known.message == self.asked.message:
+            return known
+        return _changed(known, rev=number, message=self.asked.message, edited_at=datetime.now(UTC))
+
+
+class Delete(Change):
+    """Take it back: the text is erased, its place remains."""
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """The message without its text."""
+        known = self.own(known)
+        if known.deleted_at is not None:
+            return known
+        return _changed(known, rev=number, message="", deleted_at=datetime.now(UTC))
+
+
+def _changed(known: Message, /, **new: object) -> Message:
+    return Message(**(values(known) | new))
+
+
+def values(message: Message, columns: tuple[str, ...] = COLUMNS) -> dict[str, object]:
+    """A message's columns, as the database takes them."""
+    return {column: getattr(message, column) for column in columns}

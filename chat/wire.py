@@ -1,0 +1,204 @@
+"""Every payload, in (parsed, closed world) and out (built): the only JSON shapes in the house."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from chat.errors import BadRequest, Empty, Refused, TooLong
+from chat.text import Handle, MessageText, Text
+
+if TYPE_CHECKING:
+    from chat.models import Message, Page, Room
+    from chat.revisions import Change
+
+JSON: TypeAlias = dict[str, Any]
+
+LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
+
+
+class StrictJSON:
+    """JSON as the standard has it: what we send never contains NaN, which would break every page that reads it."""
+
+    @staticmethod
+    def dumps(value: object, **options: Any) -> str:
+        """Write `value`. Raises ValueError for NaN and the infinities."""
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, **options)
+
+    @staticmethod
+    def loads(text: str | bytes, **options: Any) -> Any:
+        """Read `text`. Raises ValueError for what is not JSON, or nested deeper than anybody means."""
+        try:
+            return json.loads(text, **options)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+Number = Annotated[int, Field(ge=0, le=LARGEST)]
+Limit = Annotated[int, Field(ge=1, le=200)]
+ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+
+
+class Payload(BaseModel):
+    """What a client sends with an event: these keys, of these types, and nothing else."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """Read a payload. Raises BadRequest, Empty or TooLong, naming the key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise cls._refusal(error) from None
+
+    @classmethod
+    def _refusal(cls, error: ValidationError) -> Refused:
+        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in ("empty", "too_long"))
+        key = problem["loc"][0] if problem["loc"] else "the payload"
+        # A key we do not know is not repeated: it may hold anything.
+        sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
+        return {"empty": Empty, "too_long": TooLong}.get(problem["type"], BadRequest)(sentence)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_null(cls, data: object) -> object:
+        if isinstance(data, dict) and any(value is None for value in data.values()):
+            raise PydanticCustomError("null", "null is not a value here: leave the key out")
+        return data
+
+
+class Join(Payload):
+    """Enter a room; with `after`, as somebody who has every change up to that number."""
+
+    label: Text
+    after: Number | None = None
+
+
+class Chat(Payload):
+    """Say something. The original chat's two keys; `id` makes it safe to repeat."""
+
+    handle: Handle
+    message: MessageText
+    id: ClientId | None = None
+    reply_to: Number | None = None
+
+
+class Since(Payload):
+    """Ask what changed after a number."""
+
+    after: Number
+    limit: Limit = 200
+
+
+class History(Payload):
+    """Ask for a page of messages: before, after or around one, or the last."""
+
+    before: Number | None = None
+    after: Number | None = None
+    around: Number | None = None
+    limit: Limit = 50
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if len(self.model_fields_set & {"before", "after", "around"}) > 1:
+            raise PydanticCustomError("directions", "name only one of before, after and around")
+        return self
+
+
+class Edit(Payload):
+    """Say it differently."""
+
+    seq: Number
+    message: MessageText
+
+
+class Delete(Payload):
+    """Take it back."""
+
+    seq: Number
+
+
+class Leave(Payload):
+    """Go out."""
+
+
+def ok(*parts: JSON) -> JSON:
+    """The answer to what has been done, with what it adds."""
+    answer: JSON = {"ok": True}
+    for part in parts:
+        answer.update(part)
+    return answer
+
+
+def refused(error: Refused) -> JSON:
+    """The answer to what has not been done."""
+    answer = {"ok": False, "code": error.code, "message": str(error), "retry": error.retry}
+    if error.retry_after_ms is not None:
+        answer["retry_after_ms"] = error.retry_after_ms
+    return answer
+
+
+def joined(room: "Room", page: "Page") -> JSON:
+    """The room, and what was said there: all that is new to somebody who comes back, or the last messages."""
+    more = {"older": page.older} if page.missed is None else {"missed": page.missed}
+    return {"label": room.label, "name": room.name, **changes(room, page), **more}
+
+
+def stored(what: "Change") -> JSON:
+    """What the sender learns of a new message: where it stands."""
+    said = what.message
+    numbers = {"seq": said.seq, "rev": said.rev, "timestamp": moment(said.timestamp), "head": what.head}
+    return numbers | ({"duplicate": True} if what.duplicate else {})
+
+
+def changed(what: "Change") -> JSON:
+    """What the sender learns of a change."""
+    return {"rev": what.message.rev, "head": what.head}
+
+
+def changes(room: "Room", page: "Page") -> JSON:
+    """Some changes, and up to which one they are complete."""
+    return {**_page(room, page), "upto": page.upto}
+
+
+def history(room: "Room", page: "Page") -> JSON:
+    """Some messages, and whether there are more on either side."""
+    return {**_page(room, page), "older": page.older, "newer": page.newer}
+
+
+def _page(room: "Room", page: "Page") -> JSON:
+    return {"messages": [message(room, each) for each in page.messages], "head": page.head, "epoch": page.epoch}
+
+
+def message(room: "Room", said: "Message") -> JSON:
+    """One message, the same live, in a page of history and in the HTML."""
+    shape = {
+        "label": room.label,
+        "seq": said.seq,
+        "rev": said.rev,
+        "handle": said.handle,
+        "message": said.message,
+        "timestamp": moment(said.timestamp),
+        "mark": room.mark(said.author),
+    }
+    there_if_any = {
+        "id": said.client_id,
+        "reply_to": said.reply_to,
+        "kind": said.kind,
+        "edited": said.edited_at and moment(said.edited_at),
+        "deleted": said.deleted_at and True,
+    }
+    return shape | {key: value for key, value in there_if_any.items() if value is not None}
+
+
+def head(room: "Room", number: int, epoch: str) -> JSON:
+    """What everybody in the room should have by now."""
+    return {"label": room.label, "head": number, "epoch": epoch}
+
+
+def moment(when: datetime) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

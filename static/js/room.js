@@ -1,0 +1,191 @@
+// One room as this browser sees it: enters it, keeps its timeline true, delivers what is said.
+
+import { Refused, Unreachable } from "./answers.js"
+
+/** @import { Clock } from "./clock.js" */
+/** @import { Outbox } from "./outbox.js" */
+/** @import { Socket } from "./socket.js" */
+/** @import { Timeline } from "./timeline.js" */
+/** @import { Changes, Head, Item, Joined, Row } from "./wire.js" */
+/** @typedef {"away" | "here" | "gone"} State */
+
+const HOLD_MS = 200
+const AGAIN_MS = 2000
+
+/** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are. */
+export class Room extends EventTarget {
+  /** @type {State} */ state = "away"
+  /** Why the room is gone. */ reason = ""
+  label
+  mark
+  #socket
+  #timeline
+  #outbox
+  #clock
+  #visit = 0
+  #entered = false
+  #fetching = false
+  #doubt = false // what the server says of the head cannot be right for what is shown here
+  /** @type {Row[]} */ #early = []
+  /** @type {(() => void) | null} */ #holding = null
+
+  /** @param {{ label: string, mark: string, socket: Socket, timeline: Timeline, outbox: (deliver: (item: Item) => Promise<void>) => Outbox, clock: Clock }} parts */
+  constructor({ label, mark, socket, timeline, outbox, clock }) {
+    super()
+    this.label = label
+    this.mark = mark
+    this.#socket = socket
+    this.#timeline = timeline
+    this.#clock = clock
+    this.#outbox = outbox((item) => this.#deliver(item))
+    this.#listen()
+  }
+
+  get outbox() {
+    return this.#outbox
+  }
+
+  /** The page before what is loaded. */
+  async earlier() {
+    const asked = this.#timeline.askEarlier()
+    const page = await this.#socket.ask("history", asked).catch(() => null)
+    this.#timeline.earlier(asked, page)
+    return page !== null
+  }
+
+  #listen() {
+    const { socket, outbox, timeline } = { socket: this.#socket, outbox: this.#outbox, timeline: this.#timeline }
+    socket.addEventListener("up", () => this.#enter(timeline.applied))
+    socket.addEventListener("down", () => this.#leave())
+    socket.hear("chat", (row) => this.#hear(row))
+    socket.hear("change", (row) => this.#hear(row))
+    socket.hear("head", (head) => this.#compare(head))
+    outbox.addEventListener("change", (event) => timeline.expect(/** @type {CustomEvent<Item>} */ (event).detail))
+    outbox.addEventListener("gone", (event) => timeline.forget(/** @type {CustomEvent<string>} */ (event).detail))
+  }
+
+  /** Joining answers with what was missed, so coming back is nothing special. @param {number} [after] without it: start over */
+  async #enter(after) {
+    const visit = (this.#visit += 1)
+    this.#entered = false
+    this.#early = []
+    try {
+      /** @type {Joined} */
+      const answer = await this.#socket.ask("join", after === undefined ? { label: this.label } : { label: this.label, after })
+      if (visit !== this.#visit) return
+      if (after !== undefined && this.#outdated(answer, after)) return void this.#enter()
+      if (after === undefined) this.#timeline.load(answer)
+      else this.#timeline.merge(answer)
+      this.#arrive(answer)
+    } catch (error) {
+      if (visit === this.#visit) this.#turnedAway(error)
+    }
+  }
+
+  /** @param {Joined} answer */
+  #arrive({ you }) {
+    this.#entered = true
+    this.mark = you.mark
+    this.dispatchEvent(new CustomEvent("you", { detail: you }))
+    for (const row of this.#early.splice(0)) this.#timeline.hear(row)
+    this.#outbox.wake()
+    this.#catchUp()
+  }
+
+  /** @param {unknown} error */
+  #turnedAway(error) {
+    if (error instanceof Refused && !error.retry) {
+      this.reason = error.message
+      this.#become("gone")
+      return
+    }
+    const pause = (error instanceof Refused && error.retryAfterMs) || AGAIN_MS
+    const visit = this.#visit
+    this.#clock.later(pause, () => visit === this.#visit && this.#enter(this.#timeline.applied))
+  }
+
+  #leave() {
+    this.#visit += 1
+    this.#entered = false
+    this.#outbox.sleep()
+    if (this.state !== "gone") this.#become("away")
+  }
+
+  /** @param {Row} row */
+  #hear(row) {
+    if (row.label !== this.label) return
+    if (!this.#entered) return void this.#early.push(row)
+    this.#timeline.hear(row)
+    this.#watch()
+  }
+
+  /** @param {Head} said */
+  #compare({ label, head, epoch }) {
+    if (label !== this.label || !this.#entered) return
+    this.#doubt ||= epoch !== this.#timeline.epoch || head < this.#timeline.applied
+    if (epoch === this.#timeline.epoch) this.#timeline.announce(head)
+    this.#watch()
+  }
+
+  /** Something is missing: most often it is only late, so it gets a moment. @param {number} [pause] */
+  #watch(pause = HOLD_MS) {
+    if (this.#holding || this.#fetching || !(this.#timeline.behind || this.#doubt)) return
+    this.#holding = this.#clock.later(pause, () => {
+      this.#holding = null
+      this.#catchUp()
+    })
+  }
+
+  async #catchUp() {
+    if (this.#fetching || !this.#entered) return
+    this.#fetching = true
+    const moved = await this.#fetchAll().catch(() => false)
+    this.#fetching = false
+    if (this.#entered && !this.#timeline.behind) this.#become("here")
+    this.#watch(moved ? HOLD_MS : AGAIN_MS)
+  }
+
+  /** Fetches until nothing is missing. Says whether that brought us further. */
+  async #fetchAll() {
+    const visit = this.#visit
+    while (this.#timeline.behind || this.#doubt) {
+      const after = this.#timeline.applied
+      /** @type {Changes} */
+      const answer = await this.#socket.ask("since", { after })
+      if (visit !== this.#visit) return false
+      this.#doubt = false
+      if (this.#outdated(answer, after)) return void this.#enter()
+      this.#timeline.merge(answer)
+      if (this.#timeline.behind && this.#timeline.applied === after) return false
+    }
+    return true
+  }
+
+  /** Another epoch, or a head below where we were: history is not the one shown here. @param {Changes} answer @param {number} after */
+  #outdated({ epoch, head }, after) {
+    return epoch !== this.#timeline.epoch || head < after
+  }
+
+  /** @param {Item} item */
+  async #deliver({ id, handle, message }) {
+    const { label, mark } = this
+    try {
+      const answer = await this.#socket.ask("chat", { handle, message, id })
+      const { seq, rev, timestamp } = answer
+      this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id }, answer)
+      this.#watch()
+    } catch (error) {
+      if (!(error instanceof Refused && error.code === "not_joined")) throw error
+      this.#leave()
+      this.#enter(this.#timeline.applied)
+      throw new Unreachable(error.message)
+    }
+  }
+
+  /** @param {State} state */
+  #become(state) {
+    if (state === this.state) return
+    this.state = state
+    this.dispatchEvent(new Event("state"))
+  }
+}

@@ -1,0 +1,85 @@
+// What the server says, as types; docs/protocol.md says it in words.
+
+/** A message as it stands after its change number `rev`. */
+export interface Row {
+  label: string
+  seq: number
+  rev: number
+  handle: string
+  message: string
+  timestamp: string
+  mark: string
+  id?: string
+  reply_to?: number
+  kind?: string
+  edited?: string
+  deleted?: true
+}
+
+export interface You {
+  mark: string
+  token?: string
+}
+
+/** The answer to `join`; `older` comes without `after`, `missed` with it. The page embeds the same. */
+export interface Joined {
+  label: string
+  name: string
+  head: number
+  epoch: string
+  messages: Row[]
+  upto: number
+  you: You
+  older?: boolean
+  missed?: number
+}
+
+/** The answer to `since`. */
+export interface Changes {
+  head: number
+  epoch: string
+  messages: Row[]
+  upto: number
+}
+
+/** The answer to `history`. */
+export interface Page {
+  head: number
+  epoch: string
+  messages: Row[]
+  older: boolean
+  newer: boolean
+}
+
+/** The answer to `chat`. */
+export interface Stored {
+  seq: number
+  rev: number
+  timestamp: string
+  head: number
+  duplicate?: true
+}
+
+export interface Head {
+  label: string
+  head: number
+  epoch: string
+}
+
+export interface Refusal {
+  ok: false
+  code: string
+  message: string
+  retry: boolean
+  retry_after_ms?: number
+}
+
+/** An own message on its way: `queued` until the server has answered for it, `failed` when it said no for good. */
+export interface Item {
+  id: string
+  handle: string
+  message: string
+  timestamp: string
+  state: "queued" | "failed"
+  reason?: string
+}

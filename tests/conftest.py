@@ -1,0 +1,107 @@
+"""The cast: an app of its own for every test, and people with browsers who talk in it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_socketio import SocketIO
+
+from chat import create_app, database, journal
+from config import Config
+
+JSON = dict[str, Any]
+Patch = pytest.MonkeyPatch
+Log = pytest.LogCaptureFixture
+
+
+class Tab:
+    """One page open in somebody's browser: it asks, and remembers what it heard."""
+
+    def __init__(self, app: Flask, browser: FlaskClient | None, token: str | None = None) -> None:
+        socketio: SocketIO = app.extensions["socketio"]
+        auth = None if token is None else {"token": token}
+        self._client = socketio.test_client(app, flask_test_client=browser, auth=auth)
+
+    def ask(self, event: str, *data: Any) -> JSON:
+        """Send an event; the answer."""
+        return cast(JSON, self._client.emit(event, *data, callback=True))
+
+    def join(self, label: str, **data: Any) -> JSON:
+        """Enter a room; the answer."""
+        return self.ask("join", {"label": label, **data})
+
+    def say(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
+        """Say something; the answer."""
+        return self.ask("chat", {"handle": handle, "message": message, **data})
+
+    def heard(self, event: str | None = None) -> list[JSON]:
+        """What arrived since the last time somebody looked; every event, or the payloads of one."""
+        events = cast(list[JSON], self._client.get_received())
+        return events if event is None else [each["args"][0] for each in events if each["name"] == event]
+
+    def close(self) -> None:
+        """Close the page."""
+        if self._client.is_connected():
+            self._client.disconnect()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """Confab on an empty database. No context is left open: it would lend one person's identity to another."""
+    made = create_app(Config(instance=tmp_path / "instance"))
+    yield made
+    with made.app_context():
+        database.db.engine.dispose()
+
+
+@pytest.fixture
+def kitchen(app: Flask) -> str:
+    """The label of a room that is there."""
+    return make_room(app, "kitchen")
+
+
+@pytest.fixture
+def tab(app: Flask) -> Iterator[Callable[..., Tab]]:
+    """Open a page for somebody: tab() for a new browser, tab(browser) for one more page of the same."""
+    opened: list[Tab] = []
+
+    def open_tab(browser: FlaskClient | None = None, **given: Any) -> Tab:
+        opened.append(Tab(app, browser, **given))
+        return opened[-1]
+
+    yield open_tab
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def ada(tab: Callable[..., Tab], kitchen: str) -> Tab:
+    """Ada is in the kitchen."""
+    return in_room(tab(), kitchen)
+
+
+@pytest.fixture
+def ben(tab: Callable[..., Tab], kitchen: str) -> Tab:
+    """Ben is in the kitchen too."""
+    return in_room(tab(), kitchen)
+
+
+@pytest.fixture
+def cy(app: Flask, tab: Callable[..., Tab]) -> Tab:
+    """Cy is in the garden, and hears nothing of the kitchen."""
+    return in_room(tab(), make_room(app, "garden"))
+
+
+def in_room(person: Tab, label: str) -> Tab:
+    """The same person, in a room."""
+    assert person.join(label)["ok"]
+    return person
+
+
+def make_room(app: Flask, label: str) -> str:
+    """Make a room; its label."""
+    with app.app_context():
+        return journal.open_room(label).label

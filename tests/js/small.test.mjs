@@ -1,0 +1,107 @@
+// The small ones: ids, times, what the browser remembers, and how the line answers.
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { Refused, Unreachable } from "../../static/js/answers.js"
+import { newId } from "../../static/js/ids.js"
+import { RecentRooms } from "../../static/js/recent_rooms.js"
+import { Socket } from "../../static/js/socket.js"
+import { Storage } from "../../static/js/storage.js"
+import { clockTime, dayName, dayOf, fullTime } from "../../static/js/time.js"
+
+test("no two messages get one id, and the server takes every one of them", () => {
+  const ids = Array.from({ length: 1000 }, newId)
+
+  assert.equal(new Set(ids).size, 1000)
+  for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{22}$/)
+})
+
+test("Ada reads the time on her own clock and the day in her own calendar", () => {
+  const iso = new Date(2026, 10, 22, 23, 30).toISOString()
+
+  assert.equal(dayOf(iso), "2026-11-22")
+  assert.match(clockTime(iso), /30/)
+  assert.match(dayName(iso), /2026/)
+  assert.ok(fullTime(iso).length > dayName(iso).length)
+})
+
+const shelf = () => {
+  const kept = new Map()
+  return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) }
+}
+
+test("Ada's browser lists her rooms, the latest first, each once", () => {
+  const area = shelf()
+  const rooms = new RecentRooms(new Storage(() => area))
+  for (const label of ["kitchen", "cellar", "kitchen"]) rooms.remember({ label, name: "", at: 0 })
+
+  assert.deepEqual(rooms.all().map(({ label }) => label), ["kitchen", "cellar"])
+})
+
+test("Ada's browser remembers thirty rooms, and forgets the one she wants forgotten", () => {
+  const area = shelf()
+  const rooms = new RecentRooms(new Storage(() => area))
+  for (let number = 0; number < 40; number += 1) rooms.remember({ label: `room-${number}`, name: "", at: 0 })
+  rooms.remember({ label: "room-20", name: "", at: 0 })
+  rooms.forget("room-39")
+
+  const labels = rooms.all().map(({ label }) => label)
+  assert.equal(labels.length, 29)
+  assert.deepEqual(labels.slice(0, 2), ["room-20", "room-38"])
+})
+
+test("a browser that may not remember remembers as long as the page is open", () => {
+  const storage = new Storage(() => {
+    throw new Error("The operation is insecure.")
+  })
+  storage.set("name", "Ada")
+
+  assert.equal(storage.get("name"), "Ada")
+  assert.equal(storage.get("token"), null)
+})
+
+test("what somebody else left in the storage breaks nothing", () => {
+  const area = shelf()
+  area.setItem("confab:rooms", "{not json")
+  const rooms = new RecentRooms(new Storage(() => area))
+  assert.deepEqual(rooms.all(), [])
+
+  area.setItem("confab:rooms", '[null, {"label": 7}, {"label": "kitchen"}]')
+  assert.deepEqual(rooms.all(), [{ label: "kitchen" }])
+})
+
+/** A Socket.IO line that says what it is told to. */
+class Line {
+  connected = true
+  active = true
+  heard = {}
+  constructor(answer) {
+    this.answer = answer
+  }
+  on(event, tell) {
+    this.heard[event] = tell
+  }
+  timeout() {
+    return { emitWithAck: async () => this.answer() }
+  }
+}
+
+test("a yes is the answer, a no is a refusal, silence is neither", async () => {
+  assert.deepEqual(await new Socket(new Line(() => ({ ok: true, seq: 7 }))).ask("chat", {}), { ok: true, seq: 7 })
+
+  const no = new Socket(new Line(() => ({ ok: false, code: "busy", message: "Busy.", retry: true, retry_after_ms: 5000 })))
+  await assert.rejects(no.ask("chat", {}), (error) => error instanceof Refused && error.retry && error.retryAfterMs === 5000)
+
+  const silence = () => {
+    throw new Error("operation has timed out")
+  }
+  await assert.rejects(new Socket(new Line(silence)).ask("chat", {}), Unreachable)
+})
+
+test("nothing is asked on a line that is down, so nothing is kept to be sent blindly later", async () => {
+  const line = new Line(() => assert.fail("it was sent"))
+  line.connected = false
+
+  await assert.rejects(new Socket(line).ask("chat", {}), Unreachable)
+})

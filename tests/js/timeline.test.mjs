@@ -1,0 +1,209 @@
+// The stream rule and the row rule, one case after the other.
+
+import assert from "node:assert/strict"
+import { beforeEach, test } from "node:test"
+
+import { Timeline } from "../../static/js/timeline.js"
+import { page, row } from "./helpers.mjs"
+
+/** @type {Timeline} */
+let timeline
+let steps
+
+beforeEach(() => {
+  timeline = new Timeline()
+  timeline.load(page([row(1), row(2)]))
+  steps = []
+  timeline.addEventListener("change", ({ detail }) => steps.push(...detail))
+})
+
+const shown = () => timeline.rows.map(({ seq }) => seq)
+const said = () => timeline.rows.map(({ message }) => message)
+const mine = (id, message = "hello") => ({ id, handle: "Ben", message, timestamp: row(1).timestamp, state: "queued" })
+
+test("Ada speaks, Ben hears", () => {
+  timeline.hear(row(3, { message: "morning" }))
+
+  assert.deepEqual(said(), ["number 1", "number 2", "morning"])
+  assert.equal(timeline.applied, 3)
+  assert.equal(timeline.behind, false)
+})
+
+test("what Ben has heard already he does not hear again", () => {
+  timeline.hear(row(3))
+  timeline.hear(row(3))
+  timeline.hear(row(1, { message: "an echo of long ago" }))
+
+  assert.deepEqual(said(), ["number 1", "number 2", "number 3"])
+  assert.equal(steps.length, 1)
+})
+
+test("a message that overtakes another waits for it", () => {
+  timeline.hear(row(4))
+  assert.deepEqual(shown(), [1, 2])
+  assert.equal(timeline.behind, true)
+
+  timeline.hear(row(3))
+  assert.deepEqual(shown(), [1, 2, 3, 4])
+  assert.equal(timeline.behind, false)
+})
+
+test("what was lost comes with the next answer, and what was held follows it", () => {
+  timeline.hear(row(6))
+  timeline.merge({ messages: [row(3), row(4)], upto: 5, head: 5, epoch: "one" })
+
+  assert.deepEqual(shown(), [1, 2, 3, 4, 6])
+  assert.equal(timeline.applied, 6)
+  assert.equal(timeline.behind, false)
+})
+
+test("an answer that is late takes nothing back", () => {
+  for (const rev of [3, 4, 5]) timeline.hear(row(rev))
+  timeline.merge({ messages: [row(3)], upto: 3, head: 3, epoch: "one" })
+
+  assert.equal(timeline.applied, 5)
+  assert.deepEqual(shown(), [1, 2, 3, 4, 5])
+  assert.equal(timeline.behind, false)
+})
+
+test("an answer that is not whole leaves Ben behind until the rest is here", () => {
+  timeline.merge({ messages: [row(3)], upto: 3, head: 4, epoch: "one" })
+  assert.equal(timeline.behind, true)
+
+  timeline.merge({ messages: [row(4)], upto: 4, head: 4, epoch: "one" })
+  assert.equal(timeline.behind, false)
+})
+
+test("hearing how far the room has come is enough to know that something is missing", () => {
+  timeline.announce(3)
+  assert.equal(timeline.behind, true)
+
+  timeline.announce(1)
+  timeline.hear(row(3))
+  assert.equal(timeline.behind, false)
+})
+
+test("Ada edits, and the message stays where it was said", () => {
+  timeline.hear(row(3))
+  timeline.hear(row(1, { rev: 4, message: "better", edited: row(4).timestamp }))
+
+  assert.deepEqual(said(), ["better", "number 2", "number 3"])
+  assert.equal(steps.at(-1).fresh, false)
+})
+
+test("Ada deletes, and an older answer does not bring the words back", () => {
+  timeline.hear(row(2, { rev: 3, message: "", deleted: true }))
+  timeline.merge({ messages: [row(2)], upto: 2, head: 3, epoch: "one" })
+
+  assert.equal(timeline.rows[1].deleted, true)
+})
+
+test("an edit of what Ben has not loaded shows nothing, and leaves no hole above", () => {
+  timeline.load(page([row(51), row(52)], { older: true }))
+  timeline.hear(row(7, { rev: 53, message: "edited long after" }))
+
+  assert.deepEqual(shown(), [51, 52])
+  assert.equal(timeline.applied, 53)
+})
+
+test("an edit that comes while Ben asks for older messages is not forgotten", () => {
+  timeline.load(page([row(51), row(52)], { older: true }))
+  const asked = timeline.askEarlier()
+  timeline.hear(row(50, { rev: 53, message: "edited meanwhile" }))
+  timeline.earlier(asked, { messages: [row(49), row(50)], older: true, newer: true, head: 52, epoch: "one" })
+
+  assert.deepEqual(said(), ["number 49", "edited meanwhile", "number 51", "number 52"])
+  assert.equal(timeline.older, true)
+  assert.equal(timeline.applied, 53)
+})
+
+test("asking for older messages in vain changes nothing", () => {
+  timeline.load(page([row(51)], { older: true }))
+  timeline.earlier(timeline.askEarlier(), null)
+
+  assert.deepEqual(shown(), [51])
+  assert.equal(timeline.older, true)
+})
+
+test("older messages that come after starting over do not leave a hole", () => {
+  timeline.load(page([row(51)], { older: true }))
+  const asked = timeline.askEarlier()
+  timeline.load(page([row(900)], { older: true }))
+  timeline.earlier(asked, { messages: [row(50)], older: false, newer: true, head: 900, epoch: "one" })
+
+  assert.deepEqual(shown(), [900])
+  assert.equal(timeline.older, true)
+})
+
+test("a room restored from a backup starts over", () => {
+  timeline.hear(row(4))
+  timeline.load(page([row(1, { message: "restored" })], { epoch: "two" }))
+
+  assert.deepEqual(said(), ["restored"])
+  assert.equal(timeline.applied, 1)
+  assert.equal(timeline.behind, false)
+})
+
+test("what Ben says stands at the end until it has its place", () => {
+  timeline.expect(mine("b"))
+  timeline.hear(row(3))
+  assert.deepEqual(timeline.items.map(({ id }) => id), ["b"])
+
+  timeline.hear(row(4, { id: "b", message: "hello" }))
+  assert.deepEqual(timeline.items, [])
+  assert.equal(steps.at(-1).was, "b")
+})
+
+test("the answer to Ben's message and its event make one message, whichever is first", () => {
+  const stored = row(3, { id: "b" })
+  const answer = { seq: 3, rev: 3, head: 3, timestamp: stored.timestamp }
+
+  timeline.expect(mine("b"))
+  timeline.stored(stored, answer)
+  timeline.hear(stored)
+  timeline.stored(stored, answer)
+
+  assert.deepEqual(shown(), [1, 2, 3])
+  assert.deepEqual(timeline.items, [])
+  assert.equal(timeline.behind, false)
+})
+
+test("an answer whose event was lost tells Ben that something is missing", () => {
+  timeline.expect(mine("b"))
+  timeline.stored(row(4, { id: "b" }), { seq: 4, rev: 4, head: 4, timestamp: row(4).timestamp })
+
+  assert.deepEqual(shown(), [1, 2, 4])
+  assert.equal(timeline.behind, true)
+})
+
+test("a message stored long ago and edited since does not come back with its old words", () => {
+  timeline.load(page([row(51)], { older: true }))
+  timeline.expect(mine("b"))
+  timeline.stored(row(7, { id: "b" }), { seq: 7, rev: 40, head: 51, timestamp: row(7).timestamp, duplicate: true })
+
+  assert.deepEqual(shown(), [51])
+  assert.deepEqual(timeline.items, [])
+})
+
+test("a message that is shown already is not expected once more", () => {
+  timeline.hear(row(3, { id: "b" }))
+  timeline.expect(mine("b"))
+
+  assert.deepEqual(timeline.items, [])
+})
+
+test("what Ben has said stays expected when the room starts over", () => {
+  timeline.expect(mine("b"))
+  timeline.load(page([row(1)], { epoch: "two" }))
+
+  assert.deepEqual(timeline.items.map(({ id }) => id), ["b"])
+})
+
+test("what Ben gives up is gone", () => {
+  timeline.expect(mine("b"))
+  timeline.forget("b")
+  timeline.forget("b")
+
+  assert.deepEqual(timeline.items, [])
+  assert.deepEqual(steps.at(-1), { gone: "b" })
+})

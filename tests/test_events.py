@@ -1,0 +1,411 @@
+"""What people can do in a room: it answers, they hear, strangers don't."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from chat.database import reading, writing
+from chat.models import Message, rooms
+from tests.conftest import JSON, Log, Tab, make_room
+
+Open = Callable[..., Tab]
+ID = "a-random-id-of-16"
+REFUSED = {"ok": False, "retry": False}
+
+
+def numbers(answer: JSON) -> list[int]:
+    return [message["seq"] for message in answer["messages"]]
+
+
+# join
+
+
+def test_ada_enters_a_room_and_is_told_what_was_said_there(ada: Tab, tab: Open, kitchen: str) -> None:
+    ada.say("hello")
+
+    answer = tab().join(kitchen)
+
+    assert answer["ok"]
+    assert (answer["label"], answer["name"], answer["head"], answer["upto"]) == (kitchen, "", 1, 1)
+    assert [message["message"] for message in answer["messages"]] == ["hello"]
+    assert answer["older"] is False
+    assert len(answer["people"]) == 2
+    assert set(answer["you"]) == {"mark", "token"}
+
+
+def test_nobody_is_told_of_a_room_by_somebody_who_enters_another(ada: Tab, ben: Tab, tab: Open, app: Flask) -> None:
+    tab().join(make_room(app, "cellar"))
+
+    assert ada.heard() == ben.heard() == []
+
+
+def test_a_room_that_is_not_there_cannot_be_entered(ada: Tab, ben: Tab) -> None:
+    answer = ada.join("nowhere")
+
+    assert answer == REFUSED | {"code": "not_found", "message": "There is no room of this name."}
+    ada.say("still here")
+    assert [said["message"] for said in ben.heard("chat")] == ["still here"]
+
+
+def test_who_enters_another_room_has_left_the_first(ada: Tab, ben: Tab, app: Flask) -> None:
+    ada.join(make_room(app, "cellar"))
+
+    ben.say("is Ada here?")
+
+    assert ada.heard("chat") == []
+
+
+def test_a_newcomer_gets_the_last_fifty(ada: Tab, tab: Open, kitchen: str) -> None:
+    for number in range(53):
+        ada.say(f"message {number}")
+
+    answer = tab().join(kitchen)
+
+    assert numbers(answer) == list(range(4, 54))
+    assert answer["older"] is True
+
+
+def test_who_comes_back_gets_what_changed_meanwhile(ada: Tab, tab: Open, kitchen: str) -> None:
+    for text in ("one", "two", "three"):
+        ada.say(text)
+    ada.ask("edit", {"seq": 1, "message": "first"})
+
+    answer = tab().join(kitchen, after=2)
+
+    assert [(message["seq"], message["rev"], message["message"]) for message in answer["messages"]] == [
+        (3, 3, "three"),
+        (1, 4, "first"),
+    ]
+    assert (answer["head"], answer["upto"], answer["missed"]) == (4, 4, 1)
+    assert "older" not in answer
+
+
+def test_who_was_away_long_catches_up_in_steps(ada: Tab, tab: Open, kitchen: str) -> None:
+    for number in range(205):
+        ada.say(str(number))
+    ben = tab()
+
+    answer = ben.join(kitchen, after=0)
+
+    assert (len(answer["messages"]), answer["upto"], answer["head"], answer["missed"]) == (200, 200, 205, 205)
+    rest = ben.ask("since", {"after": answer["upto"]})
+    assert (numbers(rest), rest["upto"], rest["head"]) == ([201, 202, 203, 204, 205], 205, 205)
+
+
+def test_two_tabs_of_one_browser_are_one_person(app: Flask, tab: Open, kitchen: str) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+
+    first, second = tab(browser).join(kitchen), tab(browser).join(kitchen)
+
+    assert first["you"] == second["you"]
+    assert second["people"] == [{"mark": first["you"]["mark"]}]
+
+
+# chat
+
+
+def test_ada_speaks_and_is_told_where_it_stands(ada: Tab) -> None:
+    answer = ada.say("hello")
+
+    assert answer["ok"]
+    assert (answer["seq"], answer["rev"], answer["head"]) == (1, 1, 1)
+    assert "duplicate" not in answer
+
+
+def test_ben_hears_ada_and_ada_hears_herself(ada: Tab, ben: Tab, kitchen: str) -> None:
+    answer = ada.say("hello", handle="Ada")
+
+    [heard] = ben.heard("chat")
+    assert heard == {
+        "label": kitchen,
+        "seq": 1,
+        "rev": 1,
+        "handle": "Ada",
+        "message": "hello",
+        "timestamp": answer["timestamp"],
+        "mark": heard["mark"],
+    }
+    assert ada.heard("chat") == [heard]
+
+
+def test_cy_outside_hears_nothing(ada: Tab, cy: Tab) -> None:
+    ada.say("a secret")
+
+    assert cy.heard() == []
+
+
+def test_nobody_speaks_before_entering(tab: Open, ben: Tab) -> None:
+    assert tab().say("hello")["code"] == "not_joined"
+    assert ben.heard() == []
+
+
+def test_nobody_speaks_in_a_room_that_is_gone(ada: Tab, app: Flask) -> None:
+    delete_room(app, "kitchen")
+
+    assert ada.say("hello")["code"] == "not_found"
+
+
+def test_the_same_id_twice_is_one_message(ada: Tab, ben: Tab, kitchen: str) -> None:
+    first = ada.say("hello", id=ID)
+    again = ada.say("hello", id=ID)
+
+    assert again == first | {"duplicate": True}
+    assert len(ben.heard("chat")) == 1
+    assert len(ben.ask("history", {})["messages"]) == 1
+
+
+def test_the_same_id_from_another_connection_is_one_message_too(ada: Tab, ben: Tab) -> None:
+    first = ada.say("hello", id=ID)
+
+    assert ben.say("hello", id=ID) == first | {"duplicate": True}
+
+
+def test_an_id_is_not_given_to_two_texts(ada: Tab) -> None:
+    ada.say("hello", id=ID)
+
+    assert ada.say("goodbye", id=ID)["code"] == "id_taken"
+
+
+def test_a_message_that_was_edited_is_still_a_duplicate_of_its_first_text(ada: Tab) -> None:
+    seq = ada.say("hello", id=ID)["seq"]
+    ada.ask("edit", {"seq": seq, "message": "goodbye"})
+
+    answer = ada.say("hello", id=ID)
+
+    assert (answer["seq"], answer["duplicate"]) == (seq, True)
+
+
+def test_an_id_belongs_to_its_room(ada: Tab, cy: Tab) -> None:
+    ada.say("hello", id=ID)
+
+    assert "duplicate" not in cy.say("hello", id=ID)
+
+
+def test_text_is_told_exactly_as_it_came_but_for_line_ends(ada: Tab, ben: Tab) -> None:
+    ada.say("  <b>ünï\u200dcode</b>\r\n\ttwo\rthree \U0001f600 ", handle=" Ada ")
+
+    [heard] = ben.heard("chat")
+    assert heard["message"] == "  <b>ünï\u200dcode</b>\n\ttwo\nthree \U0001f600 "
+    assert heard["handle"] == " Ada "
+
+
+def test_what_is_live_looks_as_it_does_in_history_and_on_the_page(ada: Tab, ben: Tab, app: Flask, kitchen: str) -> None:
+    other = ada.say("first")["seq"]
+    ada.say("hello", id=ID, reply_to=other)
+
+    live = ben.heard("chat")
+
+    assert ben.ask("history", {})["messages"] == live
+    assert ben.ask("since", {"after": 0})["messages"] == live
+    page = app.test_client().get(f"/{kitchen}/").text
+    embedded = json.loads(page.partition('id="page">')[2].partition("</script>")[0])
+    assert embedded["messages"] == live
+
+
+def test_ada_is_the_same_person_with_her_token(tab: Open, kitchen: str) -> None:
+    you = tab().join(kitchen)["you"]
+
+    assert tab(token=you["token"]).join(kitchen)["you"] == you
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "eyJhIjoxfQ.forged"])
+def test_a_token_that_is_not_ours_makes_a_new_person(tab: Open, kitchen: str, token: str) -> None:
+    assert tab(token=token).join(kitchen)["you"]["token"] != token
+
+
+def test_a_person_is_another_mark_in_another_room(app: Flask, tab: Open, kitchen: str) -> None:
+    garden = make_room(app, "garden")
+    ada = tab()
+
+    assert ada.join(kitchen)["you"]["mark"] != ada.join(garden)["you"]["mark"]
+
+
+# since
+
+
+def test_ben_asks_what_changed_since(ada: Tab, ben: Tab) -> None:
+    ada.say("one")
+    ada.say("two")
+
+    answer = ben.ask("since", {"after": 1})
+
+    assert answer["ok"]
+    assert (numbers(answer), answer["head"], answer["upto"]) == ([2], 2, 2)
+
+
+def test_a_change_counts_once_however_often_it_was_made(ada: Tab, ben: Tab) -> None:
+    seq = ada.say("one")["seq"]
+    for text in ("two", "three"):
+        ada.ask("edit", {"seq": seq, "message": text})
+
+    answer = ben.ask("since", {"after": 0})
+
+    assert [(message["rev"], message["message"]) for message in answer["messages"]] == [(3, "three")]
+    assert (answer["head"], answer["upto"]) == (3, 3)
+
+
+def test_nobody_else_is_told_what_somebody_asks(ada: Tab, ben: Tab, cy: Tab) -> None:
+    ada.ask("since", {"after": 0})
+    ada.ask("history", {})
+
+    assert ben.heard() == cy.heard() == []
+
+
+@pytest.mark.parametrize("event", ["since", "history", "edit", "delete"])
+def test_nobody_asks_before_entering(tab: Open, event: str) -> None:
+    asked = {"since": {"after": 0}, "history": {}, "edit": {"seq": 1, "message": "x"}, "delete": {"seq": 1}}[event]
+
+    assert tab().ask(event, asked)["code"] == "not_joined"
+
+
+# history
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected", "older", "newer"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6, 7], False, False),
+        ({"limit": 3}, [5, 6, 7], True, False),
+        ({"before": 5, "limit": 2}, [3, 4], True, True),
+        ({"before": 3, "limit": 2}, [1, 2], False, True),
+        ({"before": 1}, [], False, True),
+        ({"after": 5}, [6, 7], True, False),
+        ({"after": 2, "limit": 2}, [3, 4], True, True),
+        ({"after": 7}, [], True, False),
+        ({"around": 4, "limit": 4}, [2, 3, 4, 5], True, True),
+        ({"around": 1, "limit": 4}, [1, 2], False, True),
+        ({"around": 99, "limit": 4}, [6, 7], True, False),
+    ],
+)
+def test_ben_reads_back_page_by_page(
+    ada: Tab, ben: Tab, asked: JSON, expected: list[int], older: bool, newer: bool
+) -> None:
+    for number in range(7):
+        ada.say(str(number))
+
+    answer = ben.ask("history", asked)
+
+    assert answer["ok"]
+    assert (numbers(answer), answer["older"], answer["newer"], answer["head"]) == (expected, older, newer, 7)
+
+
+def test_history_of_an_empty_room_is_empty(ada: Tab) -> None:
+    answer = ada.ask("history", {})
+
+    assert (answer["messages"], answer["older"], answer["newer"]) == ([], False, False)
+
+
+# edit and delete
+
+
+def test_ada_edits_what_she_said(ada: Tab) -> None:
+    seq = ada.say("helo")["seq"]
+
+    assert ada.ask("edit", {"seq": seq, "message": "hello"}) == {"ok": True, "rev": 2, "head": 2}
+
+
+def test_ben_is_told_of_the_edit(ada: Tab, ben: Tab) -> None:
+    seq = ada.say("helo")["seq"]
+    ada.ask("edit", {"seq": seq, "message": "hello"})
+
+    [change] = ben.heard("change")
+    assert (change["seq"], change["rev"], change["message"]) == (1, 2, "hello")
+    assert change["edited"].endswith("Z")
+    assert ben.ask("history", {})["messages"] == [change]
+
+
+def test_ada_deletes_what_she_said_and_its_text_is_gone(ada: Tab, app: Flask) -> None:
+    seq = ada.say("a secret")["seq"]
+
+    assert ada.ask("delete", {"seq": seq}) == {"ok": True, "rev": 2, "head": 2}
+    with app.app_context(), reading() as session:
+        assert session.get_one(Message, (1, seq)).message == ""
+
+
+def test_ben_is_told_that_it_is_deleted(ada: Tab, ben: Tab) -> None:
+    seq = ada.say("a secret")["seq"]
+    ada.ask("delete", {"seq": seq})
+
+    [change] = ben.heard("change")
+    assert (change["seq"], change["rev"], change["message"], change["deleted"]) == (1, 2, "", True)
+    assert ben.ask("history", {})["messages"] == [change]
+
+
+@pytest.mark.parametrize(("event", "asked"), [("edit", {"seq": 1, "message": "mine"}), ("delete", {"seq": 1})])
+def test_nobody_changes_what_another_said(ada: Tab, ben: Tab, cy: Tab, event: str, asked: JSON) -> None:
+    ada.say("hello")
+
+    assert ben.ask(event, asked)["code"] == "not_yours"
+    assert cy.ask(event, asked)["code"] == "not_found"
+    assert ada.heard("change") == cy.heard() == []
+
+
+def test_strangers_hear_nothing_of_a_change(ada: Tab, cy: Tab) -> None:
+    ada.say("hello")
+    ada.ask("edit", {"seq": 1, "message": "hi"})
+    ada.ask("delete", {"seq": 1})
+
+    assert cy.heard() == []
+
+
+def test_a_change_made_twice_takes_one_number(ada: Tab, ben: Tab) -> None:
+    ada.say("hello")
+    edits = [ada.ask("edit", {"seq": 1, "message": "hi"}) for _ in range(2)]
+    deletions = [ada.ask("delete", {"seq": 1}) for _ in range(2)]
+
+    assert [answer["rev"] for answer in edits + deletions] == [2, 2, 3, 3]
+    assert len(ben.heard("change")) == 2
+
+
+def test_what_is_deleted_cannot_be_edited(ada: Tab) -> None:
+    ada.say("hello")
+    ada.ask("delete", {"seq": 1})
+
+    assert ada.ask("edit", {"seq": 1, "message": "hi"})["code"] == "gone"
+
+
+def test_what_was_never_said_cannot_be_changed(ada: Tab) -> None:
+    assert ada.ask("edit", {"seq": 7, "message": "hi"})["code"] == "not_found"
+
+
+# leave
+
+
+def test_ada_leaves_and_hears_no_more(ada: Tab, ben: Tab) -> None:
+    assert ada.ask("leave", {}) == {"ok": True}
+
+    ben.say("has she gone?")
+
+    assert ada.heard() == []
+    assert ada.say("hello")["code"] == "not_joined"
+
+
+def test_leaving_twice_is_leaving(ada: Tab) -> None:
+    assert ada.ask("leave", {}) == ada.ask("leave", {}) == {"ok": True}
+
+
+# every event
+
+
+@pytest.mark.parametrize("arguments", [(), ({}, {}), ({"label": "kitchen"}, 1)])
+def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) -> None:
+    for event in ("join", "chat", "since", "history", "leave", "edit", "delete"):
+        assert ada.ask(event, *arguments)["code"] == "bad_request"
+
+
+def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(ada: Tab, app: Flask, caplog: Log) -> None:
+    app.extensions["journal"] = None
+
+    answer = ada.say("hello")
+
+    assert (answer["ok"], answer["code"], answer["retry"]) == (False, "server_error", True)
+    assert "chat failed" in caplog.text
+
+
+def delete_room(app: Flask, label: str) -> None:
+    with app.app_context(), writing() as transaction:
+        transaction.execute(delete(rooms).where(rooms.c.label == label))

@@ -1,0 +1,204 @@
+"""The pages: what a person and a search engine get."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from haikunator import Haikunator
+from sqlalchemy import func, select
+
+from chat import views
+from chat.database import db, reading
+from chat.models import Room, messages
+from tests.conftest import Patch, Tab
+
+
+def rooms(app: Flask) -> int:
+    with app.app_context(), reading() as session:
+        return session.scalar(select(func.count()).select_from(Room)) or 0
+
+
+def test_the_first_page_says_what_this_is_and_leads_on(app: Flask) -> None:
+    page = app.test_client().get("/")
+
+    assert page.status_code == 200
+    assert 'action="/new/"' in page.text
+    assert 'name="room"' in page.text
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_new_room_has_a_haiku_name(app: Flask, method: str) -> None:
+    answer = getattr(app.test_client(), method)("/new/")
+
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/[a-z]+-[a-z]+-\d{4}/", answer.location)
+    assert rooms(app) == 1
+
+
+def test_a_name_that_is_taken_is_drawn_again_then_lengthened(app: Flask, monkeypatch: Patch) -> None:
+    drawn = []
+
+    def haikunate(_self: Haikunator, token_length: int) -> str:
+        drawn.append(token_length)
+        return f"old-pond-{'1' * token_length}"
+
+    monkeypatch.setattr(Haikunator, "haikunate", haikunate)
+    browser = app.test_client()
+    browser.get("/old-pond-1111/")
+
+    answer = browser.post("/new/")
+
+    assert drawn == [4, 4, 4, 4, 4, 5]
+    assert answer.location == "/old-pond-11111/"
+
+
+def test_going_to_a_room_by_name(app: Flask) -> None:
+    assert app.test_client().get("/?room=%20kitchen%20").location == "/kitchen/"
+
+
+@pytest.mark.parametrize("name", ["two words", "x" * 51, "küche", "new", "a/b"])
+def test_a_name_that_is_none_is_explained(app: Flask, name: str) -> None:
+    page = app.test_client().get("/", query_string={"room": name})
+
+    assert page.status_code == 200
+    assert views.A_LABEL in page.text
+    assert rooms(app) == 0
+
+
+def test_a_room_is_made_by_its_first_visitor(app: Flask) -> None:
+    assert app.test_client().get("/kitchen/").status_code == 200
+    assert app.test_client().get("/kitchen/").status_code == 200
+    assert rooms(app) == 1
+
+
+def test_twenty_visitors_at_once_make_one_room(app: Flask) -> None:
+    def visit(_number: int) -> int:
+        return app.test_client().get("/party/").status_code
+
+    with ThreadPoolExecutor(20) as visitors:
+        assert set(visitors.map(visit, range(20))) == {200}
+
+    assert rooms(app) == 1
+
+
+def test_labels_differ_by_case(app: Flask) -> None:
+    for label in ("Kitchen", "kitchen"):
+        app.test_client().get(f"/{label}/")
+
+    assert rooms(app) == 2
+
+
+@pytest.mark.parametrize("path", ["/kitchen", "/x"])
+def test_a_room_without_its_slash_is_the_room(app: Flask, path: str) -> None:
+    answer = app.test_client().get(path)
+
+    assert (answer.status_code, answer.location) == (308, f"http://localhost{path}/")
+
+
+@pytest.mark.parametrize(
+    "path", ["/a.b/", "/k%C3%BCche/", f"/{'x' * 51}/", "/a/b/", "/about/", "/api/", "/ADMIN/", "/a%0A/"]
+)
+def test_what_is_not_a_label_is_not_a_room(app: Flask, path: str) -> None:
+    answer = app.test_client().get(path)
+
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+    assert rooms(app) == 0
+
+
+def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitchen: str) -> None:
+    for number in range(53):
+        ada.say(f"message {number:02}")
+
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    shown = re.findall(r"message (\d\d)</", page)
+    assert shown == [f"{number:02}" for number in range(3, 53)]
+
+
+def test_html_in_a_message_is_text(app: Flask, ada: Tab, kitchen: str) -> None:
+    ada.say("<script>alert(1)</script></script><!--", handle="<b>Ada</b>")
+
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    assert "<script>alert" not in page
+    assert "<b>Ada" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_page_tells_nobody_where_it_is(app: Flask) -> None:
+    for path in ("/", "/kitchen/", "/no.such.page"):
+        headers = app.test_client().get(path).headers
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["X-Robots-Tag"] == "noindex"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(app: Flask) -> None:
+    cookie = app.test_client().get("/kitchen/").headers["Set-Cookie"]
+
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+def test_a_second_visit_is_the_same_person(app: Flask) -> None:
+    browser = app.test_client()
+
+    pages = [browser.get("/kitchen/").text for _ in range(2)]
+
+    marks = [re.findall(r'"you": ?\{"mark": ?"(\w{16})"', page) for page in pages]
+    assert marks[0] == marks[1] != []
+
+
+def test_files_are_kept_for_ever_under_the_name_of_their_version(app: Flask) -> None:
+    browser = app.test_client()
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', browser.get("/kitchen/").text)
+    assert addresses
+
+    for address in addresses:
+        answer = browser.get(address)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+        answer.close()
+
+
+def test_no_file_outside_static_is_served(app: Flask) -> None:
+    for path in ("../config.py", "..%2fconfig.py", "%2e%2e/config.py"):
+        assert app.test_client().get(f"/static/x/{path}").status_code == 404
+
+
+def test_health(app: Flask) -> None:
+    assert app.test_client().get("/healthz").json == {"ok": True}
+
+
+def test_health_is_bad_without_a_database(app: Flask, monkeypatch: Patch) -> None:
+    browser = app.test_client()
+    with app.app_context():
+        db.engine.dispose()
+    database = Path(app.instance_path) / "confab.db"
+    database.unlink()
+    database.mkdir()
+
+    assert browser.get("/healthz").status_code == 503
+    assert browser.get("/kitchen/").status_code == 503
+
+
+def test_a_long_room_costs_its_database_what_a_short_one_costs(app: Flask, kitchen: str) -> None:
+    with app.app_context():
+        room = Room.find(kitchen)
+        plans = []
+        with reading() as session:
+            query = select(messages.c.seq).where(messages.c.room_id == room.id)
+            for ordered in (
+                query.order_by(messages.c.seq.desc()).limit(50),
+                query.where(messages.c.rev > 7).order_by(messages.c.rev).limit(200),
+                query.where(messages.c.seq < 7).order_by(messages.c.seq.desc()).limit(50),
+            ):
+                sql = str(ordered.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
+                plans += [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+
+    assert len(plans) == 3
+    assert all("USING" in plan and "INDEX" in plan and "SCAN" not in plan for plan in plans), plans
