@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from chat.errors import CannotStart
 
+TRANSPORTS = ("polling", "websocket")
 HERE = Path(__file__).resolve().parent
 
 
@@ -21,6 +22,10 @@ class Config:
     instance: Path = HERE / "instance"  # the folder of what this installation keeps: database, secret
     secret_key: str | None = None  # None: made once and kept in the instance folder
     database_url: str | None = None  # None: SQLite in the instance folder
+
+    redis_url: str | None = None  # None: nothing between workers but the database
+    workers: int = 1  # how many gunicorn runs
+    transports: tuple[str, ...] | None = None  # None: those that work with so many workers
 
     handle_chars: int = 64
     message_chars: int = 4000
@@ -42,7 +47,25 @@ class Config:
             instance=Path(environ.get("INSTANCE") or cls.instance).absolute(),
             secret_key=secret,
             database_url=environ.get("DATABASE_URL") or None,
+            redis_url=_redis_url(environ.get("REDIS_URL") or None),
+            workers=int(environ.get("CONFAB_WORKERS") or 1),  # set by gunicorn.conf.py
+            transports=_transports(environ.get("TRANSPORTS") or None),
         )
+
+    def offered(self) -> tuple[str, ...]:
+        """The transports to offer: long-polling needs the same worker each time, so several of them speak WebSocket."""
+        return self.transports or (TRANSPORTS if self.workers == 1 else TRANSPORTS[1:])
+
+    def remarks(self) -> list[str]:
+        """What somebody who starts it so should know, a sentence each."""
+        said = []
+        if self.workers > 1 and self.redis_url is None:
+            said.append(
+                f"{self.workers} workers without REDIS_URL: people on different workers see messages up to 3 s late."
+            )
+        if self.workers > 1 and self.transports is None:
+            said.append(f"{self.workers} workers speak WebSocket only; behind a sticky proxy, set TRANSPORTS.")
+        return said
 
     def database(self) -> URL:
         """The database's URL, with the driver we have tested. Raises CannotStart for one we cannot speak to."""
@@ -61,3 +84,16 @@ class Config:
         if url.drivername not in ("sqlite", "postgresql+psycopg2"):
             raise CannotStart(f"DATABASE_URL names {url.drivername}, but Confab speaks sqlite and postgresql.")
         return url
+
+
+def _redis_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise CannotStart("REDIS_URL is not a Redis address: write redis://host:6379/0.")
+    return url
+
+
+def _transports(text: str | None) -> tuple[str, ...] | None:
+    chosen = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    if not set(chosen) <= set(TRANSPORTS):
+        raise CannotStart("TRANSPORTS names a transport that does not exist: choose from polling,websocket.")
+    return chosen or None

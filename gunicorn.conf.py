@@ -1,4 +1,6 @@
-"""Production defaults; gunicorn finds this file by itself."""
+"""Production defaults; gunicorn finds this file by itself. What the hooks do is in chat/engine/worker.py."""
+
+import os
 
 bind = "127.0.0.1:5000"
 worker_connections = 10_000
@@ -6,3 +8,15 @@ keepalive = 5  # never 0: that would let a client send its headers for ever
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True
+
+
+def post_fork(server, _worker):
+    """Tell the app, before it is imported, how many workers there are."""
+    os.environ["CONFAB_WORKERS"] = str(server.num_workers)
+
+
+def post_worker_init(worker):
+    """The app is loaded."""
+    from chat.engine.worker import ready  # noqa: PLC0415  # eventlet has to patch the standard library first
+
+    ready(worker)

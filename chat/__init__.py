@@ -1,9 +1,11 @@
 """create_app: where the parts meet, nothing else."""
 
+from hashlib import sha256
+
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import changes, database, engine, events, identity, instance, journal, views, wire
+from chat import changes, database, engine, events, heads, identity, instance, journal, views
 from config import Config
 
 
@@ -24,19 +26,37 @@ def create_app(config: Config | None = None) -> Flask:
         )
         database.init_app(app)
         database.bring_up_to_date(app)
-    app.extensions["journal"] = journal.journal()
     app.url_map.converters["label"] = views.LabelConverter
     app.register_blueprint(views.pages)
+    app.extensions["journal"] = journal.journal()
+    _open_sockets(app, config)
+    return app
+
+
+def _open_sockets(app: Flask, config: Config) -> None:
+    queue = _queue(config, app.config["SECRET_KEY"])
     socketio = SocketIO(
         app,
+        client_manager=queue,
+        transports=list(config.offered()),  # type: ignore[call-arg]  # the stubs do not know it
         async_mode=engine.async_mode(),
         async_handlers=False,  # one connection's events run in the order they were sent
-        json=wire.StrictJSON,
+        json=engine.StrictJSON,
         max_http_buffer_size=config.frame_bytes,
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
+    app.wsgi_app = engine.name_transports(app.wsgi_app, config.offered())  # type: ignore[method-assign]  # as Flask says
+    app.extensions["heads"] = watch = heads.Heads(app, socketio, lambda: queue.up)
+    app.extensions["queue"] = queue
+    queue.heard, queue.back = watch.hear, watch.all_clear
     engine.protect(socketio, events={*events.EVENTS, *changes.EVENTS})
     socketio.on_event("connect", identity.recognise)
     events.register(socketio, events.EVENTS | changes.EVENTS)
-    return app
+
+
+def _queue(config: Config, key: str) -> engine.Queue | engine.NoQueue:
+    if config.redis_url is None:
+        return engine.NoQueue()
+    channel = "confab:" + sha256(f"queue/{key}".encode()).hexdigest()[:16]  # two Confabs may share one Redis
+    return engine.Queue(config.redis_url, channel, events={"chat", "change"})

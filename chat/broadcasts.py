@@ -1,11 +1,16 @@
 """What we tell a room; the only module that emits."""
 
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 
 from chat import wire
 from chat.models import Room
+
+if TYPE_CHECKING:
+    from flask_socketio import SocketIO
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +30,21 @@ def change(room: Room, message: wire.JSON) -> None:
     _tell(room, "change", message)
 
 
+def head(room: Room) -> None:
+    """What everybody should have by now; only those on this worker, for the others have their own beacon."""
+    emitter(current_app.extensions["socketio"])(room.label, "head", wire.head(room))
+
+
 def _tell(room: Room, event: str, payload: wire.JSON) -> None:
     try:
-        current_app.extensions["socketio"].emit(event, payload, to=address(room.label))
+        current_app.extensions["heads"].order.offer(room.label, event, payload)  # here, when it is its turn
+        current_app.extensions["queue"].publish(event, payload)  # on the other workers
     except Exception:
-        # What is stored stays stored, and its sender is told so: who was not told asks again.
+        # What is stored stays stored, and its sender is told so; who was not told is found by the beacon.
         log.exception("a %s could not be told", event)
+
+
+def emitter(socketio: "SocketIO") -> Callable[[str, str, wire.JSON], None]:
+    """What tells the people of a room on this worker: called with its label, the event and the payload."""
+    here: dict[str, Any] = {"ignore_queue": True}  # the stubs do not know it
+    return lambda label, event, payload: socketio.emit(event, payload, to=address(label), **here)

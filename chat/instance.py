@@ -14,7 +14,7 @@ from chat.errors import CannotStart
 def starting(folder: Path) -> Iterator[None]:
     """Hold the lock of the start: one process starts at a time. Raises CannotStart when the folder is not ours."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is nobody else's
         lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise CannotStart(

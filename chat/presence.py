@@ -19,6 +19,7 @@ PEOPLE_AT_MOST = 200
 def enter(room: Room) -> None:
     """Bring this connection into a room, out of the one it was in."""
     leave()
+    current_app.extensions["heads"].begin(room)
     _server().enter_room(_connection(), address(room.label))
 
 

@@ -53,6 +53,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """Confab on an empty database. No context is left open: it would lend one person's identity to another."""
     made = create_app(Config(instance=tmp_path / "instance"))
     yield made
+    made.extensions["heads"].stop()
     with made.app_context():
         database.db.engine.dispose()
 

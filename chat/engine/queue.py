@@ -1,0 +1,158 @@
+"""The queue between workers: what one tells a room, the others tell it too. A hint only; the database has the truth.
+
+It leans on python-socketio 5.18: a RedisManager's `_publish` and `_thread` are its only ways out and in.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from socketio import Manager, RedisManager
+
+WAITING_AT_MOST = 5_000  # what does not fit is found in the database by the others
+PIPELINED_AT_MOST = 100
+TICK_SECONDS = 2.0
+SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
+AGAIN_SECONDS = (0.25, 0.5)
+OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0)}
+
+log = logging.getLogger(__name__)
+
+Heard = Callable[[str, dict[str, Any]], None]
+
+
+class NoQueue(Manager):  # type: ignore[misc]  # it ships no types
+    """For one worker, or for several that find each other's news in the database."""
+
+    up = False
+    heard: Heard
+    back: Callable[[], None]
+
+    def publish(self, event: str, payload: dict[str, Any]) -> None:
+        """Nobody to let know."""
+
+
+class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
+    """Flask-SocketIO's Redis queue, with one publisher off everybody's way, and ears for our own news only.
+
+    `heard` is called with the event and payload of what another worker told; `back` after every subscription.
+    """
+
+    def __init__(self, url: str, channel: str, events: Collection[str]) -> None:
+        super().__init__(url, channel=channel, redis_options=OPTIONS)
+        self.up = False
+        self.dropped = 0
+        self.heard: Heard = lambda event, payload: None
+        self.back: Callable[[], None] = lambda: None
+        self._events = events
+        self._started = False
+        self._outbox: Any = None
+        self._said: str | None = None
+
+    def initialize(self) -> None:
+        """Start listening and publishing; the second call does nothing."""
+        if not self._started:
+            self._started = True
+            self._outbox = self.server.eio.create_queue(maxsize=WAITING_AT_MOST)
+            super().initialize()
+            self.server.start_background_task(self._publisher)
+            self.server.start_background_task(self._ticker)
+
+    def publish(self, event: str, payload: dict[str, Any]) -> None:
+        """Let the other workers know, soon. What does not fit is dropped and counted."""
+        self._put(json.dumps({"from": self.host_id, "event": event, "payload": payload}, ensure_ascii=False))
+
+    def _put(self, message: str) -> None:
+        if self._outbox is None:
+            return
+        try:
+            self._outbox.put(message, block=False)
+        except Exception:  # noqa: BLE001  # each async mode has its own Full
+            self.dropped += 1
+
+    def _publish(self, data: Any) -> None:
+        """What the library itself would publish (closing, entering, leaving on other workers) is nothing we do."""
+
+    def _ticker(self) -> None:
+        while True:
+            self._put(json.dumps({"tick": self.host_id}))
+            self.server.sleep(TICK_SECONDS)
+
+    def _publisher(self) -> None:
+        client = redis.Redis.from_url(self.redis_url, **OPTIONS)
+        while True:
+            waiting = [self._outbox.get()]
+            while len(waiting) < PIPELINED_AT_MOST and not self._outbox.empty():
+                waiting.append(self._outbox.get())
+            pipeline = client.pipeline(transaction=False)
+            for message in waiting:
+                pipeline.publish(self.channel, message)
+            try:
+                pipeline.execute()
+            except (redis.RedisError, OSError) as error:
+                self.dropped += len(waiting)
+                self._say(error)
+
+    def _thread(self) -> None:
+        while True:
+            try:
+                self._listen_until_silent()
+            except (redis.RedisError, OSError) as error:
+                self._say(error)
+            self.up = False
+            self.server.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311  # no secret
+
+    def _listen_until_silent(self) -> None:
+        client = redis.Redis.from_url(self.redis_url, **OPTIONS)
+        try:
+            pubsub = client.pubsub()  # type: ignore[no-untyped-call]
+            pubsub.subscribe(self.channel)
+            heard = time.monotonic()
+            while time.monotonic() - heard < SILENCE_SECONDS:
+                message = pubsub.get_message(timeout=1.0)
+                if message is None:
+                    continue
+                heard = time.monotonic()
+                if message["type"] == "subscribe":
+                    self._is_up()
+                elif message["type"] == "message":
+                    self._receive(message["data"])
+        finally:
+            client.close()
+            client.connection_pool.disconnect()
+        raise redis.ConnectionError(f"nothing heard for {SILENCE_SECONDS:.0f} s")
+
+    def _is_up(self) -> None:
+        if self._said is not None:
+            log.warning("Redis is back: messages reach the other workers at once again.")
+        self._said = None
+        self.up = True
+        self.back()
+
+    def _receive(self, data: bytes) -> None:
+        """Take in what our own code on another worker has sent; nothing else does anything here."""
+        try:
+            message = json.loads(data)
+            if not isinstance(message, dict) or message.get("from") in (None, self.host_id):
+                return
+            if message["event"] in self._events and isinstance(message["payload"], dict):
+                self.heard(message["event"], message["payload"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            log.info("Something that is not ours came through the queue and was dropped")
+        except Exception:
+            log.exception("news from another worker could not be told")
+
+    def _say(self, error: Exception) -> None:
+        """Once for every time that Redis goes away."""
+        if self._said is None:
+            log.warning(
+                "Redis cannot be reached (%s): messages reach the other workers through the database, up to 3 s later.",
+                error,
+            )
+        self._said = str(error)

@@ -1,0 +1,115 @@
+"""The head beacon: finds what the queue lost, and has it told."""
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+
+from chat import broadcasts, wire
+from chat.database import reading
+from chat.errors import Refused
+from chat.models import Room
+from chat.order import InOrder
+
+BEAT_SECONDS = (2.0, 3.0)  # a random time between these, so that workers do not ask all at once
+PATIENCE_SECONDS = 0.05  # how long a missing number may still be on its way through the queue
+READ_AT_ONCE = 200
+
+log = logging.getLogger(__name__)
+
+
+class Heads:
+    """Watches the rooms with people on this worker, and mends what is missing from what they were told."""
+
+    def __init__(self, app: Flask, socketio: Any, queue_is_up: Callable[[], bool]) -> None:
+        self.order = InOrder(broadcasts.emitter(socketio), self.mend)
+        self._app = app
+        self._socketio = socketio
+        self._queue_is_up = queue_is_up
+        self._announced: dict[str, tuple[int, str]] = {}
+        self._beating = False
+
+    def begin(self, room: Room) -> None:
+        """Somebody is about to enter this room. The first of all starts the beacon."""
+        self.order.begin(room.label, room.head)
+        if not self._beating:
+            self._beating = True
+            self._socketio.start_background_task(self._beat)
+
+    def hear(self, event: str, payload: wire.JSON) -> None:
+        """Another worker has told something."""
+        self.order.offer(payload["label"], event, payload)
+
+    def all_clear(self) -> None:
+        """The queue can be heard again: what was lost meanwhile is told now, and everybody learns the heads."""
+        self._try(self.check, True)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._beating = False
+
+    def mend(self, label: str) -> None:
+        """Give a missing number a moment to arrive through the queue, then read it."""
+        self._socketio.start_background_task(self._mend, label)
+
+    def check(self, force: bool = False) -> None:
+        """One question for all rooms with people here: where are they now? What was not told is told, then the head."""
+        with self._app.app_context():
+            here = self._labels()
+            self.order.keep_only(here)
+            with reading() as session:
+                rooms = session.scalars(select(Room).where(Room.label.in_(here))).all() if here else []
+            for room in rooms:
+                self._check(room, force)
+        self._announced = {label: known for label, known in self._announced.items() if label in here}
+
+    def _check(self, room: Room, force: bool) -> None:
+        now, before = (room.head, room.epoch), self._announced.get(room.label)
+        if before is not None and before[1] != room.epoch:
+            self.order.start_over(room.label, room.head)
+        told = self.order.told(room.label)
+        if told is not None and told < room.head:
+            self._catch_up(room.label)
+        if force or now != before:
+            self._announced[room.label] = now
+            broadcasts.head(room)
+
+    def _labels(self) -> list[str]:
+        """The rooms with people on this worker."""
+        rooms = list(self._socketio.server.manager.rooms.get("/", {}))
+        return [
+            name.removeprefix(broadcasts.address(""))
+            for name in rooms
+            if (name or "").startswith(broadcasts.address(""))
+        ]
+
+    def _beat(self) -> None:
+        while self._beating:
+            self._socketio.sleep(random.uniform(*BEAT_SECONDS))  # noqa: S311  # no secret
+            if self._beating:
+                self._try(self.check)
+
+    def _mend(self, label: str) -> None:
+        self._socketio.sleep(PATIENCE_SECONDS if self._queue_is_up() else 0)
+        if self.order.has_gap(label):
+            self._try(self._catch_up, label)
+
+    def _catch_up(self, label: str) -> None:
+        with self._app.app_context():
+            room = Room.find(label)
+            while (told := self.order.told(label)) is not None:
+                page = room.changes(told, READ_AT_ONCE)
+                self.order.catch_up(label, [wire.message(room, each) for each in page.messages], page.upto)
+                if page.upto >= page.head:
+                    return
+
+    def _try(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except Refused as refusal:
+            log.warning("The heads of the rooms could not be read: %s", refusal)
+        except Exception:
+            log.exception("the head beacon failed; it goes on")
