@@ -15,6 +15,8 @@ from typing import Any
 from engineio import payload
 from socketio import Server, packet
 
+from chat.engine.limits import limit_messages
+
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
 
@@ -44,6 +46,8 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     websocket = server.eio._async["websocket"]
     if server.async_mode == "threading":
         websocket = partial(websocket, max_message_size=server.eio.max_http_buffer_size)  # else it has no limit
+    if server.async_mode == "eventlet":
+        limit_messages()
     server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
     # A polling client sends all that waits in one body, of limited size. Above 16 packets the library would drop it.
     payload.Payload.max_decode_packets = 1_000
