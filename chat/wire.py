@@ -40,9 +40,12 @@ class Payload(BaseModel):
     def _refusal(cls, error: ValidationError) -> Refused:
         problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in ("empty", "too_long"))
         key = problem["loc"][0] if problem["loc"] else "the payload"
+        if problem["type"] in ("empty", "too_long"):
+            refusal = Empty if problem["type"] == "empty" else TooLong
+            return refusal(f"The {'name' if key == 'handle' else key} {problem['msg']}.")
         # A key we do not know is not repeated: it may hold anything.
         sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
-        return {"empty": Empty, "too_long": TooLong}.get(problem["type"], BadRequest)(sentence)
+        return BadRequest(sentence)
 
     @model_validator(mode="before")
     @classmethod

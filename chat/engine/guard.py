@@ -5,17 +5,17 @@ _handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket
 (handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait().
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
-from urllib.parse import parse_qs
 
 from engineio import payload
 from socketio import Server, packet
+
+from chat.engine.limits import limit_messages
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
@@ -46,24 +46,11 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     websocket = server.eio._async["websocket"]
     if server.async_mode == "threading":
         websocket = partial(websocket, max_message_size=server.eio.max_http_buffer_size)  # else it has no limit
+    if server.async_mode == "eventlet":
+        limit_messages()
     server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
     # A polling client sends all that waits in one body, of limited size. Above 16 packets the library would drop it.
     payload.Payload.max_decode_packets = 1_000
-
-
-def name_transports(app: Callable[..., Any], transports: Collection[str]) -> Callable[..., Any]:
-    """A WSGI app that answers a Socket.IO transport we do not offer with those that we do."""
-    body = json.dumps({"message": "This transport is not offered here.", "transports": list(transports)}).encode()
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ["PATH_INFO"].startswith("/socket.io/"):
-            asked = parse_qs(environ.get("QUERY_STRING", "")).get("transport", ["polling"])
-            if asked[0] not in transports:
-                start_response("400 BAD REQUEST", [("Content-Type", "application/json")])
-                return [body]
-        return app(environ, start_response)
-
-    return answer
 
 
 class Unreadable(Exception):

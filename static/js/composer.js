@@ -3,7 +3,7 @@
 /** @import { Storage } from "./storage.js" */
 
 const NAME_KEY = "name"
-const NAMELESS = "Add your name, then press Enter."
+const NAMELESS = "Add your name first, then send."
 
 /** Dispatches `say` with the handle and the message. */
 export class Composer extends EventTarget {
@@ -77,7 +77,7 @@ export class Composer extends EventTarget {
   /** @param {string} why */
   #explain(why) {
     this.#hint.textContent = why
-    this.#name.toggleAttribute("aria-invalid", why !== "")
+    this.#name.ariaInvalid = String(why !== "")
   }
 
   /** As tall as its text, for browsers that cannot do that by themselves. */

@@ -122,7 +122,7 @@ export class MessageList {
     const needed = before?.dataset.day !== element.dataset.day
     if (!needed) return void line?.remove()
     line ??= this.#list.insertBefore(this.#templates("day"), element)
-    const time = write(/** @type {HTMLElement} */ (line), ".day__name", dayName(time_of(element)))
+    const time = write(/** @type {HTMLElement} */ (line), ".day__name", dayName(timeOf(element)))
     time.setAttribute("datetime", element.dataset.day ?? "")
   }
 
@@ -135,7 +135,7 @@ export class MessageList {
 const placeOf = (element) => (element.dataset.seq === undefined ? Infinity : Number(element.dataset.seq))
 
 /** @param {HTMLElement} element */
-const time_of = (element) => element.querySelector("time")?.dateTime ?? ""
+const timeOf = (element) => element.querySelector("time")?.dateTime ?? ""
 
 /** The message after this one. @param {HTMLElement} element */
 function following(element) {

@@ -1,0 +1,56 @@
+"""The limits that the libraries' WebSockets lack: the size of a whole message, and how a connection may begin."""
+
+import json
+import sys
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qs
+
+FRAGMENTS_AT_MOST = 1_024
+
+
+def limit_messages() -> None:
+    """Make the limit on a frame one on the message, in however many fragments it comes: above it, close with 1009.
+
+    It leans on eventlet 0.41: RFC6455WebSocket.Message.push collects `data`, and a FailedConnectionError closes.
+    """
+    websocket = sys.modules["eventlet.websocket"]
+    message = websocket.RFC6455WebSocket.Message
+    push = message.push
+    if hasattr(push, "__wrapped__"):
+        return  # a second app in this process
+
+    @wraps(push)
+    def limited(self: Any, data: bytes, final: bool = False) -> None:
+        push(self, data, final)
+        if len(self.data) > FRAGMENTS_AT_MOST or sum(map(len, self.data)) > self.max_frame_length:
+            raise websocket.FailedConnectionError(1009, "The message is too big.")
+
+    message.push = limited
+
+
+def begin_well(app: Callable[..., Any], transports: Collection[str]) -> Callable[..., Any]:
+    """A WSGI app that lets no connection begin in a way for which the libraries have no limits.
+
+    Who asks for a transport that is not offered is told which are.
+    """
+    offer = json.dumps({"message": "This transport is not offered here.", "transports": list(transports)}).encode()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # Compression costs memory for each connection and time for each message; without the offer there is none.
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        old = upgrade and environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13"
+        if not environ["PATH_INFO"].startswith("/socket.io/"):
+            return app(environ, start_response)
+        if old or "j" in asked:
+            start_response("400 BAD REQUEST", [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
+            return [b"This needs a WebSocket of version 13, or long-polling without JSONP."]
+        if asked.get("transport", ["polling"])[0] not in transports:
+            start_response("400 BAD REQUEST", [("Content-Type", "application/json")])
+            return [offer]
+        return app(environ, start_response)
+
+    return answer

@@ -1,0 +1,378 @@
+"""The documentation says what is so, all of it, and nothing else."""
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chat import changes, errors, events, views, wire
+from chat.models import Message, Room
+from config import Config
+from tests.conftest import Tab
+from tests.servers import flask_run, until
+
+HERE = Path(__file__).resolve().parent.parent
+README = (HERE / "README.md").read_text()
+PROTOCOL = (HERE / "docs" / "protocol.md").read_text()
+HOSTING = (HERE / "docs" / "self-hosting.md").read_text()
+DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
+PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
+
+EVENTS = events.EVENTS | changes.EVENTS
+A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
+A_NAME = re.compile(r"([a-z_]+)\.(\w+)(?:\(.*\))?")
+
+Row = dict[str, str]
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under a heading, up to the next of its level."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+def tables(page: str, heading: str) -> list[list[Row]]:
+    """The tables under a heading, each as rows by column."""
+    found = re.findall(r"(?:^\|.*\n)+", section(page, heading), re.MULTILINE)
+    lines = [[[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()] for table in found]
+    return [[dict(zip(names, row, strict=True)) for row in rows] for names, _, *rows in lines]
+
+
+def table(page: str, heading: str) -> list[Row]:
+    """The one table under a heading."""
+    [only] = tables(page, heading)
+    return only
+
+
+def code(text: str) -> list[str]:
+    """What is set as code."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def keys(cell: str) -> dict[str, bool]:
+    """The keys in a cell, and whether each is always there."""
+    return {key.removesuffix("?"): not key.endswith("?") for key in code(cell)}
+
+
+def column(rows: list[Row], name: str) -> dict[str, Row]:
+    """The rows by what the column has as code; none of it twice."""
+    named = {code(row[name])[0]: row for row in rows}
+    assert len(named) == len(rows), f"a row is there twice under {name}"
+    return named
+
+
+def payload(event: str) -> type[wire.Payload]:
+    """The class that parses an event."""
+    parses: type[wire.Payload] = getattr(wire, event.capitalize())
+    return parses
+
+
+# The README
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len(README.splitlines()) <= 60
+
+
+def test_the_readme_names_commands_that_there_are() -> None:
+    commands = re.findall(r"^```sh\nmake (\w+)\n```$", README, re.MULTILINE)
+
+    assert commands == ["run", "test"]
+    for command in commands:
+        assert re.search(rf"^{command}:.* ## ", (HERE / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_readme_shows_two_people() -> None:
+    [picture] = re.findall(r"^!\[.+\]\((.+)\)$", README, re.MULTILINE)
+
+    assert 0 < (HERE / picture).stat().st_size < 150_000
+
+
+class Talker:
+    """Somebody who runs the client of the README, and types."""
+
+    def __init__(self, client: str) -> None:
+        words = ["node", "--input-type=module", "--eval", client]
+        self.printed: list[str] = []
+        self._node = subprocess.Popen(words, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        assert self._node.stdin
+        self._node.stdin.write(f"{line}\n")
+        self._node.stdin.flush()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._node.kill()
+        self._node.communicate()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._node.stdout
+        for line in self._node.stdout:
+            self.printed.append(line.rstrip("\n"))
+
+
+@pytest.fixture
+def talker() -> Iterator[Callable[[str], Talker]]:
+    """Start the client of the README; it is stopped after the test."""
+    started: list[Talker] = []
+
+    def start(client: str) -> Talker:
+        started.append(Talker(client))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.mark.servers
+def test_the_client_in_the_readme_joins_sends_and_prints(tmp_path: Path, talker: Callable[[str], Talker]) -> None:
+    [client] = re.findall(r"^```js\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert len([line for line in client.splitlines() if line.strip()]) == 10
+
+    with flask_run(tmp_path) as server:
+        address = "http://127.0.0.1:5000"
+        assert address in client
+        one = talker(client.replace(address, server.url))
+        one.type("hello")
+        until(lambda: one.printed == ["Ada: hello"], what="its own line is printed")
+
+        other = talker(client.replace(address, server.url))
+        until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
+        other.type("good morning")
+        until(lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"], what="both print it once")
+
+
+# What the pages point at
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if "://" in path:
+            continue
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), link
+        assert there.is_relative_to(HERE), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_names_that_are_mentioned_exist(page: Path) -> None:
+    for span in code(page.read_text()):
+        if A_PATH.fullmatch(span):
+            assert (HERE / span).exists(), span
+        if (name := A_NAME.fullmatch(span)) and (HERE / "chat" / f"{name[1]}.py").exists() and name[2] != "py":
+            assert hasattr(importlib.import_module(f"chat.{name[1]}"), name[2]), span
+
+
+def test_the_map_of_the_house_is_whole() -> None:
+    modules = {f"chat/{path.name}" for path in (HERE / "chat").glob("*.py")}
+    packages = {f"chat/{path.parent.name}/" for path in (HERE / "chat").glob("*/__init__.py")}
+    rows = column(table(DEVELOPMENT, "Where things are"), "Module")
+    assert modules | packages | {"config.py"} == set(rows)
+
+
+def test_the_budgets_are_those_the_tests_keep() -> None:
+    kept = (HERE / "tests" / "test_house.py").read_text() + Path(__file__).read_text()
+
+    for row in table(DEVELOPMENT, "House rules"):
+        for number in re.findall(r"[\d,]+", row["At most"]):
+            assert re.search(rf"\b{number.replace(',', '_')}\b", kept), row
+
+
+# The wire
+
+
+def test_every_event_one_can_send_is_documented_with_its_keys() -> None:
+    documented = {
+        event: keys(row["Payload"]) for event, row in column(table(PROTOCOL, "Events you send"), "Event").items()
+    }
+
+    fields = {event: payload(event).model_fields for event in EVENTS}
+    assert documented == {
+        event: {key: field.is_required() for key, field in of_event.items()} for event, of_event in fields.items()
+    }
+
+
+def test_every_key_one_can_send_is_explained() -> None:
+    explained = column(table(PROTOCOL, "Keys you send"), "Key")
+
+    assert set(explained) == {key for event in EVENTS for key in payload(event).model_fields}
+
+
+def test_defaults_and_bounds_of_limit_are_as_explained() -> None:
+    said = column(table(PROTOCOL, "Keys you send"), "Key")["limit"]["What it is"]
+
+    low, high, since, history = (int(number) for number in re.findall(r"\d+", said))
+    assert (since, history) == (wire.Since(after=0).limit, wire.History().limit)
+    for within in (low, high):
+        assert wire.History.parse({"limit": within}).limit == within
+    for beyond in (low - 1, high + 1):
+        with pytest.raises(errors.BadRequest):
+            wire.History.parse({"limit": beyond})
+
+
+def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
+    said = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
+    answers = [
+        ("chat", ada.ask("chat", said)),
+        ("chat", ada.ask("chat", said)),
+        ("edit", ada.ask("edit", {"seq": 1, "message": "hello, all"})),
+        ("delete", ada.ask("delete", {"seq": 1})),
+        ("since", ada.ask("since", {"after": 0})),
+        ("history", ada.ask("history", {})),
+        ("join", ada.ask("join", {"label": kitchen})),
+        ("join", ada.ask("join", {"label": kitchen, "after": 0})),
+        ("leave", ada.ask("leave", {})),
+    ]
+
+    assert all(answer.pop("ok") for _, answer in answers)
+    documented = column(table(PROTOCOL, "Events you send"), "Event")
+    for event in EVENTS:
+        always, sometimes = _always_and_ever([answer for name, answer in answers if name == event])
+        assert keys(documented[event]["The answer adds"]) == dict.fromkeys(sometimes, False) | dict.fromkeys(
+            always, True
+        )
+    explained = column(table(PROTOCOL, "Keys you are answered"), "Key")
+    assert set(explained) == {key for _, answer in answers for key in answer}
+
+
+def _always_and_ever(answers: list[wire.JSON]) -> tuple[set[str], set[str]]:
+    return set.intersection(*map(set, answers)), set.union(*map(set, answers))
+
+
+def test_every_key_of_a_message_is_explained(app: Flask) -> None:
+    room = Room(id=1, label="kitchen")
+    now = datetime.now(UTC)
+    bare = Message(room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now)
+    filled = Message(room_id=1, seq=2, rev=4, author="a", handle="Ada", message="", timestamp=now)
+    filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = "id", 1, "kind", now, now
+
+    with app.app_context():
+        always, ever = _always_and_ever([wire.message(room, bare), wire.message(room, filled)])
+
+    explained = keys(" ".join(row["Key"] for row in table(PROTOCOL, "Messages")))
+    assert explained == dict.fromkeys(ever, False) | dict.fromkeys(always, True)
+
+
+def test_every_event_one_can_hear_is_documented() -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse((HERE / "chat" / "broadcasts.py").read_text()))
+        if isinstance(node, ast.Call)
+    ]
+    told = {
+        argument.value
+        for call in calls
+        if ast.unparse(call.func) == "_tell"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+
+    assert told
+    assert set(column(table(PROTOCOL, "Events you hear"), "Event")) == told
+
+
+def test_every_refusal_is_documented_with_whether_to_try_again() -> None:
+    documented = {
+        code: (row["Retry"], row["Wait (ms)"], row["HTTP"])
+        for code, row in column(table(PROTOCOL, "Refusals"), "Code").items()
+    }
+
+    kinds = [errors.Refused]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())  # the list grows until every kind of every kind is in it
+    assert documented == {
+        kind.code: ("yes" if kind.retry else "no", str(kind.retry_after_ms or ""), str(kind.status)) for kind in kinds
+    }
+
+
+def test_every_limit_is_documented_with_its_number() -> None:
+    documented = {where: row["How much"] for where, row in column(table(PROTOCOL, "Limits"), "Where").items()}
+
+    config = {f"config.{name}": value for name, value in vars(Config()).items() if isinstance(value, int)}
+    assert {name for name in documented if name.startswith("config.")} == set(config)
+    for name, how_much in documented.items():
+        module, _, constant = name.partition(".")
+        number = config[name] if name in config else getattr(importlib.import_module(f"chat.{module}"), constant)
+        assert re.findall(r"^[\d,]+", how_much) == [f"{number:,}"], name
+
+
+def test_every_route_is_documented(app: Flask) -> None:
+    documented = {
+        route: set(row["Methods"].split(", ")) for route, row in column(table(PROTOCOL, "HTTP"), "Route").items()
+    }
+
+    rules = {re.sub(r"<\w+:", "<", rule.rule): rule.methods or set() for rule in app.url_map.iter_rules()}
+    assert documented == {rule: set(methods) - {"HEAD", "OPTIONS"} for rule, methods in rules.items()}
+
+
+def test_every_reserved_word_is_documented() -> None:
+    [sentence] = re.findall(r"^A label has .*$", section(PROTOCOL, "HTTP"), re.MULTILINE)
+
+    assert set(code(sentence)[1:]) == views.RESERVED
+
+
+def test_the_page_embeds_what_join_answers_but_who_is_there(app: Flask, ada: Tab, kitchen: str) -> None:
+    page = app.test_client().get(f"/{kitchen}/").text
+    [script] = code(section(PROTOCOL, "HTTP").rpartition("as JSON in")[2].partition(".")[0])
+
+    embedded = json.loads(page.partition(script)[2].partition("</script>")[0])
+
+    assert set(embedded) == set(ada.join(kitchen)) - {"ok", "people"}
+
+
+# The settings
+
+
+class Listening(Mapping[str, str]):
+    """An empty environment that knows what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_every_setting_is_documented() -> None:
+    environment = Listening()
+    Config.from_environment(environment)
+
+    settings, _ = tables(HOSTING, "Settings")
+    assert set(column(settings, "Variable")) == environment.asked
+
+
+def test_every_variable_of_the_commands_is_documented() -> None:
+    _, commands = tables(HOSTING, "Settings")
+
+    [promised] = re.findall(r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (HERE / "Makefile").read_text(), re.MULTILINE)
+    scripts = "".join(script.read_text() for script in (HERE / "bin").iterdir() if script.is_file())
+    assert set(column(commands, "Variable")) == set(re.findall(r"[A-Z]+", promised))
+    for variable in column(commands, "Variable"):
+        assert f"${{{variable}:-" in scripts
