@@ -3,7 +3,7 @@
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import changes, database, engine, events, identity, instance, journal, views, wire
+from chat import changes, database, engine, events, identity, instance, journal, views
 from config import Config
 
 
@@ -31,7 +31,7 @@ def create_app(config: Config | None = None) -> Flask:
         app,
         async_mode=engine.async_mode(),
         async_handlers=False,  # one connection's events run in the order they were sent
-        json=wire.StrictJSON,
+        json=engine.StrictJSON,
         max_http_buffer_size=config.frame_bytes,
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,

@@ -1,6 +1,5 @@
 """Every payload, in (parsed, closed world) and out (built): the only JSON shapes in the house."""
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
@@ -17,23 +16,6 @@ if TYPE_CHECKING:
 JSON: TypeAlias = dict[str, Any]
 
 LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
-
-
-class StrictJSON:
-    """JSON as the standard has it: what we send never contains NaN, which would break every page that reads it."""
-
-    @staticmethod
-    def dumps(value: object, **options: Any) -> str:
-        """Write `value`. Raises ValueError for NaN and the infinities."""
-        return json.dumps(value, allow_nan=False, ensure_ascii=False, **options)
-
-    @staticmethod
-    def loads(text: str | bytes, **options: Any) -> Any:
-        """Read `text`. Raises ValueError for what is not JSON, or nested deeper than anybody means."""
-        try:
-            return json.loads(text, **options)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
 
 
 Number = Annotated[int, Field(ge=0, le=LARGEST)]

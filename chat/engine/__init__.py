@@ -3,5 +3,6 @@
 from chat.engine.guard import protect
 from chat.engine.hub import async_mode
 from chat.engine.limits import begin_well
+from chat.engine.strict_json import StrictJSON
 
-__all__ = ["async_mode", "begin_well", "protect"]
+__all__ = ["StrictJSON", "async_mode", "begin_well", "protect"]
