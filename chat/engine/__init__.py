@@ -6,4 +6,4 @@ from chat.engine.limits import begin_well
 from chat.engine.queue import NoQueue, Queue
 from chat.engine.strict_json import StrictJSON
 
-__all__ = ["NoQueue", "Queue", "StrictJSON", "async_mode", "begin_well", "name_transports", "protect"]
+__all__ = ["NoQueue", "Queue", "StrictJSON", "async_mode", "begin_well", "protect"]
