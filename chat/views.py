@@ -5,7 +5,17 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, send_from_directory, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from haikunator import Haikunator
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
@@ -64,7 +74,9 @@ def room(label: str) -> AnyResponse:
     here = journal.open_room(label)
     page = here.joined(after=None)
     shown = {**wire.joined(here, page), **you(here)}
-    response = Response(render_template("room.html", room=here, page=shown))
+    response = Response(
+        render_template("room.html", room=here, page=shown, transports=current_app.config["CONFAB"].offered())
+    )
     response.headers["Cache-Control"] = "no-store"
     return response
 

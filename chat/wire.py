@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 JSON: TypeAlias = dict[str, Any]
 
 LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
+OF_TEXT = {"empty": Empty, "too_long": TooLong}
 
 
 Number = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -38,11 +39,10 @@ class Payload(BaseModel):
 
     @classmethod
     def _refusal(cls, error: ValidationError) -> Refused:
-        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in ("empty", "too_long"))
+        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
         key = problem["loc"][0] if problem["loc"] else "the payload"
-        if problem["type"] in ("empty", "too_long"):
-            refusal = Empty if problem["type"] == "empty" else TooLong
-            return refusal(f"The {'name' if key == 'handle' else key} {problem['msg']}.")
+        if problem["type"] in OF_TEXT:
+            return OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
         # A key we do not know is not repeated: it may hold anything.
         sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
         return BadRequest(sentence)
