@@ -36,7 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
-    app.wsgi_app = engine.begin_well(app.wsgi_app)  # type: ignore[method-assign]  # as Flask says
+    app.wsgi_app = engine.begin_well(app.wsgi_app, config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
     engine.protect(socketio, events={*events.EVENTS, *changes.EVENTS})
     socketio.on_event("connect", identity.recognise)
     events.register(socketio, events.EVENTS | changes.EVENTS)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -29,18 +30,34 @@ def limit_messages() -> None:
     message.push = limited
 
 
-def begin_well(app: Callable[..., Any]) -> Callable[..., Any]:
-    """A WSGI app that lets no connection begin in a way for which the libraries have no limits."""
+def begin_well(app: Callable[..., Any], at_most: int) -> Callable[..., Any]:
+    """A WSGI app that lets no request for a socket pass for which the libraries have no limits.
+
+    `at_most` is the size of a body in bytes.
+    """
+
+    def refuse(start_response: Callable[..., Any], status: str, why: bytes) -> list[bytes]:
+        start_response(status, [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
+        return [why]
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not environ["PATH_INFO"].startswith("/socket.io/"):
+            return app(environ, start_response)
         # Compression costs memory for each connection and time for each message; without the offer there is none.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         old = upgrade and environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13"
-        if environ["PATH_INFO"].startswith("/socket.io/") and (old or "j" in asked):
-            start_response("400 BAD REQUEST", [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
-            return [b"This needs a WebSocket of version 13, or long-polling without JSONP."]
+        if old or "j" in asked:
+            return refuse(start_response, "400 BAD REQUEST", b"This needs WebSocket 13, or polling without JSONP.")
+        # Engine.IO would end the session of a body that is too long, and wait for ever until somebody reads the end.
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > at_most:
+            return refuse(start_response, "413 CONTENT TOO LARGE", b"This body is too long.")
+        if environ["REQUEST_METHOD"] == "POST":
+            body = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = BytesIO(body.decode(errors="replace").encode())
+            environ["CONTENT_LENGTH"] = str(len(environ["wsgi.input"].getvalue()))
         return app(environ, start_response)
 
     return answer
