@@ -46,7 +46,7 @@ def _open_sockets(app: Flask, config: Config) -> None:
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
-    app.wsgi_app = engine.begin_well(app.wsgi_app, config.offered())  # type: ignore[method-assign]  # as Flask says
+    app.wsgi_app = engine.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
     app.extensions["heads"] = watch = heads.Heads(app, socketio, lambda: queue.up)
     app.extensions["queue"] = queue
     queue.heard, queue.back = watch.hear, watch.all_clear

@@ -13,6 +13,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 from engineio import payload
+from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
 from chat.engine.limits import limit_messages
@@ -33,9 +34,9 @@ def protect(socketio: Any, events: Collection[str]) -> None:
             _dispatch(server, events, eio_sid, data)
         except Unreadable:
             bad[eio_sid] += 1
-            if bad[eio_sid] >= BAD_AT_MOST:
+            if bad[eio_sid] == BAD_AT_MOST and eio_sid in server.eio.sockets:
                 log.info("A connection sent %d unreadable packets and was closed", BAD_AT_MOST)
-                server.eio.disconnect(eio_sid)
+                server.eio.sockets[eio_sid].close(wait=False)  # waiting, it would wait for a reader that need not come
 
     def on_disconnect(eio_sid: str, reason: str) -> None:
         bad.pop(eio_sid, None)
@@ -49,8 +50,7 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     if server.async_mode == "eventlet":
         limit_messages()
     server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
-    # A polling client sends all that waits in one body, of limited size. Above 16 packets the library would drop it.
-    payload.Payload.max_decode_packets = 1_000
+    payload.Payload = ReadablePayload
 
 
 class Unreadable(Exception):
@@ -82,6 +82,7 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     def handle(ws: Any) -> Any:
+        ws.log = Nowhere()  # eventlet would write a line into it for every connection that ends
         try:
             return handler(Readable(ws, eio))
         finally:
@@ -96,6 +97,22 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
         return websocket(handle, eio)(environ, start_response)
 
     return upgrade
+
+
+class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
+    """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts."""
+
+    def decode(self, encoded_payload: str) -> None:
+        """Read the packets. The library would drop them all if there are more than 16, or one of them is unreadable."""
+        readable = (each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES)
+        self.packets = [EnginePacket(encoded_packet=each) for each in readable]
+
+
+class Nowhere:
+    """Where nothing is written."""
+
+    def write(self, text: str) -> None:
+        """Write nothing."""
 
 
 class Readable:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,27 +31,37 @@ def limit_messages() -> None:
     message.push = limited
 
 
-def begin_well(app: Callable[..., Any], transports: Collection[str]) -> Callable[..., Any]:
-    """A WSGI app that lets no connection begin in a way for which the libraries have no limits.
+def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: int) -> Callable[..., Any]:
+    """A WSGI app that lets no request for a socket pass for which the libraries have no limits.
 
-    Who asks for a transport that is not offered is told which are.
+    `at_most` is the size of a body in bytes. Who asks for a transport that is not among `transports` is told which are.
     """
     offer = json.dumps({"message": "This transport is not offered here.", "transports": list(transports)}).encode()
 
+    def refuse(start_response: Callable[..., Any], status: str, why: bytes) -> list[bytes]:
+        start_response(status, [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
+        return [why]
+
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not environ["PATH_INFO"].startswith("/socket.io/"):
+            return app(environ, start_response)
         # Compression costs memory for each connection and time for each message; without the offer there is none.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         old = upgrade and environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13"
-        if not environ["PATH_INFO"].startswith("/socket.io/"):
-            return app(environ, start_response)
         if old or "j" in asked:
-            start_response("400 BAD REQUEST", [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
-            return [b"This needs a WebSocket of version 13, or long-polling without JSONP."]
+            return refuse(start_response, "400 BAD REQUEST", b"This needs WebSocket 13, or polling without JSONP.")
         if asked.get("transport", ["polling"])[0] not in transports:
-            start_response("400 BAD REQUEST", [("Content-Type", "application/json")])
-            return [offer]
+            return refuse(start_response, "400 BAD REQUEST", offer)
+        # Engine.IO would end the session of a body that is too long, and wait for ever until somebody reads the end.
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > at_most:
+            return refuse(start_response, "413 CONTENT TOO LARGE", b"This body is too long.")
+        if environ["REQUEST_METHOD"] == "POST":
+            body = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = BytesIO(body.decode(errors="replace").encode())
+            environ["CONTENT_LENGTH"] = str(len(environ["wsgi.input"].getvalue()))
         return app(environ, start_response)
 
     return answer
