@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
+SCHEMA_LOCK = 0xC04FAB  # any number, the same for all
 PROBE_SECONDS = (0.002, 0.05)  # first and longest pause between two tries for SQLite's write lock
 
 log = logging.getLogger(__name__)
@@ -152,16 +153,33 @@ def bring_up_to_date(app: Flask) -> None:
 def _upgrade(app: Flask) -> None:
     scripts = ScriptDirectory(f"{app.root_path}/../migrations")
     known = {script.revision for script in scripts.walk_revisions()}
-    with db.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("COMMIT")  # the journal mode cannot change inside a transaction
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            connection.exec_driver_sql("BEGIN")
+    with db.engine.connect() as connection, _alone(connection):
         current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in known:
-        raise CannotStart(
-            f"This database was made by a newer Confab (schema {current}): "
-            "update the program, or name another DATABASE_URL."
-        )
-    if current != scripts.get_current_head():
-        upgrade(directory=scripts.dir)
+        connection.rollback()
+        if current is not None and current not in known:
+            raise CannotStart(
+                f"This database was made by a newer Confab (schema {current}): "
+                "update the program, or name another DATABASE_URL."
+            )
+        if current != scripts.get_current_head():
+            upgrade(directory=scripts.dir)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Nobody else sees to the schema meanwhile: for SQLite the lock of the start does that, PostgreSQL has its own."""
+    if connection.dialect.name == "sqlite":
+        connection.rollback()  # the journal mode cannot change inside a transaction
+        connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
+        yield
+        return
+    connection.exec_driver_sql("SET lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({SCHEMA_LOCK})")
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({SCHEMA_LOCK})")
+        connection.exec_driver_sql("RESET lock_timeout")
+        connection.commit()

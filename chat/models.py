@@ -7,22 +7,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Self, cast
 
+import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    ForeignKey,
-    Index,
-    Select,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    select,
-    true,
-    union_all,
-)
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from chat.database import Base, Moment, reading
@@ -37,18 +23,18 @@ class Room(Base):
     __tablename__ = "rooms"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    label: Mapped[str] = mapped_column(String(50), unique=True)
-    name: Mapped[str] = mapped_column(String(80), default="", server_default="")
-    head: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    floor: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    epoch: Mapped[str] = mapped_column(String(32))
+    label: Mapped[str] = mapped_column(sa.String(50), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(80), default="", server_default="")
+    head: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    floor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    epoch: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime] = mapped_column(Moment)
 
     @classmethod
     def find(cls, label: str) -> Self:
         """The room with this label. Raises NotFound."""
         with reading() as session:
-            room = session.scalar(select(cls).where(cls.label == label))
+            room = session.scalar(sa.select(cls).where(cls.label == label))
         if room is None:
             raise NotFound("There is no room of this name.")
         return room
@@ -64,10 +50,13 @@ class Room(Base):
             return self.history(limits.page)
         page = self.changes(after, limits.catch_up)
         newer = (
-            select(Message.seq).where(Message.room_id == self.id, Message.seq > after).limit(MISSED_AT_MOST).subquery()
+            sa.select(Message.seq)
+            .where(Message.room_id == self.id, Message.seq > after)
+            .limit(MISSED_AT_MOST)
+            .subquery()
         )
         with reading() as session:
-            page.missed = session.scalar(select(func.count()).select_from(newer))
+            page.missed = session.scalar(sa.select(sa.func.count()).select_from(newer))
         return page
 
     def changes(self, after: int, limit: int) -> "Page":
@@ -86,7 +75,7 @@ class Room(Base):
         parts = []
         if after is None:
             turn = before if before is not None else around
-            earlier = true() if turn is None else Message.seq < turn
+            earlier = sa.true() if turn is None else Message.seq < turn
             parts.append(self._messages(earlier).order_by(Message.seq.desc()).limit(above))
         if after is not None or around is not None:
             later = Message.seq > after if after is not None else Message.seq >= around
@@ -96,20 +85,20 @@ class Room(Base):
         first = page.messages[0].seq if page.messages else before or (after or 0) + 1
         last = page.messages[-1].seq if page.messages else first - 1
         with reading() as session:
-            page.older = session.scalar(select(self._messages(Message.seq < first).exists())) or False
-            page.newer = session.scalar(select(self._messages(Message.seq > last).exists())) or False
+            page.older = session.scalar(sa.select(self._messages(Message.seq < first).exists())) or False
+            page.newer = session.scalar(sa.select(self._messages(Message.seq > last).exists())) or False
         return page
 
-    def _messages(self, *conditions: ColumnElement[bool]) -> Select["Message"]:
-        return select(Message).where(Message.room_id == self.id, *conditions)
+    def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
+        return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
-    def _page(self, *parts: Select["Message"]) -> "Page":
+    def _page(self, *parts: sa.Select["Message"]) -> "Page":
         """Messages, head and epoch in one statement, so that they are of one moment."""
-        rows = union_all(*(select(part.subquery()) for part in parts)).subquery()
+        rows = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
         message = aliased(Message, rows)
         with reading() as session:
             found = session.execute(
-                select(Room.head, Room.epoch, message).outerjoin(message, true()).where(Room.id == self.id)
+                sa.select(Room.head, Room.epoch, message).outerjoin(message, sa.true()).where(Room.id == self.id)
             ).all()
         if not found:
             raise NotFound("This room is gone.")
@@ -121,27 +110,27 @@ class Message(Base):
 
     __tablename__ = "messages"
 
-    room_id: Mapped[int] = mapped_column(ForeignKey("rooms.id"), primary_key=True)
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    rev: Mapped[int] = mapped_column(BigInteger)
-    author: Mapped[str] = mapped_column(String(32))
-    client_id: Mapped[str | None] = mapped_column(String(64))
-    handle: Mapped[str] = mapped_column(String(64))
-    message: Mapped[str] = mapped_column(Text)
+    room_id: Mapped[int] = mapped_column(sa.ForeignKey("rooms.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    rev: Mapped[int] = mapped_column(sa.BigInteger)
+    author: Mapped[str] = mapped_column(sa.String(32))
+    client_id: Mapped[str | None] = mapped_column(sa.String(64))
+    handle: Mapped[str] = mapped_column(sa.String(64))
+    message: Mapped[str] = mapped_column(sa.Text)
     timestamp: Mapped[datetime] = mapped_column(Moment)
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
-    reply_to: Mapped[int | None] = mapped_column(BigInteger)
-    kind: Mapped[str | None] = mapped_column(String(16))
+    reply_to: Mapped[int | None] = mapped_column(sa.BigInteger)
+    kind: Mapped[str | None] = mapped_column(sa.String(16))
 
     __table_args__ = (
-        UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
-        Index("ix_messages_rev", "room_id", "rev"),
+        sa.UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
+        sa.Index("ix_messages_rev", "room_id", "rev"),
     )
 
 
-rooms = cast(Table, Room.__table__)
-messages = cast(Table, Message.__table__)
+rooms = cast(sa.Table, Room.__table__)
+messages = cast(sa.Table, Message.__table__)
 
 
 @dataclass

@@ -139,7 +139,8 @@ class Confab(Program):
     def database(self) -> Iterator[Engine]:
         """The database behind the server's back."""
         default = f"sqlite:///{self.folder / 'instance' / 'confab.db'}"
-        engine = create_engine(self.environment.get("DATABASE_URL", default))
+        url = self.environment.get("DATABASE_URL", default)
+        engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
         try:
             yield engine
         finally:
@@ -161,7 +162,7 @@ def flask_run(folder: Path, **environment: str) -> Iterator[Confab]:
 
 
 @contextmanager
-def gunicorn(folder: Path, workers: int = 1, **environment: str) -> Iterator[Confab]:
+def gunicorn(folder: Path, *, workers: int = 1, **environment: str) -> Iterator[Confab]:
     """What serves for real."""
     words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
     with _serving(Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)) as server:

@@ -45,8 +45,6 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     server.eio.on("message", on_message)
     server.eio.on("disconnect", on_disconnect)
     websocket = server.eio._async["websocket"]
-    if server.async_mode == "threading":
-        websocket = partial(websocket, max_message_size=server.eio.max_http_buffer_size)  # else it has no limit
     if server.async_mode == "eventlet":
         limit_messages()
     server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
@@ -94,7 +92,10 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
         if "werkzeug.socket" in environ:
             # Else an answer behind a broadcast waits for the client's delayed acknowledgement of that: 40 ms.
             environ["werkzeug.socket"].setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        return websocket(handle, eio)(environ, start_response)
+        driver = websocket(handle, eio)
+        if hasattr(driver, "server_args"):  # simple-websocket has no limit unless it is given one
+            driver.server_args["max_message_size"] = eio.max_http_buffer_size
+        return driver(environ, start_response)
 
     return upgrade
 

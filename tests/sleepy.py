@@ -1,0 +1,14 @@
+"""Confab with a page that takes its database a second, for the test that others need not wait for it."""
+
+from sqlalchemy import text
+
+from app import app
+from chat.database import reading
+
+
+@app.get("/sleep/now")
+def sleep() -> str:
+    """Take a second."""
+    with reading() as session:
+        session.execute(text("SELECT pg_sleep(1)"))
+    return "done"
