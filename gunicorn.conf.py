@@ -1,6 +1,7 @@
 """Production defaults; gunicorn finds this file by itself. What the hooks do is in chat/engine/worker.py."""
 
 import os
+from typing import Any
 
 bind = "127.0.0.1:5000"
 worker_connections = 10_000
@@ -10,12 +11,12 @@ graceful_timeout = 8
 control_socket_disable = True
 
 
-def post_fork(server, _worker):
+def post_fork(server: Any, _worker: Any) -> None:
     """Tell the app, before it is imported, how many workers there are."""
     os.environ["CONFAB_WORKERS"] = str(server.num_workers)
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     """The app is loaded."""
     from chat.engine.worker import ready  # noqa: PLC0415  # eventlet has to patch the standard library first
 

@@ -173,13 +173,8 @@ def _alone(connection: Connection) -> Iterator[None]:
         connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
         yield
         return
-    connection.exec_driver_sql("SET lock_timeout = 0")
-    connection.exec_driver_sql(f"SELECT pg_advisory_lock({SCHEMA_LOCK})")
-    connection.commit()
-    try:
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
+        holder.exec_driver_sql("SET lock_timeout = 0; SET statement_timeout = 0")
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({SCHEMA_LOCK})")
         yield
-    finally:
-        connection.rollback()
-        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({SCHEMA_LOCK})")
-        connection.exec_driver_sql("RESET lock_timeout")
-        connection.commit()
+        holder.invalidate()  # and with the connection, the lock

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, create_engine
 
@@ -162,7 +163,7 @@ def flask_run(folder: Path, **environment: str) -> Iterator[Confab]:
 
 
 @contextmanager
-def gunicorn(folder: Path, *, workers: int = 1, **environment: str) -> Iterator[Confab]:
+def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Confab]:
     """What serves for real."""
     words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
     with _serving(Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)) as server:

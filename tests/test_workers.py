@@ -72,7 +72,7 @@ def everyone_heard_everything_in_one_order(people: list[dict[str, Any]], head: i
 
 @pytest.mark.slow
 def test_eight_people_on_two_workers_talk_at_once(tmp_path: Path, queue: Redis, database: dict[str, str]) -> None:
-    with gunicorn(tmp_path, workers=2, REDIS_URL=queue.url, **database) as server:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url, **database) as server:
         server.room("kitchen")
 
         people = crowd(tmp_path, [server], senders=8, listeners=2, seconds=SECONDS, pause_ms=20)
