@@ -1,6 +1,7 @@
 """People at the other end of the line: with the real socket.io-client, or with no manners at all."""
 
 import base64
+import http.client
 import json
 import os
 import shutil
@@ -172,19 +173,19 @@ TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 
 
 class WebSocket:
-    """A WebSocket that sends whatever it is told to."""
+    """A WebSocket that sends whatever it is told to; headers too, or without those that are given as nothing."""
 
-    def __init__(self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", cookie: str = "") -> None:
+    def __init__(self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", **headers: str) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname or "", address.port or 80), PATIENCE_SECONDS)
         self._stream = self._socket.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {address.netloc}", "Connection: Upgrade", "Upgrade: websocket"]
-        lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *([f"Cookie: {cookie}"] if cookie else [])]
-        self.send_bytes("\r\n".join([*lines, "", ""]).encode())
-        self.status = int(self._stream.readline().split()[1])
-        while self._stream.readline().strip():
-            pass
+        sent = {"Host": address.netloc, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": key}
+        sent |= {"Sec-WebSocket-Version": "13"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items() if value), "", ""]
+        self.send_bytes("\r\n".join(lines).encode())
+        self.status = self._stream.readline().split()[1].decode()
+        self.headers = http.client.parse_headers(self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -247,8 +248,8 @@ class WebSocket:
 class Stranger(WebSocket):
     """Somebody who speaks Socket.IO by hand, and may say anything in the place of a payload."""
 
-    def __init__(self, url: str, cookie: str = "") -> None:
-        super().__init__(url, cookie=cookie)
+    def __init__(self, url: str, **headers: str) -> None:
+        super().__init__(url, **headers)
         self._calls = count(1)
         self._heard: list[tuple[str, JSON]] = []
         self.answers: dict[int, JSON] = {}
@@ -288,3 +289,27 @@ class Stranger(WebSocket):
         elif packet.startswith("42"):
             event, payload = json.loads(packet[2:])
             self._heard.append((event, payload))
+
+
+class Polling:
+    """Somebody who polls by hand."""
+
+    def __init__(self, url: str) -> None:
+        self._host = urlsplit(url).netloc
+        self.path = "/socket.io/?EIO=4&transport=polling"
+        _, opened = self.request("GET")
+        self.path += "&sid=" + json.loads(opened[1:])["sid"]
+        assert self.request("POST", "40") == (200, "OK")
+        assert self.request("GET")[1].startswith("40")
+
+    def request(self, method: str, body: str | bytes | None = None) -> tuple[int, str]:
+        """One request: its status, and what came with it."""
+        connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request(method, self.path, body)
+            with connection.getresponse() as response:
+                return response.status, response.read().decode()
+        except ConnectionError:  # a server need not read a body to its end in order to refuse it
+            return 0, ""
+        finally:
+            connection.close()

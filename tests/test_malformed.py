@@ -1,16 +1,14 @@
 """People without manners: whatever they send is stored nowhere, told to nobody, and harms no one."""
 
-import http.client
 import json
 import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.clients import BINARY, JSON, PING, TEXT, Closed, Stranger, WebSocket
+from tests.clients import BINARY, JSON, PING, TEXT, Closed, Polling, Stranger, WebSocket
 from tests.servers import SERVERS, Confab
 
 pytestmark = pytest.mark.servers
@@ -63,7 +61,12 @@ NO_OBJECTS = NOT_JSON_FOR_ALL | {
     "true": "true",
 }
 SPECIAL = {
-    "join": {"a blank label": '{"label": " "}', "no room": '{"label": "no-such-room"}'},
+    "join": {
+        "no room": '{"label": "no-such-room"}',
+        "a label that is none": '{"label": " "}',
+        "a label that is two words": '{"label": "the kitchen"}',
+        "a label of 500 characters": json.dumps({"label": "k" * 500}),
+    },
     "chat": {
         "a short id": '{"handle": "Mallory", "message": "bad", "id": "short"}',
         "an id of other characters": '{"handle": "Mallory", "message": "bad", "id": "0123456789abcde/"}',
@@ -99,7 +102,9 @@ CODES = {
     "a blank message": "empty",
     "no message in it": "empty",
     "nothing new": "empty",
-    "a blank label": "not_found",
+    "a label that is none": "not_found",
+    "a label that is two words": "not_found",
+    "a label of 500 characters": "not_found",
     "a long name": "too_long",
     "a long message": "too_long",
     "a message of many bytes": "too_long",
@@ -318,6 +323,33 @@ def test_an_event_in_several_frames_is_one_event(kitchen: Kitchen) -> None:
     assert (event, said["message"]) == ("chat", "in pieces")
 
 
+def test_frames_are_never_compressed_so_that_small_ones_stay_small(server: Confab) -> None:
+    offer = "permessage-deflate; client_max_window_bits"
+
+    with Stranger(server.url, Sec_WebSocket_Extensions=offer) as ada:
+        assert ada.status == "101"
+        assert ada.headers["Sec-WebSocket-Extensions"] is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_WebSocket_Version": "8"},
+        {"Sec_WebSocket_Version": "thirteen"},
+        {"Sec_WebSocket_Key": ""},
+        {"Connection": "close"},
+        {"Connection": "keep-alive"},
+        {"Upgrade": "telepathy"},
+    ],
+    ids=["an old version", "no version", "no key", "a connection that closes", "no upgrade of it", "another protocol"],
+)
+def test_a_handshake_that_is_none_is_refused(kitchen: Kitchen, headers: dict[str, str]) -> None:
+    with WebSocket(kitchen.server.url, **headers) as line:
+        assert line.status == "400"
+
+    assert kitchen.is_well()
+
+
 BREAKS = {
     "text that is no UTF-8": lambda line: line.send(b'42["chat",{"handle":"Mallory","message":"\xff\xfe"}]', TEXT),
     "a lone surrogate in UTF-8": lambda line: line.send('42["chat",{"handle":"Mallory","message":"\ud800"}]'),
@@ -400,30 +432,6 @@ def test_a_flood_of_unreadable_packets_ends_at_most_its_own_connection(kitchen: 
         assert kitchen.is_well(cy)
 
 
-class Polling:
-    """Somebody who polls by hand."""
-
-    def __init__(self, server: Confab) -> None:
-        self._server = server
-        self._path = "/socket.io/?EIO=4&transport=polling"
-        _, opened = self.request("GET")
-        self._path += "&sid=" + json.loads(opened[1:])["sid"]
-        assert self.request("POST", "40") == (200, "OK")
-        assert self.request("GET")[1].startswith("40")
-
-    def request(self, method: str, body: str | bytes | None = None) -> tuple[int, str]:
-        """One request: its status, and what came with it."""
-        connection = http.client.HTTPConnection(urlsplit(self._server.url).netloc, timeout=15)
-        try:
-            connection.request(method, self._path, body)
-            with connection.getresponse() as response:
-                return response.status, response.read().decode()
-        except ConnectionError:  # a server need not read a body to its end in order to refuse it
-            return 0, ""
-        finally:
-            connection.close()
-
-
 BODIES = {
     "no Engine.IO packet": "zzz",
     "nothing": "",
@@ -442,7 +450,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_malformed_body_of_a_polling_client_harms_nobody(kitchen: Kitchen, body: str | bytes) -> None:
-    polling = Polling(kitchen.server)
+    polling = Polling(kitchen.server.url)
 
     status, _ = polling.request("POST", body)
 
@@ -451,7 +459,7 @@ def test_a_malformed_body_of_a_polling_client_harms_nobody(kitchen: Kitchen, bod
 
 
 def test_a_polling_client_is_heard_after_bad_packets(kitchen: Kitchen) -> None:
-    polling = Polling(kitchen.server)
+    polling = Polling(kitchen.server.url)
     good = '421["join",{"label":"kitchen"}]', '422["chat",{"handle":"Cy","message":"over polling"}]'
 
     polling.request("POST", "\x1e".join(["42[", '42["shout"]', '420["chat",{"handle":NaN}]', *good]))
@@ -461,7 +469,7 @@ def test_a_polling_client_is_heard_after_bad_packets(kitchen: Kitchen) -> None:
 
 
 def test_a_polling_client_is_heard_after_undecodable_packets(kitchen: Kitchen) -> None:
-    polling = Polling(kitchen.server)
+    polling = Polling(kitchen.server.url)
     good = '421["join",{"label":"kitchen"}]', '422["chat",{"handle":"Cy","message":"over and over"}]'
 
     polling.request("POST", "zzz")
@@ -482,8 +490,8 @@ def test_a_polling_client_is_heard_after_undecodable_packets(kitchen: Kitchen) -
     ],
 )
 def test_a_request_that_is_no_engine_io_is_refused(kitchen: Kitchen, query: str) -> None:
-    polling = Polling(kitchen.server)
-    polling._path = f"/socket.io/?{query}"
+    polling = Polling(kitchen.server.url)
+    polling.path = f"/socket.io/?{query}"
 
     assert [polling.request(method, "zzz")[0] for method in ("GET", "POST")] == [400, 400]
     assert kitchen.is_well()

@@ -7,7 +7,7 @@ _handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
@@ -29,6 +29,11 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     server: Server = socketio.server
     bad: Counter[str] = Counter()
 
+    def breathe() -> None:
+        """What comes in one piece must not keep the worker from everybody else until its end."""
+        if server.async_mode != "threading":
+            server.sleep(0)
+
     def on_message(eio_sid: str, data: object) -> None:
         try:
             _dispatch(server, events, eio_sid, data)
@@ -47,8 +52,8 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     websocket = server.eio._async["websocket"]
     if server.async_mode == "eventlet":
         limit_messages()
-    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
-    payload.Payload = ReadablePayload
+    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, breathe, websocket)}
+    payload.Payload = _readable_payload(breathe)
 
 
 class Unreadable(Exception):
@@ -76,13 +81,15 @@ def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: objec
         raise Unreadable
 
 
-def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
+def _guarded(
+    breathe: Callable[[], None], websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any
+) -> Callable[..., Any]:
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     def handle(ws: Any) -> Any:
         ws.log = Nowhere()  # eventlet would write a line into it for every connection that ends
         try:
-            return handler(Readable(ws, eio))
+            return handler(Readable(ws, breathe))
         finally:
             socket = handler.__self__  # type: ignore[attr-defined]
             if not socket.closed:
@@ -100,13 +107,24 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
     return upgrade
 
 
-class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
-    """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts."""
+def _readable_payload(breathe: Callable[[], None]) -> type[payload.Payload]:
+    class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
+        """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts.
 
-    def decode(self, encoded_payload: str) -> None:
-        """Read the packets. The library would drop them all if there are more than 16, or one of them is unreadable."""
-        readable = (each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES)
-        self.packets = [EnginePacket(encoded_packet=each) for each in readable]
+        The library would drop all of it if there are more than 16 packets, or if one of them is unreadable.
+        """
+
+        def decode(self, encoded_payload: str) -> None:
+            """Find the packets; each is read when it is its turn, and others are served in between."""
+            found = [each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES]
+            self.packets = self._one_by_one(found)
+
+        def _one_by_one(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
+            for each in encoded_packets:
+                breathe()
+                yield EnginePacket(encoded_packet=each)
+
+    return ReadablePayload
 
 
 class Nowhere:
@@ -119,15 +137,14 @@ class Nowhere:
 class Readable:
     """A WebSocket that skips frames which are no Engine.IO packet."""
 
-    def __init__(self, ws: Any, eio: Any) -> None:
+    def __init__(self, ws: Any, breathe: Callable[[], None]) -> None:
         self._ws = ws
-        self._eio = eio
+        self._breathe = breathe
 
     def wait(self) -> str | None:
         """The next readable packet, or None at the end."""
         while True:
-            if self._eio.async_mode != "threading":
-                self._eio.sleep(0)  # many frames that came together must not keep the worker from everybody else
+            self._breathe()
             frame = self._ws.wait()
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
                 return frame
