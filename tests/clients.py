@@ -274,10 +274,13 @@ class Stranger(WebSocket):
         return self.answers[call]
 
     def hear(self) -> tuple[str, JSON]:
-        """The next event, with its payload, each told once. Raises Closed."""
-        while not self._heard:
-            self._read()
-        return self._heard.pop(0)
+        """The next event, with its payload, each told once; heads come when they like. Raises Closed."""
+        while True:
+            while not self._heard:
+                self._read()
+            event, payload = self._heard.pop(0)
+            if event != "head":
+                return event, payload
 
     def _read(self) -> None:
         packet = self.receive()

@@ -82,7 +82,7 @@ def test_eight_people_on_two_workers_talk_at_once(tmp_path: Path, queue: Redis, 
 
 def test_two_programs_with_a_worker_each_are_one_chat(tmp_path: Path, queue: Redis, elephant: Postgres) -> None:
     shared = {"REDIS_URL": queue.url, "DATABASE_URL": elephant.database(), "SECRET_KEY": "the same for both of them"}
-    with gunicorn(tmp_path / "one", **shared) as one, gunicorn(tmp_path / "two", **shared) as two, Node() as node:
+    with gunicorn(tmp_path / "one", 1, **shared) as one, gunicorn(tmp_path / "two", 1, **shared) as two, Node() as node:
         one.room("kitchen")
         ada, ben = node.person(one.url), node.person(two.url)
         ada.join("kitchen")

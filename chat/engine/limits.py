@@ -1,6 +1,7 @@
 """The limits that the libraries' WebSockets lack: the size of a whole message, and how a connection may begin."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
@@ -31,6 +32,13 @@ def limit_messages() -> None:
     message.push = limited
 
 
+def _is_handshake(environ: dict[str, Any]) -> bool:
+    """Whether a request asks for a WebSocket as RFC 6455 says, section 4.2.1."""
+    connection = {part.strip() for part in environ.get("HTTP_CONNECTION", "").lower().split(",")}
+    key = re.fullmatch(r"[A-Za-z0-9+/]{22}==", environ.get("HTTP_SEC_WEBSOCKET_KEY", ""))
+    return "upgrade" in connection and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13" and key is not None
+
+
 def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: int) -> Callable[..., Any]:
     """A WSGI app that lets no request for a socket pass for which the libraries have no limits.
 
@@ -49,8 +57,7 @@ def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: in
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        old = upgrade and environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13"
-        if old or "j" in asked:
+        if (upgrade and not _is_handshake(environ)) or "j" in asked:
             return refuse(start_response, "400 BAD REQUEST", b"This needs WebSocket 13, or polling without JSONP.")
         if asked.get("transport", ["polling"])[0] not in transports:
             return refuse(start_response, "400 BAD REQUEST", offer)
