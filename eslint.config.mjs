@@ -34,7 +34,7 @@ const onlyOneKnowsTheWire = {
 }
 
 export default [
-  { ignores: ["static/vendor/", ".venv/", "instance/", "bench/"] },
+  { ignores: [".make/", "static/vendor/", ".venv/", "instance/", "bench/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   { files: ["static/js/**/*.js"], rules: { ...rules, ...onlyOneKnowsTheWire } },
   { files: ["static/js/socket.js"], rules: { "no-restricted-imports": "off" } },

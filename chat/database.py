@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
+FULL = "The server has no space left to store this."
 SCHEMA_LOCK = 0xC04FAB  # any number, the same for all
 PROBE_SECONDS = (0.002, 0.05)  # first and longest pause between two tries for SQLite's write lock
 
@@ -105,8 +106,9 @@ def _clearly() -> Iterator[None]:
     try:
         yield
     except (OperationalError, PoolTimeout) as error:
-        log.warning("The database did not do it: %s", str(error).splitlines()[0])
-        raise Busy from error
+        reason = str(error).partition("\n")[0]  # the rest would be what people said
+        log.warning("The database did not do it: %s", reason)
+        raise Busy(FULL if "full" in reason or "No space" in reason else None) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Busy from error

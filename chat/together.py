@@ -49,10 +49,10 @@ class Together(Generic[T]):
     def _do_batch(self, batch: list[T]) -> None:
         try:
             self._work(batch)
-        except Busy:
+        except Busy as busy:
             # Who waits behind this batch has waited as long: nobody waits for the same lock twice.
             for item in (*batch, *self._waiting):
-                item.done, item.failure = True, Busy()
+                item.done, item.failure = True, Busy(str(busy))
             self._waiting.clear()
         except Exception as error:
             if len(batch) == 1:

@@ -106,6 +106,7 @@ class Person {
   }
 }
 
+setTimeout(() => process.exit(1), (plan.seconds + 60) * 1000).unref() // nobody waits for ever
 const people = Array.from({ length: plan.senders + plan.listeners }, (_, number) => new Person(number))
 while (!people.every((person) => person.joined)) await sleep(20)
 console.log(JSON.stringify({ ready: true }))

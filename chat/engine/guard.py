@@ -8,8 +8,9 @@ _handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
-from socket import IPPROTO_TCP, TCP_NODELAY
+from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
 from typing import Any
 
 from engineio import payload
@@ -56,6 +57,17 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     payload.Payload = _readable_payload(breathe)
 
 
+def end(eio: Any, sid: str) -> None:
+    """End a connection so that its client comes back: a goodbye of Socket.IO's own would keep it away."""
+    socket = eio.sockets.get(sid)
+    line = getattr(socket, "line", None)
+    if line is not None:
+        with suppress(OSError):
+            line.shutdown(SHUT_RDWR)
+    elif socket is not None:
+        socket.close(wait=False)
+
+
 class Unreadable(Exception):
     """Not a packet any client of ours sends."""
 
@@ -88,6 +100,7 @@ def _guarded(
 
     def handle(ws: Any) -> Any:
         ws.log = Nowhere()  # eventlet would write a line into it for every connection that ends
+        handler.__self__.line = getattr(ws, "socket", None)  # type: ignore[attr-defined]  # a bound method
         try:
             return handler(Readable(ws, breathe))
         finally:

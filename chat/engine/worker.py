@@ -1,17 +1,62 @@
 """What gunicorn calls in the life of a worker; named in gunicorn.conf.py."""
 
+import os
+import random
+import resource
+import sys
 from typing import Any
 
+import eventlet
+
+from chat.engine.acceptor import accept
+from chat.engine.guard import end
 from chat.engine.hub import async_mode
 from chat.engine.watchdog import Watchdog
+
+WATCH_SECONDS = 0.1
+DRAIN_SECONDS = 2.0  # within this, at random moments, so that not everybody comes back at once
+FILES_OF_OUR_OWN = 100  # database, log, Redis, and what is being opened
 
 
 def ready(worker: Any) -> None:
     """The app is loaded, and nobody is served yet: listen to the other workers first."""
     app = worker.app.callable
+    remarks = app.config["CONFAB"].remarks()
     if async_mode() == "eventlet":
+        sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's own
         Watchdog().start()
+        eventlet.spawn(_watch, worker, app.extensions["socketio"].server.eio)
+        remarks += _make_room(worker)
+    for template in app.jinja_env.list_templates():
+        app.jinja_env.get_template(template)  # compiled now, while nobody waits
     app.extensions["queue"].initialize()
     if worker.age == 1:  # one of them speaks for all
-        for remark in app.config["CONFAB"].remarks():
+        for remark in remarks:
             worker.log.warning(remark)
+
+
+def _make_room(worker: Any) -> list[str]:
+    """Raise the limit on open files; where it stays too low, take in fewer connections, and say so."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = worker.worker_connections
+    if hard == resource.RLIM_INFINITY or hard >= wanted + FILES_OF_OUR_OWN:
+        return []
+    worker.worker_connections = max(hard - FILES_OF_OUR_OWN, 10)
+    return [
+        f"A worker may open {hard} files, so it takes in {worker.worker_connections} connections instead of {wanted}: "
+        "raise the limit (LimitNOFILE= in systemd, ulimit -n in a shell), or start more workers."
+    ]
+
+
+def _watch(worker: Any, eio: Any) -> None:
+    """End with the master, and when the worker is to end, send everybody elsewhere."""
+    while worker.alive and os.getppid() == worker.ppid:
+        eventlet.sleep(WATCH_SECONDS)
+    worker.alive = False
+    sent: set[str] = set()
+    while True:
+        for sid in eio.sockets.keys() - sent:
+            sent.add(sid)
+            eventlet.spawn_after(random.uniform(0, DRAIN_SECONDS), end, eio, sid)  # noqa: S311  # no secret
+        eventlet.sleep(WATCH_SECONDS)

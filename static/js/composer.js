@@ -4,8 +4,9 @@
 
 const NAME_KEY = "name"
 const NAMELESS = "Add your name first, then send."
+const FULL = "A hundred messages are waiting to be sent. This one stays here until there is room."
 
-/** Dispatches `say` with the handle and the message. */
+/** Dispatches `say` with the handle and the message, and keeps the words when that is prevented: then they are kept nowhere else. */
 export class Composer extends EventTarget {
   #form
   #name
@@ -63,21 +64,22 @@ export class Composer extends EventTarget {
     const message = this.#text.value
     if (!message.trim()) return this.#text.focus()
     if (!handle.trim()) {
-      this.#explain(NAMELESS)
+      this.#explain(NAMELESS, true)
       return this.#name.focus()
     }
     this.#storage.set(NAME_KEY, handle)
-    this.#explain("")
+    const taken = this.dispatchEvent(new CustomEvent("say", { detail: { handle, message }, cancelable: true }))
+    this.#explain(taken ? "" : FULL)
+    if (!taken) return
     this.#text.value = ""
     this.#grow()
     this.#text.focus()
-    this.dispatchEvent(new CustomEvent("say", { detail: { handle, message } }))
   }
 
-  /** @param {string} why */
-  #explain(why) {
+  /** @param {string} why @param {boolean} [name] whether it is the name's fault */
+  #explain(why, name = false) {
     this.#hint.textContent = why
-    this.#name.ariaInvalid = String(why !== "")
+    this.#name.ariaInvalid = String(name)
   }
 
   /** As tall as its text, for browsers that cannot do that by themselves. */

@@ -1,6 +1,7 @@
 // Tells honestly, and only when it matters, that the line is down.
 
 /** @import { Clock } from "./clock.js" */
+/** @import { Outbox } from "./outbox.js" */
 /** @import { State } from "./room.js" */
 
 const QUIET_MS = 2000
@@ -12,21 +13,19 @@ export class Connection {
   #words
   #button
   #clock
-  #waiting
+  #outbox
   #offline = false
   #been = false // here, at least once
   /** @type {(() => void)[]} */ #callOff = []
 
-  /** @param {HTMLElement} place @param {{ clock: Clock, waiting: () => number, tryNow: () => void }} parts */
-  constructor(place, { clock, waiting, tryNow }) {
+  /** @param {HTMLElement} place @param {{ clock: Clock, outbox: Pick<Outbox, "waiting" | "kept">, tryNow: () => void }} parts */
+  constructor(place, { clock, outbox, tryNow }) {
     this.#place = place
     this.#words = /** @type {HTMLElement} */ (place.querySelector(".connection__words"))
     this.#button = /** @type {HTMLElement} */ (place.querySelector("button"))
     this.#clock = clock
-    this.#waiting = waiting
+    this.#outbox = outbox
     this.#button.addEventListener("click", tryNow)
-    window.addEventListener("online", tryNow)
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tryNow())
   }
 
   /** @param {State} state @param {string} [reason] */
@@ -57,9 +56,10 @@ export class Connection {
 
   #showOffline() {
     this.#offline = true
-    const waiting = this.#waiting()
+    const { waiting, kept } = this.#outbox
     const what = waiting === 0 ? "What you write" : waiting === 1 ? "1 message" : `${waiting} messages`
-    this.#show("offline", `Offline: ${what} will be sent when you are back.`)
+    const unless = kept ? "" : " Keep this page open: this browser has no room to remember them."
+    this.#show("offline", `Offline: ${what} will be sent when you are back.${unless}`)
   }
 
   /** @param {string} state @param {string} words */

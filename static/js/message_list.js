@@ -2,10 +2,11 @@
 
 import { clockTime, dayName, dayOf, fullTime } from "./time.js"
 
-/** @import { Item, Row } from "./wire.js" */
+/** @import { Away, Item, Row } from "./wire.js" */
 /** @import { Step, Timeline } from "./timeline.js" */
 
 const DELETED = "message deleted"
+const COUNTED = 10_000 // the server counts no further
 
 export class MessageList {
   #list
@@ -13,6 +14,7 @@ export class MessageList {
   #mine
   /** @type {Map<number | string, HTMLElement>} by seq; own messages without a row by id */
   #elements = new Map()
+  /** @type {HTMLElement | undefined} */ #awayLine
 
   /**
    * @param {HTMLElement} list
@@ -27,19 +29,30 @@ export class MessageList {
   }
 
   /** Everything anew; what already stands stays the element it is. @param {Timeline} timeline */
-  reset({ rows, items }) {
+  reset({ rows, items, away }) {
     const wanted = new Set([...rows.map((row) => row.seq), ...items.map((item) => item.id)])
     for (const key of [...this.#elements.keys()]) if (!wanted.has(key)) this.#remove(key)
-    this.draw([...rows.map((row) => ({ row, fresh: false })), ...items.map((item) => ({ item }))])
+    this.#awayLine?.remove()
+    this.draw([...rows.map((row) => ({ row, fresh: false })), ...items.map((item) => ({ item }))], away)
   }
 
-  /** @param {Step[]} steps */
-  draw(steps) {
+  /** @param {Step[]} steps @param {Away | null} [away] */
+  draw(steps, away) {
     for (const step of steps) {
       if ("row" in step) this.#drawRow(step.row, step.was)
       else if ("item" in step) this.#drawItem(step.item)
       else this.#remove(step.gone)
     }
+    if (away) this.#drawAway(away)
+  }
+
+  /** Above the first of the messages that are new; as long as older ones are not loaded, above all. @param {Away} away */
+  #drawAway({ after, missed }) {
+    const first = this.#messages().find((element) => placeOf(element) > after)
+    this.#awayLine ??= this.#templates("away")
+    const many = missed >= COUNTED ? `${COUNTED.toLocaleString()} or more messages` : missed === 1 ? "1 message" : `${missed.toLocaleString()} messages`
+    write(this.#awayLine, ".away__words", `${many} while you were away`)
+    if (first && this.#awayLine.parentElement !== first) first.prepend(this.#awayLine)
   }
 
   /** @param {Row} row @param {string} [was] */
@@ -51,7 +64,7 @@ export class MessageList {
     element.dataset.side = this.#mine(row) ? "own" : "other"
     element.dataset.state = row.deleted ? "deleted" : "sent"
     this.#fill(element, row, row.deleted ? DELETED : row.message, row.edited && !row.deleted ? "edited" : "")
-    this.#trouble(element, undefined)
+    this.#trouble(element)
     this.#place(element, row.seq)
   }
 
@@ -62,7 +75,7 @@ export class MessageList {
     element.dataset.side = "own"
     element.dataset.state = item.state === "failed" ? "failed" : "pending"
     this.#fill(element, item, item.message, "")
-    this.#trouble(element, item.state === "failed" ? item.reason : undefined)
+    this.#trouble(element, item)
     this.#place(element, item.id)
   }
 
@@ -78,12 +91,15 @@ export class MessageList {
     element.dataset.day = dayOf(timestamp)
   }
 
-  /** Why an own message was not taken, and what can be done about it. @param {HTMLElement} element @param {string | undefined} reason */
-  #trouble(element, reason) {
-    const shown = element.querySelector(".trouble")
-    if (reason === undefined) return void shown?.remove()
-    if (!shown) element.append(this.#templates("trouble"))
-    write(element, ".trouble__reason", reason)
+  /** Why an own message was not taken; when that is for good, what can be done about it. @param {HTMLElement} element @param {Item} [item] */
+  #trouble(element, item) {
+    element.querySelector(".trouble")?.remove()
+    if (!item?.reason) return
+    const trouble = this.#templates("trouble")
+    const forGood = item.state === "failed"
+    write(trouble, ".trouble__reason", forGood ? item.reason : `${item.reason} It will be sent by itself.`)
+    for (const way of trouble.querySelectorAll("button")) way.hidden = !forGood
+    element.append(trouble)
   }
 
   /** By seq, own messages without a row last. @param {HTMLElement} element @param {number | string} key */

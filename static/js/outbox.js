@@ -4,132 +4,219 @@ import { Refused } from "./answers.js"
 import { newId } from "./ids.js"
 
 /** @import { Clock } from "./clock.js" */
-/** @import { Item } from "./wire.js" */
-/** @typedef {{ load: () => Item[] | Promise<Item[]>, save: (items: Item[]) => void | Promise<void> }} Store */
+/** @import { Lead } from "./leader.js" */
+/** @import { OutboxStore } from "./outbox_store.js" */
+/** @import { Item, Row, Stored } from "./wire.js" */
+/** @typedef {Pick<OutboxStore, "all" | "put" | "drop" | "hear">} Store */
 
 const FIRST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 30_000
+const LONGEST_WAIT_MS = 24 * 3600 * 1000
+const MOST = 100
+const TOO_OLD = "For a day it could not be sent."
 
-/** @type {Store} */
-const forgetful = { load: () => [], save: () => {} }
-
-/** Dispatches `change` with the item that is new or different, `gone` with the id of one that will not be sent. */
+/**
+ * Dispatches `change` with the item that is new or different, `sent` with an item and where the server put it, `gone` with the id of
+ * one that will not be sent. What other tabs of this room have said is in here too, and is sent by whichever tab can.
+ */
 export class Outbox extends EventTarget {
-  /** @type {Item[]} */ #items = []
+  /** @type {Map<string, Item>} */ #items = new Map()
+  /** @type {Set<string>} what only this page remembers, because the browser could not keep it */ #unkept = new Set()
   #awake = false
-  #busy = false
-  #resting = false
+  #running = false
   #tries = 0
-  #callOff = () => {}
+  #stir = () => {}
   #send
+  #lead
   #clock
   #store
 
-  /** @param {{ send: (item: Item) => Promise<void>, clock: Clock, store?: Store }} parts */
-  constructor({ send, clock, store = forgetful }) {
+  /** @param {{ send: (item: Item) => Promise<Stored>, lead: Lead, clock: Clock, store: Store }} parts */
+  constructor({ send, lead, clock, store }) {
     super()
     this.#send = send
+    this.#lead = lead
     this.#clock = clock
     this.#store = store
+    store.hear((id, item) => this.#heard(id, item))
   }
 
   /** How many will be sent when the connection is back. */
   get waiting() {
-    return this.#items.filter((item) => item.state === "queued").length
+    return this.#queue().length
+  }
+
+  /** Whether all of them outlive this page. */
+  get kept() {
+    return this.#unkept.size === 0
   }
 
   /** Takes up what an earlier page left behind. */
-  async restore() {
-    const left = await this.#store.load()
-    this.#items.unshift(...left)
-    for (const item of left) this.#tell(item)
-    this.#pump()
+  restore() {
+    for (const item of this.#store.all()) this.#heard(item.id, item)
+    this.#next()
   }
 
-  /** @param {{ handle: string, message: string }} said */
+  /** Keeps what was said and will send it; nothing when too much is waiting already. @param {{ handle: string, message: string }} said */
   say({ handle, message }) {
+    if (this.waiting >= MOST) return null
+    const at = this.#last()
     const timestamp = new Date(this.#clock.now()).toISOString()
     /** @type {Item} */
-    const item = { id: newId(), handle, message, timestamp, state: "queued" }
-    this.#items.push(item)
-    this.#tell(item)
-    this.#pump()
+    const item = { id: newId(), handle, message, timestamp, at, state: "queued" }
+    this.#change(item)
+    this.#run()
     return item
   }
 
-  /** Tries a failed message again, under the same id: perhaps only the answer was a no. @param {string} id */
+  /** Tries a failed message again, as the last one, under its old id: perhaps it was stored and only the answer lost. @param {string} id */
   retry(id) {
-    const item = this.#items.find((one) => one.id === id)
+    const item = this.#items.get(id)
     if (!item) return
-    Object.assign(item, { state: "queued", reason: undefined })
-    this.#tell(item)
-    this.#pump()
+    this.#change({ ...item, at: this.#last(), state: "queued", reason: undefined, not_before: undefined })
+    this.#run()
   }
 
   /** Gives up a message and hands it back. @param {string} id @returns {Item | undefined} */
   discard(id) {
-    const item = this.#items.find((one) => one.id === id)
-    this.#drop(id)
-    if (item) this.dispatchEvent(new CustomEvent("gone", { detail: id }))
+    const item = this.#items.get(id)
+    this.#store.drop(id)
+    this.#forget(id)
     return item
+  }
+
+  /** Its row has come: it is stored, whatever becomes of the answer. @param {(id: string) => Row | undefined} rowOf */
+  settle(rowOf) {
+    for (const item of [...this.#items.values()]) {
+      const row = rowOf(item.id)
+      if (row) this.#done(item, { seq: row.seq, rev: row.rev, timestamp: row.timestamp, head: row.rev })
+    }
   }
 
   /** The room is there: what waits goes now, without the rest of its pause. */
   wake() {
     this.#awake = true
     this.#tries = 0
-    this.#callOff()
-    this.#resting = false
-    this.#pump()
+    this.#stir()
+    this.#run()
   }
 
   /** The room is away. */
   sleep() {
     this.#awake = false
+    this.#stir()
   }
 
-  async #pump() {
-    const item = this.#items.find((one) => one.state === "queued")
-    if (!item || !this.#awake || this.#busy || this.#resting) return
-    this.#busy = true
-    try {
-      await this.#store.save(this.#items) // before the network: a message that left is a message we can name again
-      await this.#send(item)
-      this.#tries = 0
-      this.#drop(item.id)
-    } catch (error) {
-      this.#failed(item, error)
+  /** One tab at a time, one message at a time. Between two tries another tab may lead: perhaps it is only our line that is dead. */
+  async #run() {
+    if (this.#running) return
+    this.#running = true
+    while (this.#awake && this.#next()) {
+      const handOn = await this.#lead()
+      this.#reread()
+      let pause = 0
+      for (let item; !pause && this.#awake && (item = this.#next()); ) pause = await this.#try(item)
+      handOn()
+      if (pause) await this.#rest(pause)
     }
-    this.#busy = false
-    this.#pump()
+    this.#running = false
+  }
+
+  /** @param {Item} item @returns {Promise<number>} how long to wait before anything else is sent */
+  async #try(item) {
+    const early = (item.not_before ?? 0) - this.#clock.now()
+    if (early > 0 && early < LONGEST_WAIT_MS) return early // longer was asked by nobody: the clock has been set back
+    try {
+      this.#done(item, await this.#send(item))
+      this.#tries = 0
+      return 0
+    } catch (error) {
+      const now = this.#items.get(item.id) // its row may have come meanwhile, or another tab may have done something with it
+      return now?.state === "queued" ? this.#failed(now, error) : 0
+    }
   }
 
   /** @param {Item} item @param {unknown} error */
   #failed(item, error) {
-    if (error instanceof Refused && !error.retry) {
+    const refusal = error instanceof Refused ? error : null
+    if (refusal && !refusal.retry) {
       this.#tries = 0
-      Object.assign(item, { state: "failed", reason: error.message })
-      this.#tell(item)
-      return
+      this.#change({ ...item, state: "failed", reason: refusal.message })
+      return 0
     }
     const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries) * (0.5 + this.#clock.random() / 2)
-    const asked = error instanceof Refused ? error.retryAfterMs : undefined
     this.#tries += 1
-    this.#resting = true
-    this.#callOff = this.#clock.later(asked ?? pause, () => {
-      this.#resting = false
-      this.#pump()
+    const asked = refusal?.retryAfterMs
+    // Kept with the message, so that another tab or the next page does not push past what the server asked for.
+    const not_before = asked === undefined ? undefined : this.#clock.now() + asked
+    if (refusal || item.reason) this.#change({ ...item, reason: refusal?.message, not_before })
+    return asked ?? pause
+  }
+
+  /** @param {number} pause */
+  #rest(pause) {
+    if (!this.#awake) return undefined
+    return new Promise((/** @type {(nothing: void) => void} */ resolve) => {
+      const callOff = this.#clock.later(pause, () => resolve())
+      this.#stir = () => (callOff(), resolve())
     })
   }
 
-  /** @param {string} id */
-  #drop(id) {
-    this.#items = this.#items.filter((item) => item.id !== id)
-    this.#store.save(this.#items)
+  #queue() {
+    return [...this.#items.values()].filter((item) => item.state === "queued").sort((a, b) => a.at - b.at)
+  }
+
+  #next() {
+    const tooOld = this.#clock.now() - LONGEST_WAIT_MS
+    for (const item of this.#queue()) {
+      if (item.at > tooOld) return item
+      this.#change({ ...item, state: "failed", reason: TOO_OLD })
+    }
+    return undefined
+  }
+
+  /** After all that was said so far, in any tab. */
+  #last() {
+    return Math.max(this.#clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
+  }
+
+  /** What the tab that led before us has done. */
+  #reread() {
+    const kept = new Map(this.#store.all().map((item) => [item.id, item]))
+    for (const [id, item] of kept) this.#heard(id, item)
+    for (const id of [...this.#items.keys()]) if (!kept.has(id) && !this.#unkept.has(id)) this.#forget(id)
+  }
+
+  /** What is kept now under an id, written by another tab or an earlier page. @param {string} id @param {Item | null} item */
+  #heard(id, item) {
+    if (!item) return this.#forget(id)
+    if (item.state === "sent") return this.#done(item, /** @type {Stored} */ (item.answer))
+    if (JSON.stringify(this.#items.get(id)) === JSON.stringify(item)) return
+    this.#unkept.delete(id)
+    this.#items.set(id, item)
+    this.dispatchEvent(new CustomEvent("change", { detail: item }))
+    this.#run()
   }
 
   /** @param {Item} item */
-  #tell(item) {
-    this.dispatchEvent(new CustomEvent("change", { detail: { ...item } }))
+  #change(item) {
+    this.#items.set(item.id, item)
+    if (this.#store.put(item)) this.#unkept.delete(item.id)
+    else this.#unkept.add(item.id)
+    this.dispatchEvent(new CustomEvent("change", { detail: item }))
+  }
+
+  /** The other tabs are told where it stands before it is dropped, or they would have nothing to show for a moment. @param {Item} item @param {Stored} answer */
+  #done(item, answer) {
+    if (this.#items.delete(item.id) && item.state !== "sent") this.#store.put({ ...item, state: "sent", answer })
+    this.#unkept.delete(item.id)
+    this.#store.drop(item.id)
+    this.dispatchEvent(new CustomEvent("sent", { detail: { item, answer } }))
+  }
+
+  /** @param {string} id */
+  #forget(id) {
+    this.#unkept.delete(id)
+    if (this.#items.delete(id)) this.dispatchEvent(new CustomEvent("gone", { detail: id }))
   }
 }

@@ -6,11 +6,13 @@ import { Refused, Unreachable } from "./answers.js"
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Socket } from "./socket.js" */
 /** @import { Timeline } from "./timeline.js" */
-/** @import { Changes, Head, Item, Joined, Row } from "./wire.js" */
+/** @import { Away, Changes, Head, Item, Joined, Row, Stored } from "./wire.js" */
 /** @typedef {"away" | "here" | "gone"} State */
 
 const HOLD_MS = 200
 const AGAIN_MS = 2000
+const BELT_MS = 60_000
+const PROBE_MS = 3000
 
 /** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are. */
 export class Room extends EventTarget {
@@ -25,11 +27,12 @@ export class Room extends EventTarget {
   #visit = 0
   #entered = false
   #fetching = false
-  #doubt = false // what the server says of the head cannot be right for what is shown here
+  #doubt = false // what is shown here may not be what the server has
+  #beaten = 0 // how far we had come at the last head we heard of
   /** @type {Row[]} */ #early = []
   /** @type {(() => void) | null} */ #holding = null
 
-  /** @param {{ label: string, mark: string, socket: Socket, timeline: Timeline, outbox: (deliver: (item: Item) => Promise<void>) => Outbox, clock: Clock }} parts */
+  /** @param {{ label: string, mark: string, socket: Socket, timeline: Timeline, outbox: (deliver: (item: Item) => Promise<Stored>) => Outbox, clock: Clock }} parts */
   constructor({ label, mark, socket, timeline, outbox, clock }) {
     super()
     this.label = label
@@ -39,6 +42,7 @@ export class Room extends EventTarget {
     this.#clock = clock
     this.#outbox = outbox((item) => this.#deliver(item))
     this.#listen()
+    this.#check()
   }
 
   get outbox() {
@@ -50,7 +54,22 @@ export class Room extends EventTarget {
     const asked = this.#timeline.askEarlier()
     const page = await this.#socket.ask("history", asked).catch(() => null)
     this.#timeline.earlier(asked, page)
+    this.#doubt ||= page !== null && page.epoch !== this.#timeline.epoch
+    this.#watch()
     return page !== null
+  }
+
+  /** Is anybody there? After a sleep, a line may be dead and nobody has told us: then we take a new one. */
+  async probe() {
+    if (!this.#entered) return this.#socket.tryNow()
+    const visit = this.#visit
+    const after = this.#timeline.applied
+    try {
+      const answer = await this.#socket.ask("since", { after }, PROBE_MS)
+      if (visit === this.#visit) this.#take(answer, after)
+    } catch (error) {
+      if (visit === this.#visit && error instanceof Unreachable) this.#socket.rebuild()
+    }
   }
 
   #listen() {
@@ -62,10 +81,21 @@ export class Room extends EventTarget {
     socket.hear("head", (head) => this.#compare(head))
     outbox.addEventListener("change", (event) => timeline.expect(/** @type {CustomEvent<Item>} */ (event).detail))
     outbox.addEventListener("gone", (event) => timeline.forget(/** @type {CustomEvent<string>} */ (event).detail))
+    outbox.addEventListener("sent", (event) => this.#sent(/** @type {CustomEvent<{ item: Item, answer: Stored }>} */ (event).detail))
+    for (const change of ["reset", "change"]) timeline.addEventListener(change, () => outbox.settle((id) => timeline.find(id)))
   }
 
-  /** Joining answers with what was missed, so coming back is nothing special. @param {number} [after] without it: start over */
-  async #enter(after) {
+  /** Whatever went wrong in a way nobody has thought of, it lasts a minute. */
+  #check() {
+    this.#clock.later(BELT_MS, () => {
+      this.#doubt = true
+      this.#catchUp()
+      this.#check()
+    })
+  }
+
+  /** Joining answers with what was missed, so coming back is nothing special. @param {number} [after] without it: start over @param {Away | null} [away] */
+  async #enter(after, away) {
     const visit = (this.#visit += 1)
     this.#entered = false
     this.#early = []
@@ -73,9 +103,8 @@ export class Room extends EventTarget {
       /** @type {Joined} */
       const answer = await this.#socket.ask("join", after === undefined ? { label: this.label } : { label: this.label, after })
       if (visit !== this.#visit) return
-      if (after !== undefined && this.#outdated(answer, after)) return void this.#enter()
-      if (after === undefined) this.#timeline.load(answer)
-      else this.#timeline.merge(answer)
+      if (after === undefined) this.#timeline.load(answer, away)
+      else if (!this.#take(answer, after)) return
       this.#arrive(answer)
     } catch (error) {
       if (visit === this.#visit) this.#turnedAway(error)
@@ -86,6 +115,8 @@ export class Room extends EventTarget {
   #arrive({ you }) {
     this.#entered = true
     this.mark = you.mark
+    this.#doubt = false
+    this.#beaten = 0
     this.dispatchEvent(new CustomEvent("you", { detail: you }))
     for (const row of this.#early.splice(0)) this.#timeline.hear(row)
     this.#outbox.wake()
@@ -122,7 +153,9 @@ export class Room extends EventTarget {
   /** @param {Head} said */
   #compare({ label, head, epoch }) {
     if (label !== this.label || !this.#entered) return
-    this.#doubt ||= epoch !== this.#timeline.epoch || head < this.#timeline.applied
+    // A head is told after what came before it, so one below where we were at the last head has lost something; one merely overtaken has not.
+    this.#doubt ||= epoch !== this.#timeline.epoch || head < this.#beaten
+    this.#beaten = this.#timeline.applied
     if (epoch === this.#timeline.epoch) this.#timeline.announce(head)
     this.#watch()
   }
@@ -154,26 +187,42 @@ export class Room extends EventTarget {
       const answer = await this.#socket.ask("since", { after })
       if (visit !== this.#visit) return false
       this.#doubt = false
-      if (this.#outdated(answer, after)) return void this.#enter()
-      this.#timeline.merge(answer)
+      if (!this.#take(answer, after)) return false
       if (this.#timeline.behind && this.#timeline.applied === after) return false
     }
     return true
   }
 
-  /** Another epoch, or a head below where we were: history is not the one shown here. @param {Changes} answer @param {number} after */
-  #outdated({ epoch, head }, after) {
-    return epoch !== this.#timeline.epoch || head < after
+  /** Merges what came after a change. Says no when the room has to be entered anew, and does so. @param {Changes & { missed?: number }} answer @param {number} after */
+  #take(answer, after) {
+    const { epoch, head, upto, missed } = answer
+    // Another epoch, or a head below where we were: history is not the one shown here.
+    if (epoch !== this.#timeline.epoch || head < after) this.#enter()
+    // More than one answer holds: the newest page comes first, and reading back fills what is between.
+    else if (upto < head) this.#enter(missed === undefined ? after : undefined, missed ? { after, missed } : null)
+    else return this.#merged(answer)
+    return false
   }
 
-  /** @param {Item} item */
-  async #deliver({ id, handle, message }) {
+  /** @param {Changes} answer */
+  #merged(answer) {
+    this.#timeline.merge(answer)
+    return true
+  }
+
+  /** @param {{ item: Item, answer: Stored }} sent */
+  #sent({ item, answer }) {
     const { label, mark } = this
+    const { id, handle, message } = item
+    const { seq, rev, timestamp } = answer
+    this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id }, answer)
+    this.#watch()
+  }
+
+  /** @param {Item} item @returns {Promise<Stored>} */
+  async #deliver({ id, handle, message }) {
     try {
-      const answer = await this.#socket.ask("chat", { handle, message, id })
-      const { seq, rev, timestamp } = answer
-      this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id }, answer)
-      this.#watch()
+      return await this.#socket.ask("chat", { handle, message, id })
     } catch (error) {
       if (!(error instanceof Refused && error.code === "not_joined")) throw error
       this.#leave()

@@ -1,17 +1,22 @@
 // Where the reader is: at the end it follows, reading back it never moves what is being read.
 
 const NEAR_PX = 100
+const SOON_PX = 600
+const REST_MS = 150
 
-export class Scroll {
+/** Dispatches `beginning` when the reader has come to rest near the first message. */
+export class Scroll extends EventTarget {
   #view
   #pill
   #unseen = 0
+  #resting = 0
 
   /** @param {HTMLElement} view laid out from its end: scrollTop is 0 there and negative above @param {HTMLElement} pill */
   constructor(view, pill) {
+    super()
     this.#view = view
     this.#pill = pill
-    view.addEventListener("scroll", () => this.atEnd && this.#count(0), { passive: true })
+    view.addEventListener("scroll", () => this.#moved(), { passive: true })
     pill.addEventListener("click", () => this.toEnd())
   }
 
@@ -21,11 +26,11 @@ export class Scroll {
 
   /** Changes the list around the reader. @param {() => void} change */
   around(change) {
-    const held = this.atEnd ? undefined : this.#firstVisible()
-    const top = held?.getBoundingClientRect().top ?? 0
+    const read = this.atEnd ? [] : this.#visible()
     change()
-    if (!held) this.toEnd()
-    else if (held.isConnected) this.#view.scrollTop += held.getBoundingClientRect().top - top
+    const held = read.find(({ message }) => message.isConnected)
+    if (held) this.#view.scrollTop += held.message.getBoundingClientRect().top - held.top
+    else this.toEnd()
   }
 
   /** So many new messages by others have come. @param {number} number */
@@ -46,9 +51,17 @@ export class Scroll {
     if (unseen) this.#pill.textContent = `${unseen} new`
   }
 
-  #firstVisible() {
-    const top = this.#view.getBoundingClientRect().top
-    const messages = this.#view.querySelectorAll(".message")
-    return [...messages].find((message) => message.getBoundingClientRect().bottom > top)
+  #moved() {
+    if (this.atEnd) this.#count(0)
+    clearTimeout(this.#resting)
+    const { scrollHeight, clientHeight, scrollTop } = this.#view
+    if (scrollHeight - clientHeight + scrollTop > SOON_PX) return
+    this.#resting = setTimeout(() => this.dispatchEvent(new Event("beginning")), REST_MS)
+  }
+
+  #visible() {
+    const { top, bottom } = this.#view.getBoundingClientRect()
+    const messages = [...this.#view.querySelectorAll(".message")].map((message) => ({ message, box: message.getBoundingClientRect() }))
+    return messages.filter(({ box }) => box.bottom > top && box.top < bottom).map(({ message, box }) => ({ message, top: box.top }))
   }
 }

@@ -8,11 +8,11 @@ import { Refused, Unreachable } from "./answers.js"
 const PATIENCE_MS = 8000
 const AGAIN_MS = 2000
 
-/** A line that keeps trying, with the token of a person without cookies. @param {() => string | null} token */
-export function dial(token) {
+/** A line that keeps trying, over what the server offers, with the token of a person without cookies. @param {string[]} transports @param {() => string | null} token */
+export function dial(transports, token) {
   const line = io({
     autoConnect: false,
-    transports: ["websocket", "polling"],
+    transports: ranked(transports),
     tryAllTransports: true,
     reconnectionDelay: 500,
     reconnectionDelayMax: 5000,
@@ -26,14 +26,18 @@ export function dial(token) {
 /** Dispatches `up` and `down`. */
 export class Socket extends EventTarget {
   #line
+  #followed = false // once for each time we get through: two servers that disagree must not make us run between them
 
   /** @param {Line} line */
   constructor(line) {
     super()
     this.#line = line
-    line.on("connect", () => this.dispatchEvent(new Event("up")))
+    line.on("connect", () => this.#found())
     line.on("disconnect", () => this.#lost())
-    line.on("connect_error", () => this.#lost())
+    line.on("connect_error", (error) => {
+      this.#lost()
+      this.#follow(error)
+    })
   }
 
   open() {
@@ -42,13 +46,18 @@ export class Socket extends EventTarget {
 
   /** Skips the rest of the pause between two tries. */
   tryNow() {
-    if (!this.#line.connected) this.#line.disconnect().connect()
+    if (!this.#line.connected) this.rebuild()
   }
 
-  /** Asks only a connected line: what Socket.IO would keep for later, it would send blindly. @param {string} event @param {object} data @returns {Promise<any>} */
-  async ask(event, data) {
+  /** Gives up a line on which nobody answers. */
+  rebuild() {
+    this.#line.disconnect().connect()
+  }
+
+  /** Asks only a connected line: what Socket.IO would keep for later, it would send blindly. @param {string} event @param {object} data @param {number} patience @returns {Promise<any>} */
+  async ask(event, data, patience = PATIENCE_MS) {
     if (!this.#line.connected) throw new Unreachable("not connected")
-    const answer = await this.#line.timeout(PATIENCE_MS).emitWithAck(event, data).catch((error) => {
+    const answer = await this.#line.timeout(patience).emitWithAck(event, data).catch((error) => {
       throw new Unreachable(error.message)
     })
     if (!answer?.ok) throw new Refused(answer ?? { code: "server_error", message: "no answer", retry: true })
@@ -60,9 +69,38 @@ export class Socket extends EventTarget {
     this.#line.on(event, tell)
   }
 
+  /** The server may have come back with more workers and other transports than when this page was made: its refusal names them. @param {Error} error */
+  #follow(error) {
+    const offered = namedIn(/** @type {{ context?: { responseText?: string } }} */ (error).context?.responseText)
+    if (!offered) return
+    this.#line.io.opts.transports = ranked(offered)
+    if (!this.#followed) this.rebuild()
+    this.#followed = true
+  }
+
+  #found() {
+    this.#followed = false
+    this.dispatchEvent(new Event("up"))
+  }
+
   #lost() {
     this.dispatchEvent(new Event("down"))
     // Socket.IO does not come back by itself when it was the server that closed the line.
     if (!this.#line.active) setTimeout(() => this.open(), AGAIN_MS * (0.5 + Math.random()))
+  }
+}
+
+const BEST_FIRST = ["websocket", "polling"]
+
+/** @param {string[]} transports */
+const ranked = (transports) => BEST_FIRST.filter((transport) => transports.includes(transport))
+
+/** @param {string | undefined} body @returns {string[] | null} */
+function namedIn(body) {
+  try {
+    const { transports } = JSON.parse(body ?? "")
+    return Array.isArray(transports) && ranked(transports).length ? transports : null
+  } catch {
+    return null
   }
 }

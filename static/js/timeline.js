@@ -1,6 +1,6 @@
 // What was said in the room, in order, each thing once. Knows no page and no socket.
 
-/** @import { Changes, Item, Joined, Page, Row, Stored } from "./wire.js" */
+/** @import { Away, Changes, Item, Joined, Page, Row, Stored } from "./wire.js" */
 
 /**
  * One thing to redraw. `was` is the own message that has become this row; `fresh` rows are newer than all others.
@@ -12,12 +12,14 @@ export class Timeline extends EventTarget {
   applied = 0 // complete up to this change
   epoch = ""
   older = false // there is more before the first row
+  /** @type {Away | null} after a long absence: how much is new, and after which place */ away = null
   #first = 0 // rows below this place are not loaded
   #last = 0
   #head = 0 // the highest change we have heard of
   /** @type {Map<number, Row>} */ #rows = new Map() // by seq
-  /** @type {Set<string>} */ #ids = new Set() // of the rows
+  /** @type {Map<string, number>} */ #ids = new Map() // of the rows: their seq
   /** @type {Map<string, Item>} */ #items = new Map() // by id: own messages without a row, in the order said
+  /** @type {Map<string, number>} */ #answered = new Map() // own messages the server has stored and changed since: the rev their row has at least
   /** @type {Map<number, Row>} */ #held = new Map() // by rev: live events that came too early
   /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: changes below the first row, while history is asked for
   /** @type {Set<{ before: number }>} */ #asked = new Set() // history requests that are open
@@ -36,14 +38,20 @@ export class Timeline extends EventTarget {
     return this.#held.size > 0 || this.#head > this.applied
   }
 
-  /** Starts over from the newest messages of the room. @param {Joined} page */
-  load({ messages, head, upto, epoch, older = false }) {
+  /** The row of an own message, once it is here. @param {string} id */
+  find(id) {
+    return this.#rows.get(this.#ids.get(id) ?? -1)
+  }
+
+  /** Starts over from the newest messages of the room. @param {Joined} page @param {Away | null} away */
+  load({ messages, head, upto, epoch, older = false }, away = null) {
     for (const kept of [this.#rows, this.#ids, this.#held, this.#remembered, this.#asked]) kept.clear()
-    Object.assign(this, { applied: upto, epoch, older })
+    Object.assign(this, { applied: upto, epoch, older, away })
     this.#head = Math.max(head, upto)
     this.#first = older ? (messages[0]?.seq ?? 0) : 0
     this.#last = 0
     for (const row of messages) this.#put(row)
+    this.#tidy()
     this.#steps = []
     this.dispatchEvent(new Event("reset"))
   }
@@ -110,7 +118,7 @@ export class Timeline extends EventTarget {
     const id = row.id ?? ""
     this.announce(head)
     if (rev === seq) this.#put(row) // changed since: the text we sent is not what it says now
-    if (this.#items.has(id) && rev <= this.applied) this.forget(id) // stored so long ago that its row is not loaded
+    if (this.#items.has(id)) this.#answered.set(id, rev)
     this.#tell()
   }
 
@@ -133,12 +141,22 @@ export class Timeline extends EventTarget {
     }
     this.#rows.set(row.seq, row)
     const was = row.id !== undefined && this.#items.delete(row.id) ? row.id : undefined
-    if (row.id !== undefined) this.#ids.add(row.id)
+    if (row.id !== undefined) this.#ids.set(row.id, row.seq)
     this.#steps.push({ row, was, fresh: row.seq > this.#last })
     this.#last = Math.max(this.#last, row.seq)
   }
 
+  /** An own message that is stored but has no row here, though everything up to it is: it stands further up than what is loaded. */
+  #tidy() {
+    for (const [id, rev] of this.#answered) {
+      if (rev > this.applied && this.#items.has(id)) continue
+      this.#answered.delete(id)
+      if (this.#items.delete(id)) this.#steps.push({ gone: id })
+    }
+  }
+
   #tell() {
+    this.#tidy()
     if (!this.#steps.length) return
     const detail = this.#steps
     this.#steps = []

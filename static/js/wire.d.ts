@@ -74,12 +74,24 @@ export interface Refusal {
   retry_after_ms?: number
 }
 
-/** An own message on its way: `queued` until the server has answered for it, `failed` when it said no for good. */
+/** After a long absence: so many messages are new, and they stand after this place. */
+export interface Away {
+  after: number
+  missed: number
+}
+
+/** An own message on its way: `queued` until the server has answered for it, `failed` when it said no for good; `sent` is said to other tabs only. */
 export interface Item {
   id: string
   handle: string
   message: string
   timestamp: string
-  state: "queued" | "failed"
+  /** Its place in the queue: when it was said, by this browser's clock. */
+  at: number
+  state: "queued" | "failed" | "sent"
+  /** What the server had against it. */
   reason?: string
+  /** The server has asked us to wait until then. */
+  not_before?: number
+  answer?: Stored
 }

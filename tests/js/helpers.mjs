@@ -24,7 +24,7 @@ export function page(rows, more = {}) {
 
 /** Lets everything that waits only for a promise go on. */
 export async function settled() {
-  for (let turn = 0; turn < 30; turn += 1) await Promise.resolve()
+  for (let turn = 0; turn < 30; turn += 1) await null
 }
 
 /** Time stands still until the test says so. */
@@ -41,13 +41,18 @@ export class FakeClock {
     return () => this.#timers.delete(timer)
   }
 
+  /** Time passes and nothing is done: what falls due waits. */
+  sleep(ms) {
+    this.#now += ms
+  }
+
   /** Lets time pass, doing on the way what falls due. */
   async pass(ms) {
     const end = this.#now + ms
     await settled()
     for (let timer; (timer = this.#next(end)); ) {
       this.#timers.delete(timer)
-      this.#now = timer.at
+      this.#now = Math.max(this.#now, timer.at)
       timer.work()
       await settled()
     }
@@ -134,13 +139,13 @@ export class FakeShelf {
 
   /** The same shelf as one tab sees it, with the page on which that tab hears the others. */
   tab() {
-    const page = new EventTarget()
-    this.#tabs.add(page)
+    const heard = new EventTarget()
+    this.#tabs.add(heard)
     const write = (key, newValue) => {
       if (newValue !== null && this.full) throw new Error("QuotaExceededError")
       if (newValue === null ? !this.kept.delete(key) : this.kept.get(key) === newValue) return
       if (newValue !== null) this.kept.set(key, newValue)
-      for (const other of this.#tabs) if (other !== page) queueMicrotask(() => other.dispatchEvent(Object.assign(new Event("storage"), { key, newValue })))
+      for (const other of this.#tabs) if (other !== heard) queueMicrotask(() => other.dispatchEvent(Object.assign(new Event("storage"), { key, newValue })))
     }
     const shelf = this
     const area = {
@@ -152,7 +157,7 @@ export class FakeShelf {
         return shelf.length
       },
     }
-    return { area, page }
+    return { area, page: heard }
   }
 }
 

@@ -289,7 +289,7 @@ test("what somebody else left in the storage breaks nothing", async () => {
   assert.deepEqual(seen, [])
 })
 
-test("its event is as good as the answer: the next message goes, whatever becomes of the first one's", async () => {
+test("its event is as good as the answer: it is not kept any longer", async () => {
   answer = () => new Promise(() => {})
   outbox.wake()
   const { id } = say("hello")

@@ -1,12 +1,17 @@
-// A thousand bad evenings: lost, doubled and reordered, every reader ends with what a fresh load shows.
+// Two thousand bad evenings: lost, doubled and reordered, every reader ends with what a fresh load shows.
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { Unreachable } from "../../static/js/answers.js"
+import { Outbox } from "../../static/js/outbox.js"
+import { OutboxStore } from "../../static/js/outbox_store.js"
+import { Room } from "../../static/js/room.js"
 import { Timeline } from "../../static/js/timeline.js"
-import { FakeRoom } from "./helpers.mjs"
+import { FakeClock, FakeRoom, FakeShelf, FakeSocket } from "./helpers.mjs"
 
-const EVENINGS = Number(process.env.EVENINGS ?? 1000)
+const EVENINGS = Number(process.env.EVENINGS ?? 2000)
+const FIRST = Number(process.env.FIRST_EVENING ?? 1)
 
 /** Mulberry32: the same seed is the same evening. */
 function dice(seed) {
@@ -19,115 +24,178 @@ function dice(seed) {
   }
 }
 
+/** A room full of people, and Ben on a bad line. */
 class Evening {
-  #room = new FakeRoom()
+  #server = new FakeRoom()
+  #socket = new FakeSocket(this.#server)
   #timeline = new Timeline()
-  #air = [] // events and answers on their way, to arrive in any order
-  #nextId = 0
+  #clock = new FakeClock()
+  #air = [] // events on their way to Ben, and answers: to arrive in any order
+  #said = [] // what Ben has said
+  #erased = false // his words may be gone with a backup
 
   constructor(seed) {
     this.random = dice(seed)
-    for (let count = this.#upTo(12); count > 0; count -= 1) this.#room.store({ message: "before" })
-    this.#timeline.load(this.#room.join(undefined, 5))
+    this.few = this.#one([3, 8, 30]) // the server answers with so many rows: a few messages are many
+    this.loss = this.#one([0, 0.1, 0.4])
+    this.silence = this.#one([0, 0, 0.1])
+    this.cuts = this.#one([0, 0.1, 0.4])
+    for (let count = this.#upTo(12); count > 0; count -= 1) this.#server.store({ message: "before" })
+    const { area, page } = new FakeShelf().tab()
+    const store = new OutboxStore("kitchen", () => area, page)
+    const outbox = (send) => new Outbox({ send, clock: this.#clock, store, lead: async () => () => {} })
+    this.room = new Room({ label: "kitchen", mark: "me", socket: this.#socket, timeline: this.#timeline, clock: this.#clock, outbox })
+    this.#timeline.load(this.#server.join(undefined, this.few))
+    this.#socket.answers = (event, data) => this.#answer(event, data)
+    this.#socket.connect()
   }
 
-  live(happenings) {
-    for (let turn = 0; turn < happenings; turn += 1) this.#oneOf([this.#speak, this.#speak, this.#sayMine, this.#edit, this.#remove, this.#arrive, this.#arrive, this.#arrive, this.#ask, this.#older, this.#beacon, this.#restore])
-    while (this.#air.length) this.#arrive()
-    if (this.#timeline.epoch === this.#room.epoch) this.#timeline.announce(this.#room.head) // the beacon that is never lost for ever
-    for (let left = 200; this.#timeline.behind || this.#timeline.epoch !== this.#room.epoch; left -= 1) {
-      assert.ok(left, "stuck")
-      this.#take(this.#timeline.applied, this.#room.since(this.#timeline.applied, 3))
+  async live(happenings) {
+    const people = [this.#speak, this.#speak, this.#speak, this.#sayMine, this.#edit, this.#edit, this.#remove, this.#beacon]
+    const line = [this.#arrive, this.#arrive, this.#arrive, this.#arrive, this.#arrive, this.#wait, this.#cut, this.#mend, this.#earlier]
+    const rare = [this.#restore, this.#absence, this.#probe]
+    for (let turn = 0; turn < happenings; turn += 1) {
+      const kind = this.random()
+      await this.#one(kind < 0.35 ? people : kind < 0.97 ? line : rare).call(this)
+      for (let step = 0; step < 6; step += 1) await null
     }
   }
 
-  check() {
+  /** The line holds from now on. Nobody says anything more: what is missing is found all the same. */
+  async calm() {
+    this.#socket.answers = (event, data) => this.#server.answer(event, data, this.few)
+    this.#mend()
+    while (this.#air.length) this.#arrive()
+    await this.#clock.pass(61_000)
+    assert.equal(this.room.state, "here", "stuck")
+    assert.equal(this.#timeline.behind, false, "stuck")
+    this.#equal()
+    for (let pages = 0; this.#timeline.older; pages += 1) {
+      assert.ok(pages < 500, "stuck")
+      await this.room.earlier()
+      this.#equal()
+    }
+    this.#complete()
+  }
+
+  /** From the first row on, what is shown is what the server has. */
+  #equal() {
     const first = this.#timeline.older ? this.#timeline.rows[0].seq : 0
-    const fresh = [...this.#room.rows.values()].filter(({ seq }) => seq >= first)
+    const fresh = [...this.#server.rows.values()].filter(({ seq }) => seq >= first)
     assert.deepEqual(this.#timeline.rows, fresh.sort((a, b) => a.seq - b.seq))
-    const ids = new Set(this.#timeline.rows.map(({ id }) => id))
-    assert.ok(this.#timeline.items.every(({ id }) => !ids.has(id)))
+    assert.equal(this.#timeline.applied, this.#server.head)
+  }
+
+  /** Everything Ben said is stored, once; nothing waits. */
+  #complete() {
+    assert.deepEqual(this.#timeline.items, [])
+    assert.equal(this.room.outbox.waiting, 0)
+    const ids = [...this.#server.rows.values()].map(({ id }) => id).filter(Boolean)
+    assert.equal(new Set(ids).size, ids.length)
+    if (!this.#erased) assert.deepEqual(ids.sort(), this.#said.sort())
+    this.#socket.answers = (event, data) => this.#answer(event, data)
   }
 
   #upTo = (most) => Math.floor(this.random() * (most + 1))
-  #oneOf = (choices) => choices[this.#upTo(choices.length - 1)].call(this)
-  #someSeq = () => [...this.#room.rows.keys()][this.#upTo(this.#room.rows.size - 1)]
+  #one = (choices) => choices[this.#upTo(choices.length - 1)]
+  #someSeq = () => [...this.#server.rows.keys()][this.#upTo(this.#server.rows.size - 1)]
 
-  /** Told to everyone: perhaps lost, perhaps twice. */
-  #tell(row) {
-    const { epoch } = this.#room
-    for (let times = this.random() < 0.25 ? 0 : 1 + this.#upTo(1); times > 0; times -= 1) {
-      // A new epoch comes with a new connection: what the old one carried does not arrive any more.
-      this.#air.push(() => epoch === this.#timeline.epoch && this.#timeline.hear(row))
+  /** Told to everyone: to Ben perhaps not at all, perhaps twice; over a line that has been cut, never. */
+  #tell(event, payload) {
+    const { visit } = this.#socket
+    for (let times = this.random() < this.loss ? 0 : 1 + this.#upTo(1); times > 0; times -= 1) {
+      this.#air.push(() => this.#socket.up && visit === this.#socket.visit && this.#socket.tell(event, payload))
     }
   }
 
+  /** What the server does it does at once; the answer takes its time, comes out of turn, or not at all. */
+  #answer(event, data) {
+    const { visit } = this.#socket
+    const answer = structuredClone(this.#server.answer(event, data, this.few))
+    if (event === "chat" && !answer.duplicate) this.#tell("chat", this.#server.rows.get(answer.seq))
+    return new Promise((resolve, reject) => {
+      const lost = this.random() < this.silence || visit !== this.#socket.visit
+      this.#air.push(() => (lost || visit !== this.#socket.visit ? reject(new Unreachable("operation has timed out")) : resolve(answer)))
+    })
+  }
+
   #speak() {
-    this.#tell(this.#room.store({ message: `said ${this.#upTo(1000)}` }))
+    this.#tell("chat", this.#server.store({ message: `said ${this.#upTo(1000)}` }))
   }
 
   #sayMine() {
-    const said = { id: `mine-${(this.#nextId += 1)}`, handle: "Ben", message: "mine" }
-    this.#timeline.expect({ ...said, timestamp: "2026-11-22T09:00:00.000Z", state: "queued" })
-    const answer = this.#room.chat(said)
-    const stored = this.#room.rows.get(answer.seq)
-    const { epoch } = this.#room
-    this.#tell(stored)
-    this.#air.push(() => epoch === this.#timeline.epoch && this.#timeline.stored(stored, answer))
+    this.#said.push(this.room.outbox.say({ handle: "Ben", message: "mine" }).id)
   }
 
   #edit() {
     const seq = this.#someSeq()
-    if (seq && !this.#room.rows.get(seq).deleted) this.#tell(this.#room.change(seq, { message: `edited ${this.#upTo(1000)}`, edited: "now" }))
+    if (seq && !this.#server.rows.get(seq).deleted) this.#tell("change", this.#server.change(seq, { message: `edited ${this.#upTo(1000)}`, edited: "now" }))
   }
 
   #remove() {
     const seq = this.#someSeq()
-    if (seq) this.#tell(this.#room.change(seq, { message: "", deleted: true }))
-  }
-
-  #arrive() {
-    if (this.#air.length) this.#air.splice(this.#upTo(Math.min(4, this.#air.length - 1)), 1)[0]()
-  }
-
-  #ask() {
-    const after = this.#timeline.applied
-    const answer = this.#room.since(after, 1 + this.#upTo(6))
-    this.#air.push(() => this.#take(after, answer))
-  }
-
-  #take(after, answer) {
-    const outdated = answer.epoch !== this.#timeline.epoch || answer.head < after
-    if (outdated) this.#timeline.load(this.#room.join(undefined, 5))
-    else this.#timeline.merge(answer)
-  }
-
-  #older() {
-    const asked = this.#timeline.askEarlier()
-    const answer = this.random() < 0.2 ? null : this.#room.history(asked.before, 1 + this.#upTo(4))
-    this.#air.push(() => this.#timeline.earlier(asked, answer))
+    if (seq) this.#tell("change", this.#server.change(seq, { message: "", deleted: true }))
   }
 
   #beacon() {
-    const { head, epoch } = this.#room
-    this.#air.push(() => epoch === this.#timeline.epoch && this.#timeline.announce(head))
+    const { head, epoch } = this.#server
+    this.#tell("head", { label: "kitchen", head, epoch })
   }
 
+  #arrive() {
+    for (let count = this.#upTo(4); this.#air.length && count > 0; count -= 1) this.#air.splice(this.#upTo(Math.min(4, this.#air.length - 1)), 1)[0]()
+  }
+
+  #wait() {
+    return this.#clock.pass(this.#one([100, 250, 2500]))
+  }
+
+  #cut() {
+    if (this.random() < this.cuts) this.#hangUp()
+  }
+
+  #hangUp() {
+    this.#socket.visit = (this.#socket.visit ?? 0) + 1
+    if (this.#socket.up) this.#socket.disconnect()
+  }
+
+  #mend() {
+    if (!this.#socket.up) this.#socket.connect()
+  }
+
+  #earlier() {
+    if (this.#timeline.older) this.room.earlier()
+  }
+
+  #probe() {
+    this.room.probe()
+  }
+
+  /** Ben is away, and the others go on and on. */
+  #absence() {
+    this.#hangUp()
+    for (let count = this.#upTo(2 * this.few); count > 0; count -= 1) this.#one([this.#speak, this.#speak, this.#edit, this.#remove]).call(this)
+  }
+
+  /** A backup is played in while the server is down; people come back to another history. */
   #restore() {
-    if (this.random() < 0.95) return
-    this.#room.epoch += "+"
-    const kept = [...this.#room.rows.values()].slice(0, this.#upTo(this.#room.rows.size))
-    this.#room.rows = new Map(kept.map((row) => [row.seq, { ...row, rev: row.seq }]))
-    this.#room.head = Math.max(0, ...this.#room.rows.keys())
+    this.#hangUp()
+    this.#erased = true
+    this.#server.epoch += "+"
+    const kept = [...this.#server.rows.values()].slice(0, this.#upTo(this.#server.rows.size))
+    this.#server.rows = new Map(kept.map((row) => [row.seq, { ...row, rev: row.seq }]))
+    this.#server.head = Math.max(0, ...this.#server.rows.keys())
   }
 }
 
-test("whatever happens on the way, everybody ends with what a fresh load shows", () => {
-  for (let seed = 1; seed <= EVENINGS; seed += 1) {
+test("whatever happens on the way, Ben ends with what a fresh load shows, and with all he said stored once", async () => {
+  for (let seed = FIRST; seed < FIRST + EVENINGS; seed += 1) {
     const evening = new Evening(seed)
     try {
-      evening.live(120)
-      evening.check()
+      for (const happenings of [40, 20]) {
+        await evening.live(happenings)
+        await evening.calm()
+      }
     } catch (error) {
       error.message = `evening ${seed}: ${error.message}`
       throw error

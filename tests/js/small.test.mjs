@@ -9,6 +9,8 @@ import { RecentRooms } from "../../static/js/recent_rooms.js"
 import { Socket } from "../../static/js/socket.js"
 import { Storage } from "../../static/js/storage.js"
 import { clockTime, dayName, dayOf, fullTime } from "../../static/js/time.js"
+import { onWaking } from "../../static/js/waking.js"
+import { FakeClock } from "./helpers.mjs"
 
 test("no two messages get one id, and the server takes every one of them", () => {
   const ids = Array.from({ length: 1000 }, newId)
@@ -76,11 +78,19 @@ class Line {
   connected = true
   active = true
   heard = {}
+  io = { opts: { transports: ["websocket", "polling"] } }
+  tries = 0
   constructor(answer) {
     this.answer = answer
   }
   on(event, tell) {
     this.heard[event] = tell
+  }
+  disconnect() {
+    return this
+  }
+  connect() {
+    this.tries += 1
   }
   timeout() {
     return { emitWithAck: async () => this.answer() }
@@ -104,4 +114,82 @@ test("nothing is asked on a line that is down, so nothing is kept to be sent bli
   line.connected = false
 
   await assert.rejects(new Socket(line).ask("chat", {}), Unreachable)
+})
+
+const refusedWith = (responseText) => Object.assign(new Error("xhr poll error"), { context: { responseText } })
+
+test("a server that refuses a transport and names others is followed, at once, but not in a circle", () => {
+  const line = new Line()
+  new Socket(line)
+  line.heard.connect_error(refusedWith('{"message": "Not here.", "transports": ["websocket"]}'))
+  assert.deepEqual(line.io.opts.transports, ["websocket"])
+  assert.equal(line.tries, 1)
+
+  line.heard.connect_error(refusedWith('{"transports": ["polling"]}'))
+  assert.deepEqual(line.io.opts.transports, ["polling"])
+  assert.equal(line.tries, 1)
+
+  line.heard.connect()
+  line.heard.connect_error(refusedWith('{"transports": ["polling", "websocket"]}'))
+  assert.deepEqual(line.io.opts.transports, ["websocket", "polling"])
+  assert.equal(line.tries, 2)
+})
+
+test("a refusal that names no transport we know changes nothing", () => {
+  const line = new Line()
+  new Socket(line)
+  for (const body of [undefined, "", "<h1>Bad Gateway</h1>", "null", "{}", '{"transports": "polling"}', '{"transports": ["pigeon"]}']) {
+    line.heard.connect_error(refusedWith(body))
+  }
+  line.heard.connect_error(new Error("websocket error"))
+
+  assert.deepEqual(line.io.opts.transports, ["websocket", "polling"])
+  assert.equal(line.tries, 0)
+})
+
+/** A page that is looked at, or not, on a computer that may sleep. */
+function watchedPage() {
+  const page = Object.assign(new EventTarget(), { visibilityState: "visible" })
+  const view = new EventTarget()
+  const clock = new FakeClock()
+  const tries = []
+  onWaking({ clock, view, page }, { again: () => tries.push("again"), probe: () => tries.push("probe") })
+  const show = (state) => {
+    page.visibilityState = state
+    page.dispatchEvent(new Event("visibilitychange"))
+  }
+  return { clock, view, tries, show }
+}
+
+test("looking again tries again; after a minute away the line is asked whether it lives", async () => {
+  const { clock, tries, show } = watchedPage()
+  show("hidden")
+  await clock.pass(59_000)
+  show("visible")
+  assert.deepEqual(tries, ["again"])
+
+  show("hidden")
+  await clock.pass(61_000)
+  assert.deepEqual(tries, ["again"])
+  show("visible")
+  assert.deepEqual(tries, ["again", "probe"])
+})
+
+test("when the network is back, the line is asked at once", () => {
+  const { view, tries } = watchedPage()
+  view.dispatchEvent(new Event("online"))
+
+  assert.deepEqual(tries, ["probe"])
+})
+
+test("a computer that has slept is noticed, a busy one is not", async () => {
+  const { clock, tries } = watchedPage()
+  await clock.pass(20_000)
+  clock.sleep(20_000)
+  await clock.pass(5000)
+  assert.deepEqual(tries, [])
+
+  clock.sleep(40_000)
+  await clock.pass(5000)
+  assert.deepEqual(tries, ["probe"])
 })

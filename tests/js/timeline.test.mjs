@@ -207,3 +207,27 @@ test("what Ben gives up is gone", () => {
   assert.deepEqual(timeline.items, [])
   assert.deepEqual(steps.at(-1), { gone: "b" })
 })
+
+test("what Ben said is stored, changed since, and further up than what is loaded: it does not wait at the end for ever", () => {
+  timeline.expect(mine("b"))
+  timeline.stored(row(60, { id: "b" }), { seq: 60, rev: 61, head: 61, timestamp: row(60).timestamp })
+  assert.deepEqual(timeline.items.map(({ id }) => id), ["b"])
+
+  timeline.load(page([row(900), row(901)], { older: true }), { after: 2, missed: 899 })
+  assert.deepEqual(timeline.items, [])
+  assert.deepEqual(timeline.away, { after: 2, missed: 899 })
+})
+
+test("starting over with another history says nothing of an absence", () => {
+  timeline.load(page([row(900)], { older: true }), { after: 2, missed: 898 })
+  timeline.load(page([row(1)], { epoch: "two" }))
+
+  assert.equal(timeline.away, null)
+})
+
+test("Ben's own row is found by the id he gave it", () => {
+  timeline.hear(row(3, { id: "b" }))
+
+  assert.equal(timeline.find("b").seq, 3)
+  assert.equal(timeline.find("c"), undefined)
+})

@@ -1,0 +1,52 @@
+"""How a worker takes in connections, for gunicorn's eventlet worker: it outlives a shortage, and leaves some to others.
+
+It stands in for gunicorn.workers.geventlet._eventlet_serve of gunicorn 25.3, and is called as that is:
+(listening socket, handler, most connections at once), until it is killed with eventlet.StopServe.
+"""
+
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import eventlet
+
+SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
+PAUSE_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> None:
+    """Take in connections and handle each in a greenlet of its own."""
+    pool = eventlet.GreenPool(at_most)
+    short = False
+    while True:
+        try:
+            while not pool.free():
+                eventlet.sleep(PAUSE_SECONDS)  # before accepting: what waits can still go to another worker
+            connection, address = listener.accept()
+        except eventlet.StopServe:
+            listener.close()
+            pool.waitall()
+            return
+        except OSError as error:
+            if error.errno not in SHORTAGES | PASSING:
+                raise
+            if error.errno in SHORTAGES and not short:
+                log.warning("No more connections can be taken in (%s): some have to end first.", error.strerror)
+            short = error.errno in SHORTAGES
+            eventlet.sleep(PAUSE_SECONDS)
+            continue
+        short = False
+        pool.spawn(_handle, handle, connection, address)
+
+
+def _handle(handle: Callable[[Any, Any], None], connection: Any, address: Any) -> None:
+    try:
+        handle(connection, address)
+    except Exception:
+        log.exception("a connection could not be handled")
+    finally:
+        connection.close()

@@ -1,0 +1,364 @@
+"""Real pages in Chromium whose server goes away: nothing is lost, nothing comes twice, and the page says how it is."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, WebSocketRoute, expect, sync_playwright
+from sqlalchemy import text as sql
+
+from tests.clients import Stranger
+from tests.servers import Confab, flask_run, free_port
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+BACK_MS = 15_000  # the longest pause between two tries is 7.5 s
+SECURE, PLAIN = "127.0.0.1", "confab.test"  # to a browser, an address of this machine is as good as https
+
+
+class Tab:
+    """A page open in somebody's browser."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.page = context.new_page()
+        self.address = address
+        self.line = self.page.locator("#connection")
+        self.field = self.page.get_by_role("textbox", name="Message", exact=True)
+        self.texts = self.page.locator("#messages .message__text")
+
+    def opens(self) -> "Tab":
+        """Open the room."""
+        self.page.goto(self.address)
+        return self
+
+    def is_called(self, name: str) -> "Tab":
+        """Put a name into its field."""
+        self.page.get_by_role("textbox", name="Your name").fill(name)
+        return self
+
+    def says(self, *texts: str) -> None:
+        """Type something and send it."""
+        for text in texts:
+            self.field.fill(text)
+            self.field.press("Enter")
+
+    def shows(self, state: str, *texts: str) -> None:
+        """Wait until exactly these messages are shown, all of them in this state."""
+        expect(self.texts).to_have_text(list(texts), timeout=BACK_MS)
+        expect(self.page.locator(f'#messages .message[data-state="{state}"]')).to_have_count(
+            len(texts), timeout=BACK_MS
+        )
+
+
+# Writes down the states of the line, and when they began.
+SEEN = """
+() => {
+  window.seen = []
+  const line = document.querySelector("#connection")
+  const note = (state) => window.seen.push([state, performance.now()])
+  const look = () => window.seen.at(-1)?.[0] !== line.dataset.state && note(line.dataset.state)
+  new MutationObserver(look).observe(line, { attributeFilter: ["data-state"] })
+}
+"""
+SAY_ALL = """
+(texts) => {
+  const { form } = document.activeElement
+  for (const text of texts) {
+    form.elements.message.value = text
+    form.requestSubmit()
+  }
+}
+"""
+Browsing = Callable[[], BrowserContext]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "these tests need Chromium"
+    mapped = f"--host-resolver-rules=MAP {PLAIN} 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--disable-gpu", mapped])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Confab]:
+    """What `make run` serves."""
+    with flask_run(tmp_path / "server") as started:
+        yield started
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Callable[[], BrowserContext]]:
+    """Somebody's browser: its tabs share what they remember."""
+    opened: list[BrowserContext] = []
+
+    def begin() -> BrowserContext:
+        opened.append(chromium.new_context(locale="en-GB", timezone_id="UTC"))
+        opened[-1].set_default_timeout(BACK_MS)
+        return opened[-1]
+
+    yield begin
+    for each in opened:
+        each.close()
+
+
+def kitchen(server: Confab, host: str = SECURE) -> str:
+    """The address of the room."""
+    return f"http://{host}:{server.port}/kitchen/"
+
+
+def stored(server: Confab) -> list[str]:
+    """What the database holds, in order."""
+    with server.database() as engine, engine.connect() as connection:
+        return list(connection.scalars(sql("SELECT message FROM messages ORDER BY seq")))
+
+
+def test_what_ada_says_while_the_server_is_away_survives_her_reload_and_arrives_once(
+    server: Confab, browser: Browsing
+) -> None:
+    hers = browser()
+    ada = Tab(hers, kitchen(server)).opens().is_called("Ada")
+    ben = Tab(browser(), kitchen(server)).opens()
+    ada.says("before")
+    ada.shows("sent", "before")
+
+    server.kill()
+    ada.says("first", "second")
+    expect(ada.page.locator('#messages [data-state="pending"]')).to_have_count(2)
+    with pytest.raises(Error, match="ERR_CONNECTION_REFUSED"):
+        ada.page.reload()  # the browser has nothing but its own words to show now
+    server.start()
+    ada.opens()
+
+    for person in (ada, ben):
+        person.shows("sent", "before", "first", "second")
+    assert stored(server) == ["before", "first", "second"]
+
+
+def test_a_tab_that_crashes_has_kept_what_was_said(server: Confab, browser: Browsing) -> None:
+    hers = browser()
+    ada = Tab(hers, kitchen(server)).opens().is_called("Ada")
+    server.kill()
+    ada.says("first")
+    with ada.page.expect_event("crash"), pytest.raises(Error):
+        ada.page.goto("chrome://crash")
+    server.start()
+
+    Tab(hers, kitchen(server)).opens().shows("sent", "first")
+    assert stored(server) == ["first"]
+
+
+@pytest.mark.parametrize("host", [SECURE, PLAIN])
+def test_what_two_tabs_of_one_browser_say_waits_in_both_and_is_sent_once(
+    host: str, server: Confab, browser: Browsing
+) -> None:
+    hers = browser()
+    one = Tab(hers, kitchen(server, host)).opens().is_called("Ada")
+    two = Tab(hers, kitchen(server, host)).opens().is_called("Ada")
+    ben = Tab(browser(), kitchen(server)).opens()
+    assert one.page.evaluate("!navigator.locks") == (host == PLAIN)
+    said = [f"{tab} {number}" for number in range(3) for tab in ("one", "two")]
+
+    server.kill()
+    for text in said:
+        (one if text.startswith("one") else two).says(text)
+        for tab in (one, two):
+            expect(tab.texts.last).to_have_text(text)
+    for tab in (one, two):
+        tab.shows("pending", *said)
+    server.start()
+
+    for tab in (one, two, ben):
+        tab.shows("sent", *said)
+    assert stored(server) == said
+    assert (
+        one.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('outbox') || key.includes('lease'))")
+        == []
+    )
+
+
+def test_two_tabs_without_a_server_are_reloaded_and_send_once(server: Confab, browser: Browsing) -> None:
+    hers = browser()
+    tabs = [Tab(hers, kitchen(server)).opens().is_called("Ada") for _ in range(2)]
+    server.kill()
+    for number, tab in enumerate(tabs):
+        tab.says(f"tab {number}")
+        expect(tabs[1 - number].texts.last).to_have_text(f"tab {number}")
+    for tab in tabs:
+        with pytest.raises(Error):
+            tab.page.reload()
+    server.start()
+    for tab in tabs:
+        tab.page.goto(tab.address, wait_until="commit")
+
+    for tab in tabs:
+        tab.shows("sent", "tab 0", "tab 1")
+    assert stored(server) == ["tab 0", "tab 1"]
+
+
+@pytest.mark.slow
+def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada.says("before")
+    ada.shows("sent", "before")
+    ada.page.evaluate(SEEN)
+
+    server.kill()
+    killed = ada.page.evaluate("performance.now()")
+    ada.says("first", "second")
+    expect(ada.line).to_have_attribute("data-state", "offline", timeout=BACK_MS)
+    expect(ada.line).to_contain_text("Offline: 2 messages will be sent when you are back.")
+    ada.says("third")
+    expect(ada.line).to_contain_text("Offline: 3 messages will be sent when you are back.")
+    expect(ada.field).to_be_enabled()
+    server.start()
+    ada.page.get_by_role("button", name="Try now").click()
+    ada.shows("sent", "before", "first", "second", "third")
+    expect(ada.line).to_have_attribute("data-state", "quiet")
+
+    seen = dict(ada.page.evaluate("window.seen"))
+    assert list(seen) == ["trying", "offline", "back", "quiet"]
+    assert 1700 <= seen["trying"] - killed <= 4000
+    assert 9700 <= seen["offline"] - killed <= 13_000
+    assert 1400 <= seen["quiet"] - seen["back"] <= 4000
+
+
+def test_a_short_absence_is_not_worth_a_word(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server))
+    lines: list[WebSocketRoute] = []
+
+    def connected(line: WebSocketRoute) -> None:
+        line.connect_to_server()
+        lines.append(line)
+
+    ada.page.route_web_socket("**/socket.io/**", connected)
+    ada.opens().is_called("Ada").says("before")
+    ada.shows("sent", "before")
+    ada.page.evaluate(SEEN)
+
+    lines[0].close()
+    ada.says("after")
+
+    ada.shows("sent", "before", "after")
+    assert len(lines) == 2
+    assert ada.page.evaluate("window.seen") == []
+
+
+def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server))
+    ben = Tab(browser(), kitchen(server)).opens().is_called("Ben")
+    dead: list[WebSocketRoute] = []
+    lines: list[WebSocketRoute] = []
+
+    def connected(line: WebSocketRoute) -> None:
+        lines.append(line)
+        there = line.connect_to_server()
+        line.on_message(lambda frame: None if line in dead else there.send(frame))
+        there.on_message(lambda frame: None if line in dead else line.send(frame))
+
+    ada.page.route_web_socket("**/socket.io/**", connected)
+    ada.opens().is_called("Ada").says("before")
+    ada.shows("sent", "before")
+    dead.extend(lines)
+    ben.says("are you there?")
+    ben.shows("sent", "before", "are you there?")
+
+    ada.page.evaluate("window.dispatchEvent(new Event('online'))")
+
+    ada.shows("sent", "before", "are you there?")
+    assert len(lines) == 2
+
+
+@pytest.mark.slow
+def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada.says("before")
+    ada.shows("sent", "before")
+    here, elsewhere = server.port, free_port()
+    meanwhile = [f"meanwhile {number}" for number in range(260)]
+
+    server.kill()
+    server.move(elsewhere)
+    server.start()
+    ben = Stranger(server.url)
+    assert ben.ask("join", {"label": "kitchen"})["ok"]
+    for text in meanwhile:
+        assert ben.ask("chat", {"handle": "Ben", "message": text})["ok"]
+    ben.close()
+    server.stop()
+    server.move(here)
+    server.start()
+
+    ada.shows("sent", *meanwhile[-50:])
+    expect(ada.page.locator(".away")).to_have_text("260 messages while you were away")
+    ada.page.locator("#log").hover()
+    for _ in range(100):
+        ada.page.mouse.wheel(0, -2000)
+        if ada.texts.count() == 261:
+            break
+        ada.page.wait_for_timeout(100)
+    ada.shows("sent", "before", *meanwhile)
+    line = ada.page.locator('.message[data-seq="2"] .away')  # it stands where she was
+    expect(line).to_have_text("260 messages while you were away")
+    expect(ada.page.locator(".day")).to_have_count(1)
+
+
+def test_a_server_that_comes_back_with_other_transports_is_followed(tmp_path: Path, browser: Browsing) -> None:
+    with flask_run(tmp_path / "server", TRANSPORTS="polling") as server:
+        ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+        ada.says("over polling")
+        ada.shows("sent", "over polling")
+
+        server.kill()
+        server.environment["TRANSPORTS"] = "websocket"
+        server.start()
+        ada.says("over a socket")
+
+        ada.shows("sent", "over polling", "over a socket")
+
+
+@pytest.mark.slow
+def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada.says("before")
+    ada.shows("sent", "before")
+
+    with server.database() as engine, engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        ada.says("first")
+        reason = ada.page.locator(".trouble__reason")
+        expect(reason).to_contain_text("It will be sent by itself.", timeout=BACK_MS)
+        expect(ada.page.get_by_role("button", name="Discard")).to_be_hidden()
+        connection.exec_driver_sql("ROLLBACK")
+
+    ada.shows("sent", "before", "first")
+    expect(reason).to_have_count(0)
+
+
+def test_what_is_refused_for_good_can_be_changed(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada.says("x" * 4001)
+    ada.page.get_by_role("button", name="Edit").click()
+    expect(ada.field).to_have_value("x" * 4001)
+    ada.says("shorter")
+
+    ada.shows("sent", "shorter")
+
+
+def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    server.kill()
+    hundred = [f"number {number}" for number in range(100)]
+    ada.page.evaluate(SAY_ALL, hundred)
+    ada.says("one too many")
+    expect(ada.field).to_have_value("one too many")
+    expect(ada.page.locator("#composer-hint")).to_contain_text("stays here")
+    server.start()
+
+    ada.shows("sent", *hundred)
