@@ -98,8 +98,7 @@ export class FakeRoom {
   join(after, limit) {
     const you = { mark: "me" }
     const about = { label: "kitchen", name: "", people: [], you }
-    const missed = [...this.rows.keys()].filter((seq) => seq > after).length
-    if (after !== undefined) return { ...about, ...this.since(after, limit), missed }
+    if (after !== undefined) return { ...about, ...this.since(after, limit), missed: 0 }
     const { messages, older } = this.history(Infinity, limit)
     return { ...about, ok: true, messages, older, upto: this.head, head: this.head, epoch: this.epoch }
   }
@@ -110,61 +109,11 @@ export class FakeRoom {
     return { ok: true, seq, rev, timestamp, head: this.head, ...(before && { duplicate: true }) }
   }
 
-  /** `limit` makes a small server of it, to which a few messages are many. */
-  answer(event, data, limit) {
-    if (event === "join") return this.join(data.after, limit)
-    if (event === "since") return this.since(data.after, limit)
-    if (event === "history") return this.history(data.before, limit)
+  answer(event, data) {
+    if (event === "join") return this.join(data.after)
+    if (event === "since") return this.since(data.after)
+    if (event === "history") return this.history(data.before)
     return this.chat(data)
-  }
-}
-
-/** The storage of one browser, and what its tabs hear of one another's writing. */
-export class FakeShelf {
-  kept = new Map()
-  full = false
-  #tabs = new Set()
-
-  get length() {
-    return this.kept.size
-  }
-
-  key = (place) => [...this.kept.keys()][place] ?? null
-  getItem = (key) => this.kept.get(key) ?? null
-
-  /** The same shelf as one tab sees it, with the page on which that tab hears the others. */
-  tab() {
-    const page = new EventTarget()
-    this.#tabs.add(page)
-    const write = (key, newValue) => {
-      if (newValue !== null && this.full) throw new Error("QuotaExceededError")
-      if (newValue === null ? !this.kept.delete(key) : this.kept.get(key) === newValue) return
-      if (newValue !== null) this.kept.set(key, newValue)
-      for (const other of this.#tabs) if (other !== page) queueMicrotask(() => other.dispatchEvent(Object.assign(new Event("storage"), { key, newValue })))
-    }
-    const shelf = this
-    const area = {
-      key: this.key,
-      getItem: this.getItem,
-      setItem: (key, value) => write(key, value),
-      removeItem: (key) => write(key, null),
-      get length() {
-        return shelf.length
-      },
-    }
-    return { area, page }
-  }
-}
-
-/** Locks as the browser has them: one holder for each name, the others wait in line. */
-export class FakeLocks {
-  #last = new Map()
-
-  request(name, work) {
-    const before = this.#last.get(name) ?? Promise.resolve()
-    const mine = before.then(work)
-    this.#last.set(name, mine.catch(() => {}))
-    return mine
   }
 }
 
@@ -172,7 +121,6 @@ export class FakeLocks {
 export class FakeSocket extends EventTarget {
   up = false
   asked = []
-  tries = 0
   #heard = {}
 
   constructor(room) {
@@ -205,14 +153,5 @@ export class FakeSocket extends EventTarget {
   disconnect() {
     this.up = false
     this.dispatchEvent(new Event("down"))
-  }
-
-  tryNow() {
-    this.tries += 1
-  }
-
-  rebuild() {
-    this.disconnect()
-    this.connect()
   }
 }

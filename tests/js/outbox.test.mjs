@@ -4,39 +4,23 @@ import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
 import { Refused, Unreachable } from "../../static/js/answers.js"
-import { leaseLead, lockLead } from "../../static/js/leader.js"
 import { Outbox } from "../../static/js/outbox.js"
-import { OutboxStore } from "../../static/js/outbox_store.js"
-import { FakeClock, FakeLocks, FakeShelf, row, settled } from "./helpers.mjs"
-
-const DAY_MS = 24 * 3600 * 1000
+import { FakeClock, settled } from "./helpers.mjs"
 
 let clock
 let outbox
 let sent
 let answer // what happens to a message that is sent
 let seen
-let shelf // the browser's storage
-let locks
 
 beforeEach(() => {
   clock = new FakeClock()
-  shelf = new FakeShelf()
-  locks = new FakeLocks()
   sent = []
   seen = []
-  answer = async () => stored(1)
-  outbox = openTab()
+  answer = async () => {}
+  outbox = new Outbox({ clock, send: (item) => (sent.push(item), answer(item)) })
   outbox.addEventListener("change", ({ detail }) => seen.push(detail))
 })
-
-const stored = (seq) => ({ seq, rev: seq, timestamp: row(seq).timestamp, head: seq })
-
-/** One more page of the same browser in the same room. */
-function openTab({ lead = lockLead("kitchen", locks), send = (item) => (sent.push(item), answer(item)) } = {}) {
-  const { area, page } = shelf.tab()
-  return new Outbox({ clock, lead, send, store: new OutboxStore("kitchen", () => area, page) })
-}
 
 const say = (message) => outbox.say({ handle: "Ada", message })
 const words = () => sent.map(({ message }) => message)
@@ -48,7 +32,6 @@ test("Ada's forty messages leave one at a time, in the order she said them", asy
     assert.equal((flying += 1), 1)
     await settled()
     flying -= 1
-    return stored(1)
   }
   const said = Array.from({ length: 40 }, (_, number) => `number ${number}`)
   outbox.wake()
@@ -104,7 +87,7 @@ test("coming back does not wait for the rest of the pause", async () => {
   say("hello")
   await settled()
   outbox.sleep()
-  answer = async () => stored(1)
+  answer = async () => {}
   outbox.wake()
   await settled()
 
@@ -119,11 +102,10 @@ test("too fast for the server, Ada waits as long as it asks, and the next messag
   outbox.wake()
   say("one")
   await settled()
-  answer = async () => stored(1)
+  answer = async () => {}
   say("two")
   await clock.pass(4999)
   assert.deepEqual(words(), ["one"])
-  assert.deepEqual([seen[1].state, seen[1].reason], ["queued", "Busy."])
 
   await clock.pass(1)
   assert.deepEqual(words(), ["one", "one", "two"])
@@ -132,7 +114,6 @@ test("too fast for the server, Ada waits as long as it asks, and the next messag
 test("what is refused for good says why, and holds nobody up", async () => {
   answer = async ({ message }) => {
     if (message === "far too long") throw refusal({ code: "too_long", message: "Too long.", retry: false })
-    return stored(1)
   }
   outbox.wake()
   say("far too long")
@@ -151,7 +132,7 @@ test("Ada tries a refused message again, under its old id", async () => {
   outbox.wake()
   const { id } = say("hello")
   await settled()
-  answer = async () => stored(1)
+  answer = async () => {}
   outbox.retry(id)
   await settled()
 
@@ -173,228 +154,15 @@ test("Ada gives a refused message up and has her words back", async () => {
   assert.deepEqual(gone, [id])
 })
 
-test("Ada's message is kept in the turn of her Enter, before it leaves, and as long as it is not answered", async () => {
-  const kept = () => [...shelf.kept.values()].map((text) => JSON.parse(text).message)
-  answer = async () => (assert.deepEqual(kept(), ["hello"]), stored(1))
-  say("hello")
-  assert.deepEqual(kept(), ["hello"])
-
-  outbox.wake()
-  await settled()
-  assert.deepEqual(words(), ["hello"])
-  assert.deepEqual(kept(), [])
-})
-
-test("what an earlier page kept is there again, and is sent first, under its old id", async () => {
-  const { id } = say("yesterday")
-  const reloaded = openTab()
-  reloaded.restore()
-  reloaded.say({ handle: "Ada", message: "today" })
-  reloaded.wake()
-  await settled()
-
-  assert.deepEqual(words(), ["yesterday", "today"])
-  assert.equal(sent[0].id, id)
-})
-
-test("a page that dies between the answer and forgetting sends nothing again", async () => {
-  const { id } = say("hello")
-  const text = shelf.getItem(`confab:outbox:kitchen:${id}`)
-  shelf.kept.set(`confab:outbox:kitchen:${id}`, JSON.stringify({ ...JSON.parse(text), state: "sent", answer: stored(1) }))
-  const reloaded = openTab()
-  reloaded.restore()
-  reloaded.wake()
-  await settled()
-
-  assert.deepEqual(words(), [])
-  assert.equal(shelf.length, 0)
-})
-
-test("what the server asked Ada to wait for, a reload does not skip", async () => {
-  answer = async () => {
-    throw refusal({ code: "rate_limited", retry_after_ms: 5000 })
-  }
-  outbox.wake()
-  say("hello")
-  await settled()
-  outbox.sleep()
-  answer = async () => stored(1)
-  const reloaded = openTab()
-  reloaded.restore()
-  reloaded.wake()
-  await clock.pass(4999)
-  assert.equal(sent.length, 1)
-
-  await clock.pass(1)
-  assert.equal(sent.length, 2)
-})
-
-test("what could not be sent for a day is not sent by itself any more, and not thrown away", async () => {
-  say("old")
-  await clock.pass(DAY_MS)
-  const reloaded = openTab()
-  reloaded.addEventListener("change", ({ detail }) => seen.push(detail))
-  reloaded.restore()
-  reloaded.wake()
-  await settled()
-  assert.deepEqual(words(), [])
-  assert.deepEqual([seen.at(-1).message, seen.at(-1).state], ["old", "failed"])
-
-  reloaded.retry(seen.at(-1).id)
-  await settled()
-  assert.deepEqual(words(), ["old"])
-})
-
-test("a hundred messages wait; the next one Ada keeps in her hand", async () => {
-  for (let count = 0; count < 100; count += 1) assert.ok(say(`number ${count}`))
-
-  assert.equal(say("one too many"), null)
-  assert.equal(outbox.waiting, 100)
-})
-
-test("a browser with no room to keep it sends it all the same, and says that it is not kept", async () => {
-  shelf.full = true
-  say("hello")
-  assert.equal(outbox.kept, false)
-  assert.equal(outbox.waiting, 1)
-
-  outbox.wake()
-  await settled()
-  assert.deepEqual(words(), ["hello"])
-  assert.equal(outbox.kept, true)
-})
-
-test("a browser without any storage sends too", async () => {
-  const forbidden = () => {
-    throw new Error("The operation is insecure.")
-  }
-  const lead = leaseLead("kitchen", { clock, area: forbidden, me: "ada" })
-  outbox = new Outbox({ clock, lead, store: new OutboxStore("kitchen", forbidden, new EventTarget()), send: async (item) => (sent.push(item), stored(1)) })
-  outbox.restore()
-  say("hello")
+test("a message is kept before it leaves, and what an earlier page kept is sent first", async () => {
+  const left = { id: "left-behind", handle: "Ada", message: "yesterday", timestamp: "", state: "queued" }
+  const store = { kept: [left], load: () => [left], save: (items) => (store.kept = structuredClone(items)) }
+  outbox = new Outbox({ clock, store, send: async ({ id, message }) => (sent.push({ message, kept: store.kept.some((item) => item.id === id) }), undefined) })
+  await outbox.restore()
+  say("today")
   outbox.wake()
   await settled()
 
-  assert.deepEqual(words(), ["hello"])
-})
-
-test("what somebody else left in the storage breaks nothing", async () => {
-  shelf.kept.set("confab:outbox:kitchen:a", "{not json")
-  shelf.kept.set("confab:outbox:kitchen:b", '{"id": 7}')
-  shelf.kept.set("confab:outbox:kitchen:c", "null")
-  outbox.restore()
-  outbox.wake()
-  await settled()
-
-  assert.deepEqual(seen, [])
-})
-
-test("its event is as good as the answer: the next message goes, whatever becomes of the first one's", async () => {
-  answer = () => new Promise(() => {})
-  outbox.wake()
-  const { id } = say("hello")
-  await settled()
-  outbox.settle((asked) => (asked === id ? row(1, { id }) : undefined))
-
-  assert.equal(outbox.waiting, 0)
-  assert.equal(shelf.length, 0)
-})
-
-for (const kind of ["the browser's locks", "a lease"]) {
-  const leadOf = (me) => (kind === "a lease" ? leaseLead("kitchen", { clock, area: () => shelf.tab().area, me }) : lockLead("kitchen", locks))
-  const keptMessages = () => [...shelf.kept.keys()].filter((key) => key.startsWith("confab:outbox:"))
-
-  test(`two tabs with ${kind} queue: all of it is sent once, in the order it was said, one at a time`, async () => {
-    let flying = 0
-    answer = async () => {
-      assert.equal((flying += 1), 1)
-      await settled()
-      flying -= 1
-      return stored(1)
-    }
-    const tabs = [openTab({ lead: leadOf("one") }), openTab({ lead: leadOf("two") })]
-    const said = []
-    for (let count = 0; count < 10; count += 1) {
-      said.push(`number ${count}`)
-      tabs[count % 2].say({ handle: "Ada", message: said.at(-1) })
-      await settled()
-    }
-    assert.deepEqual(tabs.map(({ waiting }) => waiting), [10, 10])
-    for (const tab of tabs) tab.wake()
-    for (let turn = 0; turn < 60; turn += 1) await clock.pass(100)
-
-    assert.deepEqual(words(), said)
-    assert.deepEqual(tabs.map(({ waiting }) => waiting), [0, 0])
-    assert.deepEqual(keptMessages(), [])
-  })
-
-  test(`with ${kind}, a tab whose line is dead does not hold up the other`, async () => {
-    const dead = openTab({
-      lead: leadOf("one"),
-      send: async () => {
-        throw new Unreachable("operation has timed out")
-      },
-    })
-    const alive = openTab({ lead: leadOf("two") })
-    dead.wake()
-    dead.say({ handle: "Ada", message: "hello" })
-    await settled()
-    alive.wake()
-    await clock.pass(600)
-
-    assert.deepEqual(words(), ["hello"])
-    assert.equal(dead.waiting, 0)
-  })
-}
-
-test("a tab that dies while it leads is followed by the other, when its lease has ended", async () => {
-  shelf.kept.set("confab:lease:kitchen", JSON.stringify({ me: "dead", until: clock.now() + 6000 }))
-  outbox = openTab({ lead: leaseLead("kitchen", { clock, area: () => shelf.tab().area, me: "ada" }) })
-  outbox.wake()
-  say("hello")
-  await clock.pass(5900)
-  assert.deepEqual(words(), [])
-
-  await clock.pass(1000)
-  assert.deepEqual(words(), ["hello"])
-})
-
-test("a long delivery keeps its lease", async () => {
-  const [mine, other] = ["one", "two"].map((me) => leaseLead("kitchen", { clock, area: () => shelf.tab().area, me }))
-  const handOn = await mine()
-  let led = false
-  other().then(() => (led = true))
-  await clock.pass(20_000)
-  assert.equal(led, false)
-
-  handOn()
-  await clock.pass(1000)
-  assert.equal(led, true)
-})
-
-test("a browser whose locks refuse sends without them", async () => {
-  outbox = openTab({ lead: lockLead("kitchen", { request: async () => Promise.reject(new Error("SecurityError")) }) })
-  outbox.wake()
-  say("hello")
-  await settled()
-
-  assert.deepEqual(words(), ["hello"])
-})
-
-test("what Ada says in one tab waits in the other too, and what becomes of it shows in both", async () => {
-  const told = []
-  const other = openTab()
-  for (const name of ["change", "sent", "gone"]) other.addEventListener(name, ({ detail }) => told.push([name, detail.item?.message ?? detail.message ?? detail, detail.state ?? detail.answer?.seq]))
-  answer = async ({ message }) => {
-    if (message === "no") throw refusal({ retry: false })
-    return stored(7)
-  }
-  say("yes")
-  const { id } = say("no")
-  outbox.wake()
-  await settled()
-  outbox.discard(id)
-  await settled()
-
-  assert.deepEqual(told, [["change", "yes", "queued"], ["change", "no", "queued"], ["sent", "yes", 7], ["change", "no", "failed"], ["gone", id, undefined]])
+  assert.deepEqual(sent, [{ message: "yesterday", kept: true }, { message: "today", kept: true }])
+  assert.deepEqual(store.kept, [])
 })

@@ -3,12 +3,10 @@
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
-import { Unreachable } from "../../static/js/answers.js"
 import { Outbox } from "../../static/js/outbox.js"
-import { OutboxStore } from "../../static/js/outbox_store.js"
 import { Room } from "../../static/js/room.js"
 import { Timeline } from "../../static/js/timeline.js"
-import { FakeClock, FakeRoom, FakeShelf, FakeSocket, page, settled } from "./helpers.mjs"
+import { FakeClock, FakeRoom, FakeSocket, page, settled } from "./helpers.mjs"
 
 let clock
 let kitchen // the server's idea of the room
@@ -21,9 +19,7 @@ beforeEach(() => {
   kitchen = new FakeRoom()
   socket = new FakeSocket(kitchen)
   timeline = new Timeline()
-  const { area, page: tab } = new FakeShelf().tab()
-  const store = new OutboxStore("kitchen", () => area, tab)
-  room = new Room({ label: "kitchen", mark: "me", socket, timeline, clock, outbox: (send) => new Outbox({ send, clock, store, lead: async () => () => {} }) })
+  room = new Room({ label: "kitchen", mark: "me", socket, timeline, clock, outbox: (send) => new Outbox({ send, clock }) })
   kitchen.store({ message: "first" })
   timeline.load(page([...kitchen.rows.values()]))
 })
@@ -66,51 +62,16 @@ test("what is told while Ben is still joining waits for the answer", async () =>
   assert.deepEqual(shown(), ["first", "told meanwhile"])
 })
 
-test("Ben comes back after a few messages and has them all at once", async () => {
+test("Ben comes back after five hundred messages and misses none", async () => {
   await enter()
   socket.disconnect()
   assert.equal(room.state, "away")
-  for (let count = 0; count < 200; count += 1) kitchen.store({ message: `meanwhile ${count}` })
-  await enter()
-
-  assert.equal(timeline.rows.length, 201)
-  assert.equal(timeline.away, null)
-  assert.deepEqual(asked(), ["join", "join"])
-})
-
-test("Ben comes back after five hundred messages: he sees the newest, how many there were, and reads back to where he was", async () => {
-  await enter()
-  socket.disconnect()
   for (let count = 0; count < 500; count += 1) kitchen.store({ message: `meanwhile ${count}` })
   await enter()
 
-  assert.equal(timeline.rows.length, 50)
-  assert.deepEqual(timeline.away, { after: 1, missed: 500 })
+  assert.equal(timeline.rows.length, 501)
+  assert.deepEqual(asked(), ["join", "join", "since", "since"])
   assert.equal(room.state, "here")
-
-  while (timeline.older) await room.earlier()
-  assert.deepEqual(timeline.rows, [...kitchen.rows.values()])
-})
-
-test("a line that was deaf for five hundred messages is no shorter way", async () => {
-  await enter()
-  for (let count = 0; count < 500; count += 1) kitchen.store({ message: `meanwhile ${count}` })
-  socket.tell("head", { label: "kitchen", head: 501, epoch: "one" })
-  await clock.pass(200)
-
-  assert.deepEqual(asked(), ["join", "since", "join", "join"])
-  assert.deepEqual(timeline.away, { after: 1, missed: 500 })
-})
-
-test("many edits are no absence to speak of", async () => {
-  await enter()
-  socket.disconnect()
-  for (let count = 0; count < 60; count += 1) kitchen.change(1, { message: `edit ${count}`, edited: "now" })
-  socket.answers = (event, data) => ({ ...kitchen.answer(event, data), ...(data.after === 1 && { messages: [], upto: 30 }) }) // a small server
-  await enter()
-
-  assert.equal(timeline.away, null)
-  assert.deepEqual(shown(), ["edit 59"])
 })
 
 test("a message that is only late costs no question", async () => {
@@ -157,112 +118,14 @@ test("when asking fails it is asked again, as long as it takes", async () => {
   assert.deepEqual(shown(), ["first", "two"])
 })
 
-test("a head that was overtaken on its way costs no question", async () => {
+test("a head that fell behind, though nothing was lost, changes nothing", async () => {
   await enter()
   socket.tell("chat", kitchen.store({ message: "two" }))
   socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
   await clock.pass(1000)
 
   assert.deepEqual(shown(), ["first", "two"])
-  assert.deepEqual(asked(), ["join"])
-})
-
-test("a head that fell behind the last one, though nothing was lost, changes nothing", async () => {
-  await enter()
-  socket.tell("chat", kitchen.store({ message: "two" }))
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
-  await clock.pass(1000)
-
-  assert.deepEqual(shown(), ["first", "two"])
   assert.deepEqual(asked(), ["join", "since"])
-})
-
-test("a power cut took the last message from the server: it is not shown any more, and the next one is", async () => {
-  await enter()
-  socket.tell("chat", kitchen.store({ message: "two" }))
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
-  kitchen.rows.delete(2)
-  kitchen.head = 1
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
-  await clock.pass(1000)
-  assert.deepEqual(shown(), ["first"])
-
-  socket.tell("chat", kitchen.store({ message: "another two" }))
-  assert.deepEqual(shown(), ["first", "another two"])
-})
-
-test("what nobody tells Ben he asks for within a minute", async () => {
-  await enter()
-  kitchen.store({ message: "two" })
-  await clock.pass(60_000)
-
-  assert.deepEqual(shown(), ["first", "two"])
-})
-
-test("after a sleep Ben asks whether anybody is there, and that brings what he missed", async () => {
-  await enter()
-  kitchen.store({ message: "two" })
-  await room.probe()
-
-  assert.deepEqual(shown(), ["first", "two"])
-  assert.deepEqual(asked(), ["join", "since"])
-})
-
-test("when nobody answers after a sleep, the line is made anew", async () => {
-  await enter()
-  kitchen.store({ message: "two" })
-  socket.answers = (event, data) => {
-    socket.answers = (...question) => kitchen.answer(...question)
-    assert.deepEqual([event, data], ["since", { after: 1 }])
-    throw new Unreachable("operation has timed out")
-  }
-  await room.probe()
-  await settled()
-
-  assert.deepEqual(shown(), ["first", "two"])
-  assert.deepEqual(asked(), ["join", "since", "join"])
-})
-
-test("a no is an answer too: the line is alive", async () => {
-  await enter()
-  socket.answers = () => ({ ok: false, code: "busy", message: "", retry: true })
-  await room.probe()
-
-  assert.deepEqual(asked(), ["join", "since"])
-})
-
-test("without a line there is nothing to ask: it is tried at once", async () => {
-  await room.probe()
-
-  assert.equal(socket.tries, 1)
-  assert.deepEqual(asked(), [])
-})
-
-test("Ben reads back in a room that was restored meanwhile, and starts over", async () => {
-  for (let count = 0; count < 80; count += 1) kitchen.store({ message: `old ${count}` })
-  timeline.load(kitchen.join(undefined))
-  await enter()
-  kitchen.epoch = "two"
-  kitchen.rows = new Map([...kitchen.rows].slice(0, 10))
-  kitchen.head = 10
-  await room.earlier()
-  await clock.pass(1000)
-
-  assert.deepEqual(timeline.rows, [...kitchen.rows.values()])
-})
-
-test("Ben's message is stored though the answer never comes: its event is answer enough", async () => {
-  await enter()
-  socket.answers = (event, data) => {
-    socket.tell("chat", { ...kitchen.rows.get(kitchen.answer(event, data).seq) })
-    return new Promise(() => {})
-  }
-  room.outbox.say({ handle: "Ben", message: "hello" })
-  await settled()
-
-  assert.deepEqual(shown(), ["first", "hello"])
-  assert.equal(room.outbox.waiting, 0)
 })
 
 test("the room was restored from a backup: Ben starts over, wherever he hears of it", async () => {
