@@ -137,12 +137,12 @@ def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(tmp_path: Path
         with Crowd(tmp_path, server, senders=3, listeners=37, seconds=8, pause_ms=100, quiet_seconds=3) as crowd:
             time.sleep(2)
             asked = time.time()
-            os.kill(workers(server)[0], signal.SIGTERM)
+            os.kill(max(workers(server), key=connections), signal.SIGTERM)
             people = crowd.went_home()
 
         nothing_is_lost_doubled_or_out_of_order(people, server)
         back = [person["connects"][1] / 1000 - asked for person in people if len(person["connects"]) == 2]
-        assert len(back) >= 5
+        assert len(back) >= 20
         assert max(back) <= 3
         assert max(back) - min(back) >= 1.5
         assert worst(people) <= LATE_MS
@@ -237,6 +237,11 @@ def test_a_postgres_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
             people = crowd.went_home()
 
         nothing_is_lost_doubled_or_out_of_order(people, server)
+
+
+def connections(pid: int) -> int:
+    """How many sockets a process has open."""
+    return sum("socket" in str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def workers(server: Program) -> list[int]:

@@ -99,7 +99,6 @@ def _guarded(
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     def handle(ws: Any) -> Any:
-        ws.log = Nowhere()  # eventlet would write a line into it for every connection that ends
         handler.__self__.line = getattr(ws, "socket", None)  # type: ignore[attr-defined]  # a bound method
         try:
             return handler(Readable(ws, breathe))
@@ -140,13 +139,6 @@ def _readable_payload(breathe: Callable[[], None]) -> type[payload.Payload]:
     return ReadablePayload
 
 
-class Nowhere:
-    """Where nothing is written."""
-
-    def write(self, text: str) -> None:
-        """Write nothing."""
-
-
 class Readable:
     """A WebSocket that skips frames which are no Engine.IO packet."""
 
@@ -161,6 +153,16 @@ class Readable:
             frame = self._ws.wait()
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
                 return frame
+
+    def close(self) -> None:
+        """End both directions. Under eventlet, closing the socket itself would leave its reader asleep for ever."""
+        line = getattr(self._ws, "socket", None)
+        if line is None:
+            self._ws.close()
+            return
+        with suppress(OSError):
+            self._ws._send_closing_frame(True)
+            line.shutdown(SHUT_RDWR)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)
