@@ -68,7 +68,7 @@ class IdTaken(Refused):
 
 
 class Busy(Refused):
-    """The server is busy. Please try again in a moment."""
+    """The server is busy."""
 
     code, status, retry = "busy", 503, True
     retry_after_ms = 5000
