@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import ConnectionPool
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
@@ -75,7 +76,9 @@ class Config:
         spelled = self.database_url.replace("postgres://", "postgresql://", 1)
         try:
             url = make_url(spelled)
-        except ArgumentError:
+            if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+                raise ValueError("no file")
+        except (ArgumentError, ValueError):
             raise CannotStart(
                 "DATABASE_URL is not a database address: write sqlite:////path/to/file or postgresql://user@host/name."
             ) from None
@@ -86,9 +89,17 @@ class Config:
         return url
 
 
+def replaces_another(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process takes the place of a worker that ended (gunicorn.conf.py says so)."""
+    return bool(environ.get("CONFAB_REPLACES"))
+
+
 def _redis_url(url: str | None) -> str | None:
-    if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
-        raise CannotStart("REDIS_URL is not a Redis address: write redis://host:6379/0.")
+    if url is not None:
+        try:
+            ConnectionPool.from_url(url).make_connection()  # it does not connect yet
+        except (ValueError, TypeError):
+            raise CannotStart("REDIS_URL is not a Redis address: write redis://host:6379/0.") from None
     return url
 
 

@@ -11,9 +11,10 @@ graceful_timeout = 8
 control_socket_disable = True
 
 
-def post_fork(server: Any, _worker: Any) -> None:
-    """Tell the app, before it is imported, how many workers there are."""
+def post_fork(server: Any, worker: Any) -> None:
+    """Tell the app, before it is imported, how many workers there are, and whether this one replaces another."""
     os.environ["CONFAB_WORKERS"] = str(server.num_workers)
+    os.environ["CONFAB_REPLACES"] = "yes" if worker.age > server.num_workers else ""
 
 
 def post_worker_init(worker: Any) -> None:

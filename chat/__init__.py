@@ -48,7 +48,7 @@ def _open_sockets(app: Flask, config: Config) -> None:
     )
     app.wsgi_app = engine.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
     app.extensions["heads"] = watch = heads.Heads(app, socketio, lambda: queue.up)
-    app.extensions["queue"] = queue
+    app.extensions.update(order=watch.order, queue=queue)
     queue.heard, queue.back = watch.hear, watch.all_clear
     engine.protect(socketio, events={*events.EVENTS, *changes.EVENTS})
     socketio.on_event("connect", identity.recognise)

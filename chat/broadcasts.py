@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app
 
 from chat import wire
-from chat.models import Room
+from chat.models import Message, Room
 
 if TYPE_CHECKING:
     from flask_socketio import SocketIO
@@ -20,12 +20,12 @@ def address(label: str) -> str:
     return f"chat-{label}"
 
 
-def chat(room: Room, message: wire.JSON) -> None:
+def chat(room: Room, message: Message) -> None:
     """Somebody said something new."""
     _tell(room, "chat", message)
 
 
-def change(room: Room, message: wire.JSON) -> None:
+def change(room: Room, message: Message) -> None:
     """Something that was said has changed."""
     _tell(room, "change", message)
 
@@ -35,9 +35,10 @@ def head(room: Room) -> None:
     emitter(current_app.extensions["socketio"])(room.label, "head", wire.head(room))
 
 
-def _tell(room: Room, event: str, payload: wire.JSON) -> None:
+def _tell(room: Room, event: str, message: Message) -> None:
     try:
-        current_app.extensions["heads"].order.offer(room.label, event, payload)  # here, when it is its turn
+        payload = wire.message(room, message)
+        current_app.extensions["order"].offer(room.label, event, payload)  # here, when it is its turn
         current_app.extensions["queue"].publish(event, payload)  # on the other workers
     except Exception:
         # What is stored stays stored, and its sender is told so; who was not told is found by the beacon.

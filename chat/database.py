@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
+START_WAIT_SECONDS = 3.0
 FULL = "The server has no space left to store this."
 SCHEMA_LOCK = 0xC04FAB  # any number, the same for all
 PROBE_SECONDS = (0.002, 0.05)  # first and longest pause between two tries for SQLite's write lock
@@ -131,8 +132,8 @@ def _begin(connection: Connection) -> None:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
-        except OperationalError:
-            if time.monotonic() > give_up:
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > give_up:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, longest)
@@ -143,13 +144,19 @@ def bring_up_to_date(app: Flask) -> None:
 
     The caller holds the lock of the start: two programs must not do this at once.
     """
+    give_up = time.monotonic() + START_WAIT_SECONDS
     with app.app_context():
-        try:
-            _upgrade(app)
-        except OperationalError as error:
-            where = db.engine.url.render_as_string(hide_password=True)
-            reason = str(error.orig).splitlines()[0]
-            raise CannotStart(f"The database {where} cannot be opened ({reason}): check DATABASE_URL.") from error
+        while True:
+            try:
+                _upgrade(app)
+                return
+            except DBAPIError as error:
+                if isinstance(error, OperationalError) and time.monotonic() < give_up:
+                    time.sleep(0.5)  # it may be starting too
+                    continue
+                where = db.engine.url.render_as_string(hide_password=True)
+                reason = str(error.orig).partition("\n")[0]
+                raise CannotStart(f"The database {where} cannot be opened ({reason}): check DATABASE_URL.") from error
 
 
 def _upgrade(app: Flask) -> None:
@@ -178,5 +185,7 @@ def _alone(connection: Connection) -> Iterator[None]:
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
         holder.exec_driver_sql("SET lock_timeout = 0; SET statement_timeout = 0")
         holder.exec_driver_sql(f"SELECT pg_advisory_lock({SCHEMA_LOCK})")
-        yield
-        holder.invalidate()  # and with the connection, the lock
+        try:
+            yield
+        finally:
+            holder.invalidate()  # and with the connection, the lock

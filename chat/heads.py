@@ -40,7 +40,9 @@ class Heads:
             self._socketio.start_background_task(self._beat)
 
     def hear(self, event: str, payload: wire.JSON) -> None:
-        """Another worker has told something."""
+        """Another worker has told something. Raises ValueError for what it cannot have told."""
+        if not isinstance(payload["label"], str) or type(payload["rev"]) is not int or type(payload["seq"]) is not int:
+            raise ValueError("not a message of ours")
         self.order.offer(payload["label"], event, payload)
 
     def all_clear(self) -> None:
@@ -70,8 +72,8 @@ class Heads:
         now, before = (room.head, room.epoch), self._announced.get(room.label)
         if before is not None and before[1] != room.epoch:
             self.order.start_over(room.label, room.head)
-        told = self.order.told(room.label)
-        if told is not None and told < room.head:
+        self.order.begin(room.label, room.head)  # for who entered while we looked; else it changes nothing
+        if (self.order.told(room.label) or 0) < room.head:
             self._catch_up(room.label)
         if force or now != before:
             self._announced[room.label] = now
@@ -100,9 +102,10 @@ class Heads:
     def _catch_up(self, label: str) -> None:
         with self._app.app_context():
             room = Room.find(label)
+            before = self.order.told(label)
             while (told := self.order.told(label)) is not None:
                 page = room.changes(told, READ_AT_ONCE)
-                self.order.catch_up(label, [wire.message(room, each) for each in page.messages], page.upto)
+                self.order.catch_up(label, [wire.message(room, each) for each in page.messages], page.upto, before)
                 if page.upto >= page.head:
                     return
 

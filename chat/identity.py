@@ -38,7 +38,7 @@ def _read(auth: object) -> str | None:
         return None
     try:
         known = _signer().loads(token)
-    except BadData:
+    except (BadData, ValueError):
         return None
     return known if isinstance(known, str) else None
 

@@ -30,10 +30,14 @@ def starting(folder: Path) -> Iterator[None]:
 def secret(folder: Path) -> str:
     """The key that signs our cookies: made once, readable by us alone. Call it while holding the lock of the start."""
     kept = folder / "secret_key"
-    if not kept.exists():
+    if not kept.exists() or len(kept.read_text()) < 16:
         made = folder / "secret_key.new"
         made.unlink(missing_ok=True)
-        made.touch(mode=0o600, exist_ok=False)
-        made.write_text(secrets.token_urlsafe(32))
+        new = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(new, secrets.token_urlsafe(32).encode())
+            os.fsync(new)  # a name without its content would be worse than neither
+        finally:
+            os.close(new)
         made.rename(kept)
     return kept.read_text().strip()

@@ -71,7 +71,7 @@ def _store_and_tell(batch: list[Change]) -> None:
     for change in batch:
         change.done = True
     for change in stored:
-        change.tell(change.room, wire.message(change.room, change.message))
+        change.tell(change.room, change.message)
 
 
 def _lock(transaction: Connection, batch: list[Change]) -> dict[int, int]:

@@ -62,6 +62,7 @@ class Room(Base):
     def changes(self, after: int, limit: int) -> "Page":
         """What changed after the number `after`, in the order of the changes; at most `limit` of them."""
         page = self._page(self._messages(Message.rev > after).order_by(Message.rev).limit(limit + 1))
+        page.messages.sort(key=lambda message: message.rev)
         if len(page.messages) > limit:
             page.messages.pop()
             page.upto = page.messages[-1].rev

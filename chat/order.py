@@ -67,16 +67,19 @@ class InOrder:
             self._mending.add(label)
         self._mend(label)
 
-    def catch_up(self, label: str, changes: list[JSON], upto: int) -> None:
-        """Tell what the database has beyond what was told: `changes` by rev, complete up to the number `upto`."""
+    def catch_up(self, label: str, changes: list[JSON], upto: int, new_after: int | None = None) -> None:
+        """Tell what the database has beyond what was told: `changes` by rev, complete up to the number `upto`.
+
+        A message nobody here has been told of is new to them, even if it was changed meanwhile: one with a seq above
+        `new_after`, which is what was told before the first of several pages; by default, what was told until now.
+        """
         with self._lock:
             told = self._told.get(label)
             if told is None:
                 return
             for payload in changes:
                 if payload["rev"] > told:
-                    # A message nobody here has been told of is new to them, even if it was changed meanwhile.
-                    self._tell(label, "chat" if payload["seq"] > told else "change", payload)
+                    self._tell(label, "chat" if payload["seq"] > (new_after or told) else "change", payload)
             self._told[label] = max(told, upto)
             self._drain(label)
 

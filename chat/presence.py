@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app, request
+from flask import current_app, request, session
 
 from chat.broadcasts import address
 from chat.errors import NotJoined
@@ -21,19 +21,20 @@ def enter(room: Room) -> None:
     leave()
     current_app.extensions["heads"].begin(room)
     _server().enter_room(_connection(), address(room.label))
+    session["room"] = room.label  # of this connection; what a socket's session holds never reaches a cookie
 
 
 def leave() -> None:
     """Take this connection out of its room."""
-    for entered in _rooms():
-        _server().leave_room(_connection(), entered)
+    if (label := session.pop("room", None)) is not None:
+        _server().leave_room(_connection(), address(label))
 
 
 def joined_room() -> Room:
     """The room this connection is in. Raises NotJoined, and NotFound when the room is gone."""
-    for entered in _rooms():
-        return Room.find(entered.removeprefix(address("")))
-    raise NotJoined
+    if "room" not in session:
+        raise NotJoined
+    return Room.find(session["room"])
 
 
 def people(room: Room) -> JSON:
@@ -42,10 +43,6 @@ def people(room: Room) -> JSON:
     sessions = ((_server().get_environ(connection) or {}).get("saved_session", {}) for connection, _ in here)
     marks = dict.fromkeys(room.mark(known["author"]) for known in sessions if "author" in known)
     return {"people": [{"mark": mark} for mark in marks]}
-
-
-def _rooms() -> list[str]:
-    return [name for name in _server().rooms(_connection()) if name.startswith(address(""))]
 
 
 def _connection() -> str:

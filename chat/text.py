@@ -12,6 +12,11 @@ UNTELLABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # In a name also what breaks the line or turns the text around it. Joiners stay: they are letters of real names.
 NOT_IN_A_NAME = re.compile(r"[\n\t\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+# What nobody sees; a name may have some of it, but not be nothing else.
+INVISIBLE = re.compile(
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+)
+
 
 def _text(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -23,6 +28,8 @@ def _text(text: str) -> str:
 def _name(text: str) -> str:
     if NOT_IN_A_NAME.search(text):
         raise PydanticCustomError("untellable", "contains characters that do not belong in a name")
+    if not INVISIBLE.sub("", text):
+        raise PydanticCustomError("empty", "is empty")
     return _said(text, current_app.config["CONFAB"].handle_chars)
 
 

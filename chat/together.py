@@ -55,9 +55,15 @@ class Together(Generic[T]):
                 item.done, item.failure = True, Busy(str(busy))
             self._waiting.clear()
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].done, batch[0].failure = True, error
+            left = [item for item in batch if not item.done]
+            if len(left) == 1:
+                left[0].done, left[0].failure = True, error
                 return
-            log.exception("%d items could not be done together; each is now done alone", len(batch))
-            for item in batch:
+            log.exception("%d items could not be done together; each is now done alone", len(left))
+            for item in left:
                 self._do_batch([item])
+        except BaseException:
+            # Whoever works here is being stopped; the others must not wait for what nobody does any more.
+            for item in batch:
+                item.done, item.failure = True, item.failure or Busy()
+            raise

@@ -91,9 +91,9 @@ def healthz() -> wire.JSON:
 @pages.get("/static/<version>/<path:filename>")
 def static(version: str, filename: str) -> AnyResponse:
     """A file the pages need. Its address names the version, so it may be kept for ever."""
-    response = send_from_directory(STATIC, filename, max_age=365 * 24 * 3600)
-    response.cache_control.public = True
-    response.cache_control.immutable = version == static_version()
+    is_now = version == static_version()  # a page of another release may ask: then the file is not for keeping
+    response = send_from_directory(STATIC, filename, max_age=365 * 24 * 3600 if is_now else 0)
+    response.cache_control.public = response.cache_control.immutable = is_now
     return response
 
 
@@ -133,7 +133,7 @@ def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
     """A page for what HTTP refuses. Redirects are no errors."""
     if error.code is None or error.code < 400:
         return error.get_response()
-    title, text = TELL.get(error.code, (error.name, error.description or ""))
+    title, text = PAGES.get(error.code, (error.name, error.description or ""))
     return render_template("error.html", code=error.code, title=title, text=text), error.code
 
 
@@ -143,7 +143,7 @@ def refused(error: Refused) -> tuple[str, int]:
     return render_template("error.html", code=error.status, title="Not now", text=str(error)), error.status
 
 
-TELL = {
+PAGES = {
     404: (
         "There is no such page",
         "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else.",

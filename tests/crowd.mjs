@@ -38,9 +38,16 @@ class Person {
   async enter() {
     this.wires.push([])
     this.connects.push(Date.now())
+    await this.enterAgain()
+  }
+
+  async enterAgain() {
     try {
       const answer = await this.ask("join", this.known.size ? { label: plan.label, after: this.applied } : { label: plan.label })
-      if (!answer.ok) return
+      if (!answer.ok) {
+        await sleep(500)
+        return this.socket.connected && this.enterAgain()
+      }
       this.joined = true
       this.read(answer)
       await this.catchUp(answer)

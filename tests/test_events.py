@@ -212,7 +212,7 @@ def test_ada_is_the_same_person_with_her_token(tab: Open, kitchen: str) -> None:
     assert tab(token=you["token"]).join(kitchen)["you"] == you
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "eyJhIjoxfQ.forged"])
+@pytest.mark.parametrize("token", ["", "nonsense", "eyJhIjoxfQ.forged", "\udc00.\udc00"])
 def test_a_token_that_is_not_ours_makes_a_new_person(tab: Open, kitchen: str, token: str) -> None:
     assert tab(token=token).join(kitchen)["you"]["token"] != token
 

@@ -41,10 +41,10 @@ def told(monkeypatch: Patch) -> Iterator[list[int]]:
     """The numbers in the order in which the room was told of them, each seen in the database at that moment."""
     numbers: list[int] = []
 
-    def tell(room: Room, _event: str, payload: dict[str, int]) -> None:
+    def tell(room: Room, _event: str, message: Message) -> None:
         with reading() as session:
-            assert session.get(Message, (room.id, payload["seq"])) is not None
-        numbers.append(payload["rev"])
+            assert session.get(Message, (room.id, message.seq)) is not None
+        numbers.append(message.rev)
 
     monkeypatch.setattr(broadcasts, "_tell", tell)
     yield numbers
@@ -206,6 +206,36 @@ def test_too_many_waiting_is_busy_at_once() -> None:
 
     with pytest.raises(Busy):
         together.do(Change(Room(id=1), "ada", None))
+
+
+def test_who_stops_in_the_midst_of_it_leaves_nobody_waiting_for_ever() -> None:
+    def work(_batch: list[Change]) -> None:
+        raise SystemExit
+
+    together = Together(work)
+    waiting = Change(Room(id=1), "ben", None)
+    together._waiting.append(waiting)
+
+    with pytest.raises(SystemExit):
+        together.do(Change(Room(id=1), "ada", None))
+
+    assert isinstance(waiting.failure, Busy)
+
+
+def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(app: Flask, kitchen: str) -> None:
+    with app.app_context():
+        room = Room.find(kitchen)
+        changes: list[Change] = [Post(room, "ada", said(str(number))) for number in range(3)]
+
+        def store_then_fail(batch: list[Change]) -> None:
+            journal._store_and_tell(batch)
+            raise RuntimeError
+
+        together = Together(store_then_fail)
+        together._waiting.extend(changes[:2])
+        together.do(changes[2])
+
+        assert stored(room) == [(1, 1, "0"), (2, 2, "1"), (3, 3, "2")]
 
 
 def test_a_crowd_is_served_in_batches() -> None:

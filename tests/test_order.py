@@ -93,6 +93,15 @@ def test_a_message_changed_before_it_was_told_is_told_once_as_new() -> None:
     assert room.told == [("chat", 3), ("chat", 4), ("change", 5)]
 
 
+def test_a_message_on_a_later_page_is_new_too_if_it_was_changed() -> None:
+    room = Room(head=1)
+
+    room.order.catch_up("kitchen", [change(2), change(4)], 4, 1)
+    room.order.catch_up("kitchen", [change(5, seq=3), change(6, seq=1)], 6, 1)
+
+    assert room.told == [("chat", 2), ("chat", 4), ("chat", 5), ("change", 6)]
+
+
 def test_nothing_is_told_where_nobody_is() -> None:
     room = Room()
     room.order.keep_only([])

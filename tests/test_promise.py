@@ -227,10 +227,11 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
 
 def test_a_postgres_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
     with postgres() as elephant, gunicorn(tmp_path, 2, DATABASE_URL=elephant.database()) as server:
-        with Crowd(tmp_path, server, senders=3, listeners=2, seconds=10, pause_ms=100, quiet_seconds=4) as crowd:
+        with Crowd(tmp_path, server, senders=3, listeners=2, seconds=14, pause_ms=100, quiet_seconds=4) as crowd:
             time.sleep(2)
             elephant.kill()
-            time.sleep(2)
+            os.kill(workers(server)[0], signal.SIGKILL)  # the one that takes its place finds no database
+            time.sleep(6)
             elephant.start()
             time.sleep(2)
             elephant.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")

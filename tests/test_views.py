@@ -165,6 +165,15 @@ def test_files_are_kept_for_ever_under_the_name_of_their_version(app: Flask) -> 
         answer.close()
 
 
+def test_a_file_of_another_release_is_not_kept(app: Flask) -> None:
+    answer = app.test_client().get("/static/another/js/main.js")
+
+    assert answer.status_code == 200
+    assert "immutable" not in answer.headers["Cache-Control"]
+    assert "max-age=0" in answer.headers["Cache-Control"]
+    answer.close()
+
+
 def test_no_file_outside_static_is_served(app: Flask) -> None:
     for path in ("../config.py", "..%2fconfig.py", "%2e%2e/config.py"):
         assert app.test_client().get(f"/static/x/{path}").status_code == 404

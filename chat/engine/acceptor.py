@@ -12,7 +12,7 @@ from typing import Any
 import eventlet
 
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM}
+FINAL = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}  # it listens no more; all else passes, see accept(2)
 PAUSE_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
             pool.waitall()
             return
         except OSError as error:
-            if error.errno not in SHORTAGES | PASSING:
+            if error.errno in FINAL:
                 raise
             if error.errno in SHORTAGES and not short:
                 log.warning("No more connections can be taken in (%s): some have to end first.", error.strerror)

@@ -1,7 +1,7 @@
 """The guard before the handlers: drops what no client of ours sends, so that one bad packet costs nobody anything.
 
 It leans on these private parts of python-socketio 5.18 and python-engineio 4.15: Server._handle_connect,
-_handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket"], called as
+_handle_disconnect, _handle_event, _handle_eio_disconnect, _send_eio_packet; eio._async["websocket"], called as
 (handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait().
 """
 
@@ -14,6 +14,7 @@ from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
 from typing import Any
 
 from engineio import payload
+from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
@@ -39,8 +40,10 @@ def protect(socketio: Any, events: Collection[str]) -> None:
         try:
             _dispatch(server, events, eio_sid, data)
         except Unreadable:
+            if eio_sid not in server.eio.sockets:
+                return
             bad[eio_sid] += 1
-            if bad[eio_sid] == BAD_AT_MOST and eio_sid in server.eio.sockets:
+            if bad[eio_sid] == BAD_AT_MOST:
                 log.info("A connection sent %d unreadable packets and was closed", BAD_AT_MOST)
                 server.eio.sockets[eio_sid].close(wait=False)  # waiting, it would wait for a reader that need not come
 
@@ -48,6 +51,13 @@ def protect(socketio: Any, events: Collection[str]) -> None:
         bad.pop(eio_sid, None)
         server._handle_eio_disconnect(eio_sid, reason)
 
+    send = server._send_eio_packet
+
+    def send_if_open(eio_sid: str, eio_packet: EnginePacket) -> None:
+        with suppress(SocketIsClosedError):  # one who has just gone must not keep a room from hearing
+            send(eio_sid, eio_packet)
+
+    server._send_eio_packet = send_if_open
     server.eio.on("message", on_message)
     server.eio.on("disconnect", on_disconnect)
     websocket = server.eio._async["websocket"]

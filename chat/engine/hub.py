@@ -1,7 +1,8 @@
 """What runs our greenlets or threads: found out, never decided here."""
 
 import sys
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 
 def async_mode() -> Literal["eventlet", "gevent", "threading"]:
@@ -13,3 +14,11 @@ def async_mode() -> Literal["eventlet", "gevent", "threading"]:
     if gevent is not None and gevent.is_module_patched("socket"):
         return "gevent"
     return "threading"
+
+
+def patience(seconds: float) -> AbstractContextManager[Any]:
+    """Raise TimeoutError when what is done within takes longer. Threads have no way to do that, and wait."""
+    if async_mode() != "eventlet":
+        return nullcontext()
+    timeout: AbstractContextManager[Any] = sys.modules["eventlet"].Timeout(seconds, TimeoutError())
+    return timeout

@@ -9,7 +9,10 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
+from chat.engine.hub import patience
+
 FRAGMENTS_AT_MOST = 1_024
+BODY_SECONDS = 10.0
 
 
 def limit_messages() -> None:
@@ -66,7 +69,11 @@ def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: in
         if not length.isdecimal() or int(length) > at_most:
             return refuse(start_response, "413 CONTENT TOO LARGE", b"This body is too long.")
         if environ["REQUEST_METHOD"] == "POST":
-            body = environ["wsgi.input"].read(int(length))
+            try:
+                with patience(BODY_SECONDS):
+                    body = environ["wsgi.input"].read(int(length))
+            except TimeoutError:
+                return refuse(start_response, "408 REQUEST TIMEOUT", b"The body did not come.")
             environ["wsgi.input"] = BytesIO(body.decode(errors="replace").encode())
             environ["CONTENT_LENGTH"] = str(len(environ["wsgi.input"].getvalue()))
         return app(environ, start_response)

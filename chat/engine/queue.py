@@ -24,6 +24,11 @@ OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive":
 
 log = logging.getLogger(__name__)
 
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 Heard = Callable[[str, dict[str, Any]], None]
 
 
@@ -95,7 +100,7 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
                 pipeline.publish(self.channel, message)
             try:
                 pipeline.execute()
-            except (redis.RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, what comes next goes out
                 self.dropped += len(waiting)
                 self._say(error)
 
@@ -103,7 +108,7 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
         while True:
             try:
                 self._listen_until_silent()
-            except (redis.RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, we listen again
                 self._say(error)
             self.up = False
             self.server.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311  # no secret
@@ -133,12 +138,12 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
             log.warning("Redis is back: messages reach the other workers at once again.")
         self._said = None
         self.up = True
-        self.back()
+        self.server.start_background_task(self.back)  # it reads the database, and must not keep us from listening
 
     def _receive(self, data: bytes) -> None:
         """Take in what our own code on another worker has sent; nothing else does anything here."""
         try:
-            message = json.loads(data)
+            message = json.loads(data, parse_constant=_no_number)
             if not isinstance(message, dict) or message.get("from") in (None, self.host_id):
                 return
             if message["event"] in self._events and isinstance(message["payload"], dict):

@@ -26,7 +26,7 @@ def ready(worker: Any) -> None:
         sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's own
         Watchdog().start()
         eventlet.spawn(_watch, worker, app.extensions["socketio"].server.eio)
-        remarks += _make_room(worker)
+        remarks += _raise_limits(worker)
     for template in app.jinja_env.list_templates():
         app.jinja_env.get_template(template)  # compiled now, while nobody waits
     app.extensions["queue"].initialize()
@@ -35,7 +35,7 @@ def ready(worker: Any) -> None:
             worker.log.warning(remark)
 
 
-def _make_room(worker: Any) -> list[str]:
+def _raise_limits(worker: Any) -> list[str]:
     """Raise the limit on open files; where it stays too low, take in fewer connections, and say so."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

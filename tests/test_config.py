@@ -1,0 +1,51 @@
+"""The settings: what is wrong ends in one sentence that says what to do."""
+
+import pytest
+from flask import Flask
+
+from chat import instance
+from chat.errors import CannotStart
+from config import Config
+from tests.conftest import Tab
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("SECRET_KEY", "short", "16 characters"),
+        ("DATABASE_URL", "nonsense", "write sqlite:"),
+        ("DATABASE_URL", "sqlite://", "write sqlite:"),
+        ("DATABASE_URL", "postgresql://ada@host:port/name", "write sqlite:"),
+        ("DATABASE_URL", "mysql://ada@host/name", "speaks sqlite and postgresql"),
+        ("REDIS_URL", "http://localhost", "write redis:"),
+        ("REDIS_URL", "redis://localhost:port/0", "write redis:"),
+        ("REDIS_URL", "redis://localhost:6379/0?foo=bar", "write redis:"),
+        ("TRANSPORTS", "pigeon", "polling,websocket"),
+    ],
+)
+def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:
+    with pytest.raises(CannotStart) as refused:
+        Config.from_environment({name: value}).database()
+
+    assert word in refused.value.sentence
+
+
+@pytest.mark.parametrize("spelled", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_spelling_of_postgres_is_understood(spelled: str) -> None:
+    url = Config.from_environment({"DATABASE_URL": f"{spelled}://ada:secret@host/name"}).database()
+
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://ada:secret@host/name"
+
+
+def test_a_secret_that_was_cut_short_is_made_again(app: Flask) -> None:
+    folder = app.config["CONFAB"].instance
+    (folder / "secret_key").write_text("")
+
+    assert len(instance.secret(folder)) > 40
+    assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_that_nobody_sees_is_none(ada: Tab) -> None:
+    for name in ("\u200d", "\u3164\u2800", "\u200b \u2060"):
+        assert ada.say("hello", handle=name)["code"] == "empty"
+    assert ada.say("hello", handle="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")["ok"]
