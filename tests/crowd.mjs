@@ -71,7 +71,8 @@ class Person {
 
   hear(event, message) {
     this.wires.at(-1).push(message.rev)
-    if (event === "chat") this.told.set(message.seq, (this.told.get(message.seq) ?? 0) + 1)
+    const said = `${this.wires.length}/${message.seq}` // once on each connection
+    if (event === "chat") this.told.set(said, (this.told.get(said) ?? 0) + 1)
     if (message.rev === this.applied + 1) this.applied = message.rev
     this.keep(message)
   }
