@@ -9,8 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_socketio import SocketIO
 
-from chat import create_app, database, journal
+from chat import create_app, journal
+from chat.database import db
 from config import Config
+from tests.services import Postgres, Redis, postgres, redis
 
 JSON = dict[str, Any]
 Patch = pytest.MonkeyPatch
@@ -55,7 +57,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     yield made
     made.extensions["heads"].stop()
     with made.app_context():
-        database.db.engine.dispose()
+        db.engine.dispose()
 
 
 @pytest.fixture
@@ -94,6 +96,29 @@ def ben(tab: Callable[..., Tab], kitchen: str) -> Tab:
 def cy(app: Flask, tab: Callable[..., Tab]) -> Tab:
     """Cy is in the garden, and hears nothing of the kitchen."""
     return in_room(tab(), make_room(app, "garden"))
+
+
+@pytest.fixture(scope="session")
+def elephant() -> Iterator[Postgres]:
+    """A PostgreSQL; whoever needs a database of it makes an empty one."""
+    with postgres() as service:
+        yield service
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis to carry messages between workers."""
+    with redis(tmp_path / "redis") as service:
+        yield service
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def database(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The setting that chooses the database."""
+    if request.param == "SQLite":
+        return {}
+    elephant: Postgres = request.getfixturevalue("elephant")
+    return {"DATABASE_URL": elephant.database()}
 
 
 def in_room(person: Tab, label: str) -> Tab:

@@ -17,34 +17,13 @@ from sqlalchemy import text
 
 from tests.clients import Node
 from tests.servers import Confab, Program, gunicorn, until
-from tests.services import Postgres, Redis, postgres, redis
+from tests.services import Redis, postgres
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
 HERE = Path(__file__).parent
 PORTION = float(os.environ.get("PORTION", "0.5"))  # of the faults' full times
 LATE_MS = 3_500
-
-
-@pytest.fixture(scope="module")
-def elephant() -> Iterator[Postgres]:
-    with postgres() as service:
-        yield service
-
-
-@pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Redis]:
-    with redis(tmp_path / "redis") as service:
-        yield service
-
-
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def database(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The setting that chooses the database."""
-    if request.param == "SQLite":
-        return {}
-    elephant: Postgres = request.getfixturevalue("elephant")
-    return {"DATABASE_URL": elephant.database()}
 
 
 class Crowd:

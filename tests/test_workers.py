@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,34 +19,13 @@ from sqlalchemy import create_engine, text
 
 from tests.clients import Node
 from tests.servers import Confab, _serving, gunicorn, until
-from tests.services import Postgres, Redis, postgres, redis
+from tests.services import Postgres, Redis
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 SECONDS = float(os.environ.get("CROWD_SECONDS", "8"))
 STARTS = int(os.environ.get("STARTS", "3"))
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def elephant() -> Iterator[Postgres]:
-    with postgres() as service:
-        yield service
-
-
-@pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Redis]:
-    with redis(tmp_path / "redis") as service:
-        yield service
-
-
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def database(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The setting that chooses the database."""
-    if request.param == "SQLite":
-        return {}
-    elephant: Postgres = request.getfixturevalue("elephant")
-    return {"DATABASE_URL": elephant.database()}
 
 
 def crowd(folder: Path, servers: list[Confab], **plan: Any) -> list[dict[str, Any]]:

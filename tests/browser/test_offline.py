@@ -1,11 +1,10 @@
 """Real pages in Chromium whose server goes away: nothing is lost, nothing comes twice, and the page says how it is."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, WebSocketRoute, expect
 from sqlalchemy import text as sql
 
 from tests.clients import Stranger
@@ -13,7 +12,6 @@ from tests.servers import Confab, flask_run, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 BACK_MS = 15_000  # the longest pause between two tries is 7.5 s
 SECURE, PLAIN = "127.0.0.1", "confab.test"  # to a browser, an address of this machine is as good as https
 
@@ -72,18 +70,6 @@ SAY_ALL = """
 }
 """
 Browsing = Callable[[], BrowserContext]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert found, "these tests need Chromium"
-    mapped = f"--host-resolver-rules=MAP {PLAIN} 127.0.0.1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--disable-gpu", mapped])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,15 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.clients import Stranger
 from tests.servers import SERVERS, Confab, flask_run, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ["--disable-gpu", "--disable-quic", "--disable-component-update", "--disable-sync"]
 PATIENCE_MS = 15_000
 OUTAGE = re.compile(r"ERR_CONNECTION|WebSocket connection to .* failed|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE")
 INJECTION = "<img src=x onerror=hit()>", "</script><script>hit()</script><svg onload=hit()><img src=x onerror=hit()>"
@@ -93,18 +90,6 @@ class Visitor:
 
 
 Visit = Callable[..., Visitor]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert found, "these tests need Chromium"
-    mapped = "--host-resolver-rules=MAP confab.test 127.0.0.1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=[*QUIET, mapped])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
