@@ -21,11 +21,11 @@ from tests.clients import Node
 from tests.servers import Confab, _serving, gunicorn, until
 from tests.services import Postgres, Redis
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
-
 SECONDS = float(os.environ.get("CROWD_SECONDS", "8"))
 STARTS = int(os.environ.get("STARTS", "3"))
 HERE = Path(__file__).parent
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180 + 20 * STARTS)]
 
 
 def crowd(folder: Path, servers: list[Confab], **plan: Any) -> list[dict[str, Any]]:
