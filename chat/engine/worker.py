@@ -54,6 +54,8 @@ def _watch(worker: Any, eio: Any) -> None:
     while worker.alive and os.getppid() == worker.ppid:
         eventlet.sleep(WATCH_SECONDS)
     worker.alive = False
+    if os.getppid() != worker.ppid:
+        eventlet.spawn_after(DRAIN_SECONDS + 0.5, os._exit, 0)  # nobody is left to see to it that an orphan ends
     sent: set[str] = set()
     while True:
         for sid in eio.sockets.keys() - sent:
