@@ -3,7 +3,7 @@
 import secrets
 
 from flask import current_app, session
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from chat.models import Room
 from chat.wire import JSON
@@ -30,6 +30,20 @@ def recognise(auth: object = None) -> None:
 def you(room: Room) -> JSON:
     """What a person may know about themselves here: their mark, and the token that makes them the same person again."""
     return {"you": {"mark": room.mark(author())} | ({"token": session["token"]} if "token" in session else {})}
+
+
+def form_token() -> str:
+    """What a form on our page brings back, and one on a page of somebody else cannot know."""
+    return _form_signer().get_signature(author()).decode()
+
+
+def is_own_form(token: str) -> bool:
+    """Whether this came from a form that we gave this browser."""
+    return _form_signer().verify_signature(author(), token)
+
+
+def _form_signer() -> Signer:
+    return Signer(current_app.config["SECRET_KEY"], salt="confab-form")
 
 
 def _read(auth: object) -> str | None:

@@ -11,7 +11,7 @@ from chat import wire
 from chat.database import writing
 from chat.errors import NotFound, Refused
 from chat.models import Message, Room, messages, rooms
-from chat.revisions import Change, Delete, Edit, Key, Post, values
+from chat.revisions import Change, Key, Post, values
 from chat.together import Together
 
 CHANGING = ("rev", "message", "edited_at", "deleted_at")
@@ -19,17 +19,13 @@ CHANGING = ("rev", "message", "edited_at", "deleted_at")
 
 def post(room: Room, author: str, said: wire.Chat) -> Change:
     """Store a message and tell the room. Raises IdTaken, NotFound when the room is gone, Busy."""
-    return _put(Post(room, author, said))
+    return change(Post(room, author, said))
 
 
-def edit(room: Room, author: str, asked: wire.Edit) -> Change:
-    """Change a message of one's own and tell the room. Raises NotFound, NotYours, Gone, Busy."""
-    return _put(Edit(room, author, asked))
-
-
-def delete(room: Room, author: str, asked: wire.Delete) -> Change:
-    """Erase a message of one's own and tell the room. Raises NotFound, NotYours, Busy."""
-    return _put(Delete(room, author, asked))
+def change(what: Change) -> Change:
+    """Store any other change and tell the room. Raises what its kind refuses, NotFound when the room is gone, Busy."""
+    current_app.extensions["journal"].do(what)
+    return what
 
 
 def open_room(label: str) -> Room:
@@ -56,17 +52,12 @@ def journal() -> Together[Change]:
     return Together(_store_and_tell)
 
 
-def _put(change: Change) -> Change:
-    current_app.extensions["journal"].do(change)
-    return change
-
-
 def _store_and_tell(batch: list[Change]) -> None:
     """All of a batch in one transaction, then the rooms are told in the order of the numbers."""
     with writing() as transaction:
-        heads = _lock(transaction, batch)
+        locked = _lock(transaction, batch)
         known = _known(transaction, batch)
-        stored = [change for change in batch if _number(change, heads, known)]
+        stored = [change for change in batch if _number(change, locked, known)]
         _write(transaction, stored)
     for change in batch:
         change.done = True
@@ -74,10 +65,10 @@ def _store_and_tell(batch: list[Change]) -> None:
         change.tell(change.room, change.message)
 
 
-def _lock(transaction: Connection, batch: list[Change]) -> dict[int, int]:
-    """Lock the rooms, in the order of their ids so that no two writers wait for each other; their heads by id."""
-    mine = select(Room.id, Room.head).where(Room.id.in_({change.room.id for change in batch})).order_by(Room.id)
-    return {row.id: row.head for row in transaction.execute(mine.with_for_update())}
+def _lock(transaction: Connection, batch: list[Change]) -> dict[int, Room]:
+    """Lock the rooms, in the order of their ids so that no two writers wait for each other; as they stand, by id."""
+    mine = select(rooms).where(Room.id.in_({change.room.id for change in batch})).order_by(Room.id)
+    return {row.id: Room(**row._mapping) for row in transaction.execute(mine.with_for_update())}
 
 
 def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key], Message]:
@@ -93,40 +84,43 @@ def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key]
     return known
 
 
-def _number(change: Change, heads: dict[int, int], known: dict[tuple[int, Key], Message]) -> bool:
+def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key], Message]) -> bool:
     """Decide one change and give it the next number of its room. False when there is nothing to store."""
     key = change.room.id, change.key
     change.failure = None
     try:
-        if change.room.id not in heads:
+        if change.room.id not in locked:
             raise NotFound("This room is gone.")
-        number = heads[change.room.id] + 1
+        change.room = locked[change.room.id]
+        number = change.room.head + 1
         change.message = change.apply(known.get(key) if change.key is not None else None, number)
     except Refused as refusal:
         change.failure = refusal
         return False
     change.duplicate = change.message.rev != number
     if not change.duplicate:
-        heads[change.room.id] = number
+        change.room.head = number
         known[key] = change.message
-    change.head = heads[change.room.id]
+    change.head = change.room.head
     return not change.duplicate
 
 
 def _write(transaction: Connection, stored: list[Change]) -> None:
-    """Write what has a number, and the heads it moved."""
+    """Write what has a number, and the rooms it moved."""
     fresh = [values(each.message) for each in stored if each.is_new]
     changed = [
         {"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)}
         for each in stored
         if not each.is_new
     ]
-    heads = {change.room.id: change.head for change in stored}
+    moved = {
+        each.room.id: {"of_room": each.room.id, "now": each.room.head, "called": each.room.name} for each in stored
+    }
     if fresh:
         transaction.execute(insert(messages), fresh)
     if changed:
         this = (messages.c.room_id == bindparam("of_room")) & (messages.c.seq == bindparam("at"))
         transaction.execute(update(messages).where(this).values({key: bindparam(key) for key in CHANGING}), changed)
-    if heads:
-        moved = update(rooms).where(Room.id == bindparam("of_room")).values(head=bindparam("now"))
-        transaction.execute(moved, [{"of_room": room, "now": head} for room, head in heads.items()])
+    if moved:
+        this_room = update(rooms).where(Room.id == bindparam("of_room"))
+        transaction.execute(this_room.values(head=bindparam("now"), name=bindparam("called")), list(moved.values()))

@@ -14,7 +14,10 @@ Key: TypeAlias = str | int | None  # the id or seq by which a message is known i
 
 @dataclass
 class Change:
-    """Something somebody wants stored, and in the end what became of it. `asked` is what `apply` needs to know."""
+    """Something somebody wants stored, and in the end what became of it. `asked` is what `apply` needs to know.
+
+    When `apply` is called, `room` is as it stands, locked; what `apply` makes of it is stored.
+    """
 
     room: Room
     author: str
@@ -44,7 +47,7 @@ class Change:
 
     def own(self, known: Message | None) -> Message:
         """The message, when it is there and its author asks."""
-        if known is None:
+        if known is None or known.kind == Title.kind:  # a line of the room is nobody's
             raise NotFound("There is no such message in this room.")
         if known.author != self.author:
             raise NotYours
@@ -103,6 +106,33 @@ class Delete(Change):
         if known.deleted_at is not None:
             return known
         return _changed(known, rev=number, message="", deleted_at=datetime.now(UTC))
+
+
+class Title(Change):
+    """Give the room another name: a line in the room says so, and is how everybody learns of it."""
+
+    kind = "title"
+    tell = staticmethod(broadcasts.chat)
+
+    @property
+    def key(self) -> Key:
+        """It repeats no message: whether it is so already, the room knows."""
+        return None
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """A new line, whose text is the name; when it is so already, one that is not stored."""
+        number -= self.room.name == self.asked.name
+        self.room.name = self.asked.name
+        return Message(
+            room_id=self.room.id,
+            seq=number,
+            rev=number,
+            author=self.author,
+            handle=self.asked.handle or "",
+            message=self.asked.name,
+            timestamp=datetime.now(UTC),
+            kind=self.kind,
+        )
 
 
 def _changed(known: Message, /, **new: object) -> Message:

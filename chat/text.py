@@ -18,6 +18,9 @@ INVISIBLE = re.compile(
 )
 
 
+ROOM_NAME_CHARS = 80  # as many as its column holds
+
+
 def _text(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if UNTELLABLE.search(text):
@@ -28,9 +31,17 @@ def _text(text: str) -> str:
 def _name(text: str) -> str:
     if NOT_IN_A_NAME.search(text):
         raise PydanticCustomError("untellable", "contains characters that do not belong in a name")
+    return text
+
+
+def _handle(text: str) -> str:
     if not INVISIBLE.sub("", text):
         raise PydanticCustomError("empty", "is empty")
     return _said(text, current_app.config["CONFAB"].handle_chars)
+
+
+def _room_name(text: str) -> str:
+    return text and _said(text, ROOM_NAME_CHARS)
 
 
 def _message(text: str) -> str:
@@ -49,5 +60,7 @@ def _said(text: str, at_most: int) -> str:
 
 
 Text = Annotated[str, AfterValidator(_text)]
-Handle = Annotated[Text, AfterValidator(_name)]
+Name = Annotated[Text, AfterValidator(_name)]
+Handle = Annotated[Name, AfterValidator(_handle)]
+RoomName = Annotated[Name, AfterValidator(_room_name)]  # "" for none
 MessageText = Annotated[Text, AfterValidator(_message)]

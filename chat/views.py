@@ -1,10 +1,13 @@
 """The pages' door: about, a new room, a room, the files they need, and the health check."""
 
 import hashlib
+import io
 import re
+import secrets
 from functools import lru_cache
 from pathlib import Path
 
+import segno
 from flask import (
     Blueprint,
     Response,
@@ -14,6 +17,7 @@ from flask import (
     render_template,
     request,
     send_from_directory,
+    session,
     url_for,
 )
 from haikunator import Haikunator
@@ -21,15 +25,17 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import database, journal, wire
-from chat.errors import Busy, Refused
-from chat.identity import author, you
+from chat import database, journal, markdown, wire
+from chat.errors import BadRequest, Busy, Refused
+from chat.identity import author, form_token, is_own_form, you
+from chat.models import Page, Room
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,50}")
 A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
 RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)  # five draws, then longer numbers
+STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -67,18 +73,87 @@ def new() -> AnyResponse:
 
 @pages.get("/<label:label>/")
 def room(label: str) -> AnyResponse:
-    """A room, made by whoever comes first, with what was said there last."""
+    """A room, made by whoever comes first, with what was said there last; or a page further back."""
+    return _show(_open(label))
+
+
+@pages.post("/<label:label>/")
+def say(label: str) -> AnyResponse:
+    """Say something without scripts. What is refused is shown again, with the reason."""
+    here = _open(label)
+    given = {key: request.form.get(key, "") for key in ("handle", "message", "id")}
+    try:
+        if not is_own_form(request.form.get("csrf", "")):
+            raise BadRequest(STRANGE_FORM)
+        said = journal.post(here, author(), wire.Chat.parse(given)).message
+    except Refused as refusal:
+        # Where it may have been stored all the same, the same id makes it one message.
+        kept = given if refusal.retry else given | {"id": _new_id()}
+        return _show(here, kept | {"refused": str(refusal)}, refusal.status)
+    session["handle"] = given["handle"]
+    return redirect(url_for("pages.room", label=label, _anchor=f"m-{said.seq}"), 303)
+
+
+@pages.get("/<label:label>/qr.svg")
+def qr(label: str) -> AnyResponse:
+    """The address of a room for the camera of a telephone. It makes no room."""
+    if not is_label(label):
+        abort(404)
+    response = Response(_qr(url_for("pages.room", label=label, _external=True)), mimetype="image/svg+xml")
+    response.headers["Cache-Control"] = "private, max-age=86400"  # who has the address has the room
+    return response
+
+
+@lru_cache(maxsize=1_000)
+def _qr(address: str) -> bytes:
+    drawn = io.BytesIO()
+    code = segno.make_qr(address, error="m")
+    code.save(drawn, kind="svg", border=4, light="white", omitsize=True, svgclass=None, lineclass=None)
+    return drawn.getvalue()
+
+
+def _open(label: str) -> Room:
     if not is_label(label):
         abort(404)
     author()  # the page sets the cookie by which the socket knows its person
-    here = journal.open_room(label)
+    return journal.open_room(label)
+
+
+def _show(here: Room, form: wire.JSON | None = None, status: int = 200) -> Response:
     page = here.joined(after=None)
-    shown = {**wire.joined(here, page), **you(here)}
+    listed = _listed(here) if request.args else page
     response = Response(
-        render_template("room.html", room=here, page=shown, transports=current_app.config["CONFAB"].offered())
+        render_template(
+            "room.html",
+            room=here,
+            page={**wire.joined(here, page), **you(here)},  # what the script starts from
+            rows=wire.history(here, listed)["messages"],  # what is to be read without it
+            earlier=_further(here, "before", listed.messages[0].seq) if listed.older and listed.messages else None,
+            later=_further(here, "after", listed.messages[-1].seq) if listed.newer and listed.messages else None,
+            form={"csrf": form_token(), "id": _new_id(), "handle": session.get("handle", ""), "message": ""}
+            | (form or {}),
+            transports=current_app.config["CONFAB"].offered(),
+        ),
+        status,
     )
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _listed(here: Room) -> Page:
+    """The page that the address asks for, in the words of the event `history`. Raises BadRequest."""
+    given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
+    asked = wire.History.parse(given)
+    return here.history(current_app.config["CONFAB"].page, asked.before, asked.after)
+
+
+def _new_id() -> str:
+    """With it, sending a form twice says it once."""
+    return secrets.token_urlsafe(16)
+
+
+def _further(here: Room, way: str, seq: int) -> str:
+    return f"{url_for('pages.room', label=here.label)}?{way}={seq}"
 
 
 @pages.get("/healthz")
@@ -101,6 +176,10 @@ def static(version: str, filename: str) -> AnyResponse:
 def asset(filename: str) -> str:
     """The address of a file below static/, of the version that is there now."""
     return url_for("pages.static", version=static_version(), filename=filename)
+
+
+pages.add_app_template_filter(markdown.html, "markdown")
+pages.add_app_template_test(markdown.only_pictures, "large")
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from chat.errors import BadRequest, Empty, Refused, TooLong
-from chat.text import Handle, MessageText, Text
+from chat.text import Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
     from chat.models import Message, Page, Room
@@ -104,6 +104,13 @@ class Delete(Payload):
     """Take it back."""
 
     seq: Number
+
+
+class Title(Payload):
+    """Give the room another name."""
+
+    name: RoomName
+    handle: Handle | None = None
 
 
 class Leave(Payload):

@@ -7,8 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete
 
+from chat import journal, wire
 from chat.database import reading, writing
-from chat.models import Message, rooms
+from chat.models import Message, Room, rooms
+from chat.revisions import Change, Title
 from tests.conftest import JSON, Log, Tab, make_room
 
 Open = Callable[..., Tab]
@@ -372,6 +374,88 @@ def test_what_was_never_said_cannot_be_changed(ada: Tab) -> None:
     assert ada.ask("edit", {"seq": 7, "message": "hi"})["code"] == "not_found"
 
 
+# title
+
+
+def test_ada_names_the_room(ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
+    ada.say("hello")
+
+    assert ada.ask("title", {"name": "Tea & cake", "handle": "Ada"}) == {"ok": True, "rev": 2, "head": 2}
+    assert tab().join(kitchen)["name"] == "Tea & cake"
+    page = app.test_client().get(f"/{kitchen}/").text
+    assert "<title>Tea &amp; cake" in page
+    assert '<meta property="og:title" content="Tea &amp; cake">' in page
+    assert "named the room “Tea &amp; cake”" in page
+
+
+def test_ben_hears_the_name_of_the_room_as_a_line_in_it(ada: Tab, ben: Tab) -> None:
+    ada.ask("title", {"name": "Tea", "handle": "Ada"})
+
+    [line] = ben.heard("chat")
+    assert (line["seq"], line["rev"], line["kind"], line["handle"], line["message"]) == (1, 1, "title", "Ada", "Tea")
+    assert ben.ask("history", {})["messages"] == ben.ask("since", {"after": 0})["messages"] == [line]
+
+
+def test_strangers_hear_nothing_of_the_name(ada: Tab, cy: Tab, tab: Open, app: Flask) -> None:
+    ada.ask("title", {"name": "Tea"})
+
+    assert cy.heard() == []
+    assert tab().join("garden")["name"] == ""
+    assert tab().ask("title", {"name": "Tea"})["code"] == "not_joined"
+
+
+def test_the_same_name_twice_takes_one_number(ada: Tab, ben: Tab) -> None:
+    answers = [ada.ask("title", {"name": "Tea"}), ben.ask("title", {"name": "Tea"})]
+
+    assert answers == [{"ok": True, "rev": 1, "head": 1}] * 2
+    assert len(ada.heard("chat")) == 1
+
+
+def test_the_name_is_taken_away(ada: Tab, ben: Tab, tab: Open, app: Flask, kitchen: str) -> None:
+    assert ada.ask("title", {"name": ""}) == {"ok": True, "rev": 0, "head": 0}
+    ada.ask("title", {"name": "Tea"})
+    ada.ask("title", {"name": ""})
+
+    assert [line["message"] for line in ben.heard("chat")] == ["Tea", ""]
+    assert tab().join(kitchen)["name"] == ""
+    page = app.test_client().get(f"/{kitchen}/").text
+    assert f"<title>{kitchen}" in page
+    assert "Somebody" in page
+
+
+def test_many_names_at_once_are_stored_in_their_order(ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
+    with app.app_context():
+        room = Room.find(kitchen)
+        batch: list[Change] = [Title(room, "ada", wire.Title(name=name)) for name in ("a", "b", "b", "a", "c")]
+        journal._store_and_tell(batch)
+
+    assert [(change.message.rev, change.duplicate) for change in batch] == [
+        (1, False),
+        (2, False),
+        (2, True),
+        (3, False),
+        (4, False),
+    ]
+    assert tab().join(kitchen)["name"] == "c"
+    assert [line["message"] for line in ada.heard("chat")] == ["a", "b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("x" * 81, "too_long"), ("  ", "empty"), ("a\nb", "bad_request"), ("a\u202eb", "bad_request"), (1, "bad_request")],
+)
+def test_not_everything_is_a_name_for_a_room(ada: Tab, ben: Tab, name: object, code: str) -> None:
+    assert ada.ask("title", {"name": name})["code"] == code
+    assert ben.heard() == []
+
+
+def test_a_line_of_the_room_can_be_neither_edited_nor_deleted(ada: Tab) -> None:
+    ada.ask("title", {"name": "Tea"})
+
+    assert ada.ask("edit", {"seq": 1, "message": "Coffee"})["code"] == "not_found"
+    assert ada.ask("delete", {"seq": 1})["code"] == "not_found"
+
+
 # leave
 
 
@@ -393,7 +477,7 @@ def test_leaving_twice_is_leaving(ada: Tab) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ({}, {}), ({"label": "kitchen"}, 1)])
 def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) -> None:
-    for event in ("join", "chat", "since", "history", "leave", "edit", "delete"):
+    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "title"):
         assert ada.ask(event, *arguments)["code"] == "bad_request"
 
 

@@ -25,9 +25,16 @@ RIGHT: dict[str, JSON] = {
     "leave": {},
     "edit": {"seq": 1, "message": "something bad"},
     "delete": {"seq": 1},
+    "title": {"name": "something bad", "handle": "Mallory"},
 }
-OPTIONAL = {"join": {"after"}, "chat": {"id", "reply_to"}, "since": {"limit"}, "history": {"before", "limit"}}
-TEXTS = {"label", "handle", "message", "id"}
+OPTIONAL = {
+    "join": {"after"},
+    "chat": {"id", "reply_to"},
+    "since": {"limit"},
+    "history": {"before", "limit"},
+    "title": {"handle"},
+}
+TEXTS = {"label", "handle", "message", "id", "name"}
 
 NOT_JSON_FOR_ALL = {"NaN": "NaN", "Infinity": "Infinity", "minus Infinity": "-Infinity"}
 NEITHER = {"null": "null", "an array": "[]", "an object": "{}", "true": "true", "half": "1.5", **NOT_JSON_FOR_ALL}
@@ -95,10 +102,18 @@ SPECIAL = {
         "a message of somebody else": '{"seq": 1, "message": "bad"}',
     },
     "delete": {"no such message": '{"seq": 999}', "a message of somebody else": '{"seq": 1}'},
+    "title": {
+        "a line break in the name": r'{"name": "bad\nname"}',
+        "a name that turns the text": r'{"name": "bad\u202ename"}',
+        "a blank name": '{"name": "  "}',
+        "a long name": json.dumps({"name": "b" * 81}),
+        "a blank name of the person": '{"name": "bad", "handle": ""}',
+    },
 }
 CODES = {
     "no room": "not_found",
     "a blank name": "empty",
+    "a blank name of the person": "empty",
     "a blank message": "empty",
     "no message in it": "empty",
     "nothing new": "empty",

@@ -5,12 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import segno
 from flask import Flask
 from haikunator import Haikunator
 from sqlalchemy import func, select
 
-from chat import views
+from chat import journal, views
 from chat.database import db, reading
+from chat.errors import Busy
 from chat.models import Room, messages
 from tests.conftest import Patch, Tab
 
@@ -116,6 +118,115 @@ def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitche
 
     shown = re.findall(r"message (\d\d)</", page)
     assert shown == [f"{number:02}" for number in range(3, 53)]
+
+
+def shown(page: str) -> list[str]:
+    return re.findall(r'<div class="message__text"[^>]*>(.*?)</div>', page.partition("<template")[0])
+
+
+def form_of(page: str) -> dict[str, str]:
+    """What a browser without scripts would send."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+
+def test_who_has_no_scripts_reads_back_by_links(app: Flask, ada: Tab, kitchen: str) -> None:
+    for number in range(1, 121):
+        ada.say(f"message {number}")
+    browser = app.test_client()
+    page = browser.get(f"/{kitchen}/").text
+    assert "Later messages" not in page
+
+    read = shown(page)
+    while earlier := re.search(r'href="([^"]+)">Earlier messages', page):
+        page = browser.get(earlier[1]).text
+        read = shown(page) + read
+
+    assert read == [f"message {number}" for number in range(1, 121)]
+    later = re.search(r'href="([^"]+)">Later messages', page)
+    assert later
+    assert shown(browser.get(later[1]).text)[0] == "message 21"
+
+
+def test_a_page_further_back_still_starts_scripts_from_the_newest(app: Flask, ada: Tab, kitchen: str) -> None:
+    for number in range(3):
+        ada.say(f"message {number}")
+
+    page = app.test_client().get(f"/{kitchen}/?before=2").text
+
+    assert shown(page) == ["message 0"]
+    assert '"upto": 3' in page
+    assert "message 2" in page.partition('id="page">')[2]
+
+
+@pytest.mark.parametrize("place", ["before=x", "before=-1", f"before={2**64}", "before=1&after=2", "before="])
+def test_a_place_that_is_none_is_refused(app: Flask, kitchen: str, place: str) -> None:
+    assert app.test_client().get(f"/{kitchen}/?{place}").status_code == 400
+
+
+def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Tab, kitchen: str) -> None:
+    browser = app.test_client()
+    form = form_of(browser.get(f"/{kitchen}/").text)
+
+    said = form | {"handle": "Ben", "message": "hello\r\nthere"}
+    answers = [browser.post(f"/{kitchen}/", data=said) for _ in range(2)]  # pressed twice, or loaded again
+
+    assert [(answer.status_code, answer.location) for answer in answers] == [(303, f"/{kitchen}/#m-1")] * 2
+
+    [heard] = ada.heard("chat")
+    assert (heard["handle"], heard["message"]) == ("Ben", "hello\nthere")
+    page = browser.get(f"/{kitchen}/").text
+    assert 'data-side="own"' in page
+    assert 'name="handle" value="Ben"' in page
+    assert form_of(page)["id"] != form["id"]
+
+
+def test_what_the_form_is_refused_is_said_and_kept(app: Flask, ada: Tab, kitchen: str) -> None:
+    browser = app.test_client()
+    form = form_of(browser.get(f"/{kitchen}/").text)
+
+    answer = browser.post(f"/{kitchen}/", data=form | {"handle": " ", "message": "\n<b>kept</b>"})
+
+    assert answer.status_code == 400
+    assert "The name is empty." in answer.text
+    assert ">\n\n&lt;b&gt;kept&lt;/b&gt;</textarea>" in answer.text
+    assert ada.heard() == []
+
+
+def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str) -> None:
+    mallory = form_of(app.test_client().get(f"/{kitchen}/").text)
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+
+    for csrf in (mallory["csrf"], "", "\xe9", "x" * 100):
+        answer = browser.post(f"/{kitchen}/", data=mallory | {"csrf": csrf, "handle": "Ben", "message": "bad"})
+        assert answer.status_code == 400
+        assert views.STRANGE_FORM in answer.text
+    assert ada.heard() == []
+
+
+def test_a_form_that_may_have_been_stored_keeps_its_id(app: Flask, kitchen: str, monkeypatch: Patch) -> None:
+    def busy(*_given: object) -> None:
+        raise Busy
+
+    browser = app.test_client()
+    form = form_of(browser.get(f"/{kitchen}/").text)
+    monkeypatch.setattr(journal, "post", busy)
+
+    answer = browser.post(f"/{kitchen}/", data=form | {"handle": "Ben", "message": "hello"})
+
+    assert answer.status_code == 503
+    assert form_of(answer.text)["id"] == form["id"]
+
+
+def test_the_address_of_a_room_as_a_picture(app: Flask) -> None:
+    answer = app.test_client().get("/kitchen/qr.svg")
+
+    assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
+    assert "max-age=86400" in answer.headers["Cache-Control"]
+    code = segno.make_qr("http://localhost/kitchen/", error="m")
+    assert f'viewBox="0 0 {code.symbol_size(border=4)[0]} ' in answer.text
+    assert rooms(app) == 0
+    assert app.test_client().get("/api/qr.svg").status_code == 404
 
 
 def test_html_in_a_message_is_text(app: Flask, ada: Tab, kitchen: str) -> None:

@@ -2,10 +2,12 @@
 
 import { RecentRooms } from "./recent_rooms.js"
 import { Storage } from "./storage.js"
+import { chooseTheme } from "./theme.js"
 
 /** @import { Visit } from "./recent_rooms.js" */
 
-const rooms = new RecentRooms(new Storage())
+const storage = new Storage()
+const rooms = new RecentRooms(storage)
 const section = /** @type {HTMLElement} */ (document.getElementById("recent"))
 const list = /** @type {HTMLElement} */ (section.querySelector("ul"))
 const template = /** @type {HTMLTemplateElement} */ (document.getElementById("visit-template"))
@@ -33,3 +35,4 @@ function draw() {
 }
 
 draw()
+chooseTheme(/** @type {HTMLElement} */ (document.getElementById("theme")), storage)

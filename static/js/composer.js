@@ -30,6 +30,16 @@ export class Composer extends EventTarget {
     if (!touch) this.#text.focus()
   }
 
+  /** What this person is called. */
+  get name() {
+    return this.#name.value
+  }
+
+  /** Where one types. */
+  get field() {
+    return this.#text
+  }
+
   /** Gives words back to be changed, above what stands here already. @param {string} text */
   takeBack(text) {
     this.#text.value = [text, this.#text.value].filter(Boolean).join("\n")

@@ -9,8 +9,12 @@ export function copyLink(button, link, announce) {
   button.addEventListener("click", async () => {
     const copied = await copy(link())
     words.textContent = copied ? "Copied" : "Not copied"
+    button.toggleAttribute("data-copied", copied)
     announce(copied ? "Copied" : "Not copied: this browser does not allow it. The link is in the address bar.")
-    setTimeout(() => (words.textContent = before), COPIED_MS)
+    setTimeout(() => {
+      words.textContent = before
+      delete button.dataset.copied
+    }, COPIED_MS)
   })
 }
 

@@ -1,12 +1,19 @@
 // Draws a timeline into the list: one shape for what the server wrote and what arrives later.
 
-import { clockTime, dayName, dayOf, fullTime } from "./time.js"
+import { fold, turn } from "./fold.js"
+import { begins, follows, said } from "./grouping.js"
+import { writeText } from "./markdown.js"
+import { clockTime, dayName, fullTime } from "./time.js"
 
-/** @import { Away, Item, Row } from "./wire.js" */
+/** @import { Said } from "./grouping.js" */
+/** @import { Item, Row } from "./wire.js" */
 /** @import { Step, Timeline } from "./timeline.js" */
+/** @typedef {{ after: number, words: string }} Line above the first message after that place */
 
 const DELETED = "message deleted"
-const COUNTED = 10_000 // the server counts no further
+const UNDRAWABLE = "This message could not be displayed."
+const FLASH_MS = 2000
+const SOMEBODY = "Somebody"
 
 export class MessageList {
   #list
@@ -14,7 +21,10 @@ export class MessageList {
   #mine
   /** @type {Map<number | string, HTMLElement>} by seq; own messages without a row by id */
   #elements = new Map()
-  /** @type {HTMLElement | undefined} */ #awayLine
+  /** @type {WeakMap<Element, Said>} */ #said = new WeakMap()
+  /** @type {WeakMap<Element, string>} */ #texts = new WeakMap()
+  /** @type {Line | null} */ #line = null
+  /** @type {HTMLElement | undefined} */ #lineElement
 
   /**
    * @param {HTMLElement} list
@@ -25,47 +35,90 @@ export class MessageList {
     this.#list = list
     this.#templates = template
     this.#mine = mine
-    for (const element of this.#messages()) this.#elements.set(Number(element.dataset.seq), element)
+    for (const element of this.messages()) this.#elements.set(Number(element.dataset.seq), element)
   }
 
-  /** Everything anew; what already stands stays the element it is. @param {Timeline} timeline */
-  reset({ rows, items, away }) {
+  messages() {
+    return /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll(":scope > .message")])
+  }
+
+  /** The element of the line between what was read and what is new. */
+  get line() {
+    return this.#lineElement?.isConnected ? this.#lineElement : null
+  }
+
+  /** Everything anew; what already stands stays the element it is. @param {Pick<Timeline, "rows" | "items">} timeline */
+  reset({ rows, items }) {
     const wanted = new Set([...rows.map((row) => row.seq), ...items.map((item) => item.id)])
     for (const key of [...this.#elements.keys()]) if (!wanted.has(key)) this.#remove(key)
-    this.#awayLine?.remove()
-    this.draw([...rows.map((row) => ({ row, fresh: false })), ...items.map((item) => ({ item }))], away)
+    this.draw([...rows.map((row) => ({ row })), ...items.map((item) => ({ item }))])
   }
 
-  /** @param {Step[]} steps @param {Away | null} [away] */
-  draw(steps, away) {
+  /** @param {Step[]} steps */
+  draw(steps) {
     for (const step of steps) {
       if ("row" in step) this.#drawRow(step.row, step.was)
       else if ("item" in step) this.#drawItem(step.item)
       else this.#remove(step.gone)
     }
-    if (away) this.#drawAway(away)
+    this.#drawLine()
   }
 
-  /** Above the first of the messages that are new; as long as older ones are not loaded, above all. @param {Away} away */
-  #drawAway({ after, missed }) {
-    const first = this.#messages().find((element) => placeOf(element) > after)
-    this.#awayLine ??= this.#templates("away")
-    const many = missed >= COUNTED ? `${COUNTED.toLocaleString()} or more messages` : missed === 1 ? "1 message" : `${missed.toLocaleString()} messages`
-    write(this.#awayLine, ".away__words", `${many} while you were away`)
-    if (first && this.#awayLine.parentElement !== first) first.prepend(this.#awayLine)
+  /** @param {Line | null} line */
+  mark(line) {
+    this.#line = line
+    this.#drawLine()
+  }
+
+  /** The message of a place, or the nearest one. @param {number} seq */
+  nearest(seq) {
+    const far = (/** @type {HTMLElement} */ element) => Math.abs(placeOf(element) - seq)
+    return this.messages().reduce((/** @type {HTMLElement | null} */ best, element) => (best && far(best) <= far(element) ? best : element), null)
+  }
+
+  /** @param {HTMLElement} element */
+  flash(element) {
+    element.dataset.flash = ""
+    setTimeout(() => delete element.dataset.flash, FLASH_MS)
+  }
+
+  /** Opens or folds a long message. @param {HTMLElement} button */
+  turn(button) {
+    turn(/** @type {HTMLElement} */ (button.closest(".message")), button)
+  }
+
+  /** Above the first of the messages that are new; as long as older ones are not loaded, above all. */
+  #drawLine() {
+    const { after, words } = this.#line ?? { after: Infinity, words: "" }
+    const first = this.messages().find((element) => placeOf(element) > after && element.dataset.seq !== undefined)
+    if (!first) return this.#lineElement?.remove()
+    this.#lineElement ??= this.#templates("away")
+    write(this.#lineElement, ".away__words", words)
+    if (this.#lineElement.parentElement !== first) first.prepend(this.#lineElement)
   }
 
   /** @param {Row} row @param {string} [was] */
   #drawRow(row, was) {
     const element = this.#elements.get(was ?? row.seq) ?? this.#templates("message")
     if (was) this.#elements.delete(was)
-    delete element.dataset.id
-    element.dataset.seq = String(row.seq)
-    element.dataset.side = this.#mine(row) ? "own" : "other"
+    const mine = this.#mine(row)
+    this.#number(element, row)
+    element.dataset.side = mine ? "own" : "other"
     element.dataset.state = row.deleted ? "deleted" : "sent"
-    this.#fill(element, row, row.deleted ? DELETED : row.message, row.edited && !row.deleted ? "edited" : "")
+    this.#said.set(element, said(row.kind ?? (mine ? "own" : row.mark), row.handle, row.timestamp))
+    if (row.deleted) this.#fill(element, row, DELETED, "")
+    else this.#fill(element, row, row.message, row.edited ? "edited" : "")
     this.#trouble(element)
     this.#place(element, row.seq)
+  }
+
+  /** It has a place now, and a link. @param {HTMLElement} element @param {Row} row */
+  #number(element, { seq, kind }) {
+    delete element.dataset.id
+    element.id = `m-${seq}`
+    element.dataset.seq = String(seq)
+    if (kind) element.dataset.kind = kind
+    element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
   }
 
   /** @param {Item} item */
@@ -74,21 +127,34 @@ export class MessageList {
     element.dataset.id = item.id
     element.dataset.side = "own"
     element.dataset.state = item.state === "failed" ? "failed" : "pending"
+    this.#said.set(element, said("own", item.handle, item.timestamp))
     this.#fill(element, item, item.message, "")
     this.#trouble(element, item)
     this.#place(element, item.id)
   }
 
-  /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} said @param {string} text @param {string} note */
+  /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} about @param {string} text @param {string} note */
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
-    write(element, ".message__name", handle)
+    write(element, ".message__name", handle || SOMEBODY)
     write(element, ".message__mark", mark.slice(0, 4))
-    write(element, ".message__text", text)
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)
     time.title = fullTime(timestamp)
-    element.dataset.day = dayOf(timestamp)
+    if (this.#texts.get(element) === text) return
+    this.#texts.set(element, text)
+    if (element.dataset.kind) return void write(element, ".message__text", happened(text))
+    this.#word(element, text)
+    fold(element, text, () => this.#templates("more"))
+  }
+
+  /** One message that cannot be drawn breaks no others. @param {HTMLElement} element @param {string} text */
+  #word(element, text) {
+    try {
+      writeText(/** @type {HTMLElement} */ (element.querySelector(".message__text")), text)
+    } catch {
+      write(element, ".message__text", UNDRAWABLE)
+    }
   }
 
   /** Why an own message was not taken; when that is for good, what can be done about it. @param {HTMLElement} element @param {Item} [item] */
@@ -106,17 +172,24 @@ export class MessageList {
   #place(element, key) {
     const known = this.#elements.get(key) === element
     this.#elements.set(key, element)
-    if (known && element.isConnected) return this.#mindDay(element)
+    if (known && element.isConnected) return this.#mindAround(element)
+    const left = element.isConnected ? following(element) : null
+    const next = this.#after(element)
+    if (!element.isConnected || left !== next) this.#list.insertBefore(element, lineAbove(next) ?? next)
+    if (left && left !== next) this.#mind(left)
+    this.#mindAround(element)
+  }
+
+  /** The message before which an element belongs. @param {HTMLElement} element */
+  #after(element) {
     const place = placeOf(element)
     let next = null
-    for (const other of this.#messages().reverse()) {
+    for (let other = lastOf(this.#list); other; other = previous(other)) {
       if (other === element) continue
       if (placeOf(other) <= place) break
       next = other
     }
-    if (!element.isConnected || following(element) !== next) this.#list.insertBefore(element, next)
-    this.#mindDay(element)
-    if (next) this.#mindDay(next)
+    return next
   }
 
   /** @param {number | string} key */
@@ -125,27 +198,34 @@ export class MessageList {
     if (!element) return
     const next = following(element)
     this.#elements.delete(key)
+    lineAbove(element)?.remove()
     element.remove()
-    if (next) this.#mindDay(next)
-    else if (this.#list.lastElementChild?.matches(".day")) this.#list.lastElementChild.remove()
+    if (next) this.#mind(next)
   }
 
-  /** A day line stands above a message exactly when the one before it is of another day. @param {HTMLElement} element */
-  #mindDay(element) {
-    let line = element.previousElementSibling
-    if (!line?.matches(".day")) line = null
-    const before = /** @type {HTMLElement | null} */ ((line ?? element).previousElementSibling)
-    const needed = before?.dataset.day !== element.dataset.day
-    if (!needed) return void line?.remove()
-    line ??= this.#list.insertBefore(this.#templates("day"), element)
-    const time = write(/** @type {HTMLElement} */ (line), ".day__name", dayName(timeOf(element)))
-    time.setAttribute("datetime", element.dataset.day ?? "")
+  /** @param {HTMLElement} element */
+  #mindAround(element) {
+    this.#mind(element)
+    const next = following(element)
+    if (next) this.#mind(next)
   }
 
-  #messages() {
-    return /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll(":scope > .message")])
+  /** Whether a day begins with a message, and whether its name has just been said. @param {HTMLElement} element */
+  #mind(element) {
+    const before = previous(element)
+    const here = this.#said.get(element)
+    const there = before ? this.#said.get(before) : undefined
+    if (!here || (before && !there)) return // written by the server, and not drawn yet
+    element.toggleAttribute("data-follows", follows(there, here))
+    const line = lineAbove(element)
+    if (!begins(there, here)) return line?.remove()
+    const time = write(line ?? this.#list.insertBefore(this.#templates("day"), element), ".day__name", dayName(timeOf(element)))
+    time.setAttribute("datetime", here.day)
   }
 }
+
+/** A line of the room itself says what happened; so far, only that it was named. @param {string} name */
+const happened = (name) => (name ? `named the room “${name}”` : "took the room’s name away")
 
 /** @param {HTMLElement} element */
 const placeOf = (element) => (element.dataset.seq === undefined ? Infinity : Number(element.dataset.seq))
@@ -153,7 +233,26 @@ const placeOf = (element) => (element.dataset.seq === undefined ? Infinity : Num
 /** @param {HTMLElement} element */
 const timeOf = (element) => element.querySelector("time")?.dateTime ?? ""
 
-/** The message after this one. @param {HTMLElement} element */
+/** The day line right above a message. @param {Element | null} element */
+function lineAbove(element) {
+  const line = element?.previousElementSibling
+  return /** @type {HTMLElement | null} */ (line?.matches(".day") ? line : null)
+}
+
+/** @param {HTMLElement} list */
+function lastOf(list) {
+  const last = list.lastElementChild
+  return /** @type {HTMLElement | null} */ (last?.matches(".message") ? last : last && previous(last))
+}
+
+/** The message before this one. @param {Element} element */
+function previous(element) {
+  let before = element.previousElementSibling
+  while (before && !before.matches(".message")) before = before.previousElementSibling
+  return /** @type {HTMLElement | null} */ (before)
+}
+
+/** The message after this one. @param {Element} element */
 function following(element) {
   let next = element.nextElementSibling
   while (next && !next.matches(".message")) next = next.nextElementSibling

@@ -6,7 +6,7 @@ import { Refused, Unreachable } from "./answers.js"
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Socket } from "./socket.js" */
 /** @import { Timeline } from "./timeline.js" */
-/** @import { Away, Changes, Head, Item, Joined, Row, Stored } from "./wire.js" */
+/** @import { Away, Changes, Head, Item, Joined, Page, Question, Row, Stored } from "./wire.js" */
 /** @typedef {"away" | "here" | "gone"} State */
 
 const HOLD_MS = 200
@@ -50,10 +50,30 @@ export class Room extends EventTarget {
   }
 
   /** The page before what is loaded. */
-  async earlier() {
-    const asked = this.#timeline.askEarlier()
+  earlier() {
+    return this.#read(this.#timeline.askEarlier(), (asked, page) => this.#timeline.earlier(asked, page))
+  }
+
+  /** The page after it, when what is loaded ends before the newest. */
+  later() {
+    return this.#read(this.#timeline.askLater(), (asked, page) => this.#timeline.later(asked, page))
+  }
+
+  /** Another place instead of what is loaded; without one, the newest. @param {number} [around] */
+  elsewhere(around) {
+    return this.#read(this.#timeline.askElsewhere(around), (asked, page) => this.#timeline.elsewhere(asked, page))
+  }
+
+  /** Gives the room another name. @param {string} name @param {string} handle who does */
+  entitle(name, handle) {
+    return this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
+  }
+
+  /** @param {Question} asked @param {(asked: Question, page: Page | null) => void} take */
+  async #read(asked, take) {
+    /** @type {Page | null} */
     const page = await this.#socket.ask("history", asked).catch(() => null)
-    this.#timeline.earlier(asked, page)
+    take(asked, page)
     this.#doubt ||= page !== null && page.epoch !== this.#timeline.epoch
     this.#watch()
     return page !== null

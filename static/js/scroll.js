@@ -3,60 +3,96 @@
 const NEAR_PX = 100
 const SOON_PX = 600
 const REST_MS = 150
+const FAR_VIEWS = 2
 
-/** Dispatches `beginning` when the reader has come to rest near the first message. */
+/** Dispatches `moved`, and `beginning` or `ending` when the reader has come to rest near the first or the last message that is loaded. */
 export class Scroll extends EventTarget {
   #view
   #pill
+  #whole
   #unseen = 0
+  #drawnWhole = true
   #resting = 0
 
-  /** @param {HTMLElement} view laid out from its end: scrollTop is 0 there and negative above @param {HTMLElement} pill */
-  constructor(view, pill) {
+  /**
+   * @param {HTMLElement} view laid out from its end: scrollTop is 0 there and negative above
+   * @param {HTMLElement} pill
+   * @param {() => boolean} whole whether the newest message is loaded: otherwise the end of the list is not the end
+   */
+  constructor(view, pill, whole) {
     super()
     this.#view = view
     this.#pill = pill
+    this.#whole = whole
     view.addEventListener("scroll", () => this.#moved(), { passive: true })
-    pill.addEventListener("click", () => this.toEnd())
   }
 
+  /** As the reader sees it: what has become loaded just now is not there before it is drawn. */
   get atEnd() {
-    return this.#view.scrollTop > -NEAR_PX
+    return this.#view.scrollTop > -NEAR_PX && this.#drawnWhole
   }
 
   /** Changes the list around the reader. @param {() => void} change */
   around(change) {
-    const read = this.atEnd ? [] : this.#visible()
+    const read = this.atEnd ? null : this.#visible()
     change()
-    const held = read.find(({ message }) => message.isConnected)
-    if (held) this.#view.scrollTop += held.message.getBoundingClientRect().top - held.top
-    else this.toEnd()
+    const held = read?.find(({ message }) => message.isConnected)
+    if (held) this.#correct(held.message.getBoundingClientRect().top - held.top)
+    else if (!read) this.#view.scrollTop = 0
+    this.#tell()
   }
 
   /** So many new messages by others have come. @param {number} number */
   arrived(number) {
-    if (!this.atEnd) this.#count(this.#unseen + number)
+    if (!this.atEnd) this.#unseen += number
+    this.#tell()
   }
 
   toEnd() {
     this.#view.scrollTop = 0
-    this.#count(0)
+    this.#unseen = 0
+    this.#tell()
   }
 
-  /** @param {number} unseen */
-  #count(unseen) {
-    if (unseen === this.#unseen) return
-    this.#unseen = unseen
-    this.#pill.hidden = unseen === 0
-    if (unseen) this.#pill.textContent = `${unseen} new`
+  /** @param {Element} element @param {"nearest" | "center"} [block] */
+  show(element, block = "center") {
+    element.scrollIntoView({ block })
+    this.#tell()
+  }
+
+  /** Whether the reader has passed it, or has it still above. @param {Element} element */
+  isAbove(element) {
+    return element.getBoundingClientRect().bottom < this.#view.getBoundingClientRect().top
+  }
+
+  #tell() {
+    this.#drawnWhole = this.#whole()
+    if (this.atEnd) this.#unseen = 0
+    const far = -this.#view.scrollTop > this.#view.clientHeight * FAR_VIEWS || !this.#whole()
+    const words = this.#unseen ? `${this.#unseen} new` : "Latest"
+    this.#pill.hidden = !this.#unseen && !far
+    if (this.#pill.textContent !== words) this.#pill.textContent = words
+  }
+
+  /** A fling that goes on would undo it. @param {number} by */
+  #correct(by) {
+    if (!by) return
+    const { style } = this.#view
+    if (matchMedia("(pointer: coarse)").matches) {
+      style.overflow = "hidden"
+      requestAnimationFrame(() => (style.overflow = ""))
+    }
+    this.#view.scrollTop += by
   }
 
   #moved() {
-    if (this.atEnd) this.#count(0)
+    this.#tell()
+    this.dispatchEvent(new Event("moved"))
     clearTimeout(this.#resting)
     const { scrollHeight, clientHeight, scrollTop } = this.#view
-    if (scrollHeight - clientHeight + scrollTop > SOON_PX) return
-    this.#resting = setTimeout(() => this.dispatchEvent(new Event("beginning")), REST_MS)
+    const beginning = scrollHeight - clientHeight + scrollTop <= SOON_PX
+    if (!beginning && (this.#whole() || scrollTop < -SOON_PX)) return
+    this.#resting = setTimeout(() => this.dispatchEvent(new Event(beginning ? "beginning" : "ending")), REST_MS)
   }
 
   #visible() {

@@ -1,36 +1,59 @@
-// What was said in the room, in order, each thing once. Knows no page and no socket.
+// What was said in the room, in order, each thing once: all of a window that ends at the newest message, or before it. Knows no page and no socket.
 
-/** @import { Away, Changes, Item, Joined, Page, Row, Stored } from "./wire.js" */
+/** @import { Away, Changes, Item, Joined, Page, Question, Row, Stored } from "./wire.js" */
+
+const MOST = 300
+const LEEWAY = 20
 
 /**
- * One thing to redraw. `was` is the own message that has become this row; `fresh` rows are newer than all others.
- * @typedef {{ row: Row, was?: string, fresh: boolean } | { item: Item } | { gone: string }} Step
+ * One thing to redraw, in this order. `was` is the own message that has become this row; `gone` a place or the id of an own message.
+ * @typedef {{ row: Row, was?: string } | { item: Item } | { gone: string | number }} Step
  */
 
-/** Dispatches `reset` when everything is new, `change` with its steps otherwise. */
+/**
+ * Dispatches `reset` when everything is new, `change` with its steps otherwise, `arrived` with the rows said since, whether they are
+ * in the window or not, `title` when the room has another,
+ * `away` when it starts over after a long absence.
+ */
 export class Timeline extends EventTarget {
   applied = 0 // complete up to this change
   epoch = ""
+  name = ""
   older = false // there is more before the first row
+  newer = false // there is more after the last row: what arrives is not shown until the reader is back at the newest
   /** @type {Away | null} after a long absence: how much is new, and after which place */ away = null
+  #following
   #first = 0 // rows below this place are not loaded
-  #last = 0
+  #end = Infinity // nor rows above this one
+  #last = 0 // the newest place we have heard of, loaded or not
+  /** @type {Row[]} */ #arrived = []
   #head = 0 // the highest change we have heard of
   /** @type {Map<number, Row>} */ #rows = new Map() // by seq
   /** @type {Map<string, number>} */ #ids = new Map() // of the rows: their seq
   /** @type {Map<string, Item>} */ #items = new Map() // by id: own messages without a row, in the order said
   /** @type {Map<string, number>} */ #answered = new Map() // own messages the server has stored and changed since: the rev their row has at least
   /** @type {Map<number, Row>} */ #held = new Map() // by rev: live events that came too early
-  /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: changes below the first row, while history is asked for
-  /** @type {Set<{ before: number }>} */ #asked = new Set() // history requests that are open
+  /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: rows beyond the window, while history is asked for
+  /** @type {Set<Question>} */ #asked = new Set() // history requests that are open
   /** @type {Step[]} */ #steps = []
+
+  /** @param {() => boolean} [following] whether the reader is at the end: then the oldest rows make room, otherwise the newest */
+  constructor(following = () => true) {
+    super()
+    this.#following = following
+  }
 
   get rows() {
     return [...this.#rows.values()].sort((a, b) => a.seq - b.seq)
   }
 
+  /** Own messages on their way stand after the newest, so not in a window that ends before it. */
   get items() {
-    return [...this.#items.values()]
+    return this.newer ? [] : [...this.#items.values()]
+  }
+
+  get last() {
+    return this.#last
   }
 
   /** Something is missing here: an event is held, or the head we heard of is not reached. */
@@ -44,16 +67,15 @@ export class Timeline extends EventTarget {
   }
 
   /** Starts over from the newest messages of the room. @param {Joined} page @param {Away | null} away */
-  load({ messages, head, upto, epoch, older = false }, away = null) {
-    for (const kept of [this.#rows, this.#ids, this.#held, this.#remembered, this.#asked]) kept.clear()
-    Object.assign(this, { applied: upto, epoch, older, away })
+  load({ messages, head, upto, epoch, name, older = false }, away = null) {
+    for (const kept of [this.#held, this.#remembered, this.#asked]) kept.clear()
+    Object.assign(this, { applied: upto, epoch, away })
     this.#head = Math.max(head, upto)
-    this.#first = older ? (messages[0]?.seq ?? 0) : 0
     this.#last = 0
-    for (const row of messages) this.#put(row)
-    this.#tidy()
-    this.#steps = []
-    this.dispatchEvent(new Event("reset"))
+    this.#show({ messages, older, newer: false })
+    this.#arrived = []
+    if (away) this.dispatchEvent(new Event("away"))
+    this.#entitle(name)
   }
 
   /** A live event: next in line it is applied, beyond that held, below it old news. @param {Row} row */
@@ -61,6 +83,7 @@ export class Timeline extends EventTarget {
     if (row.rev <= this.applied) return
     this.#held.set(row.rev, row)
     this.#drain()
+    this.#trim()
     this.#tell()
   }
 
@@ -70,6 +93,7 @@ export class Timeline extends EventTarget {
     this.applied = Math.max(this.applied, upto)
     this.announce(head)
     this.#drain()
+    this.#trim()
     this.#tell()
   }
 
@@ -78,32 +102,116 @@ export class Timeline extends EventTarget {
     this.#head = Math.max(this.#head, head)
   }
 
-  /** Older rows are about to be asked for, before the place it returns. */
+  /** Older rows are about to be asked for, with the question it returns. */
   askEarlier() {
-    const asked = { before: this.#first }
-    this.#asked.add(asked)
-    return asked
+    return this.#ask({ before: this.#first })
   }
 
-  /** @param {{ before: number }} asked @param {Page | null} page null when there was no answer */
+  /** Newer rows, when the window ends before the newest. */
+  askLater() {
+    return this.#ask({ after: this.#end })
+  }
+
+  /** Another window: around a place, or without one the newest. @param {number} [around] */
+  askElsewhere(around) {
+    return this.#ask(around === undefined ? {} : { around })
+  }
+
+  /** @param {Question} asked @param {Page | null} page null when there was no answer */
   earlier(asked, page) {
-    // A page asked for before starting over is older than what is loaded now, and may leave a hole above it.
+    // A page asked for before starting over is older than what is loaded now, and may leave a hole beside it.
     if (this.#asked.delete(asked) && page && asked.before === this.#first && page.epoch === this.epoch) {
       this.older = page.older
-      this.#first = page.older ? (page.messages[0]?.seq ?? asked.before) : 0
+      this.#first = page.older ? (page.messages[0]?.seq ?? this.#first) : 0
       for (const row of page.messages) this.#put(row)
+      this.#trim("newest")
     }
+    this.#recall()
+    this.#tell()
+  }
+
+  /** @param {Question} asked @param {Page | null} page */
+  later(asked, page) {
+    if (this.#asked.delete(asked) && page && asked.after === this.#end && page.epoch === this.epoch) {
+      this.#endAt(page.newer, page.messages.at(-1)?.seq ?? this.#end)
+      for (const row of page.messages) this.#put(row)
+      this.#trim("oldest")
+    }
+    this.#recall()
+    this.#tell()
+    if (!this.newer) for (const item of this.items) this.expect(item)
+  }
+
+  /** The window is another one. @param {Question} asked @param {Page | null} page */
+  elsewhere(asked, page) {
+    if (!this.#asked.delete(asked) || !page || page.epoch !== this.epoch) return false
+    const since = [...this.#rows.values(), ...this.#remembered.values()].filter(({ rev }) => rev > page.head)
+    this.#remembered.clear()
+    this.#show(page, since)
+    this.#tell()
+    return true
+  }
+
+  /** @param {Question} question */
+  #ask(question) {
+    this.#asked.add(question)
+    return question
+  }
+
+  /** @param {Pick<Page, "messages" | "older" | "newer">} page @param {Row[]} [since] what is newer than the page, in the window or not */
+  #show({ messages, older, newer }, since = []) {
+    for (const kept of [this.#rows, this.#ids]) kept.clear()
+    this.older = older
+    this.#first = older ? (messages[0]?.seq ?? 0) : 0
+    this.#endAt(newer, messages.at(-1)?.seq ?? Infinity)
+    for (const row of [...messages, ...since]) this.#put(row)
+    this.#tidy()
+    this.#steps = []
+    this.dispatchEvent(new Event("reset"))
+  }
+
+  /** @param {boolean} newer @param {number} last */
+  #endAt(newer, last) {
+    this.newer = newer
+    this.#end = newer ? last : Infinity
+  }
+
+  /** What came beyond the window while history was asked for is perhaps within it now. */
+  #recall() {
     const remembered = [...this.#remembered.values()]
     this.#remembered.clear()
     for (const row of remembered) this.#put(row)
-    this.#tell()
+  }
+
+  /** Not more rows than a phone likes; they go where the reader is not. @param {"newest" | "oldest"} [end] */
+  #trim(end = this.#following() ? "oldest" : "newest") {
+    if (this.#rows.size + this.items.length <= MOST + LEEWAY) return
+    const places = [...this.#rows.keys()].sort((a, b) => a - b)
+    const surplus = Math.min(places.length - 1, places.length + this.items.length - MOST)
+    const dropped = end === "oldest" ? places.slice(0, surplus) : places.slice(-surplus)
+    for (const seq of dropped) this.#drop(seq)
+    if (end === "oldest") {
+      this.older = true
+      this.#first = places[surplus]
+    } else {
+      for (const id of this.#items.keys()) this.#steps.push({ gone: id })
+      this.#endAt(true, places[places.length - surplus - 1])
+    }
+  }
+
+  /** @param {number} seq */
+  #drop(seq) {
+    const id = this.#rows.get(seq)?.id
+    if (id !== undefined) this.#ids.delete(id)
+    this.#rows.delete(seq)
+    this.#steps.push({ gone: seq })
   }
 
   /** An own message is on its way, or has failed: it stands at the end until its row is here. @param {Item} item */
   expect(item) {
     if (this.#ids.has(item.id)) return
     this.#items.set(item.id, item)
-    this.#steps.push({ item })
+    if (!this.newer) this.#steps.push({ item })
     this.#tell()
   }
 
@@ -135,15 +243,32 @@ export class Timeline extends EventTarget {
   #put(row) {
     const known = this.#rows.get(row.seq) ?? this.#remembered.get(row.seq)
     if (known && known.rev >= row.rev) return
-    if (row.seq < this.#first) {
-      if (this.#asked.size) this.#remembered.set(row.seq, row)
-      return
-    }
+    if (row.seq > this.#last) this.#arrive(row)
+    const loaded = row.seq >= this.#first && row.seq <= this.#end
+    if (loaded) this.#stand(row)
+    else if (this.#asked.size) this.#remembered.set(row.seq, row)
+  }
+
+  /** @param {Row} row */
+  #stand(row) {
     this.#rows.set(row.seq, row)
     const was = row.id !== undefined && this.#items.delete(row.id) ? row.id : undefined
     if (row.id !== undefined) this.#ids.set(row.id, row.seq)
-    this.#steps.push({ row, was, fresh: row.seq > this.#last })
-    this.#last = Math.max(this.#last, row.seq)
+    this.#steps.push({ row, was })
+  }
+
+  /** Nobody has heard of anything later. @param {Row} row */
+  #arrive(row) {
+    this.#last = row.seq
+    this.#arrived.push(row)
+    if (row.kind === "title") this.#entitle(row.message)
+  }
+
+  /** @param {string} name */
+  #entitle(name) {
+    if (name === this.name) return
+    this.name = name
+    this.dispatchEvent(new Event("title"))
   }
 
   /** An own message that is stored but has no row here, though everything up to it is: it stands further up than what is loaded. */
@@ -157,9 +282,10 @@ export class Timeline extends EventTarget {
 
   #tell() {
     this.#tidy()
-    if (!this.#steps.length) return
-    const detail = this.#steps
+    const [steps, arrived] = [this.#steps, this.#arrived]
     this.#steps = []
-    this.dispatchEvent(new CustomEvent("change", { detail }))
+    this.#arrived = []
+    if (steps.length) this.dispatchEvent(new CustomEvent("change", { detail: steps }))
+    if (arrived.length) this.dispatchEvent(new CustomEvent("arrived", { detail: arrived }))
   }
 }

@@ -11,6 +11,7 @@ export interface Row {
   mark: string
   id?: string
   reply_to?: number
+  /** A line of the room itself: with "title", `message` is the name the room has since. */
   kind?: string
   edited?: string
   deleted?: true
@@ -49,6 +50,13 @@ export interface Page {
   messages: Row[]
   older: boolean
   newer: boolean
+}
+
+/** Where to read: a page before or after a place, around it, or with neither the newest. */
+export interface Question {
+  before?: number
+  after?: number
+  around?: number
 }
 
 /** The answer to `chat`. */

@@ -9,12 +9,15 @@ import { page, row } from "./helpers.mjs"
 /** @type {Timeline} */
 let timeline
 let steps
+let arrived // places told as new
 
 beforeEach(() => {
   timeline = new Timeline()
   timeline.load(page([row(1), row(2)]))
   steps = []
+  arrived = []
   timeline.addEventListener("change", ({ detail }) => steps.push(...detail))
+  timeline.addEventListener("arrived", ({ detail }) => arrived.push(...detail.map(({ seq }) => seq)))
 })
 
 const shown = () => timeline.rows.map(({ seq }) => seq)
@@ -88,7 +91,7 @@ test("Ada edits, and the message stays where it was said", () => {
   timeline.hear(row(1, { rev: 4, message: "better", edited: row(4).timestamp }))
 
   assert.deepEqual(said(), ["better", "number 2", "number 3"])
-  assert.equal(steps.at(-1).fresh, false)
+  assert.deepEqual(arrived, [3])
 })
 
 test("Ada deletes, and an older answer does not bring the words back", () => {
@@ -230,4 +233,72 @@ test("Ben's own row is found by the id he gave it", () => {
 
   assert.equal(timeline.find("b").seq, 3)
   assert.equal(timeline.find("c"), undefined)
+})
+
+const kitchenOf = (count) => page(Array.from({ length: count }, (_, index) => row(index + 1)))
+const answer = (from, to, more = {}) => ({ messages: Array.from({ length: to - from + 1 }, (_, index) => row(from + index)), older: from > 1, newer: true, head: 1000, epoch: "one", ...more })
+
+test("whoever follows keeps the newest three hundred, and can read back to the rest", () => {
+  for (let seq = 3; seq <= 500; seq += 1) timeline.hear(row(seq))
+
+  assert.ok(timeline.rows.length <= 320)
+  assert.equal(timeline.rows.at(-1).seq, 500)
+  assert.equal(timeline.older, true)
+  assert.equal(timeline.newer, false)
+})
+
+test("whoever reads back keeps what is read; what arrives is told and counted, but not shown until the newest is", () => {
+  const reader = new Timeline(() => false)
+  const told = []
+  reader.addEventListener("arrived", ({ detail }) => told.push(...detail))
+  reader.load(kitchenOf(310))
+  for (let seq = 311; seq <= 340; seq += 1) reader.hear(row(seq))
+
+  assert.equal(reader.newer, true)
+  assert.deepEqual(reader.rows.map(({ seq }) => seq), Array.from({ length: 300 }, (_, index) => index + 1))
+  assert.equal(told.length, 30)
+  assert.equal(reader.applied, 340)
+
+  reader.later(reader.askLater(), { ...answer(301, 340), newer: false, head: 340 })
+  assert.equal(reader.newer, false)
+  assert.equal(reader.rows.at(-1).seq, 340)
+})
+
+test("what is said while the last page is on its way is not lost", () => {
+  const reader = new Timeline(() => false)
+  reader.load(kitchenOf(310))
+  for (let seq = 311; seq <= 330; seq += 1) reader.hear(row(seq))
+  const asked = reader.askLater()
+  reader.hear(row(331))
+  reader.later(asked, { ...answer(301, 330), newer: false, head: 330 })
+
+  assert.equal(reader.rows.at(-1).seq, 331)
+})
+
+test("Ben jumps to another place, and back; what was said meanwhile is there", () => {
+  timeline.load({ ...answer(951, 1000), upto: 1000, name: "", newer: false })
+  timeline.elsewhere(timeline.askElsewhere(500), answer(475, 524))
+  assert.deepEqual([timeline.rows[0].seq, timeline.newer, timeline.older], [475, true, true])
+
+  timeline.expect(mine("b"))
+  timeline.hear(row(1001))
+  assert.equal(timeline.rows.at(-1).seq, 524)
+  assert.deepEqual(timeline.items, [])
+
+  const asked = timeline.askElsewhere()
+  timeline.hear(row(1002))
+  timeline.elsewhere(asked, answer(952, 1001, { newer: false, head: 1001 }))
+  assert.deepEqual(timeline.rows.slice(-2).map(({ seq }) => seq), [1001, 1002])
+  assert.equal(timeline.items.length, 1)
+})
+
+test("a line that names the room is a row like any, and the newest one is its name", () => {
+  timeline.hear(row(4, { kind: "title", message: "Supper" }))
+  assert.equal(timeline.name, "")
+  timeline.hear(row(3, { kind: "title", message: "Breakfast" }))
+  assert.equal(timeline.name, "Supper")
+  assert.equal(timeline.applied, 4)
+
+  timeline.merge({ messages: [row(5, { kind: "title", message: "" })], upto: 5, head: 5, epoch: "one" })
+  assert.equal(timeline.name, "")
 })

@@ -1,0 +1,263 @@
+"""The small Markdown of messages, for what the server draws; static/js/markdown.js is its twin.
+
+Bold, italic, code, fenced code, quotes and bare links, and nothing else. Both are held to tests/vectors/markdown.json.
+Every character is looked at a fixed number of times, so no message is slow to draw.
+"""
+
+import re
+from typing import TypeAlias
+
+from markupsafe import Markup, escape
+
+Node: TypeAlias = "str | tuple[str, list[Node]]"  # text, or what it is and what is in it
+
+QUOTES_AT_MOST = 3  # quotes within quotes; further ones are text
+SPACE = r"\s\x00-\x1f\x7f-\x9f\ufeff"
+UNSEEN = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"  # would hide where an address ends, or turn it around
+SCHEME = r"[Hh][Tt][Tt][Pp][Ss]?://"  # letter by letter: to ignore case would let the long s in, which is no scheme
+PIECE = re.compile(rf"`+|\*+|(?<![A-Za-z0-9_]){SCHEME}(?=[^\W_]|\[[0-9A-Fa-f:])[^{SPACE}{UNSEEN}<>\"\\`]+")
+TRAILING = frozenset(".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f")
+PAIRS = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08"}
+HOST = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
+QUOTED = re.compile(r">(?: |(?=>)|$)")
+FENCE = re.compile(r"```([^`]*)")
+LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
+BLANK = re.compile(rf"[{SPACE}]")
+ALNUM = re.compile(r"[A-Za-z0-9]")
+STARS = {"*": "italic", "**": "bold"}
+
+_PICTURE = (
+    "(?:[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\ufe0f\u20e3|"
+    "(?:[\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f7e0-\U0001f7f0\U0001f900-\U0001f9ff\U0001fa70-\U0001faff"
+    "\U0001f004\U0001f0cf\U0001f18e\U0001f191-\U0001f19a"
+    "\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1\u26aa\u26ab\u26bd\u26be"
+    "\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705\u270a\u270b\u2728\u274c\u274e\u2753-\u2755\u2757"
+    "\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50\u2b55]|[\u203c-\u3299]\ufe0f)[\ufe0f\U0001f3fb-\U0001f3ff]{0,2}"
+    "[\U000e0020-\U000e007f]{0,8})"
+)
+_JOINED = rf"(?:\u200d(?:{_PICTURE}|[\u2640\u2642\u2695\u2696\u2708\u2764]\ufe0f?))*"
+PICTURES = re.compile(rf"[ \n]*(?:{_PICTURE}{_JOINED}[ \n]*){{1,8}}")
+PICTURES_CHARS = 160  # eight of the longest
+
+TAGS = {
+    "bold": Markup("<strong>{}</strong>"),
+    "italic": Markup("<em>{}</em>"),
+    "code": Markup("<code>{}</code>"),
+    "fence": Markup('<pre class="fence"><code>{}</code></pre>'),
+    "quote": Markup("<blockquote>{}</blockquote>"),
+    "host": Markup('<b class="link__host">{}</b>'),
+}
+LINK = Markup('<a class="link" href="{}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>')
+
+
+def html(source: str) -> Markup:
+    """A message as HTML: what is not one of the few marks is escaped text."""
+    return _html(parse(source))
+
+
+def only_pictures(source: str) -> bool:
+    """Whether it is one to eight emoji and nothing else: they are shown large."""
+    return len(source) <= PICTURES_CHARS and PICTURES.fullmatch(source) is not None
+
+
+def parse(source: str) -> list[Node]:
+    """A message as a tree."""
+    return _blocks(source.split("\n"), 0)
+
+
+def _html(nodes: list[Node]) -> Markup:
+    return Markup("").join(escape(node) if isinstance(node, str) else _element(*node) for node in nodes)
+
+
+def _element(kind: str, inside: list[Node]) -> Markup:
+    if kind == "link":
+        return LINK.format(_plain(inside), _html(inside))
+    return TAGS[kind].format(_html(inside))
+
+
+def _plain(nodes: list[Node]) -> str:
+    return "".join(node if isinstance(node, str) else _plain(node[1]) for node in nodes)
+
+
+def _blocks(lines: list[str], depth: int) -> list[Node]:
+    """Fences and quotes take whole lines; what is between them is text, with its line ends."""
+    nodes: list[Node] = []
+    text: list[str] = []
+    last_end = max((at for at, line in enumerate(lines) if _ends(line)), default=-1)
+    at = 0
+    while at < len(lines):
+        block, after = _fence(lines, at, last_end) or _quote(lines, at, depth) or (None, at + 1)
+        if block is None:
+            text.append(lines[at])
+        else:
+            nodes += [*_text(text), block]
+            text = []
+        at = after
+    return nodes + _text(text)
+
+
+def _is_blank(text: str) -> bool:
+    """Nothing to see."""
+    return BLANK.sub("", text) == ""
+
+
+def _ends(line: str) -> bool:
+    return line.rstrip(" ").endswith("```")
+
+
+def _fence(lines: list[str], at: int, last_end: int) -> tuple[Node, int] | None:
+    """From three backticks at the start of a line to three at the end of one."""
+    opening = FENCE.fullmatch(lines[at])
+    if opening is None or at >= last_end:
+        return None
+    inside = [] if LANGUAGE.fullmatch(opening[1]) else [opening[1]]
+    end = at + 1
+    while not _ends(lines[end]):
+        end += 1
+    last = lines[end].rstrip(" ").removesuffix("```")
+    inside += lines[at + 1 : end] + ([last] if last else [])
+    return ("fence", ["\n".join(inside)]), end + 1
+
+
+def _quote(lines: list[str], at: int, depth: int) -> tuple[Node, int] | None:
+    """Lines that begin with > and a space; the first has to say something."""
+    if _is_blank(lines[at].replace(">", "", 1)):
+        return None
+    inside = []
+    while at < len(lines) and depth < QUOTES_AT_MOST and (mark := QUOTED.match(lines[at])):
+        inside.append(lines[at][mark.end() :])
+        at += 1
+    return (("quote", _blocks(inside, depth + 1)), at) if inside else None
+
+
+def _text(lines: list[str]) -> list[Node]:
+    """Marks begin and end on one line."""
+    nodes: list[Node] = []
+    for number, line in enumerate(lines):
+        _add(nodes, *(["\n"] if number else []), *_line(line))
+    return nodes
+
+
+def _line(line: str) -> list[Node]:
+    marks = _Marks()
+    closings = _closings(line)
+    at = 0
+    while piece := PIECE.search(line, at):
+        start, at = piece.span()
+        marks.add(line[piece.pos : start])
+        if line[start] == "*":
+            marks.stars(piece[0], line[start - 1 : start], line[at : at + 1])
+        elif line[start] != "`":
+            at = start + len(address := _address(piece[0]))
+            marks.add(("link", _link(address)))
+        elif start in closings:
+            marks.add(("code", [line[at : closings[start]]]))
+            at = closings[start] + len(piece[0])
+        else:
+            marks.add(piece[0])
+    marks.add(line[at:])
+    return marks.close()
+
+
+def _closings(line: str) -> dict[int, int]:
+    """Where each run of backticks is closed: by the next one as long."""
+    nearest: dict[int, int] = {}
+    closings = {}
+    for run in reversed(list(re.finditer("`+", line))):
+        length = len(run[0])
+        if length in nearest:
+            closings[run.start()] = nearest[length]
+        nearest[length] = run.start()
+    return closings
+
+
+def _address(found: str) -> str:
+    """An address without the punctuation of the sentence around it; brackets that it opens itself are its own."""
+    loose = {close: found.count(close) - found.count(open_) for close, open_ in PAIRS.items()}
+    end = len(found)
+    while True:
+        last = found[end - 1]
+        closes_nothing = loose.get(last, 0) > 0
+        if last not in TRAILING and not closes_nothing:
+            return found[:end]
+        if closes_nothing:
+            loose[last] -= 1
+        end -= 1
+
+
+def _link(address: str) -> list[Node]:
+    """Letters of other alphabets may look like those of a host one trusts: such a host is shown as what it is."""
+    scheme, host, rest = HOST.fullmatch(address).groups()  # type: ignore[union-attr]  # as PIECE found it
+    if host.isascii() and "@" not in host:
+        return [address]
+    before, at, name = host.rpartition("@")
+    return [scheme + before + at, ("host", [name]), *([rest] if rest else [])]
+
+
+def _add(nodes: list[Node], *more: Node) -> None:
+    """Text that meets text is one text."""
+    for node in more:
+        if isinstance(node, str) and nodes and isinstance(nodes[-1], str):
+            nodes[-1] += node
+        elif node:
+            nodes.append(node)
+
+
+class _Marks:
+    """The nodes of a line, and the marks that are open in it: at most one bold and one italic."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, list[Node]]] = [("", [])]  # the line itself, then the marks, inmost last
+
+    def add(self, node: Node) -> None:
+        """What comes next."""
+        _add(self._open[-1][1], node)
+
+    def stars(self, run: str, before: str, after: str) -> None:
+        """One star is italic, two are bold, three both; inside a word or a sum they are stars."""
+        if len(run) > 3:
+            self.add(run)
+            return
+        left = run if _is_blank(before) or ALNUM.match(after) else self._close_all(run)
+        opens = not _is_blank(after) and not ALNUM.match(before)
+        for mark in ("**"[: len(left) & 2], "*"[: len(left) & 1]):
+            if opens:
+                self._begin(mark)
+            else:
+                self.add(mark)
+
+    def close(self) -> list[Node]:
+        """All of it. What is still open is stars."""
+        while len(self._open) > 1:
+            self._forget(self._open[-1][0])
+        return self._open[0][1]
+
+    def _begin(self, mark: str) -> None:
+        if mark:
+            self._forget(mark)
+            self._open.append((mark, []))
+
+    def _close_all(self, run: str) -> str:
+        """Close what a run of stars can close; what is left of it."""
+        while mark := self._closed_by(run):
+            self._close(mark)
+            run = run[len(mark) :]
+        return run
+
+    def _closed_by(self, run: str) -> str | None:
+        """The mark that is just that, else the inmost that is not longer."""
+        marks = [mark for mark, _ in self._open[:0:-1] if len(mark) <= len(run)]
+        return run if run in marks else next(iter(marks), None)
+
+    def _close(self, mark: str) -> None:
+        while self._open[-1][0] != mark:
+            self._forget(self._open[-1][0])
+        self.add((STARS[mark], self._open.pop()[1]))
+
+    def _forget(self, mark: str) -> None:
+        """This one is not closed: it was stars."""
+        for at, (opened, inside) in enumerate(self._open):
+            if opened and opened == mark:
+                del self._open[at]
+                _add(self._open[at - 1][1], mark, *inside)
+                return

@@ -1,0 +1,72 @@
+// The way through the page without a mouse: regions, messages, back to the words.
+
+/**
+ * @typedef {object} Ways
+ * @property {HTMLElement[]} regions what F6 goes round, each the place in it that takes the focus
+ * @property {HTMLElement} log
+ * @property {HTMLElement} words where one types
+ * @property {() => void} latest
+ * @property {() => void} escape what Esc undoes before it returns to the words
+ * @property {() => void} help
+ */
+
+/** @param {Ways} ways */
+export function listenToKeys(ways) {
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.defaultPrevented || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return
+    if (event.key === "F6") goRound(event, ways.regions)
+    else if (event.key === "Escape") escape(ways)
+    else if (event.key === "?" && !isField(event.target)) take(event, ways.help)
+  })
+  ways.log.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.altKey || event.metaKey || event.shiftKey)) walk(event, ways)
+  })
+  ways.log.addEventListener("focusin", ({ target }) => nameIt(/** @type {HTMLElement} */ (target)))
+}
+
+/** @param {Event} event @param {() => void} work */
+function take(event, work) {
+  event.preventDefault()
+  work()
+}
+
+/** @param {EventTarget | null} target */
+const isField = (target) => target instanceof HTMLElement && target.matches("input, textarea, select")
+
+/** @param {Ways} ways */
+function escape({ words, escape: undo }) {
+  undo()
+  words.focus()
+}
+
+/** @param {KeyboardEvent} event @param {HTMLElement[]} regions */
+function goRound(event, regions) {
+  const here = regions.findIndex((region) => closestRegion(region)?.contains(document.activeElement))
+  const step = event.shiftKey ? -1 : 1
+  const there = here < 0 ? 0 : (here + step + regions.length) % regions.length
+  take(event, () => regions[there].focus())
+}
+
+/** @param {HTMLElement} place */
+const closestRegion = (place) => place.closest("header, [role='log'], form")
+
+/** @param {KeyboardEvent} event @param {Ways} ways */
+function walk(event, { log, latest }) {
+  const target = /** @type {HTMLElement} */ (event.target)
+  if (target !== log && !target.matches(".message, .message *")) return
+  const messages = /** @type {HTMLElement[]} */ ([...log.querySelectorAll(".message")].filter((message) => message.checkVisibility()))
+  const here = messages.findIndex((message) => message.contains(target))
+  const to = { ArrowUp: here < 0 ? -1 : Math.max(here - 1, 0), ArrowDown: here < 0 ? -1 : here + 1, Home: 0, End: -1 }[event.key]
+  if (to === undefined) return
+  event.preventDefault()
+  if (event.key === "End") latest()
+  messages.at(to)?.focus({ preventScroll: event.key === "End" })
+}
+
+/** One name for the whole message, as long as it is looked at. @param {HTMLElement} message */
+function nameIt(message) {
+  if (!message.matches(".message")) return
+  const part = (/** @type {string} */ name) => message.querySelector(`.message__${name}`)?.textContent?.trim() ?? ""
+  message.ariaLabel = ["name", "time", "text", "note"].map(part).filter(Boolean).join(", ")
+  message.addEventListener("focusout", () => message.removeAttribute("aria-label"), { once: true })
+}

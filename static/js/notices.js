@@ -1,0 +1,86 @@
+// Notifications by the browser: only when somebody has asked for them, only for what nobody is looking at, one for each room.
+
+/** @import { Clock } from "./clock.js" */
+/** @import { Storage } from "./storage.js" */
+/** @import { Row } from "./wire.js" */
+/** @typedef {"all" | "mentions" | "off"} Level */
+
+const OLD_MS = 2 * 60_000
+const LONGEST = 140
+const UNABLE = "This browser cannot show notifications here."
+const DENIED = "Notifications for this site are blocked. Allow them in the browser's settings for this site, then come back."
+
+export class Notices {
+  #storage
+  #key
+  #room
+  #clock
+  #name
+
+  /** @param {{ label: string, storage: Storage, clock: Clock, title: () => string, name: () => string }} parts `name` is what this person is called */
+  constructor({ label, storage, clock, title, name }) {
+    this.#key = `notify:${label}`
+    this.#storage = storage
+    this.#clock = clock
+    this.#room = { label, title }
+    this.#name = name
+  }
+
+  /** @returns {Level} */
+  get level() {
+    if (!allowed()) return "off"
+    return this.#storage.get(this.#key) ?? "mentions"
+  }
+
+  set level(level) {
+    this.#storage.set(this.#key, level)
+  }
+
+  /** Asks, when nobody has been asked yet; why it will not work, or nothing. */
+  async ask() {
+    if (!("Notification" in globalThis)) return UNABLE
+    if (Notification.permission === "default") await Notification.requestPermission()
+    return allowed() ? "" : DENIED
+  }
+
+  /** What others have said while nobody was looking. @param {Row[]} rows */
+  tell(rows) {
+    const { level } = this
+    const wanted = level === "all" ? rows : level === "mentions" ? rows.filter(({ message }) => mentions(message, this.#name())) : []
+    if (!wanted.length) return
+    const last = /** @type {Row} */ (wanted.at(-1))
+    const old = this.#clock.now() - Date.parse(last.timestamp) > OLD_MS
+    this.#show(old ? `${wanted.length === 1 ? "1 new message" : `${wanted.length} new messages`}` : `${last.handle}: ${last.message.slice(0, LONGEST)}`)
+  }
+
+  test() {
+    return this.#show("This is how a new message will be shown.")
+  }
+
+  /** The same tag replaces: a room has one. @param {string} body */
+  #show(body) {
+    try {
+      const notice = new Notification(this.#room.title(), { body, tag: `confab-${this.#room.label}` })
+      notice.addEventListener("click", () => {
+        window.focus()
+        notice.close()
+      })
+      return ""
+    } catch {
+      return UNABLE // some phones allow them to installed apps only
+    }
+  }
+}
+
+const allowed = () => "Notification" in globalThis && Notification.permission === "granted"
+
+/** @param {string} message @param {string} name */
+export function mentions(message, name) {
+  const wanted = name.trim().toLowerCase()
+  const text = message.toLowerCase()
+  if (!wanted) return false
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    if (!/[\p{L}\p{N}]/u.test((text[at - 1] ?? " ") + (text[at + wanted.length] ?? " "))) return true
+  }
+  return false
+}

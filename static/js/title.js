@@ -1,0 +1,69 @@
+// The room's name in the header: a press changes it in place, for everybody.
+
+import { Refused } from "./answers.js"
+
+const UNREACHED = "The name could not be changed: there is no connection now."
+
+export class Title {
+  #name
+  #button
+  #field
+  #form
+  #save
+  #tell
+  #label
+
+  /** @param {HTMLElement} place @param {{ label: string, save: (name: string) => Promise<unknown>, tell: (words: string) => void }} parts */
+  constructor(place, { label, save, tell }) {
+    this.#name = /** @type {HTMLElement} */ (place.querySelector("h1"))
+    this.#button = /** @type {HTMLButtonElement} */ (place.querySelector("button"))
+    this.#form = /** @type {HTMLFormElement} */ (place.querySelector("form"))
+    this.#field = /** @type {HTMLInputElement} */ (this.#form.querySelector("input"))
+    this.#label = label
+    this.#save = save
+    this.#tell = tell
+    this.#button.addEventListener("click", () => this.#edit(true))
+    this.#field.addEventListener("blur", () => this.#finish())
+    this.#field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") {
+        event.preventDefault()
+        this.#edit(false)
+      }
+    })
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.#finish()
+    })
+  }
+
+  /** @param {string} name as everybody sees it now; the label when the room has none */
+  show(name) {
+    this.#name.textContent = name
+  }
+
+  /** @param {boolean} editing */
+  #edit(editing) {
+    const { textContent } = this.#name
+    this.#form.hidden = !editing
+    for (const shown of [this.#name, this.#button]) shown.hidden = editing
+    if (!editing) return this.#button.focus()
+    this.#field.value = textContent === this.#label ? "" : (textContent ?? "")
+    this.#field.focus()
+    this.#field.select()
+  }
+
+  async #finish() {
+    if (this.#form.hidden) return
+    const name = this.#field.value.trim()
+    const before = this.#name.textContent ?? ""
+    this.#edit(false)
+    if ((name || this.#label) === before) return
+    this.show(name || this.#label)
+    try {
+      await this.#save(name)
+    } catch (error) {
+      this.show(before)
+      this.#tell(error instanceof Refused ? error.message : UNREACHED)
+    }
+  }
+}

@@ -1,0 +1,610 @@
+"""Real pages in Chromium: reading, moving and looking, with a mouse, a thumb, a keyboard and ears."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import text as sql
+
+from tests.clients import Stranger
+from tests.servers import Confab, flask_run
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: dict[str, Any] = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
+DEVICES = pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+BEGAN = datetime(2026, 3, 1, 9, tzinfo=UTC)
+MOST = 320
+
+# The first message in sight, and where it is.
+FIRST = """
+() => {
+  const top = document.querySelector("#log").getBoundingClientRect().top
+  const first = [...document.querySelectorAll(".message")].find((each) => each.getBoundingClientRect().bottom > top + 1)
+  return [first.dataset.seq, first.getBoundingClientRect().top]
+}
+"""
+WHERE = "(seq) => document.getElementById(`m-${seq}`)?.getBoundingClientRect().top ?? null"
+# Scrolls to the beginning of what is loaded, and watches how far the message read there moves while more comes.
+READ_BACK = """
+async () => {
+  const log = document.querySelector("#log")
+  log.scrollTop = log.clientHeight - log.scrollHeight + 200
+  await new Promise((done) => requestAnimationFrame(done))
+  const [seq, before] = (FIRST)()
+  const oldest = document.querySelector(".message").dataset.seq
+  for (const end = performance.now() + 10000; performance.now() < end; ) {
+    await new Promise((done) => requestAnimationFrame(done))
+    if (document.querySelector(".message").dataset.seq !== oldest) break
+  }
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  const moved = Math.abs(document.getElementById(`m-${seq}`).getBoundingClientRect().top - before)
+  return [moved, document.querySelectorAll(".message").length, Number(document.querySelector(".message").dataset.seq)]
+}
+""".replace("FIRST", FIRST)
+# The same at the other end.
+READ_ON = READ_BACK.replace("log.clientHeight - log.scrollHeight + 200", "0").replace(
+    'document.querySelector(".message").dataset', '[...document.querySelectorAll(".message")].at(-1).dataset'
+)
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "these tests need Chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    """What `make run` serves."""
+    with flask_run(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
+    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
+    complaints: list[str] = []
+    contexts = []
+
+    def come(path: str, **settings: Any) -> Page:
+        context = chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.goto(server.url + path)
+        return page
+
+    yield come
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def room(server: Confab, request: pytest.FixtureRequest) -> str:
+    """The label of a room that only this test knows."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
+    return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
+
+
+def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
+    """So many messages were said in a room, long ago, so many minutes apart, by Ada and Ben in turns of three."""
+    with server.database() as engine, engine.begin() as transaction:
+        room = transaction.scalar(sql("SELECT id FROM rooms WHERE label = :label"), {"label": label})
+        rows = [
+            {
+                "room": room,
+                "seq": seq,
+                "author": "ab"[seq // 3 % 2] * 32,
+                "handle": ["Ada", "Ben"][seq // 3 % 2],
+                "message": f"number {seq}" + " and more words" * (seq % 17),
+                "timestamp": (BEGAN + timedelta(minutes=minutes * seq)).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            }
+            for seq in range(1, count + 1)
+        ]
+        transaction.execute(
+            sql(
+                "INSERT INTO messages (room_id, seq, rev, author, handle, message, timestamp)"
+                " VALUES (:room, :seq, :seq, :author, :handle, :message, :timestamp)"
+            ),
+            rows,
+        )
+        transaction.execute(sql("UPDATE rooms SET head = :count WHERE id = :room"), {"count": count, "room": room})
+
+
+def somebody(server: Confab, label: str) -> Stranger:
+    """Somebody without a browser, in a room."""
+    stranger = Stranger(server.url)
+    assert stranger.ask("join", {"label": label})["ok"]
+    return stranger
+
+
+def say(stranger: Stranger, text: str, handle: str = "Ben") -> int:
+    """Say something; its place."""
+    answer = stranger.ask("chat", {"handle": handle, "message": text})
+    assert answer["ok"], answer
+    return int(answer["seq"])
+
+
+def here(page: Page) -> Page:
+    """The page, once it has entered its room."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", "quiet")
+    page.wait_for_function("() => document.querySelector('#room').dataset.here === 'true'")
+    return page
+
+
+def says(page: Page, text: str, name: str = "Me") -> None:
+    """Type something and send it."""
+    page.get_by_role("textbox", name="Your name").fill(name)
+    page.get_by_role("textbox", name="Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def up(page: Page, by: int = 3000) -> None:
+    """Scroll back."""
+    page.locator("#log").evaluate("(log, by) => { log.scrollTop = -by }", by)
+    page.wait_for_timeout(50)
+
+
+def at_end(page: Page) -> bool:
+    """Whether the newest message is in sight."""
+    return bool(page.locator("#log").evaluate("(log) => log.scrollTop > -2"))
+
+
+@DEVICES
+def test_a_thousand_messages_back_nothing_that_is_read_moves_and_the_page_stays_small(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any]
+) -> None:
+    fill(server, room, 1100)
+    page = here(visit(f"/{room}/", **device))
+
+    oldest = 1051
+    while oldest > 60:
+        moved, nodes, oldest = page.evaluate(READ_BACK)
+        assert moved <= 2, oldest
+        assert nodes <= MOST
+
+    expect(page.locator("#newer")).to_have_text("Latest")
+    page.locator("#newer").click()
+    expect(page.locator(".message").last).to_have_attribute("data-seq", "1100")
+    assert at_end(page)
+
+
+def test_and_on_again_page_by_page_to_the_newest(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 500)
+    page = here(visit(f"/{room}/#m-100", **DESKTOP))
+    expect(page.locator("#m-100")).to_be_in_viewport()
+
+    newest = 124
+    while newest < 500:
+        moved, nodes, newest = page.evaluate(READ_ON)
+        assert moved <= 2, newest
+        assert nodes <= MOST
+    page.locator("#log").evaluate("(log) => { log.scrollTop = 0 }")
+
+    with somebody(server, room) as ben:
+        say(ben, "live again")
+    expect(page.locator(".message").last).to_contain_text("live again")
+    assert at_end(page)
+
+
+def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 400)
+    page = here(visit(f"/{room}/#m-50"))
+    expect(page.locator("#m-50")).to_be_in_viewport()
+
+    with somebody(server, room) as ben:
+        for word in ("one", "two", "three"):
+            say(ben, word)
+
+    expect(page.locator("#newer")).to_have_text("3 new")
+    expect(page.locator("#messages")).not_to_contain_text("three")
+    says(page, "and I")
+    expect(page.locator(".message").last).to_contain_text("and I")
+    expect(page.locator("#messages")).to_contain_text("three")
+    assert at_end(page)
+
+
+@DEVICES
+def test_who_reads_back_is_not_moved_and_is_told(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any]
+) -> None:
+    fill(server, room, 60)
+    page = here(visit(f"/{room}/", **device))
+    up(page, 900)
+    seq, before = page.evaluate(FIRST)
+
+    with somebody(server, room) as ben:
+        for word in ("one", "two", "three"):
+            say(ben, word)
+    expect(page.locator("#newer")).to_have_text("3 new")
+
+    assert abs(page.evaluate(WHERE, seq) - before) <= 2
+    page.locator("#newer").click()
+    expect(page.locator("#newer")).to_be_hidden()
+    assert at_end(page)
+
+
+def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 300)
+    with server.database() as engine, engine.begin() as transaction:
+        transaction.execute(
+            sql("DELETE FROM messages WHERE seq = 120 AND room_id = (SELECT id FROM rooms WHERE label = :label)"),
+            {"label": room},
+        )
+    page = here(visit(f"/{room}/#m-30"))
+
+    expect(page.locator("#m-30")).to_be_in_viewport()
+    expect(page.locator("#m-30")).to_have_attribute("data-flash", "")
+    expect(page.locator("#m-30")).to_be_focused()
+    page.evaluate("location.hash = '#m-120'")
+    expect(page.locator("#notice")).to_contain_text("not here")
+    expect(page.locator("#m-119")).to_be_in_viewport()
+    page.locator("#m-119 .message__link").click(force=True)
+    expect(page).to_have_url(re.compile(r"#m-119$"))
+
+
+def test_a_group_says_its_name_once_and_days_begin_with_a_line(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 12, minutes=2)
+    page = here(visit(f"/{room}/"))
+
+    written = [each.get_attribute("data-follows") is not None for each in page.locator(".message").all()]
+    assert written == [False, True, False, True, True] + [False, True, True] * 2 + [False]
+    expect(page.locator(".day")).to_have_count(1)
+    expect(page.locator(".day")).to_have_text("Sunday, 1 March 2026")
+    expect(page.locator("#m-1 time")).to_have_attribute("title", re.compile(r"Sunday.* 1 March 2026 at 09:02"))
+    box = page.locator("#m-2 .message__name").bounding_box()
+    assert (
+        box is None
+        or box["width"] * box["height"] == 0
+        or page.locator("#m-2 .message__by").evaluate("(by) => by.getBoundingClientRect().height <= 1")
+    )
+    page.locator("#m-2").hover()
+    expect(page.locator("#m-2 time")).to_be_visible()
+
+
+def test_long_text_is_folded_and_opened(server: Confab, visit: Visit, room: str) -> None:
+    page = here(visit(f"/{room}/"))
+    with somebody(server, room) as ben:
+        say(ben, "\n".join(f"line {number}" for number in range(26)))
+        say(ben, "\n".join(f"line {number}" for number in range(25)))
+        say(ben, "word " * 401)
+    expect(page.locator('.message[data-folded="true"]')).to_have_count(2)
+    more = page.get_by_role("button", name="Show more").first
+
+    folded = page.locator("#m-1").bounding_box()
+    more.click()
+    opened = page.locator("#m-1").bounding_box()
+    assert folded
+    assert opened
+    assert opened["height"] > folded["height"] + 100
+    page.locator("#m-1").get_by_role("button", name="Show less").click()
+    expect(page.locator("#m-1")).to_have_attribute("data-folded", "true")
+
+
+def test_the_bubble_becomes_the_real_one(server: Confab, visit: Visit, room: str) -> None:
+    page = here(visit(f"/{room}/"))
+    page.evaluate(
+        "() => new MutationObserver((all) => { window.removed = (window.removed ?? 0) +"
+        " all.reduce((sum, one) => sum + one.removedNodes.length, 0) })"
+        ".observe(document.querySelector('#messages'), { childList: true })"
+    )
+    says(page, "at once")
+    expect(page.locator("#m-1")).to_have_attribute("data-state", "sent")
+
+    assert page.evaluate("window.removed ?? 0") == 0
+    expect(page.locator(".message")).to_have_count(1)
+
+
+def test_what_is_new_is_counted_until_somebody_has_looked(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 80)
+    page = here(visit(f"/{room}/", **DESKTOP))
+    page.wait_for_timeout(1200)  # a second of looking is reading
+    up(page, 1500)
+
+    with somebody(server, room) as ben:
+        for number in range(12):
+            say(ben, f"new {number} " + "words " * 60)
+    expect(page).to_have_title(re.compile(r"^\(12\) "))
+    expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("confab-new"))
+    expect(page.locator("#m-81 .away")).to_have_text("New")
+
+    page.locator("#newer").click()
+    expect(page.get_by_role("button", name="Jump to first unread")).to_be_visible()
+    expect(page).to_have_title(re.compile(rf"^{re.escape(room)} "))
+    expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("confab.svg"))
+    page.get_by_role("button", name="Jump to first unread").click()
+    expect(page.locator("#m-81")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Jump to first unread")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator(".away")).to_have_count(0)
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_be_focused()
+
+
+def test_whoever_comes_back_finds_the_line_where_they_left(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 20)
+    page = here(visit(f"/{room}/"))
+    page.wait_for_timeout(1200)
+    page.goto("about:blank")
+    with somebody(server, room) as ben:
+        say(ben, "while you were out")
+
+    page.goto(f"{server.url}/{room}/")
+
+    expect(page.locator("#m-21 .away")).to_have_text("New")
+
+
+NOTIFICATIONS = """
+window.notices = []
+window.asked = 0
+window.Notification = class extends EventTarget {
+  static permission = "default"
+  static async requestPermission() { window.asked += 1; return (Notification.permission = "granted") }
+  constructor(title, options) { super(); window.notices.push([title, options.body, options.tag]) }
+  close() {}
+}
+"""
+
+
+def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    page = visit("/")
+    page.add_init_script(NOTIFICATIONS)
+    page.add_init_script("document.hasFocus = () => window.focused ?? true")
+    page.goto(f"{server.url}/{room}/")
+    here(page)
+    assert page.evaluate("asked") == 0
+    page.get_by_role("button", name="Notifications", exact=True).click()
+    assert page.evaluate("asked") == 1
+    expect(page.get_by_label("Messages with my name")).to_be_checked()
+    page.keyboard.press("Escape")
+    page.get_by_role("textbox", name="Your name").fill("Ann")
+
+    with somebody(server, room) as ben:
+        say(ben, "Ann, you see this")
+        expect(page.locator("#m-1")).to_be_visible()
+        assert page.evaluate("notices") == []
+        page.evaluate("window.focused = false")
+        say(ben, "not for Hannah")
+        say(ben, "but for @Ann!")
+        expect(page.locator("#m-3")).to_be_visible()
+        assert page.evaluate("notices") == [[room, "Ben: but for @Ann!", f"confab-{room}"]]
+        page.get_by_role("button", name="Notifications", exact=True).click()
+        page.get_by_label("All messages").check()
+        say(ben, "for everybody")
+        expect(page.locator("#m-4")).to_be_attached()
+        assert page.evaluate("notices.at(-1)[1]") == "Ben: for everybody"
+        page.get_by_label("Nothing").check()
+        say(ben, "for nobody, Ann")
+        expect(page.locator("#m-5")).to_be_attached()
+        assert page.evaluate("notices.length") == 2
+
+
+def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    fill(server, room, 120)
+    page = here(visit(f"/{room}/"))
+    spoken = page.locator("#announcements p")
+    with somebody(server, room) as ben:
+        say(ben, "one")
+        expect(spoken).to_have_text(["Ben: one"])
+        page.evaluate(READ_BACK)
+        for number in range(12):
+            ben.emit("chat", f'{{"handle":"Ben","message":"quick {number}"}}')
+        expect(page.locator("#m-133")).to_be_attached()
+    page.wait_for_timeout(800)
+
+    said = spoken.all_inner_texts()
+    assert said[0] == "Ben: one"
+    assert not any("number" in words for words in said)
+    counted = sum(int(found[1]) if (found := re.match(r"(\d+) new messages", words)) else 1 for words in said)
+    assert counted == 13
+    assert len(said) < 8
+    expect(page.locator("#log")).to_have_attribute("aria-live", "off")
+
+
+def test_the_keyboard_goes_everywhere(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 40)
+    page = here(visit(f"/{room}/"))
+    words = page.get_by_role("textbox", name="Message", exact=True)
+    expect(words).to_be_focused()
+
+    page.keyboard.press("F6")
+    expect(page.locator("#title button")).to_be_focused()
+    page.keyboard.press("F6")
+    expect(page.locator("#log")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#m-40")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#m-39")).to_be_focused()
+    expect(page.locator("#m-39")).to_have_attribute("aria-label", re.compile(r"^Ben, 0?9:39, number 39"))
+    page.keyboard.press("Home")
+    expect(page.locator("#m-1")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#m-2")).to_be_focused()
+    page.keyboard.press("End")
+    expect(page.locator("#m-40")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(words).to_be_focused()
+    page.keyboard.type("what?")
+    expect(words).to_have_value("what?")
+    page.keyboard.press("Escape")
+    expect(words).to_have_value("what?")
+
+
+def test_the_colours_are_chosen_and_remembered(visit: Visit, room: str, server: Confab) -> None:
+    page = here(visit(f"/{room}/", color_scheme="light"))
+    paper = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="This room").click()
+    page.get_by_text("Dark", exact=True).click()
+    dark = page.evaluate(paper)
+    assert dark != light
+
+    page.reload()
+    assert page.evaluate(paper) == dark
+    page.goto(server.url)
+    assert page.evaluate(paper) == dark
+    page.get_by_text("System", exact=True).click()
+    assert page.evaluate(paper) == light
+
+
+def test_the_room_is_named_in_its_header_for_everybody(server: Confab, visit: Visit, room: str) -> None:
+    ada, ben = here(visit(f"/{room}/")), here(visit(f"/{room}/", **PHONE))
+    ada.get_by_role("button", name="Change the name").click()
+    field = ada.get_by_role("textbox", name="Name of this room")
+    expect(field).to_have_value("")
+    field.fill("Supper 🍲 <b>")
+    field.press("Enter")
+
+    for page in (ada, ben):
+        expect(page.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
+        expect(page).to_have_title(re.compile("Supper 🍲 <b> · Confab$"))
+    ben.reload()
+    expect(ben.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
+    ada.goto(server.url)
+    expect(ada.get_by_role("link", name="Supper")).to_have_attribute("href", f"/{room}/")
+    ben.locator("#title button").click()
+    ben.get_by_role("textbox", name="Name of this room").fill("never mind")
+    ben.keyboard.press("Escape")
+    expect(ben.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
+
+
+def test_the_link_is_shared_as_a_code_too(visit: Visit, room: str) -> None:
+    page = here(visit(f"/{room}/", **PHONE))
+    page.get_by_role("button", name="This room").tap()
+
+    code = page.get_by_role("img", name="QR code")
+    expect(code).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.dialog__qr').naturalWidth > 0")
+    page.get_by_role("button", name="Close").tap()
+    expect(code).to_be_hidden()
+
+
+def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 70)
+    page = here(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}))
+    small = page.evaluate(
+        "() => [...document.querySelectorAll('button, input, textarea, header a')]"
+        ".filter((each) => each.checkVisibility() && !each.closest('.skip'))"
+        ".map((each) => [each.outerHTML.slice(0, 60), each.getBoundingClientRect()])"
+        ".filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)"
+    )
+    assert small == []
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 320
+    assert float(page.locator("textarea").evaluate("(each) => parseFloat(getComputedStyle(each).fontSize)")) >= 16
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds."""
+    page.evaluate(AXE.read_text())  # a script element is what the page's policy forbids
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+
+
+@DEVICES
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "**bold** `code` https://example.com\n> quoted\n```\nfenced\n```")
+        say(ben, "again")
+        say(ben, "\n".join("line" for _ in range(40)))
+        assert ben.ask("title", {"name": "Supper", "handle": "Ben"})["ok"]
+    page = visit("/", color_scheme=theme, reduced_motion="reduce", **device)
+    assert violations(page) == []
+    page.goto(f"{server.url}/{room}/")
+    says(here(page), "mine")
+    expect(page.locator("#m-5")).to_have_attribute("data-state", "sent")
+    assert violations(page) == []
+    for opener in ("This room", "Notifications"):
+        page.get_by_role("button", name=opener).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert violations(page) == []
+        page.get_by_role("button", name="Close").click()
+    page.locator("#log").focus()
+    page.keyboard.press("?")
+    assert violations(page) == []
+    page.goto(f"{server.url}/empty-room/")
+    assert violations(here(page)) == []
+
+
+def test_axe_finds_nothing_where_there_is_nothing(chromium: Browser, server: Confab) -> None:
+    for theme in ("light", "dark"):
+        page = chromium.new_page(color_scheme=theme)
+        page.goto(f"{server.url}/no/such/page")
+        assert violations(page) == []
+        page.close()
+
+
+def test_a_hundred_thousand_messages_open_like_sixty(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 100_000)
+    few = server.room(f"few-{room}"[:50])
+    fill(server, few, 60)
+
+    def opened(label: str) -> float:
+        page = here(visit(f"/{label}/"))
+        expect(page.locator(".message")).to_have_count(50)
+        took = float(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        page.context.close()
+        return took
+
+    opened(few)
+    times = [(opened(few), opened(room)) for _ in range(5)]
+    assert median(many for _, many in times) <= 1.3 * median(few for few, _ in times) + 20, times
+    page = here(visit(f"/{room}/#m-50000"))
+    expect(page.locator("#m-50000")).to_be_in_viewport()
+
+
+def test_a_printed_room_shows_every_message_and_nothing_to_press(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 40)
+    page = here(visit(f"/{room}/"))
+    page.emulate_media(media="print")
+
+    expect(page.locator("#m-1")).to_be_visible()
+    assert page.locator(".room").evaluate("(room) => room.scrollHeight > innerHeight * 1.5")
+    expect(page.get_by_role("button", name="Send")).to_be_hidden()
+
+
+def test_twenty_messages_a_second_are_followed_without_a_hitch(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 290)
+    page = here(visit(f"/{room}/", **DESKTOP))
+    page.evaluate(
+        "() => { window.long = []; new PerformanceObserver((all) => { for (const one of all.getEntries())"
+        " window.long.push(one.duration) }).observe({ type: 'longtask' }) }"
+    )
+    with somebody(server, room) as ben:
+        for number in range(300):
+            ben.emit("chat", f'{{"handle":"Ben","message":"quick {number}"}}')
+            page.wait_for_timeout(50)
+            if number % 50 == 0:
+                assert page.locator(".message").count() <= MOST
+    expect(page.locator(".message").last).to_contain_text("quick 299")
+
+    assert at_end(page)
+    assert [took for took in page.evaluate("long") if took > 100] == []
+    assert page.locator(".message").count() <= MOST

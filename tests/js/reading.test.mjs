@@ -1,0 +1,134 @@
+// Reading: what belongs together, what is folded, what counts as read, and whose name was said.
+
+import assert from "node:assert/strict"
+import { beforeEach, test } from "node:test"
+
+import { Attention } from "../../static/js/attention.js"
+import { isLong } from "../../static/js/fold.js"
+import { begins, follows, said } from "../../static/js/grouping.js"
+import { mentions } from "../../static/js/notices.js"
+import { Storage } from "../../static/js/storage.js"
+import { FakeClock, row } from "./helpers.mjs"
+
+const at = (minutes, author = "ada", handle = "Ada") => said(author, handle, new Date(2026, 10, 22, 12, minutes).toISOString())
+
+test("Ada goes on within five minutes: her name is not said again", () => {
+  assert.equal(follows(at(0), at(5)), true)
+  assert.equal(follows(at(0), at(6)), false)
+  assert.equal(follows(at(0), at(1, "ben", "Ben")), false)
+  assert.equal(follows(at(0), at(1, "ada", "Ada L.")), false)
+  assert.equal(follows(undefined, at(0)), false)
+})
+
+test("a day begins with a line, and nobody follows over it", () => {
+  const late = said("ada", "Ada", new Date(2026, 10, 22, 23, 59).toISOString())
+  const early = said("ada", "Ada", new Date(2026, 10, 23, 0, 1).toISOString())
+
+  assert.equal(begins(late, early), true)
+  assert.equal(follows(late, early), false)
+  assert.equal(begins(undefined, early), true)
+  assert.equal(begins(at(0), at(30)), false)
+})
+
+test("more than twenty-five lines or two thousand characters are folded", () => {
+  assert.equal(isLong(Array(25).fill("x").join("\n")), false)
+  assert.equal(isLong(Array(26).fill("x").join("\n")), true)
+  assert.equal(isLong("x".repeat(2000)), false)
+  assert.equal(isLong("x".repeat(2001)), true)
+})
+
+test("a name is mentioned as a word, in any case, in any script", () => {
+  for (const text of ["Ann, look", "so says @ann", "(ANN)", "Hannah and Ann"]) assert.equal(mentions(text, "Ann"), true, text)
+  for (const text of ["Hannah", "annals", "Ännann", ""]) assert.equal(mentions(text, "Ann"), false, text)
+  assert.equal(mentions("привет, Зоя!", "зоя"), true)
+  assert.equal(mentions("anything", "  "), false)
+})
+
+let clock
+let tab
+let storage
+let looking
+
+function reader() {
+  return new Attention({ label: "kitchen", storage, clock, tab, looking: () => looking })
+}
+
+beforeEach(() => {
+  clock = new FakeClock()
+  const kept = new Map()
+  storage = new Storage(() => ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) }))
+  tab = { count: 0 }
+  looking = true
+})
+
+const mine = () => false
+
+test("whoever comes for the first time has missed nothing", () => {
+  const attention = reader()
+  attention.open([row(1), row(2)], mine)
+
+  assert.equal(attention.line, null)
+  assert.equal(tab.count, 0)
+  assert.equal(storage.get("read:kitchen"), 2)
+})
+
+test("what came while Ben looked elsewhere is counted, with a line above it, until he has looked for a second", async () => {
+  const attention = reader()
+  attention.open([row(1)], mine)
+  looking = false
+  attention.arrived([row(2)], 2)
+  attention.arrived([row(4), row(5)], 5)
+  assert.equal(tab.count, 3)
+  assert.deepEqual(attention.line, { after: 1, words: "New" })
+
+  looking = true
+  attention.look()
+  await clock.pass(900)
+  assert.equal(tab.count, 3)
+  await clock.pass(200)
+  assert.equal(tab.count, 0)
+  assert.deepEqual(attention.line, { after: 1, words: "New" })
+  assert.equal(storage.get("read:kitchen"), 5)
+})
+
+test("a glance is not a look", async () => {
+  const attention = reader()
+  attention.open([row(1)], mine)
+  looking = false
+  attention.arrived([row(2)], 2)
+  looking = true
+  attention.look()
+  await clock.pass(500)
+  looking = false
+  attention.look()
+  await clock.pass(2000)
+
+  assert.equal(tab.count, 1)
+})
+
+test("whoever comes back finds the line where they left, and the next one in its new place", async () => {
+  const before = reader()
+  before.open([row(1), row(2)], mine)
+  const attention = reader()
+  attention.open([row(1), row(2), row(3), row(4)], mine)
+  assert.deepEqual(attention.line, { after: 2, words: "New" })
+  assert.equal(tab.count, 2)
+
+  await clock.pass(1100)
+  looking = false
+  attention.arrived([row(9)], 9)
+  assert.deepEqual(attention.line, { after: 8, words: "New" })
+  attention.clear()
+  assert.equal(attention.line, null)
+})
+
+test("what was in sight when the page closed is not new when it opens again", () => {
+  const before = reader()
+  before.open([row(1)], mine)
+  before.arrived([row(2)], 2)
+  before.leave()
+  const attention = reader()
+  attention.open([row(1), row(2)], mine)
+
+  assert.equal(attention.line, null)
+})

@@ -1,0 +1,79 @@
+"""The server draws text as the page does: both are held to one table."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat import markdown
+from tests.conftest import Tab
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "markdown.json").read_text())
+HOSTILE = ["*", "`", "> ", ">", "*a ", "**a *b ", "`a``b", "http://a", "http://a)", "(", "```\n", ">\n", "> ```\n"]
+HOSTILE += ["\U0001f44d\u200d", "```\nx```\n"]
+
+
+def neutral(nodes: list[markdown.Node]) -> list[Any]:
+    return [node if isinstance(node, str) else [node[0], neutral(node[1])] for node in nodes]
+
+
+def test_the_table_is_long() -> None:
+    assert len(VECTORS["trees"]) >= 120
+
+
+@pytest.mark.parametrize("vector", VECTORS["trees"], ids=lambda vector: json.dumps(vector["source"]))
+def test_it_means_the_same_here(vector: dict[str, Any]) -> None:
+    assert neutral(markdown.parse(vector["source"])) == vector["tree"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"]))
+def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
+    assert markdown.only_pictures(vector["source"]) is vector["large"]
+
+
+def test_all_marks_as_html() -> None:
+    drawn = markdown.html("> **a** *b*\n```\n<c>\n```\n`d` http://e\u00fc.example/?f&g.")
+
+    assert drawn == (
+        "<blockquote><strong>a</strong> <em>b</em></blockquote>"
+        '<pre class="fence"><code>&lt;c&gt;</code></pre>'
+        "<code>d</code> "
+        '<a class="link" href="http://e\u00fc.example/?f&amp;g" target="_blank" rel="noopener noreferrer nofollow ugc">'
+        'http://<b class="link__host">e\u00fc.example</b>/?f&amp;g</a>.'
+    )
+
+
+@given(st.text(st.sampled_from("ab*`>\n <\"'&/:.()") | st.characters()))
+def test_no_text_becomes_html(source: str) -> None:
+    drawn = markdown.html(source)
+
+    plain = [each for each in ("<script", "<img", "javascript:", "onclick") if each in drawn and each not in source]
+    assert plain == []
+    for tag in ("strong", "em", "code", "blockquote", "pre", "a", "b"):
+        assert drawn.count(f"<{tag}>") + drawn.count(f"<{tag} ") == drawn.count(f"</{tag}>")
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_text_is_drawn_at_once(piece: str) -> None:
+    source = (piece * 4000)[:4000]
+    begun = time.process_time()
+
+    markdown.html(source)
+    markdown.only_pictures(source)
+
+    assert time.process_time() - begun < 0.1
+
+
+def test_the_page_shows_marks_and_links(app: Flask, ada: Tab, kitchen: str) -> None:
+    ada.say("**hello** http://example.org")
+    ada.say("\U0001f44d")
+
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    assert "<strong>hello</strong> <a " in page
+    assert page.count('data-size="large"') == 1
