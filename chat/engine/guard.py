@@ -2,7 +2,8 @@
 
 It leans on these private parts of python-socketio 5.18 and python-engineio 4.15: Server._handle_connect,
 _handle_disconnect, _handle_event, _handle_eio_disconnect; eio._async["websocket"], called as
-(handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait().
+(handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait();
+and on eventlet's WebSocket: _send_closing_frame, socket.
 """
 
 import logging
@@ -161,6 +162,15 @@ class Readable:
             frame = self._ws.wait()
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
                 return frame
+
+    def close(self) -> None:
+        """End the line. Its descriptor stays open until the reader has seen the end, or that would wait for nothing."""
+        if not hasattr(self._ws, "_send_closing_frame"):
+            self._ws.close()  # not eventlet's: there the reader is woken
+            return
+        self._ws._send_closing_frame(True)
+        with suppress(OSError):
+            self._ws.socket.shutdown(SHUT_RDWR)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)
