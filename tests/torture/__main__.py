@@ -1,4 +1,4 @@
-"""`make torture`: plays the evenings one after the other and ends with the table. SEED=, ONLY=F4,F9, REPEAT=3, FULL=1."""
+"""`make torture`: the evenings one after the other, then the table. SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30."""
 
 import os
 import sys
@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.services import Postgres, postgres
 from tests.servers import HERE
+from tests.services import Postgres, postgres
 from tests.torture.scenarios import FAULTS
 from tests.torture.stage import Fault, Outcome, play, staged
 

@@ -75,8 +75,8 @@ def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True)
         _nothing_is_made_up(verdict, mine, room, here)
         _time_is_respected(verdict, fresh)
         _strangers_hear_nothing(verdict, here, label)
-        _told_once_and_in_order(verdict, here)
-        _measure(verdict, lines, here, room, exact_clock)
+        _told_once_and_in_order(verdict, after)
+        _measure(verdict, lines, after, room, exact_clock)
     verdict.answers += [
         (wish.at, wish.answered - wish.at) for wish in counted.values() if wish.answered and wish.do == "chat"
     ]
@@ -87,8 +87,8 @@ def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) 
     at = {row.seq: row for row in room.rows}
     for wish in (wish for wish in wanted if wish.number is not None):
         verdict.acknowledged += 1
-        row = at.get(wish.number if wish.do == "chat" else wish.seq or 0)
         assert wish.number is not None
+        row = at.get(wish.seq or wish.number)
         if row is None or row.rev < wish.number or (wish.do == "chat" and row.id != wish.id):
             verdict.found("I1 lost: acknowledged and not stored", (wish, row))
         elif row.rev == wish.number and (row.message, row.deleted) != (wish.message, wish.do == "delete"):
@@ -224,7 +224,7 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
 def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], room: Stored, exact_clock: bool) -> None:
     """How late things were for those who were connected, how long people were away, and until when all were whole."""
     since = _known_since(here, room, exact_clock)
-    begun = next(of(lines, "begin"))["at"]
+    begun = max(line["at"] for line in of(lines, "begin", "restored"))
     healed = max((line["at"] for line in of(lines, "healed")), default=begun)
     connected: dict[str, float] = {}
     shown: set[tuple[str, int]] = set()

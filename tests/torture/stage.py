@@ -1,4 +1,4 @@
-"""The stage of an evening: the real server and its services on free ports, people in Node, and what they leave behind."""
+"""The stage of an evening: real servers and services on free ports, people in Node, and what they leave behind."""
 
 import json
 import os
@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.servers import HERE, Confab, resident_bytes, until
 from tests.services import Postgres, Redis, redis
@@ -41,8 +40,8 @@ class Fault:
     people: int = 10
     talkers: int = 4
     rate: float = 20
-    needs: frozenset[str] = frozenset()  # of: two hosts, small disk, bad line, bad queue, clock
-    environment: dict[str, str] = field(default_factory=dict)
+    bots: int = 1
+    needs: frozenset[str] = frozenset()  # of: another clock, small disk, bad line, only bad line, bad queue
     exact_clock: bool = True
     let_go_seconds: float = LETTING_GO_SECONDS
 
@@ -119,6 +118,11 @@ class Evening:
         """Hold a number against what is promised."""
         self.outcome.limits.append((what, value, limit))
 
+    def at_least(self, what: str, value: float, limit: float) -> None:
+        """Hold a number against what there must have been for the evening to mean anything."""
+        if value < limit:
+            self.outcome.complaints.append(f"{what}: only {value:,.0f}, and {limit:,.0f} were needed")
+
     def hub_gap(self) -> float:
         """How long the worst of the workers kept everybody waiting at once, in ms, as its watchdog says."""
         gaps = [
@@ -133,13 +137,16 @@ class Evening:
     def crowd(self, seconds: float = 0) -> Iterator[None]:
         """People come in, talk while something happens, and go home."""
         urls = [server.url for server in self.servers]
-        if "bad line" in self.fault.needs:
+        if self.fault.needs & {"bad line", "only bad line"}:
             urls.append(f"http://127.0.0.1:{self.line.port}")
+        if "only bad line" in self.fault.needs:
+            del urls[0]
         plan = {
             "urls": urls,
             "label": LABEL,
             "people": self.fault.people,
             "talkers": self.fault.talkers,
+            "bots": self.fault.bots,
             "rate": self.fault.rate,
             "seed": self.outcome.seed,
             "history": str(self.history.path),
@@ -214,7 +221,7 @@ def connections(port: int) -> int:
 
 def connections_of(pid: int, port: int) -> int:
     """How many of them one process holds."""
-    held = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    held = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
     return sum(f"socket:[{inode}]" in held for inode in _inodes(port))
 
 
@@ -236,21 +243,19 @@ def staged(
     evening = Evening(folder, outcome, full, tree)
     with evening.stack as stack:
         evening.queue = stack.enter_context(redis(folder / "redis"))
-        environment = {
-            "REDIS_URL": _queue_url(evening),
-            "INSTANCE": str(folder / "instance"),
-            **outcome.fault.environment,
-        }
+        environment = {"REDIS_URL": _queue_url(evening), "INSTANCE": str(folder / "instance")}
         if outcome.database == "PostgreSQL":
             assert elephant is not None
             evening.elephant = elephant
             environment["DATABASE_URL"] = elephant.database()
         if "small disk" in outcome.fault.needs:
             environment["INSTANCE"] = str(stack.enter_context(small_disk(folder / "small")) / "instance")
-        hosts = 2 if "two hosts" in outcome.fault.needs else 1
-        for number in range(hosts):
-            _start(evening, folder / f"host{number}", 2 // hosts, environment)
-        if "bad line" in outcome.fault.needs:
+        if "another clock" in outcome.fault.needs:
+            _start(evening, folder / "one", 1, environment)
+            _start(evening, folder / "two", 1, environment | another_clock(folder / "clock"))
+        else:
+            _start(evening, folder / "one", 2, environment)
+        if outcome.fault.needs & {"bad line", "only bad line"}:
             evening.forgetful = Forgetful(evening.dice)
             evening.line = stack.enter_context(Proxy(evening.server.port, evening.forgetful))
         yield evening
@@ -274,12 +279,24 @@ def _start(evening: Evening, folder: Path, workers: int, environment: dict[str, 
     evening.servers.append(server)
 
 
+def another_clock(file: Path) -> dict[str, str]:
+    """The settings of a program whose time of day is as far from ours as the file says; its timers run as before."""
+    file.write_text("+0\n")
+    [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
+    """A file system of sixteen megabytes."""
     assert os.geteuid() == 0, "this mounts a small file system, which needs root: run it with sudo or in CI"
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=True)
     try:
         yield folder
     finally:
