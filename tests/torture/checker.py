@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import quantiles
 
 from tests.torture.history import JSON, Row, Stored, Wish, label_of, of, wishes
 
@@ -48,13 +47,16 @@ class Verdict:
 
     def answered_within(self, portion: float) -> float:
         """How many milliseconds this portion of the answers took at most."""
-        times = [took for _, took in self.answers]
-        return quantiles(times, n=1000, method="inclusive")[round(portion * 1000) - 1] if len(times) > 1 else 0
+        return _at_most([took for _, took in self.answers], portion)
 
     def longest_away(self, portion: float = 1.0) -> float:
         """How long those were without a connection who lost it: at most, or this portion of them at most."""
-        times = sorted(how_long for _, how_long in self.away)
-        return times[max(0, round(portion * len(times)) - 1)] if times else 0
+        return _at_most([how_long for _, how_long in self.away], portion)
+
+
+def _at_most(values: list[float], portion: float) -> float:
+    """What this portion of the values does not exceed."""
+    return sorted(values)[max(0, round(portion * len(values)) - 1)] if values else 0
 
 
 def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True) -> Verdict:
@@ -77,6 +79,9 @@ def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True)
         _strangers_hear_nothing(verdict, here, label)
         _told_once_and_in_order(verdict, after)
         _measure(verdict, lines, after, room, exact_clock)
+    healed = max((line["at"] for line in of(lines, "healed")), default=0.0)
+    late_answers = [wish.answered for wish in counted.values() if wish.answered and wish.at <= healed]
+    verdict.whole_ms = max([verdict.whole_ms, *(answered - healed for answered in late_answers)])
     verdict.answers += [
         (wish.at, wish.answered - wish.at) for wish in counted.values() if wish.answered and wish.do == "chat"
     ]
