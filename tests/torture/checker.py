@@ -41,6 +41,22 @@ class Verdict:
             if word in kind:
                 setattr(self, count, getattr(self, count) + 1)
 
+    def add(self, other: "Verdict") -> None:
+        """Take in what came of another evening."""
+        for count in (
+            "acknowledged",
+            "lost",
+            "doubled",
+            "disordered",
+            "findings",
+            "spelled",
+            "late",
+            "answers",
+            "away",
+        ):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.whole_ms = max(self.whole_ms, other.whole_ms)
+
     def worst(self, since: float = 0, until: float = float("inf"), but: frozenset[str] = frozenset()) -> float:
         """The longest that somebody connected waited for something stored, of what arrived in this time."""
         return max((late for at, late, who in self.late if since <= at <= until and who not in but), default=0)
@@ -127,7 +143,7 @@ def _rows(lines: list[JSON]) -> list[tuple[JSON, Row]]:
     """Everything that anybody was told, read or shown, and where."""
     found = []
     for line in lines:
-        if line["what"] == "seen" or (line["what"] == "told" and line["event"] != "head"):
+        if line["what"] in ("seen", "read") or (line["what"] == "told" and line["event"] != "head"):
             found.append((line, Row.seen(line["row"])))
         elif line["what"] in ("load", "screen"):
             found += [(line, Row.seen(row)) for row in line["rows"]]

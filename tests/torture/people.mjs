@@ -65,6 +65,7 @@ class Person {
   known = new Set() // all places of own messages
   said = 0
   busy = false
+  leaving = false
 
   constructor(number, label) {
     this.label = label
@@ -103,7 +104,7 @@ class Person {
     })
     this.timeline.addEventListener("reset", () => note(this.who, "load", { epoch: this.timeline.epoch, rows: this.timeline.rows.map(brief) }))
     this.timeline.addEventListener("change", ({ detail }) => {
-      for (const { row } of detail) if (row) note(this.who, "seen", { row: brief(row) })
+      for (const { row } of detail) if (row) note(this.who, this.leaving ? "read" : "seen", { row: brief(row) })
     })
   }
 
@@ -154,6 +155,7 @@ class Person {
 
   /** Reads back to the first message; what is on the screen then is what counts. */
   async leave() {
+    this.leaving = true
     for (let tries = 0; this.timeline.older && tries < 500; tries += 1) await this.room.earlier()
     const { applied, epoch, rows, items } = this.timeline
     note(this.who, "screen", { label: this.label, applied, epoch, rows: rows.map(brief), pale: items.map(({ id }) => id) })

@@ -273,13 +273,15 @@ def lines_fall_silent(evening: Evening) -> Nemesis:
 
 def a_clock_is_set(evening: Evening) -> Nemesis:
     """F22: by an hour, forwards and backwards, on one of two hosts."""
-    for offset in ("+3600", "-3600", "+0"):
+    for seconds in (3600, -3600, 0):
         evening.pause(3)
-        (evening.folder / "clock").write_text(f"{offset}\n")
+        (evening.folder / "clock").write_text(str(seconds))
         evening.pause(4)
     evening.healed()
     evening.pause(3)
     verdict = yield
+    hours = {line["row"]["since"][:13] for line in evening.history.lines() if line["what"] == "seen"}
+    evening.at_least("hours on the clocks", len(hours), 3)
     evening.at_most("late, ms", verdict.worst(), LATE_MS)
     evening.at_most("all back, ms", verdict.longest_away(), 5_000)
 
