@@ -60,12 +60,16 @@ def table(outcomes: list[Outcome]) -> str:
     )
 
 
+def title(fault: Fault, database: str) -> str:
+    """How the table calls an evening."""
+    return f"{fault.number} {fault.sentence}" + ("" if database == "SQLite" else f", {database}")
+
+
 def _row(outcome: Outcome) -> tuple[str, ...]:
-    verdict, fault = outcome.verdict, outcome.fault
-    where = "" if outcome.database == "SQLite" else f", {outcome.database}"
+    verdict = outcome.verdict
     numbers = verdict.acknowledged, verdict.lost, verdict.doubled, verdict.disordered
     times = (f"{milliseconds / 1000:.1f} s" for milliseconds in (verdict.worst(), verdict.whole_ms))
-    return (f"{fault.number} {fault.sentence}{where}", *map(str, numbers), *times)
+    return (title(outcome.fault, outcome.database), *map(str, numbers), *times)
 
 
 def report(outcome: Outcome) -> None:

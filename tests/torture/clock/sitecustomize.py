@@ -3,7 +3,7 @@
 import datetime
 import os
 import time
-from datetime import datetime as RealDatetime
+from datetime import datetime as RealDatetime  # noqa: N812  # a class, whatever its name
 from pathlib import Path
 from typing import Any
 
