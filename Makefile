@@ -3,10 +3,10 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run serve test check deps lint types js lock clean venv-dev node_modules
+.PHONY: help run serve test torture check deps lint types js lock clean venv-dev node_modules
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  PORT=8000 HOST=0.0.0.0 WORKERS=2 PYTHON=python3.12 may follow any of them.'
 
 run: ## install what is pinned and serve http://127.0.0.1:5000
@@ -19,6 +19,9 @@ serve: ## the same with gunicorn and eventlet, for real use
 
 test: deps lint types js ## everything: JavaScript, Python, browser, several servers
 	bin/with-node .venv/bin/python -m pytest --durations=10
+
+torture: deps venv-dev node_modules ## faults of every kind while people talk; ends with a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30)
+	bin/with-node .venv/bin/python -m tests.torture
 
 check: lint types js ## what needs no server and no browser, in less than a minute
 	bin/with-node .venv/bin/python -m pytest -q -m 'not browser and not servers'

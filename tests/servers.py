@@ -48,6 +48,7 @@ class Program:
     def __init__(self, folder: Path, words: Sequence[str], answers: Callable[[], bool], **environment: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.words = list(words)
+        self.where = HERE
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **environment}
         self._answers = answers
         self._log = folder / "log"
@@ -58,7 +59,7 @@ class Program:
         with self._log.open("ab") as log:
             self._started = started = subprocess.Popen(
                 self.words,
-                cwd=HERE,
+                cwd=self.where,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -139,7 +140,7 @@ class Confab(Program):
     @contextmanager
     def database(self) -> Iterator[Engine]:
         """The database behind the server's back."""
-        default = f"sqlite:///{self.folder / 'instance' / 'confab.db'}"
+        default = f"sqlite:///{self.environment['INSTANCE']}/confab.db"
         url = self.environment.get("DATABASE_URL", default)
         engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
         try:

@@ -28,8 +28,8 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
                 eventlet.sleep(PAUSE_SECONDS)  # before accepting: what waits can still go to another worker
             connection, address = listener.accept()
         except eventlet.StopServe:
+            pool.waitall()  # those taken in last still ask the listener for its name
             listener.close()
-            pool.waitall()
             return
         except OSError as error:
             if error.errno in FINAL:

@@ -1,0 +1,134 @@
+"""`make torture`: the evenings one after the other, then the table. SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.servers import HERE
+from tests.services import Postgres, postgres
+from tests.torture.mutations import MUTATIONS
+from tests.torture.scenarios import FAULTS
+from tests.torture.soak import SOAK, soak
+from tests.torture.stage import Evening, Fault, Outcome, play, staged
+
+COLUMNS = "Fault", "Acknowledged", "Lost", "Doubled", "Out of order", "Worst delay", "Until whole"
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def evening(
+    fault: Fault,
+    database: str,
+    seed: int,
+    elephant: Postgres | None,
+    full: bool = False,
+    tree: Path = HERE,
+    do: Callable[[Evening], None] = play,
+) -> Outcome:
+    """One evening and its outcome; whatever stops it is a complaint."""
+    outcome = Outcome(fault, database, seed)
+    begun = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix=f"confab-{fault.number}-"))
+    try:
+        with staged(folder, outcome, full, elephant, tree) as stage:
+            do(stage)
+    except Exception as error:  # noqa: BLE001  # the table is not to be lost with one evening
+        outcome.complaints.append(f"{type(error).__name__}: {error}")
+    outcome.seconds = time.monotonic() - begun
+    if outcome.broken and tree == HERE:
+        outcome.complaints.append(f"what is left of it is in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return outcome
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """What came of it, as Markdown."""
+    rows = [COLUMNS, tuple("-" * len(name) for name in COLUMNS), *map(_row, outcomes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def title(fault: Fault, database: str) -> str:
+    """How the table calls an evening."""
+    return f"{fault.number} {fault.sentence}" + ("" if database == "SQLite" else f", {database}")
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    verdict = outcome.verdict
+    numbers = verdict.acknowledged, verdict.lost, verdict.doubled, verdict.disordered
+    times = (f"{milliseconds / 1000:.1f} s" for milliseconds in (verdict.worst(), verdict.whole_ms))
+    return (title(outcome.fault, outcome.database), *map(str, numbers), *times)
+
+
+def report(outcome: Outcome) -> None:
+    """One line for an evening, and what was wrong."""
+    how = "not as promised" if outcome.broken else "as promised"
+    fault = outcome.fault
+    say(f"{fault.number:4}{fault.sentence}, {outcome.database}, SEED={outcome.seed}: {how} ({outcome.seconds:.0f} s)")
+    for line in [*outcome.broken, *outcome.verdict.spelled] if outcome.broken else []:
+        say(f"     {line}")
+    if os.environ.get("NUMBERS"):
+        for what, value, limit in outcome.limits:
+            say(f"     {what}: {value:,.0f} of {limit:,.0f}")
+
+
+def main() -> int:
+    """Everything that was asked for."""
+    seed = int(os.environ.get("SEED") or time.time())
+    only = set(filter(None, os.environ.get("ONLY", "").split(",")))
+    known = {fault.number for fault in FAULTS} | {"mutations"}
+    if only - known:
+        say(f"There is no {', '.join(sorted(only - known))}: choose from {', '.join(sorted(known))}.")
+        return 2
+    outcomes = []
+    with ExitStack() as stack:
+        elephant = stack.enter_context(postgres())
+        for outcome in _outcomes(seed, only or known, elephant):
+            outcomes.append(outcome)
+            report(outcome)
+        checked = "mutations" in (only or known) and not os.environ.get("SOAK")
+        found_out = not checked or _mutations(seed, elephant)
+    say(f"\n{table(outcomes)}" if outcomes else "")
+    return 0 if found_out and not any(outcome.broken for outcome in outcomes) else 1
+
+
+def _outcomes(seed: int, only: set[str], elephant: Postgres) -> Iterator[Outcome]:
+    full = bool(os.environ.get("FULL"))
+    if minutes := float(os.environ.get("SOAK") or 0):
+        yield evening(SOAK, "SQLite", seed, None, do=lambda stage: soak(stage, minutes))
+        return
+    for repeat in range(int(os.environ.get("REPEAT") or 1)):
+        for fault in FAULTS:
+            for database in fault.databases if fault.number in only else ():
+                yield evening(fault, database, seed + repeat, elephant, full)
+
+
+def _mutations(seed: int, elephant: Postgres) -> bool:
+    """The checker's own test, aloud."""
+    found_out = 0
+    for mutation in MUTATIONS:
+        with tempfile.TemporaryDirectory(prefix="confab-mutation-") as folder:
+            tree = mutation.plant(Path(folder))
+            outcome = evening(mutation.fault, mutation.database, seed, elephant, tree=tree)
+        found = mutation.is_found(outcome.broken)
+        found_out += found
+        name, why = mutation.patch.replace("_", " "), "; ".join(outcome.broken)
+        say(f"{'found out' if found else 'MISSED':9} {name}: {why[:200]}")
+    say(f"{found_out} of {len(MUTATIONS)} programs that were broken on purpose were found out.")
+    return found_out == len(MUTATIONS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,291 @@
+"""The one checker: holds a history against the database, and says what of the promise was broken, by invariant.
+
+I1 what was acknowledged is stored.                     I2 every number up to the head is one change's, told once.
+I3 every screen shows what is stored, each thing once.  I4 one sender's messages keep their order.
+I5 nothing is stored or shown that nobody said.         I6 what was said after an answer comes after it.
+I7 strangers hear nothing.                              I8 the servers let go of what they held (see stage.py).
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.torture.history import JSON, Row, Stored, Wish, label_of, of, wishes
+
+SAID_AT_MOST = 5  # findings of one kind that are spelled out
+
+
+@dataclass
+class Verdict:
+    """What came of an evening."""
+
+    acknowledged: int = 0
+    lost: int = 0
+    doubled: int = 0
+    disordered: int = 0
+    late: list[tuple[float, float, str]] = field(default_factory=list)  # when seen, how late in ms, by whom
+    answers: list[tuple[float, float]] = field(default_factory=list)  # when asked, how long the answer took in ms
+    away: list[tuple[float, float]] = field(default_factory=list)  # since when, how long in ms
+    whole_ms: float = 0
+    findings: Counter[str] = field(default_factory=Counter)  # by invariant and kind
+    spelled: list[str] = field(default_factory=list)
+
+    def found(self, kind: str, detail: object) -> None:
+        """Something is not as promised."""
+        self.findings[kind] += 1
+        if self.findings[kind] <= SAID_AT_MOST:
+            self.spelled.append(f"{kind}: {detail}")
+        family = {"lost": "lost", "doubled": "doubled", "out of order": "disordered"}
+        for word, count in family.items():
+            if word in kind:
+                setattr(self, count, getattr(self, count) + 1)
+
+    def add(self, other: "Verdict") -> None:
+        """Take in what came of another evening."""
+        for count in (
+            "acknowledged",
+            "lost",
+            "doubled",
+            "disordered",
+            "findings",
+            "spelled",
+            "late",
+            "answers",
+            "away",
+        ):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.whole_ms = max(self.whole_ms, other.whole_ms)
+
+    def worst(self, since: float = 0, until: float = float("inf"), but: frozenset[str] = frozenset()) -> float:
+        """The longest that somebody connected waited for something stored, of what arrived in this time."""
+        return max((late for at, late, who in self.late if since <= at <= until and who not in but), default=0)
+
+    def answered_within(self, portion: float) -> float:
+        """How many milliseconds this portion of the answers took at most."""
+        return _at_most([took for _, took in self.answers], portion)
+
+    def longest_away(self, portion: float = 1.0) -> float:
+        """How long those were without a connection who lost it: at most, or this portion of them at most."""
+        return _at_most([how_long for _, how_long in self.away], portion)
+
+
+def _at_most(values: list[float], portion: float) -> float:
+    """What this portion of the values does not exceed."""
+    return sorted(values)[max(0, round(portion * len(values)) - 1)] if values else 0
+
+
+def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True) -> Verdict:
+    """Hold a history against the database. `exact_clock`: the servers' clock is ours, so their times can be used."""
+    verdict = Verdict()
+    restored = max((line["at"] for line in of(lines, "restored")), default=0.0)
+    wanted = wishes(lines)
+    counted = {key: wish for key, wish in wanted.items() if wish.at > restored}
+    for label, room in rooms.items():
+        here = [line for line in lines if line["who"] and label_of(line["who"]) == label]
+        after = [line for line in here if line["at"] > restored]
+        mine = [wish for wish in wanted.values() if wish.label == label]
+        fresh = [wish for wish in counted.values() if wish.label == label]
+        _acknowledged_is_stored(verdict, fresh, room)
+        _every_number_is_one_change(verdict, fresh, room, after, restored > 0)
+        _screens_show_what_is_stored(verdict, here, room)
+        _senders_keep_their_order(verdict, fresh, room)
+        _nothing_is_made_up(verdict, mine, room, here)
+        _time_is_respected(verdict, fresh)
+        _strangers_hear_nothing(verdict, here, label)
+        _told_once_and_in_order(verdict, after)
+        _measure(verdict, lines, after, room, exact_clock)
+    healed = max((line["at"] for line in of(lines, "healed")), default=0.0)
+    late_answers = [wish.answered for wish in counted.values() if wish.answered and wish.at <= healed]
+    verdict.whole_ms = max([verdict.whole_ms, *(answered - healed for answered in late_answers)])
+    verdict.answers += [
+        (wish.at, wish.answered - wish.at) for wish in counted.values() if wish.answered and wish.do == "chat"
+    ]
+    return verdict
+
+
+def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) -> None:
+    at = {row.seq: row for row in room.rows}
+    for wish in (wish for wish in wanted if wish.number is not None):
+        verdict.acknowledged += 1
+        assert wish.number is not None
+        row = at.get(wish.seq or wish.number)
+        if row is None or row.rev < wish.number or (wish.do == "chat" and row.id != wish.id):
+            verdict.found("I1 lost: acknowledged and not stored", (wish, row))
+        elif row.rev == wish.number and (row.message, row.deleted) != (wish.message, wish.do == "delete"):
+            verdict.found("I1 lost: stored otherwise than acknowledged", (wish, row))
+    for key, count in room.ids.items():
+        if count > 1:
+            verdict.found("I1 doubled: one id is stored twice", key)
+
+
+def _every_number_is_one_change(
+    verdict: Verdict, wanted: list[Wish], room: Stored, here: list[JSON], restored: bool
+) -> None:
+    meanings: defaultdict[int, set[tuple[int, str, bool]]] = defaultdict(set)
+    for wish in wanted:
+        if wish.number is not None:
+            meanings[wish.number].add((wish.seq or wish.number, wish.message, wish.do == "delete"))
+    for row in [*room.rows, *(row for _, row in _rows(here))]:
+        meanings[row.rev].add((row.seq, row.message, row.deleted))
+    places = {row.seq for row in room.rows}
+    for number, meant in meanings.items():
+        if len(meant) > 1:
+            verdict.found("I2 doubled: one number for two changes", (number, meant))
+        if number > room.head:
+            verdict.found("I2 lost: a number was told or answered that is not stored", (number, meant))
+    # What a restored room once said about numbers that were then overwritten, nobody here has seen.
+    for number in [] if restored else sorted(set(range(1, room.head + 1)) - set(meanings) - places):
+        verdict.found("I2 lost: a number of no change", number)
+
+
+def _rows(lines: list[JSON]) -> list[tuple[JSON, Row]]:
+    """Everything that anybody was told, read or shown, and where."""
+    found = []
+    for line in lines:
+        if line["what"] in ("seen", "read") or (line["what"] == "told" and line["event"] != "head"):
+            found.append((line, Row.seen(line["row"])))
+        elif line["what"] in ("load", "screen"):
+            found += [(line, Row.seen(row)) for row in line["rows"]]
+    return found
+
+
+def _screens_show_what_is_stored(verdict: Verdict, here: list[JSON], room: Stored) -> None:
+    for line in of(here, "screen"):
+        shown = [Row.seen(row) for row in line["rows"]]
+        for row in sorted({*room.rows} - {*shown}, key=lambda row: row.seq):
+            verdict.found("I3 lost: stored and not shown", (line["who"], row))
+        for row in {*shown} - {*room.rows}:
+            verdict.found("I3 shown and not stored", (line["who"], row))
+        if any(one.seq >= next_one.seq for one, next_one in pairwise(shown)):
+            verdict.found("I3 out of order: on a screen", line["who"])
+        if line["pale"]:
+            verdict.found("I3 lost: said, and never shown as sent or failed", (line["who"], line["pale"]))
+        if line["epoch"] != room.epoch:
+            verdict.found("I3 another history is shown", line["who"])
+    shown_revs: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for line in of(here, "load", "seen"):
+        revs = shown_revs[line["who"]]
+        if line["what"] == "load":
+            revs.clear()
+            revs.update({row["seq"]: row["rev"] for row in line["rows"]})
+            continue
+        row = line["row"]
+        if revs.get(row["seq"], 0) >= row["rev"]:
+            verdict.found("I3 doubled: drawn again", (line["who"], row))
+        revs[row["seq"]] = row["rev"]
+
+
+def _senders_keep_their_order(verdict: Verdict, wanted: list[Wish], room: Stored) -> None:
+    place = {row.id: row.seq for row in room.rows}
+    said: defaultdict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for wish in wanted:  # a program's messages keep their order as long as its connection lasts
+        if wish.do == "chat" and wish.id in place:
+            said[wish.who, wish.visit].append(place[wish.id])
+    for who, places in said.items():
+        for one, next_one in pairwise(places):
+            if one > next_one:
+                verdict.found("I4 out of order: one sender's messages", (who, one, next_one))
+
+
+def _nothing_is_made_up(verdict: Verdict, wanted: list[Wish], room: Stored, here: list[JSON]) -> None:
+    said = {(wish.id, wish.message) for wish in wanted if wish.do == "chat"}
+    edited = {(wish.seq, wish.message) for wish in wanted if wish.do == "edit"}
+    deleted = {wish.seq for wish in wanted if wish.do == "delete"}
+
+    def made_up(row: Row) -> bool:
+        if row.deleted:
+            return row.seq not in deleted or row.message != ""
+        return (row.id, row.message) not in said and (row.seq, row.message) not in edited
+
+    for row in room.rows:
+        if made_up(row):
+            verdict.found("I5 stored, and nobody said it", row)
+    for row in {row for _, row in _rows(here)} - {*room.rows}:
+        if made_up(row):
+            verdict.found("I5 shown, and nobody said it", row)
+
+
+def _time_is_respected(verdict: Verdict, wanted: list[Wish]) -> None:
+    answered = sorted((wish.answered, wish.number) for wish in wanted if wish.answered and wish.number)
+    highest, numbers = 0, [0]
+    for _, number in answered:
+        highest = max(highest, number)
+        numbers.append(highest)
+    times = [at for at, _ in answered]
+    for wish in wanted:
+        if wish.number is not None and (before := numbers[bisect_right(times, wish.at)]) >= wish.number:
+            verdict.found("I6 out of order: said after an answer, stored before it", (wish, before))
+
+
+def _strangers_hear_nothing(verdict: Verdict, here: list[JSON], label: str) -> None:
+    for line in of(here, "told"):
+        if line["label"] != label:
+            verdict.found("I7 told to a stranger", line)
+
+
+def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
+    """Over one connection, the numbers only rise; until history is another."""
+    last: dict[str, int] = {}
+    epochs: dict[str, str] = {}
+    for line in here:
+        who = line["who"]
+        if line["what"] == "up" or (line["what"] == "load" and line["epoch"] != epochs.get(who)):
+            last[who] = 0
+            epochs[who] = line.get("epoch", epochs.get(who, ""))
+        elif line["what"] == "told" and line["event"] != "head":
+            number = line["row"]["rev"]
+            if number == last.get(who):
+                verdict.found("I2 doubled: told twice over one connection", line)
+            elif number < last.get(who, 0):
+                verdict.found("I2 out of order: told over one connection", line)
+            last[who] = number
+
+
+def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], room: Stored, exact_clock: bool) -> None:
+    """How late things were for those who were connected, how long people were away, and until when all were whole."""
+    since = _known_since(here, room, exact_clock)
+    begun = max(line["at"] for line in of(lines, "begin", "restored"))
+    healed = max((line["at"] for line in of(lines, "healed")), default=begun)
+    connected: dict[str, float] = {}
+    shown: set[tuple[str, int]] = set()
+    whole = healed
+    for line in of(here, "up", "seen", "load"):
+        who = line["who"]
+        if line["what"] == "up":
+            connected[who] = line["at"]
+            continue
+        new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
+        shown |= new
+        for stored_at in (since[rev] for _, rev in new if rev in since):
+            if stored_at > begun:
+                verdict.late.append((line["at"], line["at"] - max(stored_at, connected.get(who, 0)), who))
+            if stored_at <= healed:
+                whole = max(whole, line["at"])
+    verdict.whole_ms = max(verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed)
+
+
+def _known_since(here: list[JSON], room: Stored, exact_clock: bool) -> dict[int, float]:
+    """Since when each change is so: by the server's clock, or else by the first who knew."""
+    since: dict[int, float] = {}
+    for line, row in _rows(here):  # a deletion says nowhere but in the database when it happened
+        known = row.since if exact_clock and not row.deleted else line["at"]
+        since[row.rev] = min(since.get(row.rev, known), known)
+    if exact_clock:
+        since.update({row.rev: row.since for row in room.rows if row.deleted})
+    return since
+
+
+def _measure_absences(verdict: Verdict, here: list[JSON]) -> float:
+    """How long each was without a connection; when the last came back."""
+    down: dict[str, float] = {}
+    back = 0.0
+    for line in of(here, "down", "up", "screen"):
+        if line["what"] == "down":
+            down.setdefault(line["who"], line["at"])
+        elif (since := down.pop(line["who"], None)) is not None and line["what"] == "up":
+            verdict.away.append((since, line["at"] - since))
+            back = line["at"]
+    for who in down:
+        verdict.found("I3 lost: never came back", who)
+    return back

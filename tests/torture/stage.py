@@ -1,0 +1,295 @@
+"""The stage of an evening: real servers and services on free ports, people in Node, and what they leave behind."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import HERE, Confab, resident_bytes, until
+from tests.services import Postgres, Redis, redis
+from tests.torture.checker import Verdict, check
+from tests.torture.history import History, stored
+from tests.torture.proxy import Forgetful, Muddled, Proxy
+
+DEADLINE_SECONDS = 150.0  # of the people, beyond the length of the faults: then they go home by themselves
+GROWTH_BYTES = 30_000_000
+LOG_BYTES = 1_000_000
+LETTING_GO_SECONDS = 5.0
+LATE_MS = 3_500  # the promise
+CALM_MS = 1_000  # when nothing is wrong
+
+Nemesis = Generator[None, Verdict, None]  # does its faults, yields, and then judges what came of it
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of bad evening: what happens, who is there, and what the evening needs."""
+
+    number: str
+    sentence: str
+    nemesis: Callable[["Evening"], Nemesis]
+    databases: tuple[str, ...] = ("SQLite",)
+    people: int = 10
+    talkers: int = 4
+    rate: float = 20
+    bots: int = 1
+    needs: frozenset[str] = frozenset()  # of: another clock, small disk, bad line, only bad line, bad queue
+    exact_clock: bool = True
+    let_go_seconds: float = LETTING_GO_SECONDS
+
+
+@dataclass
+class Outcome:
+    """A line of the closing table, and what was wrong."""
+
+    fault: Fault
+    database: str
+    seed: int
+    verdict: Verdict = field(default_factory=Verdict)
+    limits: list[tuple[str, float, float]] = field(default_factory=list)  # what, how much, at most
+    complaints: list[str] = field(default_factory=list)
+    seconds: float = 0
+
+    @property
+    def broken(self) -> list[str]:
+        """Everything that is not as promised."""
+        beyond = [
+            f"{what}: {value:,.0f} instead of {at_most:,.0f}" for what, value, at_most in self.limits if value > at_most
+        ]
+        return [*(f"{kind}: {count} times" for kind, count in self.verdict.findings.items()), *beyond, *self.complaints]
+
+
+class Evening:
+    """One evening with one fault: the nemesis is handed this."""
+
+    def __init__(self, folder: Path, outcome: Outcome, full: bool, tree: Path = HERE) -> None:
+        self.folder = folder
+        self.outcome = outcome
+        self.fault = outcome.fault
+        self.full = full
+        self.tree = tree
+        self.dice = random.Random(outcome.seed)
+        self.history = History(folder / "history")
+        self.servers: list[Confab] = []
+        self.stack = ExitStack()
+        self.label = "kitchen"
+        self._people: subprocess.Popen[str] | None = None
+
+    queue: Redis
+    elephant: Postgres
+    line: Proxy  # the bad one, for every second person
+    forgetful: Forgetful
+    queue_line: Proxy
+    muddled: Muddled
+
+    @property
+    def server(self) -> Confab:
+        """The first host."""
+        return self.servers[0]
+
+    def workers(self) -> list[int]:
+        """The processes that serve, on all hosts."""
+        return [pid for server in self.servers for pid in server.processes()[1:]]
+
+    def say(self, order: str) -> None:
+        """Tell the people: hush, or talk."""
+        assert self._people is not None
+        assert self._people.stdin is not None
+        self._people.stdin.write(f"{order}\n")
+        self._people.stdin.flush()
+
+    def pause(self, seconds: float) -> None:
+        """Let them talk; random, but by the seed."""
+        time.sleep(seconds * self.dice.uniform(0.8, 1.2))
+
+    def healed(self) -> float:
+        """The fault is over; when that was."""
+        return self.history.mark("healed")
+
+    def at_most(self, what: str, value: float, limit: float) -> None:
+        """Hold a number against what is promised."""
+        self.outcome.limits.append((what, value, limit))
+
+    def at_least(self, what: str, value: float, limit: float) -> None:
+        """Hold a number against what there must have been for the evening to mean anything."""
+        if value < limit:
+            self.outcome.complaints.append(f"{what}: only {value:,.0f}, and {limit:,.0f} were needed")
+
+    def hub_gap(self) -> float:
+        """How long the worst of the workers kept everybody waiting at once, in ms, as its watchdog says."""
+        gaps = [
+            line.split(" waited ")[1].split()[0]
+            for server in self.servers
+            for line in _lines(server)
+            if " waited " in line
+        ]
+        return max(map(float, gaps), default=0)
+
+    @contextmanager
+    def crowd(self, seconds: float = 0) -> Iterator[None]:
+        """People come in, talk while something happens, and go home."""
+        urls = [server.url for server in self.servers]
+        if self.fault.needs & {"bad line", "only bad line"}:
+            urls.append(f"http://127.0.0.1:{self.line.port}")
+        if "only bad line" in self.fault.needs:
+            del urls[0]
+        plan = {
+            "urls": urls,
+            "label": self.label,
+            "people": self.fault.people,
+            "talkers": self.fault.talkers,
+            "bots": self.fault.bots,
+            "rate": self.fault.rate,
+            "seed": self.outcome.seed,
+            "history": str(self.history.path),
+            "deadline_seconds": DEADLINE_SECONDS + seconds,
+        }
+        node = shutil.which("node")
+        assert node, "the torture needs node"
+        words = [node, str(self.tree / "tests" / "torture" / "people.mjs"), json.dumps(plan)]
+        self._people = subprocess.Popen(words, cwd=self.tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            assert self._people.stdout is not None
+            assert self._people.stdout.readline() == "ready\n", "the people could not come in"
+            yield
+            self.say("home")
+            assert self._people.wait(90) == 0, "the people did not come home"
+        finally:
+            self._people.kill()
+            self._people.communicate()
+            self.history.close()
+
+    def judge(self) -> Verdict:
+        """What came of it."""
+        with self.server.database() as engine:
+            rooms = {label: stored(engine, label) for label in (self.label, f"{self.label}-next-door")}
+        verdict = self.outcome.verdict = check(self.history.lines(), rooms, self.fault.exact_clock)
+        return verdict
+
+
+def _lines(server: Confab) -> list[str]:
+    return server.log().splitlines()
+
+
+def play(evening: Evening) -> None:
+    """The whole evening, from the first person to the last; the outcome is the evening's."""
+    before = _weights(evening)
+    nemesis = evening.fault.nemesis(evening)
+    with evening.crowd():
+        next(nemesis)
+    verdict = evening.judge()
+    try:
+        nemesis.send(verdict)
+    except StopIteration:
+        _everything_is_let_go(evening, before)
+    for server in evening.servers:
+        evening.at_most("bytes of log", len(server.log()), LOG_BYTES)
+        if "Traceback" in server.log():
+            evening.outcome.complaints.append(f"a traceback in the log:\n{server.log()[-3000:]}")
+
+
+def _weights(evening: Evening) -> int:
+    for server in evening.servers:
+        server.page("/")
+    return max(resident_bytes(pid) for pid in evening.workers())
+
+
+def _everything_is_let_go(evening: Evening, before: int) -> None:
+    """I8: nobody is connected any more, and memory is what it was, nearly."""
+    try:
+        until(lambda: not any(connections(server.port) for server in evening.servers), evening.fault.let_go_seconds)
+    except AssertionError:
+        left = sum(connections(server.port) for server in evening.servers)
+        evening.at_most("I8 connections that are left", left, 0)
+    growth = max(resident_bytes(pid) for pid in evening.workers()) - before
+    evening.at_most("I8 bytes of memory that are left", growth, GROWTH_BYTES)
+
+
+def connections(port: int) -> int:
+    """How many connections a server's side holds."""
+    return len(_inodes(port))
+
+
+def connections_of(pid: int, port: int) -> int:
+    """How many of them one process holds."""
+    held = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    return sum(f"socket:[{inode}]" in held for inode in _inodes(port))
+
+
+def _inodes(port: int) -> list[str]:
+    """Of connections that are open on our side: established, or left open when the other side hung up."""
+    found = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port and fields[3] in ("01", "08") and fields[9] != "0":
+            found.append(fields[9])
+    return found
+
+
+@contextmanager
+def staged(
+    folder: Path, outcome: Outcome, full: bool, elephant: Postgres | None, tree: Path = HERE
+) -> Iterator[Evening]:
+    """The servers and lines an evening needs, from their start to their end."""
+    evening = Evening(folder, outcome, full, tree)
+    with evening.stack as stack:
+        evening.queue = stack.enter_context(redis(folder / "redis"))
+        environment = {"REDIS_URL": _queue_url(evening), "INSTANCE": str(folder / "instance")}
+        if outcome.database == "PostgreSQL":
+            assert elephant is not None
+            evening.elephant = elephant
+            environment["DATABASE_URL"] = elephant.database()
+        if "small disk" in outcome.fault.needs:
+            environment["INSTANCE"] = str(stack.enter_context(small_disk(folder / "small")) / "instance")
+        if "another clock" in outcome.fault.needs:
+            _start(evening, folder / "one", 1, environment)
+            _start(evening, folder / "two", 1, environment | another_clock(folder / "clock"))
+        else:
+            _start(evening, folder / "one", 2, environment)
+        if outcome.fault.needs & {"bad line", "only bad line"}:
+            evening.forgetful = Forgetful(evening.dice)
+            evening.line = stack.enter_context(Proxy(evening.server.port, evening.forgetful))
+        yield evening
+
+
+def _queue_url(evening: Evening) -> str:
+    if "bad queue" not in evening.fault.needs:
+        return evening.queue.url
+    evening.muddled = Muddled(evening.dice)
+    evening.muddled.at_work = False
+    evening.queue_line = evening.stack.enter_context(Proxy(evening.queue.port, evening.muddled))
+    return f"redis://127.0.0.1:{evening.queue_line.port}/0"
+
+
+def _start(evening: Evening, folder: Path, workers: int, environment: dict[str, str]) -> None:
+    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
+    server = Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+    server.where = evening.tree
+    evening.stack.callback(server.stop)
+    server.start()
+    evening.servers.append(server)
+
+
+def another_clock(file: Path) -> dict[str, str]:
+    """The settings of a program whose time of day is as far from ours as the file says; see clock/sitecustomize.py."""
+    file.write_text("0")
+    return {"PYTHONPATH": str(Path(__file__).with_name("clock")), "CLOCK": str(file)}
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of sixteen megabytes."""
+    assert os.geteuid() == 0, "this mounts a small file system, which needs root: run it with sudo or in CI"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

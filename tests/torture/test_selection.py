@@ -1,0 +1,47 @@
+"""Some evenings of the torture, short ones, and the checker's own test: what fits into every run of the tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services import Postgres, postgres
+from tests.torture.__main__ import evening
+from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens
+from tests.torture.scenarios import BAD_LINE, FAULTS, everybody_is_cut_off
+from tests.torture.stage import Fault
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SEED = 1
+BY_NUMBER = {fault.number: fault for fault in FAULTS}
+STORM = Fault("F14", "some are cut off at once", everybody_is_cut_off, people=16, needs=BAD_LINE)
+
+
+@pytest.fixture(scope="module")
+def elephant() -> Iterator[Postgres]:
+    with postgres() as service:
+        yield service
+
+
+@pytest.mark.parametrize("number", ["F1", "F20"])
+def test_nothing_is_lost_doubled_or_out_of_order(number: str) -> None:
+    assert evening(BY_NUMBER[number], "SQLite", SEED, None).broken == []
+
+
+def test_people_who_are_cut_off_together_miss_nothing() -> None:
+    assert evening(STORM, "SQLite", SEED, None).broken == []
+
+
+def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(elephant: Postgres) -> None:
+    calm = Fault("F0", "nothing happens", nothing_happens, bots=3)
+    assert evening(calm, "PostgreSQL", SEED, elephant).broken == []
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.patch)
+def test_a_program_broken_on_purpose_is_found_out(mutation: Mutation, elephant: Postgres, tmp_path: Path) -> None:
+    tree = mutation.plant(tmp_path)
+
+    outcome = evening(mutation.fault, mutation.database, SEED, elephant, tree=tree)
+
+    assert mutation.is_found(outcome.broken), outcome.broken
