@@ -79,6 +79,9 @@ def report(outcome: Outcome) -> None:
     say(f"{fault.number:4}{fault.sentence}, {outcome.database}, SEED={outcome.seed}: {how} ({outcome.seconds:.0f} s)")
     for line in [*outcome.broken, *outcome.verdict.spelled] if outcome.broken else []:
         say(f"     {line}")
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if outcome.broken and load > processors:
+        say(f"     The load is {load:.1f} on {processors} processors: what is late may only have waited for those.")
     if os.environ.get("NUMBERS"):
         for what, value, limit in outcome.limits:
             say(f"     {what}: {value:,.0f} of {limit:,.0f}")

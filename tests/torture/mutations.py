@@ -64,7 +64,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "telling_before_the_commit",
-        Fault("M1", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"})),
+        Fault("M1", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"}), brief=True),
         "I2 .*(told or answered that is not stored|one number for two changes)",
     ),
     Mutation(
@@ -74,12 +74,12 @@ MUTATIONS = (
     ),
     Mutation(
         "reading_before_entering",
-        Fault("M3", "lines are cut", everybody_is_cut_off, people=16, needs=BAD_LINE),
+        Fault("M3", "lines are cut", everybody_is_cut_off, people=16, needs=BAD_LINE, brief=True),
         "late, ms",
     ),
     Mutation(
         "beacon_off",
-        Fault("M4", "Redis is dead, and one talks", redis_is_dead, talkers=1, rate=4, bots=0),
+        Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0),
         "late, ms",
     ),
     Mutation("no_drop_of_repeats", Fault("M5", "nothing happens", nothing_happens), "I3 doubled: drawn again"),

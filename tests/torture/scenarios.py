@@ -20,7 +20,7 @@ BOTH = ("SQLite", "PostgreSQL")
 
 def a_worker_is_killed(evening: Evening) -> Nemesis:
     """F1."""
-    for _ in range(5 if evening.full else 3):
+    for _ in range(2 if evening.fault.brief else 5):
         evening.pause(3)
         before = set(evening.workers())
         os.kill(evening.dice.choice(sorted(before)), signal.SIGKILL)
@@ -225,7 +225,7 @@ def the_disk_is_full(evening: Evening) -> Nemesis:
     with filler.open("wb", buffering=0) as file:
         while os.statvfs(filler).f_bavail:
             file.write(b"x" * 4096)
-    evening.pause(10)
+    evening.pause(4 if evening.fault.brief else 10)
     filler.unlink()
     evening.healed()
     evening.pause(6)
@@ -239,7 +239,7 @@ def the_disk_is_full(evening: Evening) -> Nemesis:
 def everybody_is_cut_off(evening: Evening) -> Nemesis:
     """F14: three storms; while all come back, the others fall silent, so that no next message shows what is missing."""
     big = evening.fault.people > 100
-    for _ in range(3):
+    for _ in range(2 if evening.fault.brief else 3):
         evening.pause(3)
         evening.line.cut()
         time.sleep(0.6)

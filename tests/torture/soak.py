@@ -6,16 +6,12 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
 
 from tests.servers import resident_bytes
 from tests.torture.history import History
 from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOM_SECONDS = 120.0
 BETWEEN_SECONDS = 20.0
@@ -131,7 +127,7 @@ def soak(evening: Evening, minutes: float) -> None:
 
 
 @contextmanager
-def _weighing(evening: Evening) -> "Iterator[Callable[[], float]]":
+def _weighing(evening: Evening) -> Iterator[Callable[[], float]]:
     """Weigh every worker now and then; gives a function that says how they have grown, in bytes per minute."""
     weights: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
     over = threading.Event()

@@ -43,6 +43,7 @@ class Fault:
     needs: frozenset[str] = frozenset()  # of: another clock, small disk, bad line, only bad line, bad queue
     exact_clock: bool = True
     let_go_seconds: float = LETTING_GO_SECONDS
+    brief: bool = False  # for the selection
 
 
 @dataclass

@@ -7,15 +7,18 @@ import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.__main__ import evening
-from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens
-from tests.torture.scenarios import BAD_LINE, FAULTS, everybody_is_cut_off
+from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens, redis_is_dead
+from tests.torture.scenarios import BAD_LINE, a_worker_is_killed, everybody_is_cut_off
 from tests.torture.stage import Fault
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 1
-BY_NUMBER = {fault.number: fault for fault in FAULTS}
-STORM = Fault("F14", "some are cut off at once", everybody_is_cut_off, people=16, needs=BAD_LINE)
+EVENINGS = (
+    Fault("F1", "a worker is killed", a_worker_is_killed, people=40, talkers=10, brief=True),
+    Fault("F14", "some are cut off at once", everybody_is_cut_off, people=16, needs=BAD_LINE, brief=True),
+    Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +27,9 @@ def elephant() -> Iterator[Postgres]:
         yield service
 
 
-@pytest.mark.parametrize("number", ["F1", "F20"])
-def test_nothing_is_lost_doubled_or_out_of_order(number: str) -> None:
-    assert evening(BY_NUMBER[number], "SQLite", SEED, None).broken == []
-
-
-def test_people_who_are_cut_off_together_miss_nothing() -> None:
-    assert evening(STORM, "SQLite", SEED, None).broken == []
+@pytest.mark.parametrize("fault", EVENINGS, ids=lambda fault: fault.sentence)
+def test_nothing_is_lost_doubled_or_out_of_order(fault: Fault) -> None:
+    assert evening(fault, "SQLite", SEED, None).broken == []
 
 
 def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(elephant: Postgres) -> None:
