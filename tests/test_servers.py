@@ -101,7 +101,7 @@ def whole_history(person: Person) -> list[JSON]:
 
 def on_the_page(server: Confab, label: str) -> list[str]:
     """The messages somebody reads in the page of a room, from its top."""
-    return re.findall(r'data-seq=.*?class="message__text"[^>]*>(.*?)</p>', server.page(f"/{label}/"), re.DOTALL)
+    return re.findall(r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>', server.page(f"/{label}/"), re.DOTALL)
 
 
 @TRANSPORTS
