@@ -101,7 +101,7 @@ def main() -> int:
         for outcome in _outcomes(seed, only or known, elephant):
             outcomes.append(outcome)
             report(outcome)
-        checked = "mutations" in (only or known) and not os.environ.get("SOAK")
+        checked = "mutations" in only or (os.environ.get("FULL") and not only)
         found_out = not checked or _mutations(seed, elephant)
     say(f"\n{table(outcomes)}" if outcomes else "")
     return 0 if found_out and not any(outcome.broken for outcome in outcomes) else 1

@@ -25,10 +25,10 @@ def a_worker_is_killed(evening: Evening) -> Nemesis:
         before = set(evening.workers())
         os.kill(evening.dice.choice(sorted(before)), signal.SIGKILL)
         killed = time.monotonic()
+        evening.healed()
         _until_there_are_others(evening, before)
         evening.at_most("until the new worker, ms", (time.monotonic() - killed) * 1000, 5_000)
     evening.pause(3)
-    evening.healed()
     verdict = yield
     evening.at_most("19 of 20 back, ms", verdict.longest_away(0.95), 2_000)
     evening.at_most("all back, ms", verdict.longest_away(), 5_000)
@@ -76,10 +76,10 @@ def the_workers_are_replaced(evening: Evening) -> Nemesis:
         leaving = before if how is signal.SIGHUP else {evening.dice.choice(sorted(before))}
         os.kill(master if how is signal.SIGHUP else min(leaving), how)
         asked = time.monotonic()
+        evening.healed()
         _until_they_have_ended(leaving)
         evening.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
         until(lambda: len(evening.workers()) == 2, 5, "two workers again")
-    evening.healed()
     evening.pause(2)
     verdict = yield
     evening.at_most("all back, ms", verdict.longest_away(), 5_000)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,7 @@ class Evening:
         self.stack = ExitStack()
         self.label = "kitchen"
         self._people: subprocess.Popen[str] | None = None
+        self._said: list[int] = []  # how long the logs were when all had come in
 
     queue: Redis
     elephant: Postgres
@@ -124,13 +126,9 @@ class Evening:
             self.outcome.complaints.append(f"{what}: only {value:,.0f}, and {limit:,.0f} were needed")
 
     def hub_gap(self) -> float:
-        """How long the worst of the workers kept everybody waiting at once, in ms, as its watchdog says."""
-        gaps = [
-            line.split(" waited ")[1].split()[0]
-            for server in self.servers
-            for line in _lines(server)
-            if " waited " in line
-        ]
+        """How long the worst of the workers kept everybody waiting at once, since all had come in, in ms."""
+        said = (server.log()[before:] for server, before in zip(self.servers, self._said, strict=True))
+        gaps = [gap for log in said for gap in re.findall(r" waited (\d+) ms", log)]
         return max(map(float, gaps), default=0)
 
     @contextmanager
@@ -159,6 +157,7 @@ class Evening:
         try:
             assert self._people.stdout is not None
             assert self._people.stdout.readline() == "ready\n", "the people could not come in"
+            self._said = [len(server.log()) for server in self.servers]
             yield
             self.say("home")
             assert self._people.wait(90) == 0, "the people did not come home"
@@ -173,10 +172,6 @@ class Evening:
             rooms = {label: stored(engine, label) for label in (self.label, f"{self.label}-next-door")}
         verdict = self.outcome.verdict = check(self.history.lines(), rooms, self.fault.exact_clock)
         return verdict
-
-
-def _lines(server: Confab) -> list[str]:
-    return server.log().splitlines()
 
 
 def play(evening: Evening) -> None:
