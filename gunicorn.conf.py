@@ -5,7 +5,8 @@ from typing import Any
 
 bind = "127.0.0.1:5000"
 worker_connections = 10_000
-keepalive = 5  # never 0: that would let a client send its headers for ever
+# An idle connection delays the end of a worker so long. Never 0: that would let a client send its headers for ever.
+keepalive = 2
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True

@@ -11,6 +11,8 @@ from typing import Any
 
 import eventlet
 
+from chat.engine.hub import take_turn
+
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 FINAL = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}  # it listens no more; all else passes, see accept(2)
 PAUSE_SECONDS = 0.2
@@ -45,6 +47,7 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
 
 def _handle(handle: Callable[[Any, Any], None], connection: Any, address: Any) -> None:
     try:
+        take_turn()
         handle(connection, address)
     except Exception:
         log.exception("a connection could not be handled")

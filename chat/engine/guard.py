@@ -18,6 +18,7 @@ from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
+from chat.engine.hub import take_turn
 from chat.engine.limits import limit_messages
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
@@ -30,11 +31,6 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     """Let only well-formed packets and these events through to the server's handlers."""
     server: Server = socketio.server
     bad: Counter[str] = Counter()
-
-    def breathe() -> None:
-        """What comes in one piece must not keep the worker from everybody else until its end."""
-        if server.async_mode != "threading":
-            server.sleep(0)
 
     def on_message(eio_sid: str, data: object) -> None:
         try:
@@ -63,8 +59,8 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     websocket = server.eio._async["websocket"]
     if server.async_mode == "eventlet":
         limit_messages()
-    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, breathe, websocket)}
-    payload.Payload = _readable_payload(breathe)
+    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
+    payload.Payload = ReadablePayload
 
 
 def end(eio: Any, sid: str) -> None:
@@ -103,15 +99,13 @@ def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: objec
         raise Unreadable
 
 
-def _guarded(
-    breathe: Callable[[], None], websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any
-) -> Callable[..., Any]:
+def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     def handle(ws: Any) -> Any:
         handler.__self__.line = getattr(ws, "socket", None)  # type: ignore[attr-defined]  # a bound method
         try:
-            return handler(Readable(ws, breathe))
+            return handler(Readable(ws))
         finally:
             socket = handler.__self__  # type: ignore[attr-defined]
             if not socket.closed:
@@ -129,38 +123,34 @@ def _guarded(
     return upgrade
 
 
-def _readable_payload(breathe: Callable[[], None]) -> type[payload.Payload]:
-    class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
-        """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts.
+class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
+    """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts.
 
-        The library would drop all of it if there are more than 16 packets, or if one of them is unreadable.
-        """
+    The library would drop all of it if there are more than 16 packets, or if one of them is unreadable.
+    """
 
-        def decode(self, encoded_payload: str) -> None:
-            """Find the packets; each is read when it is its turn, and others are served in between."""
-            found = [each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES]
-            self.packets = self._one_by_one(found)
+    def decode(self, encoded_payload: str) -> None:
+        """Find the packets; each is read when it is its turn."""
+        found = [each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES]
+        self.packets = self._one_by_one(found)
 
-        def _one_by_one(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
-            for each in encoded_packets:
-                breathe()
-                yield EnginePacket(encoded_packet=each)
-
-    return ReadablePayload
+    def _one_by_one(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
+        for each in encoded_packets:
+            take_turn()
+            yield EnginePacket(encoded_packet=each)
 
 
 class Readable:
     """A WebSocket that skips frames which are no Engine.IO packet."""
 
-    def __init__(self, ws: Any, breathe: Callable[[], None]) -> None:
+    def __init__(self, ws: Any) -> None:
         self._ws = ws
-        self._breathe = breathe
 
     def wait(self) -> str | None:
         """The next readable packet, or None at the end."""
         while True:
-            self._breathe()
             frame = self._ws.wait()
+            take_turn()
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
                 return frame
 

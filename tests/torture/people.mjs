@@ -153,12 +153,18 @@ class Person {
     return this.room.state === "here" && !this.timeline.behind && !this.room.outbox.waiting && !this.busy
   }
 
-  /** Reads back to the first message; what is on the screen then is what counts. */
+  /** Reads back to the first message; the page keeps a window of it at a time, so what counts is all that was on the screen on the way. */
   async leave() {
     this.leaving = true
-    for (let tries = 0; this.timeline.older && tries < 500; tries += 1) await this.room.earlier()
-    const { applied, epoch, rows, items } = this.timeline
-    note(this.who, "screen", { label: this.label, applied, epoch, rows: rows.map(brief), pale: items.map(({ id }) => id) })
+    const pale = this.timeline.items.map(({ id }) => id)
+    const shown = new Map(this.timeline.rows.map((row) => [row.seq, row]))
+    for (let tries = 0; this.timeline.older && tries < 500; tries += 1) {
+      await this.room.earlier()
+      for (const row of this.timeline.rows) shown.set(row.seq, row)
+    }
+    const rows = [...shown.values()].sort((one, other) => one.seq - other.seq).map(brief)
+    const { applied, epoch } = this.timeline
+    note(this.who, "screen", { label: this.label, applied, epoch, rows, pale })
   }
 }
 
