@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import sys
+from time import monotonic
 from typing import Any
 
 import eventlet
@@ -57,8 +58,9 @@ def _watch(worker: Any, eio: Any) -> None:
     if os.getppid() != worker.ppid:
         eventlet.spawn_after(DRAIN_SECONDS + 0.5, os._exit, 0)  # nobody is left to see to it that an orphan ends
     sent: set[str] = set()
+    last = monotonic() + DRAIN_SECONDS  # for those too who come while gunicorn has not yet stopped listening
     while True:
         for sid in eio.sockets.keys() - sent:
             sent.add(sid)
-            eventlet.spawn_after(random.uniform(0, DRAIN_SECONDS), end, eio, sid)  # noqa: S311  # no secret
+            eventlet.spawn_after(random.uniform(0, max(0.0, last - monotonic())), end, eio, sid)  # noqa: S311  # no secret
         eventlet.sleep(WATCH_SECONDS)
