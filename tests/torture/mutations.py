@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import HERE
-from tests.torture.scenarios import BAD_LINE, everybody_is_cut_off, the_disk_is_full
+from tests.torture.scenarios import BAD_LINE, TWO_HOSTS, everybody_is_cut_off, the_disk_is_full
 from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
 
 PATCHES = Path(__file__).with_name("mutations")
@@ -69,7 +69,7 @@ MUTATIONS = (
     ),
     Mutation(
         "numbers_outside_the_lock",
-        Fault("M2", "nothing happens", nothing_happens, rate=30, talkers=8),
+        Fault("M2", "nothing happens", nothing_happens, rate=30, talkers=8, needs=TWO_HOSTS),
         "I2 doubled: one number for two changes",
     ),
     Mutation(
@@ -79,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "beacon_off",
-        Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0),
+        Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0, needs=TWO_HOSTS),
         "late, ms",
     ),
     Mutation("no_drop_of_repeats", Fault("M5", "nothing happens", nothing_happens), "I3 doubled: drawn again"),

@@ -340,6 +340,7 @@ def _restore(engine: Engine, head: int, rows: list[dict[str, Any]]) -> None:
 
 
 BAD_LINE, ONLY_BAD_LINE, BAD_QUEUE = frozenset({"bad line"}), frozenset({"only bad line"}), frozenset({"bad queue"})
+TWO_HOSTS = frozenset({"two hosts"})
 FAULTS = (
     Fault("F1", "a worker is killed", a_worker_is_killed, BOTH, people=40, talkers=10),
     Fault("F2", "the master is killed, and all is started again", the_master_is_killed),

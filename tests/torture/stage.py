@@ -41,7 +41,7 @@ class Fault:
     talkers: int = 4
     rate: float = 20
     bots: int = 1
-    needs: frozenset[str] = frozenset()  # of: another clock, small disk, bad line, only bad line, bad queue
+    needs: frozenset[str] = frozenset()  # of: two hosts, another clock, small disk, bad line, only bad line, bad queue
     exact_clock: bool = True
     let_go_seconds: float = LETTING_GO_SECONDS
     brief: bool = False  # for the selection
@@ -244,9 +244,10 @@ def staged(
             environment["DATABASE_URL"] = elephant.database()
         if "small disk" in outcome.fault.needs:
             environment["INSTANCE"] = str(stack.enter_context(small_disk(folder / "small")) / "instance")
-        if "another clock" in outcome.fault.needs:
+        if outcome.fault.needs & {"two hosts", "another clock"}:  # on two workers of one host all may be on one of them
+            elsewhere = another_clock(folder / "clock") if "another clock" in outcome.fault.needs else {}
             _start(evening, folder / "one", 1, environment)
-            _start(evening, folder / "two", 1, environment | another_clock(folder / "clock"))
+            _start(evening, folder / "two", 1, environment | elsewhere)
         else:
             _start(evening, folder / "one", 2, environment)
         if outcome.fault.needs & {"bad line", "only bad line"}:

@@ -8,7 +8,7 @@ import pytest
 from tests.services import Postgres, postgres
 from tests.torture.__main__ import evening
 from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens, redis_is_dead
-from tests.torture.scenarios import BAD_LINE, a_worker_is_killed, everybody_is_cut_off
+from tests.torture.scenarios import BAD_LINE, TWO_HOSTS, a_worker_is_killed, everybody_is_cut_off
 from tests.torture.stage import Fault
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -17,7 +17,7 @@ SEED = 1
 EVENINGS = (
     Fault("F1", "a worker is killed", a_worker_is_killed, people=40, talkers=10, brief=True),
     Fault("F14", "some are cut off at once", everybody_is_cut_off, people=16, needs=BAD_LINE, brief=True),
-    Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0),
+    Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0, needs=TWO_HOSTS),
 )
 
 
