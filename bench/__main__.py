@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,10 @@ RESULTS = measure.BUILT.parent
 PAGE = HERE / "docs" / "performance.md"
 PICTURE = HERE / "docs" / "performance.svg"
 REPS = 5
+LONGEST_MINUTES = 40
+RETRIES = 5
 T = TypeVar("T")
+Turn = tuple[Scenario, Peer]
 MARKS = "<!-- from here: written by make bench -->", "<!-- to here: written by make bench -->"
 
 
@@ -44,19 +47,36 @@ def chosen(name: str, among: dict[str, T]) -> list[T]:
     return [among[each] for each in names] if names else list(among.values())
 
 
-def run_all(peers: list[Peer], scenarios: list[Scenario], reps: int) -> Iterable[Run]:
-    """Every peer does every scenario, so many times; in turns, for whatever else the machine does hits all alike."""
-    total = reps * len(scenarios) * len(peers)
+def turns(peers: list[Peer], scenarios: list[Scenario], reps: int) -> list[Turn]:
+    """Every peer does every scenario, so many times; by turns, for whatever else the machine does hits all alike."""
+    return [
+        (scenario, peers[(number + rep) % len(peers)])
+        for rep in range(reps)
+        for scenario in scenarios
+        for number in range(len(peers))
+    ]
+
+
+def run_all(to_do: list[Turn], failed: list[str]) -> Iterator[Run]:
+    """One after the other; what fails is noted, and tried once more at the end."""
+    until = time.monotonic() + LONGEST_MINUTES * 60
     with tempfile.TemporaryDirectory(prefix="confab-bench-") as folder:
-        for number in range(total):
-            rep, rest = divmod(number, len(scenarios) * len(peers))
-            scenario = scenarios[rest // len(peers)]
-            peer = peers[(rest + rep) % len(peers)]
+        for number, (scenario, peer) in enumerate(to_do, 1):
+            if time.monotonic() > until:
+                failed.append(f"after {LONGEST_MINUTES} minutes, {len(to_do) - number + 1} runs were left")
+                return
             place = Path(folder) / f"{number}-{peer.name}-{scenario.name}"
-            run = measure.measure(peer, scenario, place)
-            say(f"{number + 1:3}/{total} {_line(run)}")
-            shutil.rmtree(place)
-            yield run
+            try:
+                run = measure.measure(peer, scenario, place)
+                shutil.rmtree(place)
+            except (AssertionError, RuntimeError, OSError) as error:
+                failed.append(f"{scenario.name} of {peer.title} failed: {error}")
+                say(failed[-1])
+                if len(failed) <= RETRIES:
+                    to_do.append((scenario, peer))
+            else:
+                say(f"{number:3}/{len(to_do)} {_line(run)}")
+                yield run
 
 
 def _line(run: Run) -> str:
@@ -83,6 +103,7 @@ def tables(results: Results, reps: int) -> str:
     if results.compared():
         parts += ["As parts of what Node socket.io needs:", report.ratios(results)]
         parts += ["Confab is slower than Node here:", report.slower(results)]
+    parts.append(report.checks(results))
     parts += ["CPU of the servers for a delivery, in B for a message:", report.numbers(results)]
     return "\n\n".join([*parts, "One person who does nothing else:", report.people(results)])
 
@@ -113,13 +134,14 @@ def main() -> int:
         peer.install()
     measure.stay_out_of_the_way()
     begun = time.monotonic()
-    results = Results(run_all(peers, scenarios, reps))
-    whole = len(scenarios) == len(SCENARIOS) and len(peers) == len(PEERS) and reps >= REPS
-    write(results, reps, whole)
+    to_do, wrong = turns(peers, scenarios, reps), list[str]()
+    asked = len(to_do)
+    results = Results(run_all(to_do, wrong))
+    write(results, reps, whole=len(results.runs) == asked == reps * len(PEERS) * len(SCENARIOS) and reps >= REPS)
     say(f"That took {(time.monotonic() - begun) / 60:.1f} minutes.")
-    wrong = [each for run in results.runs for each in measure.complaints(run)]
+    wrong += [f"Confab, {each}" for run in results.runs for each in measure.complaints(run)]
     for each in wrong:
-        say(f"Confab: {each}")
+        say(f"Wrong: {each}.")
     return 1 if wrong else 0
 
 

@@ -24,11 +24,11 @@
 #include <zlib.h>
 
 enum { TAG = 12, TEXT = 100, BUFFER = 1 << 18, INFLATED = 1 << 20, SERVERS = 8 };
-static const double JOIN_SECONDS = 60, IDLE_SECONDS = 0.5, DRAIN_SECONDS = 10;
+static const double JOIN_SECONDS = 60, IDLE_SECONDS = 0.4;
 
 static int people = 100, rooms = 1, senders = 1, outstanding = 1;
 static int opening = 250; /* this many connect and join at once */
-static double rate, warm_up = 1, seconds = 3;
+static double rate, warm_up, seconds = 3, drain = 10; /* so long is what was not yet heard waited for */
 static bool deflate_offered;
 static struct sockaddr_in servers[SERVERS];
 static int server_count;
@@ -442,7 +442,7 @@ static void run(void) {
     double span = now() - start;
     cpu = cpu_seconds() - cpu;
     measuring = sending = false;
-    live(now() + DRAIN_SECONDS, all_answered);
+    live(now() + drain, all_answered);
     report(span, cpu);
 }
 
@@ -458,7 +458,7 @@ int main(int count, char **words) {
     static const struct option options[] = {
         {"port", 1, 0, 'P'},        {"people", 1, 0, 'p'},  {"rooms", 1, 0, 'r'},   {"senders", 1, 0, 's'},
         {"outstanding", 1, 0, 'o'}, {"rate", 1, 0, 'R'},    {"warm-up", 1, 0, 'w'}, {"seconds", 1, 0, 't'},
-        {"deflate", 0, 0, 'z'},     {0, 0, 0, 0}};
+        {"deflate", 0, 0, 'z'},     {"drain", 1, 0, 'd'},   {0, 0, 0, 0}};
     int option;
     while ((option = getopt_long_only(count, words, "", options, NULL)) != -1) switch (option) {
         case 'P': add_server(optarg); break;
@@ -469,6 +469,7 @@ int main(int count, char **words) {
         case 'R': rate = atof(optarg); break;
         case 'w': warm_up = atof(optarg); break;
         case 't': seconds = atof(optarg); break;
+        case 'd': drain = atof(optarg); break;
         case 'z': deflate_offered = true; break;
         default: die("the options are those that bench/scenarios.py gives");
         }

@@ -38,6 +38,7 @@ class Run:
     p50: float  # milliseconds from sending to each delivery
     p99: float
     load_cpu: float  # how much of its core the load generator used
+    said: int  # messages in all, also those that are not measured
     lost: int
     doubled: int
     disordered: int
@@ -79,9 +80,8 @@ def measure(peer: Peer, scenario: Scenario, folder: Path) -> Run:
     run["wrong"] += [f"a traceback in {folder.name}" for each in servers if "Traceback" in each.log()]
     with closing(sqlite3.connect(data / peer.database)) as database:
         [rows] = database.execute("SELECT count(*) FROM messages").fetchone()
-    said = run.pop("said")
-    if rows != said:
-        run["wrong"].append(f"{said} sent, {rows} stored")
+    if rows != run["said"]:
+        run["wrong"].append(f"{run['said']} sent, {rows} stored")
     return Run(peer.name, scenario.name, **run)
 
 
@@ -135,7 +135,9 @@ def _talk(peer: Peer, scenario: Scenario, servers: list[Any], redis: list[Progra
 
 def _summed_up(scenario: Scenario, moments: dict[str, Used], report: dict[str, Any]) -> dict[str, Any]:
     start, joined, idle, begin, end = (moments[name] for name in ("start", "joined", "idle", "begin", "end"))
-    units = max(report["completed" if scenario.per_message else "deliveries"], 1)
+    units = report["completed" if scenario.per_message else "deliveries"]
+    if not units:
+        raise RuntimeError("nobody heard anything while it was measured")
     wrong = [f"{report[name]} {name}" for name in ("strayed", "unanswered", "refused", "gone") if report[name]]
     return {
         "cost": (end.cpu - begin.cpu) / units * 1e6,

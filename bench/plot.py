@@ -7,6 +7,7 @@ from bench.peers import CONFAB, PEERS, REFERENCE
 from bench.report import Results
 
 WIDTH, LEFT, RIGHT, TOP, STEP = 720, 90, 30, 64, 38
+TITLE = "CPU for the same work, Node socket.io = 1; less is better"
 TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
@@ -32,13 +33,10 @@ def plot(results: Results) -> str:
     drawn = [*_legend(), *_ticks(scale, height - 30)]
     for number, name in enumerate(scenarios):
         drawn += _row(results, scale, name, TOP + STEP * number + STEP / 2)
-    said = "CPU for the same work, Node socket.io = 1, by scenario and peer; the numbers are in the tables."
     lines = "\n".join(f"  {each}" for each in drawn)
     size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{said}">\n'
-        f"  <style>{STYLE}\n  </style>\n{lines}\n</svg>\n"
-    )
+    said = f'role="img" aria-label="{TITLE}. The numbers are in the tables."'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {said}>\n  <style>{STYLE}\n  </style>\n{lines}\n</svg>\n'
 
 
 class Scale:
@@ -65,7 +63,7 @@ def _parts(results: Results, peer: str, scenario: str) -> list[float]:
 
 
 def _legend() -> list[str]:
-    drawn = [f'<text class="title" x="12" y="22">{escape("CPU for the same work; less is better")}</text>']
+    drawn = [f'<text class="title" x="12" y="22">{TITLE}</text>']
     for number, peer in enumerate(PEERS.values()):
         x = 18 + number * 160
         drawn.append(f'<circle class="{peer.name}" cx="{x}" cy="42" r="5"/>')
@@ -91,5 +89,5 @@ def _row(results: Results, scale: Scale, scenario: str, y: float) -> list[str]:
         parts = _parts(results, peer, scenario)
         least, most = scale.place(parts[0]), scale.place(parts[-1])
         drawn.append(f'<line class="{peer} span" x1="{least}" y1="{y}" x2="{most}" y2="{y}"/>')
-        drawn.append(f'<circle class="{peer}" cx="{scale.place(middle)}" cy="{y}" r="6"/>')
+        drawn.append(f'<circle class="{peer}" cx="{scale.place(middle)}" cy="{y}" r="{7 if peer == CONFAB else 5}"/>')
     return drawn

@@ -116,6 +116,19 @@ def slower(results: Results) -> str:
     return "\n".join(found or ["- Nowhere that is measured here."])
 
 
+def checks(results: Results) -> str:
+    """What became of everything that was said to Confab."""
+    runs = [run for run in results.runs if run.peer == CONFAB]
+    said, lost, doubled, disordered = (
+        sum(getattr(run, what) for run in runs) for what in ("said", "lost", "doubled", "disordered")
+    )
+    other = [each for run in runs for each in run.wrong]
+    return (
+        f"Confab, in {len(runs)} runs: {said:,} messages, {lost} deliveries lost, {doubled} doubled, "
+        f"{disordered} out of order; {', '.join(other) or 'every message acknowledged, and as many stored as sent'}."
+    )
+
+
 def numbers(results: Results) -> str:
     """The second table: what was read from the machine."""
     heads = [
@@ -139,14 +152,18 @@ def _numbers(runs: list[Run]) -> list[str]:
 
     costs = [run.cost for run in runs]
     return [
-        f"{middle('cost'):.2f} ({min(costs):.2f} to {max(costs):.2f})",
-        f"{middle('redis_cost'):.2f}" if middle("redis_cost") else "",
+        f"{_microseconds(middle('cost'))} ({_microseconds(min(costs))} to {_microseconds(max(costs))})",
+        _microseconds(middle("redis_cost")) if middle("redis_cost") else "",
         f"{middle('messages_per_second'):,.0f}",
         f"{middle('deliveries_per_second'):,.0f}",
         f"{middle('p50'):.1f}",
         f"{middle('p99'):.1f}",
         " / ".join(str(sum(getattr(run, what) for run in runs)) for what in ("lost", "doubled", "disordered")),
     ]
+
+
+def _microseconds(cost: float) -> str:
+    return f"{cost:.2f}" if cost < 100 else f"{cost:,.0f}"
 
 
 def people(results: Results) -> str:

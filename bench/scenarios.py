@@ -17,8 +17,8 @@ class Scenario:
     rate: float = 0.0  # messages a second, whatever becomes of them; 0: the next when one was heard by all
     deflate: bool = False
     servers: int = 1  # more than one: with Redis between them
-    warm_up: float = 0.7
-    seconds: float = 3.0
+    warm_up: float = 0.5
+    seconds: float = 2.5
     per_message: bool = False  # the cost is that of a message, not of a delivery
 
     def words(self) -> list[str]:
@@ -42,7 +42,9 @@ SCENARIOS = {
     each.name: each
     for each in (
         Scenario("W1000", "a live room of 1,000, one message at a time", 0.80, senders=1, outstanding=1),
-        Scenario("L1000", "a room of 1,000 at a fixed pace, 13 messages a second", 0.90, rate=DELIVERIES / 1000),
+        Scenario(
+            "L1000", "a room of 1,000 at a fixed pace, 13 messages a second", 0.90, rate=DELIVERIES / 1000, seconds=4.0
+        ),
         Scenario("A1000", "a room of 1,000, eight people talk as fast as they can", 0.25),
         Scenario("Z1000", "the same, and the clients offer compression as browsers do", 0.25, deflate=True),
         Scenario("A100", "the same in a room of 100", 0.40, people=100),
