@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run serve test torture check deps lint types js lock clean venv-dev node_modules
+.PHONY: help run serve test torture bench check deps lint types js lock clean venv-dev node_modules
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: deps lint types js ## everything: JavaScript, Python, browser, several ser
 
 torture: deps venv-dev node_modules ## faults of every kind while people talk; ends with a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30)
 	bin/with-node .venv/bin/python -m tests.torture
+
+bench: deps venv-dev ## what a message costs here, beside Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1)
+	bin/with-node .venv/bin/python -m bench
 
 check: lint types js ## what needs no server and no browser, in less than a minute
 	bin/with-node .venv/bin/python -m pytest -q -m 'not browser and not servers'
@@ -46,7 +49,7 @@ lock: ## pin the newest allowed versions again, in requirements/
 	@bin/lock
 
 clean: ## remove what make made; instance/, with the messages, stays
-	rm -rf .venv .make node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .make node_modules bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 venv-dev:
 	@bin/venv dev
