@@ -151,6 +151,10 @@ class Person:
         self._wait(lambda: len(details()) >= times, f"{times} times {state}")
         return details()[times - 1]
 
+    def stay_away(self) -> None:
+        """Do not come back when the connection is lost."""
+        self._node.order("stayAway", who=self._who)
+
     def close(self) -> None:
         """Close the page."""
         self._node.order("close", who=self._who)
@@ -274,12 +278,12 @@ class Stranger(WebSocket):
         return self.answers[call]
 
     def hear(self) -> tuple[str, JSON]:
-        """The next event, with its payload, each told once; heads come when they like. Raises Closed."""
+        """The next event, with its payload, each told once; heads and people come when they like. Raises Closed."""
         while True:
             while not self._heard:
                 self._read()
             event, payload = self._heard.pop(0)
-            if event != "head":
+            if event not in ("head", "presence"):
                 return event, payload
 
     def _read(self) -> None:

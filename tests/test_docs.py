@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chat import changes, errors, events, views, wire
+from chat import changes, errors, events, signs, views, wire
 from chat.models import Message, Room
+from chat.payload import Payload
 from config import Config
 from tests.conftest import Tab
 from tests.servers import flask_run, until
@@ -27,7 +28,7 @@ DELIVERY = (HERE / "docs" / "delivery.md").read_text()
 DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
 PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
 
-EVENTS = events.EVENTS | changes.EVENTS
+EVENTS = events.EVENTS | changes.EVENTS | signs.EVENTS
 A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
 A_NAME = re.compile(r"([a-z_]+)\.(\w+)(?:\(.*\))?")
 
@@ -71,9 +72,9 @@ def column(rows: list[Row], name: str) -> dict[str, Row]:
     return named
 
 
-def payload(event: str) -> type[wire.Payload]:
+def payload(event: str) -> type[Payload]:
     """The class that parses an event."""
-    parses: type[wire.Payload] = getattr(wire, event.capitalize())
+    parses: type[Payload] = getattr(wire, event.capitalize())
     return parses
 
 
@@ -245,12 +246,16 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, b
         ("chat", ada.ask("chat", said)),
         ("chat", ada.ask("chat", said)),
         ("edit", ada.ask("edit", {"seq": 1, "message": "hello, all"})),
+        ("react", ada.ask("react", {"seq": 1, "emoji": "👍", "on": True})),
+        ("rename", ada.ask("rename", {"handle": "Ada L."})),
         ("delete", ada.ask("delete", {"seq": 1})),
         ("title", ada.ask("title", {"name": "Tea"})),
+        ("typing", ada.ask("typing", {"handle": "Ada"})),
         ("since", ada.ask("since", {"after": 0})),
         ("history", ada.ask("history", {})),
         ("join", ada.ask("join", {"label": kitchen})),
         ("join", ada.ask("join", {"label": kitchen, "after": 0})),
+        ("join", _partly(app, lambda: ada.ask("join", {"label": kitchen}))),
         ("leave", ada.ask("leave", {})),
     ]
 
@@ -265,6 +270,14 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, b
     assert set(explained) == {key for _, answer in answers for key in answer}
 
 
+def _partly(app: Flask, ask: Callable[[], wire.JSON]) -> wire.JSON:
+    """An answer while the other workers cannot be heard."""
+    app.extensions["presence"].partial = True
+    answer = ask()
+    app.extensions["presence"].partial = False
+    return answer
+
+
 def _always_and_ever(answers: list[wire.JSON]) -> tuple[set[str], set[str]]:
     return set.intersection(*map(set, answers)), set.union(*map(set, answers))
 
@@ -275,6 +288,7 @@ def test_every_key_of_a_message_is_explained(app: Flask) -> None:
     bare = Message(room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now)
     filled = Message(room_id=1, seq=2, rev=4, author="a", handle="Ada", message="", timestamp=now)
     filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = "id", 1, "kind", now, now
+    filled.reactions = {"👍": ["a"]}
 
     with app.app_context():
         always, ever = _always_and_ever([wire.message(room, bare), wire.message(room, filled)])
@@ -350,7 +364,7 @@ def test_the_page_embeds_what_join_answers_but_who_is_there(app: Flask, ada: Tab
 
     embedded = json.loads(page.partition(script)[2].partition("</script>")[0])
 
-    assert set(embedded) == set(ada.join(kitchen)) - {"ok", "people"}
+    assert set(embedded) == set(ada.join(kitchen)) - {"ok", "people", "count", "state"}
 
 
 # The settings

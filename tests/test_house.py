@@ -12,14 +12,14 @@ CHAT = ROOT / "chat"
 
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
-    {"errors"},
-    {"text", "markdown", "database", "instance", "together", "engine"},
+    {"errors", "emoji"},
+    {"payload", "text", "markdown", "database", "instance", "together", "engine"},
     {"models", "wire"},
-    {"order", "identity", "broadcasts"},
+    {"order", "identity", "broadcasts", "people"},
     {"heads", "revisions"},
     {"presence"},
     {"journal"},
-    {"events", "changes", "views"},
+    {"events", "changes", "signs", "views"},
     {"__init__"},
 ]
 CORE = ["events", "models", "journal", "broadcasts", "wire", "errors"]
