@@ -19,6 +19,8 @@ from chat.payload import Payload
 from config import Config
 from tests.conftest import Tab
 from tests.servers import flask_run, until
+from tests.torture.__main__ import title
+from tests.torture.scenarios import FAULTS
 
 HERE = Path(__file__).resolve().parent.parent
 README = (HERE / "README.md").read_text()
@@ -162,9 +164,19 @@ def test_the_client_in_the_readme_joins_sends_and_prints(tmp_path: Path, talker:
 # The promise
 
 
-def test_the_readme_quotes_the_promise() -> None:
-    [promise] = re.findall(r"^> .+$", DELIVERY, re.MULTILINE)
-    assert promise in README.splitlines()
+def test_the_readme_quotes_the_promise_and_how_it_was_kept() -> None:
+    promise, last_run = re.findall(r"^> .+$", DELIVERY, re.MULTILINE)
+    assert {promise, last_run} <= set(README.splitlines())
+
+
+def test_the_table_of_the_last_run_has_a_line_for_every_fault_and_nothing_lost() -> None:
+    rows = table(DELIVERY, "The last full run")
+
+    played = [(fault, database) for fault in FAULTS for database in fault.databases]
+    assert [row["Fault"] for row in rows] == [title(fault, database) for fault, database in played]
+    assert {(row["Lost"], row["Doubled"], row["Out of order"]) for row in rows} == {("0", "0", "0")}
+    total = sum(int(row["Acknowledged"]) for row in rows)
+    assert f"> {len(rows)} evenings of faults, {total:,} messages and changes acknowledged" in DELIVERY
 
 
 # What the pages point at
