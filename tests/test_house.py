@@ -13,7 +13,7 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors"},
-    {"text", "markdown", "database", "instance", "together", "engine"},
+    {"text", "markdown", "files", "database", "instance", "together", "engine"},
     {"models", "wire"},
     {"order", "identity", "broadcasts"},
     {"heads", "revisions"},
