@@ -12,6 +12,7 @@ from pygments.token import Comment
 from werkzeug.datastructures import Accept
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
+SHEETS = ("tokens", "base", "about", "room", "message", "composer", "dialog", "theme")  # the later one wins
 PICTURES = (".png",)  # are compressed already
 BEST = {"br": partial(brotli.compress, quality=11), "gzip": partial(gzip.compress, compresslevel=9, mtime=0)}
 QUICK = {"br": partial(brotli.compress, quality=4), "gzip": partial(gzip.compress, compresslevel=5, mtime=0)}
@@ -19,8 +20,9 @@ QUICK = {"br": partial(brotli.compress, quality=4), "gzip": partial(gzip.compres
 
 @lru_cache
 def files() -> dict[str, bytes]:
-    """The files by their names, as they were when this process first needed one."""
-    return {str(path.relative_to(STATIC)): path.read_bytes() for path in sorted(STATIC.rglob("*")) if path.is_file()}
+    """The files by their names, as they were when this process first needed one; and the style sheets as one."""
+    found = {str(path.relative_to(STATIC)): path.read_bytes() for path in sorted(STATIC.rglob("*")) if path.is_file()}
+    return found | {"css/all.css": b"".join(found[f"css/{part}.css"] for part in SHEETS)}
 
 
 @lru_cache

@@ -190,9 +190,11 @@ def is_label(text: str) -> bool:
 @pages.after_app_request
 def safely(response: Response) -> Response:
     """Every page: made of our own files only, in nobody's frame, in no search engine, its address told to nobody."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.endpoint == "pages.static":
+        return response  # half a hundred files are no pages, and each would carry what is more than itself
     sockets = f"ws://{request.host} wss://{request.host}"
     response.headers.setdefault("Content-Security-Policy", POLICY.format(sockets=sockets))
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("X-Robots-Tag", "noindex")
     return response

@@ -89,6 +89,14 @@ def test_everything_that_is_text_comes_as_small_as_the_browser_can_read(
         assert how is None or len(answer.data) < len(opened)
 
 
+def test_the_style_sheets_come_as_one() -> None:
+    parts = {path.stem for path in (files.STATIC / "css").iterdir()}
+
+    assert {*files.SHEETS, "print", "noscript"} == parts
+    for part in files.SHEETS:
+        assert files.files()[f"css/{part}.css"] in files.files()["css/all.css"]
+
+
 def test_pictures_are_as_small_as_they_get(app: Flask) -> None:
     answer = app.test_client().get("/static/x/icons/confab-192.png", headers={"Accept-Encoding": BROWSER})
 
