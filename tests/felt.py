@@ -226,7 +226,7 @@ def following(house: House, seconds: int = 60) -> list[Felt]:
             for number in range(20 * seconds):
                 ben.emit("chat", f'{{"handle":"Ben","message":"quick {number}"}}')
                 page.wait_for_timeout(50)
-            page.locator(f"text=quick {20 * seconds - 1}").wait_for()
+            page.locator(".message").last.get_by_text(f"quick {20 * seconds - 1}").wait_for()
             follows += bool(page.locator("#log").evaluate("(log) => log.scrollTop > -2"))
             longest.append(max(page.evaluate("long")))
     task = f"{median(longest):.0f} ms" if median(longest) else "under 50 ms"
