@@ -739,8 +739,10 @@ def test_no_request_goes_elsewhere(server: Confab, visit: Visit, room: str) -> N
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda line: asked.append(line.url))
-    here(page.goto(f"{server.url}/{room}/") and page).get_by_role("button", name="This room").click()
-    says(page.keyboard.press("Escape") or page, "https://example.com/a.png")
+    page.goto(f"{server.url}/{room}/")
+    here(page).get_by_role("button", name="This room").click()
+    page.keyboard.press("Escape")
+    says(page, "https://example.com/a.png")
     expect(page.locator("#m-1")).to_have_attribute("data-state", "sent")
 
     host = server.url.removeprefix("http://")
