@@ -144,7 +144,10 @@ composer.addEventListener("say", (event) => {
   if (said) travel.latest()
   else event.preventDefault()
 })
-form.addEventListener("change", () => list.rename())
+form.addEventListener("change", () => {
+  document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
+  list.rename()
+})
 for (const change of ["change", "gone", "sent"]) room.outbox.addEventListener(change, () => connection.update())
 
 find("messages").addEventListener("click", ({ target }) => {

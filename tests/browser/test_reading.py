@@ -748,3 +748,28 @@ def test_no_request_goes_elsewhere(server: Confab, visit: Visit, room: str) -> N
     host = server.url.removeprefix("http://")
     assert len(asked) > 10
     assert [url for url in asked if url.split("/")[2] != host] == []
+
+
+SHIFTS = """
+window.shifts = []
+new PerformanceObserver((all) => {
+  for (const one of all.getEntries()) shifts.push(one.value)
+}).observe({ type: "layout-shift", buffered: true })
+"""
+
+
+@DEVICES
+@pytest.mark.parametrize("name", ["", "Ada Lovelace"], ids=["a stranger", "somebody with a name"])
+def test_nothing_moves_after_the_first_paint(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any], name: str
+) -> None:
+    fill(server, room, 60)
+    page = visit("/", **device)
+    page.evaluate("(name) => name && localStorage.setItem('confab:name', JSON.stringify(name))", name)
+    page.add_init_script(SHIFTS)
+
+    page.goto(f"{server.url}/{room}/")
+    expect(here(page).get_by_role("textbox", name="Your name")).to_have_value(name)
+
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
+    assert page.evaluate("shifts") == []
