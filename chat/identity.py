@@ -34,12 +34,14 @@ def you(room: Room) -> JSON:
 
 def form_token() -> str:
     """What a form on our page brings back, and one on a page of somebody else cannot know."""
-    return _form_signer().get_signature(author()).decode()
+    # Another one each time: a page is compressed together with words of others, and its length must tell nothing.
+    once = secrets.token_hex(8)
+    return once + _form_signer().get_signature(once + author()).decode()
 
 
 def is_own_form(token: str) -> bool:
     """Whether this came from a form that we gave this browser."""
-    return _form_signer().verify_signature(author(), token)
+    return _form_signer().verify_signature(token[:16] + author(), token[16:])
 
 
 def _form_signer() -> Signer:

@@ -1,11 +1,9 @@
 """The pages' door: about, a new room, a room, the files they need, and the health check."""
 
-import hashlib
 import io
 import re
 import secrets
 from functools import lru_cache
-from pathlib import Path
 
 import segno
 from flask import (
@@ -16,7 +14,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    send_from_directory,
     session,
     url_for,
 )
@@ -25,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import database, journal, markdown, wire
+from chat import database, files, journal, markdown, wire
 from chat.errors import BadRequest, Busy, Refused
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Page, Room
@@ -33,7 +30,6 @@ from chat.models import Page, Room
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,50}")
 A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
 RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
-STATIC = Path(__file__).resolve().parent.parent / "static"
 TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)  # five draws, then longer numbers
 STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
@@ -166,8 +162,12 @@ def healthz() -> wire.JSON:
 @pages.get("/static/<version>/<path:filename>")
 def static(version: str, filename: str) -> AnyResponse:
     """A file the pages need. Its address names the version, so it may be kept for ever."""
-    is_now = version == static_version()  # a page of another release may ask: then the file is not for keeping
-    response = send_from_directory(STATIC, filename, max_age=365 * 24 * 3600 if is_now else 0)
+    if filename not in files.files():
+        abort(404)
+    how = None if filename.endswith(files.PICTURES) else files.encoding(request.accept_encodings)
+    response = _encoded(Response(files.packed(filename, how), mimetype=files.kind(filename)), how)
+    is_now = version == files.version()  # a page of another release may ask: then the file is not for keeping
+    response.cache_control.max_age = 365 * 24 * 3600 if is_now else 0
     response.cache_control.public = response.cache_control.immutable = is_now
     return response
 
@@ -175,20 +175,11 @@ def static(version: str, filename: str) -> AnyResponse:
 @pages.app_template_global()
 def asset(filename: str) -> str:
     """The address of a file below static/, of the version that is there now."""
-    return url_for("pages.static", version=static_version(), filename=filename)
+    return url_for("pages.static", version=files.version(), filename=filename)
 
 
 pages.add_app_template_filter(markdown.html, "markdown")
 pages.add_app_template_test(markdown.only_pictures, "large")
-
-
-@lru_cache
-def static_version() -> str:
-    """A name for the files below static/ as they were when this process first needed one."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in STATIC.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(STATIC)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def is_label(text: str) -> bool:
@@ -199,11 +190,30 @@ def is_label(text: str) -> bool:
 @pages.after_app_request
 def safely(response: Response) -> Response:
     """Every page: made of our own files only, in nobody's frame, in no search engine, its address told to nobody."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.endpoint == "pages.static":
+        return response  # half a hundred files are no pages, and each would carry what is more than itself
     sockets = f"ws://{request.host} wss://{request.host}"
     response.headers.setdefault("Content-Security-Policy", POLICY.format(sockets=sockets))
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("X-Robots-Tag", "noindex")
+    return response
+
+
+@pages.after_app_request
+def briefly(response: Response) -> Response:
+    """Pages and drawings, compressed as well as can be done while somebody waits."""
+    if response.mimetype not in ("text/html", "image/svg+xml") or "Content-Encoding" in response.headers:
+        return response
+    if how := files.encoding(request.accept_encodings):
+        response.set_data(files.QUICK[how](response.get_data()))
+    return _encoded(response, how)
+
+
+def _encoded(response: Response, how: str | None) -> Response:
+    response.vary.add("Accept-Encoding")
+    if how:
+        response.content_encoding = how
     return response
 
 

@@ -13,7 +13,7 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors", "emoji"},
-    {"payload", "text", "markdown", "database", "instance", "together", "engine"},
+    {"payload", "text", "markdown", "files", "database", "instance", "together", "engine"},
     {"models", "wire"},
     {"order", "identity", "broadcasts", "people"},
     {"heads", "revisions"},

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import func, select
 
+from chat import views
 from chat.models import Room, rooms
 from tests.clients import JSON, POLLING, UPGRADE, WEBSOCKET, Node, Person, Polling, Stranger
-from tests.servers import HERE, SERVERS, Confab
+from tests.servers import HERE, SERVERS, Confab, gunicorn
 
 pytestmark = pytest.mark.servers
 
@@ -353,3 +354,16 @@ def ten_lines(url: str, label: str) -> Iterator[Callable[[int], list[str]]]:
             yield lambda lines: [out.readline().rstrip("\n") for _ in range(lines)]
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(("trusted", "scheme"), [("127.0.0.1", "https"), ("192.0.2.1", "http")])
+def test_the_code_of_a_room_has_the_scheme_that_a_trusted_proxy_names(
+    tmp_path: Path, trusted: str, scheme: str
+) -> None:
+    with gunicorn(tmp_path, FORWARDED_ALLOW_IPS=trusted) as server:
+        place = urlsplit(server.url).netloc
+        connection = http.client.HTTPConnection(place, timeout=30)
+        connection.request("GET", "/kitchen/qr.svg", headers={"X-Forwarded-Proto": "https"})
+        with connection.getresponse() as response:
+            assert response.read() == views._qr(f"{scheme}://{place}/kitchen/")
+        connection.close()

@@ -204,6 +204,15 @@ def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str
     assert ada.heard() == []
 
 
+def test_a_form_never_says_the_same_secret_twice(app: Flask, ada: Tab, kitchen: str) -> None:
+    browser = app.test_client()
+    forms = [form_of(browser.get(f"/{kitchen}/").text) for _ in range(2)]
+
+    assert forms[0]["csrf"] != forms[1]["csrf"]
+    for form in forms:
+        assert browser.post(f"/{kitchen}/", data=form | {"handle": "Ben", "message": "hello"}).status_code == 303
+
+
 def test_a_form_that_may_have_been_stored_keeps_its_id(app: Flask, kitchen: str, monkeypatch: Patch) -> None:
     def busy(*_given: object) -> None:
         raise Busy

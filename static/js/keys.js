@@ -67,6 +67,7 @@ function walk(event, { log, latest }) {
 function nameIt(message) {
   if (!message.matches(".message")) return
   const part = (/** @type {string} */ name) => message.querySelector(`.message__${name}`)?.textContent?.trim() ?? ""
-  message.ariaLabel = ["name", "time", "text", "note"].map(part).filter(Boolean).join(", ")
+  const toYou = message.hasAttribute("data-names") ? "names you" : ""
+  message.ariaLabel = [...["name", "time", "text", "note"].map(part), toYou].filter(Boolean).join(", ")
   message.addEventListener("focusout", () => message.removeAttribute("aria-label"), { once: true })
 }

@@ -10,13 +10,16 @@ import { Connection } from "./connection.js"
 import { copyLink } from "./copy_link.js"
 import { listenToDialogs, openDialog } from "./dialogs.js"
 import { newId } from "./ids.js"
+import { mindKeyboard } from "./keyboard.js"
 import { listenToKeys } from "./keys.js"
 import { leaseLead, lockLead } from "./leader.js"
+import { mentions } from "./mentions.js"
 import { MessageList } from "./message_list.js"
 import { noticeIn } from "./notice.js"
 import { Notices } from "./notices.js"
 import { Outbox } from "./outbox.js"
 import { OutboxStore } from "./outbox_store.js"
+import { keepPlace, keptPlace } from "./place.js"
 import { RecentRooms } from "./recent_rooms.js"
 import { Room } from "./room.js"
 import { Scroll } from "./scroll.js"
@@ -58,7 +61,7 @@ const room = new Room({
   clock,
 })
 const mine = (/** @type {Row} */ row) => row.mark === room.mark
-const list = new MessageList(find("messages"), template, mine)
+const list = new MessageList(find("messages"), template, mine, (text) => mentions(text, composer.name))
 const scroll = new Scroll(find("log"), find("newer"), () => !timeline.newer)
 const form = /** @type {HTMLFormElement} */ (find("composer"))
 const composer = new Composer(form, storage, matchMedia("(hover: none) and (pointer: coarse)").matches)
@@ -141,6 +144,10 @@ composer.addEventListener("say", (event) => {
   if (said) travel.latest()
   else event.preventDefault()
 })
+form.addEventListener("change", () => {
+  document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
+  list.rename()
+})
 for (const change of ["change", "gone", "sent"]) room.outbox.addEventListener(change, () => connection.update())
 
 find("messages").addEventListener("click", ({ target }) => {
@@ -166,6 +173,7 @@ listenToKeys({
 })
 ringBell(find("bell"), /** @type {HTMLDialogElement} */ (find("notices")), notices)
 chooseTheme(find("theme"), storage)
+mindKeyboard(find("room"), visualViewport)
 shareNatively(find("share"), () => ({ title: title(), url: link() }))
 for (const element of document.querySelectorAll("[data-link]")) element.textContent = link()
 for (const button of document.querySelectorAll("[data-copies]")) {
@@ -179,4 +187,8 @@ attention.open(timeline.rows, mine)
 room.outbox.restore()
 connection.tell(room.state)
 socket.open()
-room.addEventListener("state", () => room.state === "here" && travel.follow(location.hash), { once: true })
+const place = keptPlace()
+const near = place && (!place.seq || timeline.rows.some(({ seq }) => seq === place.seq))
+if (near) travel.again(place)
+room.addEventListener("state", () => room.state === "here" && !near && (place ? travel.again(place) : travel.follow(location.hash)), { once: true })
+keepPlace(scroll, clock)

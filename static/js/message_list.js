@@ -19,6 +19,7 @@ export class MessageList {
   #list
   #templates
   #mine
+  #names
   /** @type {Map<number | string, HTMLElement>} by seq; own messages without a row by id */
   #elements = new Map()
   /** @type {WeakMap<Element, Said>} */ #said = new WeakMap()
@@ -30,11 +31,13 @@ export class MessageList {
    * @param {HTMLElement} list
    * @param {(name: string) => HTMLElement} template a fresh copy of the page's template of that name
    * @param {(row: Row) => boolean} mine
+   * @param {(text: string) => boolean} names whether a text names this person
    */
-  constructor(list, template, mine) {
+  constructor(list, template, mine, names) {
     this.#list = list
     this.#templates = template
     this.#mine = mine
+    this.#names = names
     for (const element of this.messages()) this.#elements.set(Number(element.dataset.seq), element)
   }
 
@@ -82,6 +85,11 @@ export class MessageList {
     setTimeout(() => delete element.dataset.flash, FLASH_MS)
   }
 
+  /** This person is called something else now. */
+  rename() {
+    for (const element of this.messages()) this.#point(element)
+  }
+
   /** Opens or folds a long message. @param {HTMLElement} button */
   turn(button) {
     turn(/** @type {HTMLElement} */ (button.closest(".message")), button)
@@ -108,8 +116,16 @@ export class MessageList {
     this.#said.set(element, said(row.kind ?? (mine ? "own" : row.mark), row.handle, row.timestamp))
     if (row.deleted) this.#fill(element, row, DELETED, "")
     else this.#fill(element, row, row.message, row.edited ? "edited" : "")
+    this.#point(element)
     this.#trouble(element)
     this.#place(element, row.seq)
+  }
+
+  /** What somebody else says to this person stands out. @param {HTMLElement} element */
+  #point(element) {
+    const { side, state, kind } = element.dataset
+    const text = side === "other" && state === "sent" && !kind && this.#texts.get(element)
+    element.toggleAttribute("data-names", !!text && this.#names(text))
   }
 
   /** It has a place now, and a link. @param {HTMLElement} element @param {Row} row */

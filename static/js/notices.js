@@ -1,5 +1,7 @@
 // Notifications by the browser: only when somebody has asked for them, only for what nobody is looking at, one for each room.
 
+import { mentions } from "./mentions.js"
+
 /** @import { Clock } from "./clock.js" */
 /** @import { Storage } from "./storage.js" */
 /** @import { Row } from "./wire.js" */
@@ -73,14 +75,3 @@ export class Notices {
 }
 
 const allowed = () => "Notification" in globalThis && Notification.permission === "granted"
-
-/** @param {string} message @param {string} name */
-export function mentions(message, name) {
-  const wanted = name.trim().toLowerCase()
-  const text = message.toLowerCase()
-  if (!wanted) return false
-  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
-    if (!/[\p{L}\p{N}]/u.test((text[at - 1] ?? " ") + (text[at + wanted.length] ?? " "))) return true
-  }
-  return false
-}

@@ -32,6 +32,12 @@ export class Scroll extends EventTarget {
     return this.#view.scrollTop > -NEAR_PX && this.#drawnWhole
   }
 
+  /** The first message in sight, unless the reader follows: then none. @returns {import("./place.js").Place} */
+  get place() {
+    const first = this.atEnd ? undefined : this.#visible().find(({ message }) => message.dataset.seq !== undefined)
+    return { seq: Number(first?.message.dataset.seq ?? 0), top: first ? first.top - this.#view.getBoundingClientRect().top : 0 }
+  }
+
   /** Changes the list around the reader. @param {() => void} change */
   around(change) {
     const read = this.atEnd ? null : this.#visible()
@@ -57,6 +63,12 @@ export class Scroll extends EventTarget {
   /** @param {Element} element @param {"nearest" | "center"} [block] */
   show(element, block = "center") {
     element.scrollIntoView({ block })
+    this.#tell()
+  }
+
+  /** Puts a message so far below the upper edge. @param {Element} element @param {number} top */
+  put(element, top) {
+    this.#view.scrollTop += element.getBoundingClientRect().top - this.#view.getBoundingClientRect().top - top
     this.#tell()
   }
 
@@ -97,7 +109,7 @@ export class Scroll extends EventTarget {
 
   #visible() {
     const { top, bottom } = this.#view.getBoundingClientRect()
-    const messages = [...this.#view.querySelectorAll(".message")].map((message) => ({ message, box: message.getBoundingClientRect() }))
+    const messages = /** @type {HTMLElement[]} */ ([...this.#view.querySelectorAll(".message")]).map((message) => ({ message, box: message.getBoundingClientRect() }))
     return messages.filter(({ box }) => box.bottom > top && box.top < bottom).map(({ message, box }) => ({ message, top: box.top }))
   }
 }

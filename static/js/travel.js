@@ -1,6 +1,7 @@
 // Moving about in what was said: back page by page, to a message somebody has linked to, to the newest again.
 
 /** @import { MessageList } from "./message_list.js" */
+/** @import { Place } from "./place.js" */
 /** @import { Room } from "./room.js" */
 /** @import { Scroll } from "./scroll.js" */
 /** @import { Timeline } from "./timeline.js" */
@@ -58,14 +59,30 @@ export class Travel {
 
   /** @param {number} seq @param {boolean} [exactly] whether to say that it is another message */
   async to(seq, exactly = true) {
-    const loaded = () => this.#timeline.rows.some((row) => row.seq === seq)
-    if (!loaded() && !this.#between(seq) && !(await this.#room.elsewhere(seq))) return this.#tell(UNREACHED)
-    const element = this.#list.nearest(seq)
+    const element = await this.#reach(seq)
     if (!element) return
-    if (exactly && !loaded()) this.#tell(MISSING)
+    if (exactly && !this.#isLoaded(seq)) this.#tell(MISSING)
     this.#scroll.show(element)
     this.#list.flash(element)
     element.focus({ preventScroll: true })
+  }
+
+  /** To where the reader was. @param {Place} place */
+  async again({ seq, top }) {
+    const element = seq ? await this.#reach(seq) : null
+    if (element) this.#scroll.put(element, top)
+  }
+
+  /** The message of a place or the nearest one, loaded where it was not. @param {number} seq */
+  async #reach(seq) {
+    if (this.#isLoaded(seq) || this.#between(seq) || (await this.#room.elsewhere(seq))) return this.#list.nearest(seq)
+    this.#tell(UNREACHED)
+    return null
+  }
+
+  /** @param {number} seq */
+  #isLoaded(seq) {
+    return this.#timeline.rows.some((row) => row.seq === seq)
   }
 
   /** It would be loaded if there were such a message. @param {number} seq */

@@ -608,3 +608,168 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(server: Confab, v
     assert at_end(page)
     assert [took for took in page.evaluate("long") if took > 100] == []
     assert page.locator(".message").count() <= MOST
+
+
+def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: str) -> None:
+    page = here(visit(f"/{room}/"))
+    page.get_by_role("textbox", name="Your name").fill("Ann")
+    with somebody(server, room) as ben:
+        for text in ("Ann, look", "**@ANN**!", "Hannah, look", "Zoë?"):
+            say(ben, text)
+        named = page.locator(".message[data-names]")
+        expect(page.locator("#m-4")).to_be_visible()
+        expect(named).to_have_text([re.compile("Ann, look"), re.compile("@ANN")])
+        says(page, "Ann is me", name="Ann")
+        expect(page.locator("#m-5")).to_have_attribute("data-state", "sent")
+        expect(named).to_have_count(2)
+
+        page.get_by_role("textbox", name="Your name").fill("zoe\u0308")
+        page.keyboard.press("Tab")
+        expect(named).to_have_text([re.compile("Zoë")])
+        page.reload()
+        expect(named).to_have_text([re.compile("Zoë")])
+        here(page).locator("#m-4").focus()
+        expect(page.locator("#m-4")).to_have_attribute("aria-label", re.compile("Zoë.*names you"))
+        assert ben.ask("delete", {"seq": 4})["ok"]
+    expect(named).to_have_count(0)
+
+
+@pytest.mark.parametrize("far", [20, 280], ids=["near", "far back"])
+def test_going_back_to_a_room_goes_back_to_where_one_was(server: Confab, visit: Visit, room: str, far: int) -> None:
+    fill(server, room, 300)
+    page = here(visit(f"/{room}/", **PHONE))
+    page.evaluate(f"location.hash = '#m-{300 - far}'")
+    expect(page.locator(f"#m-{300 - far}")).to_be_in_viewport()
+    page.locator("#log").evaluate("(log) => { log.scrollTop -= 77 }")
+    page.wait_for_function("() => history.state?.seq")
+    page.wait_for_timeout(300)  # the place is kept when the reader has come to rest
+    seq, top = page.evaluate(FIRST)
+
+    page.goto(server.url)
+    page.go_back()
+
+    expect(page.locator(f"#m-{seq}")).to_be_in_viewport()
+    here(page)
+    page.wait_for_function("([seq, top]) => Math.abs((" + WHERE + ")(seq) - top) <= 2", arg=[seq, top])
+    page.locator("#newer").click()
+    page.wait_for_function("() => history.state.seq === 0")
+    page.reload()
+    expect(here(page).locator("#m-300")).to_be_in_viewport()
+    assert at_end(page)
+
+
+def test_a_keyboard_on_the_screen_covers_neither_the_words_nor_the_newest_message(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    fill(server, room, 60)
+    page = here(visit(f"/{room}/", **PHONE))
+    expect(page.locator("meta[name=viewport]")).to_have_attribute(
+        "content", re.compile("interactive-widget=resizes-content")
+    )
+    words = page.get_by_role("textbox", name="Message", exact=True)
+    words.tap()
+
+    page.set_viewport_size({"width": 375, "height": 330})  # as browsers do that take its room from the page
+
+    expect(words).to_be_in_viewport(ratio=1)
+    expect(page.locator("#m-60")).to_be_in_viewport()
+    assert at_end(page)
+
+
+OVERLAID = """
+const view = Object.assign(new EventTarget(), { scale: 1, offsetTop: 0, height: 667, width: 375 })
+Object.defineProperty(window, "visualViewport", { value: view })
+window.cover = (height, offsetTop) => {
+  Object.assign(view, { height, offsetTop })
+  view.dispatchEvent(new Event("resize"))
+}
+"""
+
+
+def test_nor_does_one_that_is_laid_over_the_page(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 60)
+    page = visit("/", **PHONE)
+    page.add_init_script(OVERLAID)
+    page.goto(f"{server.url}/{room}/")
+    here(page).get_by_role("textbox", name="Message", exact=True).tap()
+
+    page.evaluate("cover(330, 40)")
+
+    low = page.locator("#composer").evaluate("(form) => form.getBoundingClientRect().bottom")
+    assert low <= 370
+    assert page.locator(".top").evaluate("(top) => top.getBoundingClientRect().top") == 40
+    assert at_end(page)
+    page.evaluate("cover(667, 0)")
+    assert page.locator("#composer").evaluate("(form) => form.getBoundingClientRect().bottom") == 667
+
+
+def test_without_scripts_a_room_is_read_and_spoken_in(chromium: Browser, server: Confab, room: str) -> None:
+    fill(server, room, 120)
+    with chromium.new_context(java_script_enabled=False, **PHONE) as context:
+        page = context.new_page()
+        page.goto(f"{server.url}/{room}/")
+        expect(page.locator("#m-120")).to_be_in_viewport()
+        for hidden in ("Copy link", "Notifications", "This room", "Change the name"):
+            expect(page.get_by_role("button", name=hidden)).to_have_count(0)
+
+        page.get_by_role("link", name="Earlier messages").click()
+        expect(page.locator("#m-70")).to_be_in_viewport()
+        page.get_by_role("link", name="Earlier messages").click()
+        expect(page.locator("#m-1")).to_be_attached()
+        expect(page.get_by_role("link", name="Earlier messages")).to_have_count(0)
+        page.get_by_role("link", name="Later messages").click()
+        expect(page.locator("#m-70")).to_be_attached()
+        page.get_by_role("link", name="the newest messages").click()
+        expect(page.locator("#m-120")).to_be_in_viewport()
+
+        page.get_by_role("textbox", name="Message", exact=True).fill("without a name")
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_role("alert")).to_have_text("The name is empty.")
+        expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("without a name")
+        page.get_by_role("textbox", name="Your name").fill("Ada")
+        page.get_by_role("button", name="Send").dblclick()
+        expect(page.locator("#m-121 .message__text")).to_have_text("without a name")
+        page.reload()
+        expect(page.locator(".message").last).to_have_attribute("id", "m-121")
+        expect(page.get_by_role("textbox", name="Your name")).to_have_value("Ada")
+
+
+def test_no_request_goes_elsewhere(server: Confab, visit: Visit, room: str) -> None:
+    page = visit("/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda line: asked.append(line.url))
+    page.goto(f"{server.url}/{room}/")
+    here(page).get_by_role("button", name="This room").click()
+    page.keyboard.press("Escape")
+    says(page, "https://example.com/a.png")
+    expect(page.locator("#m-1")).to_have_attribute("data-state", "sent")
+
+    host = server.url.removeprefix("http://")
+    assert len(asked) > 10
+    assert [url for url in asked if url.split("/")[2] != host] == []
+
+
+SHIFTS = """
+window.shifts = []
+new PerformanceObserver((all) => {
+  for (const one of all.getEntries()) shifts.push(one.value)
+}).observe({ type: "layout-shift", buffered: true })
+"""
+
+
+@DEVICES
+@pytest.mark.parametrize("name", ["", "Ada Lovelace"], ids=["a stranger", "somebody with a name"])
+def test_nothing_moves_after_the_first_paint(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any], name: str
+) -> None:
+    fill(server, room, 60)
+    page = visit("/", **device)
+    page.evaluate("(name) => name && localStorage.setItem('confab:name', JSON.stringify(name))", name)
+    page.add_init_script(SHIFTS)
+
+    page.goto(f"{server.url}/{room}/")
+    expect(here(page).get_by_role("textbox", name="Your name")).to_have_value(name)
+
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
+    assert page.evaluate("shifts") == []

@@ -6,7 +6,7 @@ import { beforeEach, test } from "node:test"
 import { Attention } from "../../static/js/attention.js"
 import { isLong } from "../../static/js/fold.js"
 import { begins, follows, said } from "../../static/js/grouping.js"
-import { mentions } from "../../static/js/notices.js"
+import { mentions } from "../../static/js/mentions.js"
 import { Storage } from "../../static/js/storage.js"
 import { FakeClock, row } from "./helpers.mjs"
 
@@ -42,6 +42,12 @@ test("a name is mentioned as a word, in any case, in any script", () => {
   for (const text of ["Hannah", "annals", "Ännann", ""]) assert.equal(mentions(text, "Ann"), false, text)
   assert.equal(mentions("привет, Зоя!", "зоя"), true)
   assert.equal(mentions("anything", "  "), false)
+  assert.equal(mentions("frau strasse?", "Straße"), true)
+  assert.equal(mentions("cafe\u0301 society", "Café"), true)
+  assert.equal(mentions("a+b (c)", "B (C)"), true)
+  assert.equal(mentions("ax", "a."), false)
+  assert.equal(mentions("你好李雷吗", "李雷"), true)
+  assert.equal(mentions("Ann_1 and anne\u0301", "Ann"), false)
 })
 
 let clock

@@ -1,0 +1,60 @@
+"""The files below static/ as browsers receive them: scripts without their comments, and what is text compressed."""
+
+import gzip
+import hashlib
+import mimetypes
+from functools import lru_cache, partial
+from pathlib import Path
+
+import brotli
+from pygments.lexers.javascript import JavascriptLexer
+from pygments.token import Comment
+from werkzeug.datastructures import Accept
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+SHEETS = ("tokens", "base", "about", "room", "message", "composer", "dialog", "theme")  # the later one wins
+PICTURES = (".png",)  # are compressed already
+BEST = {"br": partial(brotli.compress, quality=11), "gzip": partial(gzip.compress, compresslevel=9, mtime=0)}
+QUICK = {"br": partial(brotli.compress, quality=4), "gzip": partial(gzip.compress, compresslevel=5, mtime=0)}
+
+
+@lru_cache
+def files() -> dict[str, bytes]:
+    """The files by their names, as they were when this process first needed one; and the style sheets as one."""
+    found = {str(path.relative_to(STATIC)): path.read_bytes() for path in sorted(STATIC.rglob("*")) if path.is_file()}
+    return found | {"css/all.css": b"".join(found[f"css/{part}.css"] for part in SHEETS)}
+
+
+@lru_cache
+def version() -> str:
+    """A name for all the files as they are."""
+    digest = hashlib.sha256()
+    for name, content in files().items():
+        digest.update(f"{name}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def kind(name: str) -> str:
+    """The media type of a file."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def encoding(accepted: Accept) -> str | None:
+    """The best way to compress an answer that whoever asks can read."""
+    return next((each for each in BEST if accepted[each] > 0), None)
+
+
+@lru_cache(maxsize=256)
+def packed(name: str, how: str | None) -> bytes:
+    """A file as it is sent. Packing takes a moment, so it is done when the first one asks, and kept."""
+    content = files()[name]
+    if name.startswith("js/") and name.endswith(".js"):
+        content = without_comments(content.decode()).encode()
+    return BEST[how](content) if how else content
+
+
+def without_comments(script: str) -> str:
+    """JavaScript without what is for its readers only; every line keeps its number."""
+    # stripnl and ensurenl would change where the lines are.
+    tokens = JavascriptLexer(stripnl=False, ensurenl=False).get_tokens(script)
+    return "".join("\n" * text.count("\n") if kind in Comment else text for kind, text in tokens)
