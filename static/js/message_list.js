@@ -1,5 +1,6 @@
 // Draws a timeline into the list: one shape for what the server wrote and what arrives later.
 
+import { drawReactions, drawReply, write } from "./extras.js"
 import { fold, turn } from "./fold.js"
 import { begins, follows, said } from "./grouping.js"
 import { writeText } from "./markdown.js"
@@ -9,6 +10,7 @@ import { clockTime, dayName, fullTime } from "./time.js"
 /** @import { Item, Row } from "./wire.js" */
 /** @import { Step, Timeline } from "./timeline.js" */
 /** @typedef {{ after: number, words: string }} Line above the first message after that place */
+/** @typedef {{ mark: () => string, hides: (mark: string) => boolean, original: (seq: number) => Row | undefined }} Reader who reads, whom they ignore, and what they know */
 
 const DELETED = "message deleted"
 const UNDRAWABLE = "This message could not be displayed."
@@ -18,7 +20,7 @@ const SOMEBODY = "Somebody"
 export class MessageList {
   #list
   #templates
-  #mine
+  #reader
   /** @type {Map<number | string, HTMLElement>} by seq; own messages without a row by id */
   #elements = new Map()
   /** @type {WeakMap<Element, Said>} */ #said = new WeakMap()
@@ -29,12 +31,12 @@ export class MessageList {
   /**
    * @param {HTMLElement} list
    * @param {(name: string) => HTMLElement} template a fresh copy of the page's template of that name
-   * @param {(row: Row) => boolean} mine
+   * @param {Reader} reader
    */
-  constructor(list, template, mine) {
+  constructor(list, template, reader) {
     this.#list = list
     this.#templates = template
-    this.#mine = mine
+    this.#reader = reader
     for (const element of this.messages()) this.#elements.set(Number(element.dataset.seq), element)
   }
 
@@ -101,15 +103,26 @@ export class MessageList {
   #drawRow(row, was) {
     const element = this.#elements.get(was ?? row.seq) ?? this.#templates("message")
     if (was) this.#elements.delete(was)
-    const mine = this.#mine(row)
+    const mine = row.mark === this.#reader.mark()
     this.#number(element, row)
     element.dataset.side = mine ? "own" : "other"
-    element.dataset.state = row.deleted ? "deleted" : "sent"
+    element.dataset.state = stateOf(row)
+    element.toggleAttribute("data-ignored", this.#reader.hides(row.mark))
     this.#said.set(element, said(row.kind ?? (mine ? "own" : row.mark), row.handle, row.timestamp))
     if (row.deleted) this.#fill(element, row, DELETED, "")
     else this.#fill(element, row, row.message, row.edited ? "edited" : "")
+    this.#hang(element, row)
     this.#trouble(element)
     this.#place(element, row.seq)
+  }
+
+  /** @param {HTMLElement} element @param {Row} row */
+  #hang(element, { deleted, reply_to, reactions }) {
+    const { mark, hides, original } = this.#reader
+    const to = deleted ? undefined : reply_to
+    const known = to ? original(to) : undefined
+    drawReply(element, to, known, { template: this.#templates, hidden: known !== undefined && hides(known.mark) })
+    drawReactions(element, deleted ? undefined : reactions, mark(), this.#templates)
   }
 
   /** It has a place now, and a link. @param {HTMLElement} element @param {Row} row */
@@ -129,6 +142,8 @@ export class MessageList {
     element.dataset.state = item.state === "failed" ? "failed" : "pending"
     this.#said.set(element, said("own", item.handle, item.timestamp))
     this.#fill(element, item, item.message, "")
+    const known = item.reply_to ? this.#reader.original(item.reply_to) : undefined
+    drawReply(element, item.reply_to, known, { template: this.#templates, hidden: false })
     this.#trouble(element, item)
     this.#place(element, item.id)
   }
@@ -136,14 +151,14 @@ export class MessageList {
   /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} about @param {string} text @param {string} note */
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
     write(element, ".message__name", handle || SOMEBODY)
-    write(element, ".message__mark", mark.slice(0, 4))
+    write(element, ".message__mark", mark.slice(0, 4)).dataset.hue = mark.slice(0, 1)
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)
     time.title = fullTime(timestamp)
     if (this.#texts.get(element) === text) return
     this.#texts.set(element, text)
-    if (element.dataset.kind) return void write(element, ".message__text", happened(text))
+    if (element.dataset.kind) return void write(element, ".message__text", happened(element.dataset.kind, text))
     this.#word(element, text)
     fold(element, text, () => this.#templates("more"))
   }
@@ -224,8 +239,14 @@ export class MessageList {
   }
 }
 
-/** A line of the room itself says what happened; so far, only that it was named. @param {string} name */
-const happened = (name) => (name ? `named the room “${name}”` : "took the room’s name away")
+/** A line of the room itself says what happened. @param {string} kind @param {string} name */
+function happened(kind, name) {
+  if (kind === "rename") return `is now called ${name}`
+  return name ? `named the room “${name}”` : "took the room’s name away"
+}
+
+/** @param {Row} row */
+const stateOf = ({ deleted, pending }) => (deleted ? "deleted" : pending ? "pending" : "sent")
 
 /** @param {HTMLElement} element */
 const placeOf = (element) => (element.dataset.seq === undefined ? Infinity : Number(element.dataset.seq))
@@ -257,11 +278,4 @@ function following(element) {
   let next = element.nextElementSibling
   while (next && !next.matches(".message")) next = next.nextElementSibling
   return /** @type {HTMLElement | null} */ (next)
-}
-
-/** Text enters the page as text. @param {HTMLElement} element @param {string} piece @param {string} text */
-function write(element, piece, text) {
-  const found = /** @type {HTMLElement} */ (element.querySelector(piece))
-  if (found.textContent !== text) found.textContent = text
-  return found
 }

@@ -1,4 +1,4 @@
-// What this person has said and the server has not yet answered for: sent one at a time, in order. Knows no page and no socket.
+// What this person has said or changed and the server has not yet answered for: sent one at a time, in order. Knows no page and no socket.
 
 import { Refused } from "./answers.js"
 import { newId } from "./ids.js"
@@ -6,7 +6,7 @@ import { newId } from "./ids.js"
 /** @import { Clock } from "./clock.js" */
 /** @import { Lead } from "./leader.js" */
 /** @import { OutboxStore } from "./outbox_store.js" */
-/** @import { Item, Row, Stored } from "./wire.js" */
+/** @import { Item, Row, Stored, Wish } from "./wire.js" */
 /** @typedef {Pick<OutboxStore, "all" | "put" | "drop" | "hear">} Store */
 
 const FIRST_RETRY_MS = 1000
@@ -57,13 +57,18 @@ export class Outbox extends EventTarget {
     this.#next()
   }
 
-  /** Keeps what was said and will send it; nothing when too much is waiting already. @param {{ handle: string, message: string }} said */
-  say({ handle, message }) {
+  /** What the server will not have, for good, though it was asked for. */
+  get failed() {
+    return [...this.#items.values()].filter((item) => item.state === "failed")
+  }
+
+  /** Keeps what was said or asked for and will send it; nothing when too much is waiting already. @param {Wish} wish */
+  say(wish) {
     if (this.waiting >= MOST) return null
     const at = this.#last()
     const timestamp = new Date(this.#clock.now()).toISOString()
     /** @type {Item} */
-    const item = { id: newId(), handle, message, timestamp, at, state: "queued" }
+    const item = { id: newId(), handle: "", message: "", ...wish, timestamp, at, state: "queued" }
     this.#change(item)
     this.#run()
     return item

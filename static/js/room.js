@@ -14,7 +14,7 @@ const AGAIN_MS = 2000
 const BELT_MS = 60_000
 const PROBE_MS = 3000
 
-/** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are. */
+/** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are, `people` who else is there. */
 export class Room extends EventTarget {
   /** @type {State} */ state = "away"
   /** Why the room is gone. */ reason = ""
@@ -27,6 +27,7 @@ export class Room extends EventTarget {
   #visit = 0
   #entered = false
   #fetching = false
+  #quoting = false
   #doubt = false // what is shown here may not be what the server has
   #beaten = 0 // how far we had come at the last head we heard of
   /** @type {Row[]} */ #early = []
@@ -69,6 +70,24 @@ export class Room extends EventTarget {
     return this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
   }
 
+  /** What is replied to stands further up than what is loaded: asked for one by one. */
+  async #fetchQuoted() {
+    if (this.#quoting) return
+    this.#quoting = true
+    for (let around; this.#entered && (around = this.#timeline.unknown); ) {
+      /** @type {Page | null} */
+      const page = await this.#socket.ask("history", { around, limit: 1 }).catch(() => null)
+      if (!page) break
+      this.#timeline.quote(around, page.messages.find(({ seq }) => seq === around))
+    }
+    this.#quoting = false
+  }
+
+  /** Is called otherwise from now on; the room is told, when it knows the name before. @param {string} handle */
+  rename(handle) {
+    return this.#socket.ask("rename", { handle })
+  }
+
   /** @param {Question} asked @param {(asked: Question, page: Page | null) => void} take */
   async #read(asked, take) {
     /** @type {Page | null} */
@@ -101,6 +120,7 @@ export class Room extends EventTarget {
     socket.hear("head", (head) => this.#compare(head))
     outbox.addEventListener("change", (event) => timeline.expect(/** @type {CustomEvent<Item>} */ (event).detail))
     outbox.addEventListener("gone", (event) => timeline.forget(/** @type {CustomEvent<string>} */ (event).detail))
+    timeline.addEventListener("quoted", () => this.#fetchQuoted())
     outbox.addEventListener("sent", (event) => this.#sent(/** @type {CustomEvent<{ item: Item, answer: Stored }>} */ (event).detail))
     for (const change of ["reset", "change"]) timeline.addEventListener(change, () => outbox.settle((id) => timeline.find(id)))
   }
@@ -132,15 +152,18 @@ export class Room extends EventTarget {
   }
 
   /** @param {Joined} answer */
-  #arrive({ you }) {
+  #arrive(answer) {
+    const { you } = answer
     this.#entered = true
     this.mark = you.mark
     this.#doubt = false
     this.#beaten = 0
     this.dispatchEvent(new CustomEvent("you", { detail: you }))
+    this.dispatchEvent(new CustomEvent("people", { detail: answer }))
     for (const row of this.#early.splice(0)) this.#timeline.hear(row)
     this.#outbox.wake()
     this.#catchUp()
+    this.#fetchQuoted()
   }
 
   /** @param {unknown} error */
@@ -233,16 +256,17 @@ export class Room extends EventTarget {
   /** @param {{ item: Item, answer: Stored }} sent */
   #sent({ item, answer }) {
     const { label, mark } = this
-    const { id, handle, message } = item
+    const { id, handle, message, reply_to } = item
     const { seq, rev, timestamp } = answer
-    this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id }, answer)
+    if (item.event) this.#timeline.changed(id, answer)
+    else this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id, ...(reply_to && { reply_to }) }, answer)
     this.#watch()
   }
 
   /** @param {Item} item @returns {Promise<Stored>} */
-  async #deliver({ id, handle, message }) {
+  async #deliver(item) {
     try {
-      return await this.#socket.ask("chat", { handle, message, id })
+      return await this.#socket.ask(item.event ?? "chat", payload(item))
     } catch (error) {
       if (!(error instanceof Refused && error.code === "not_joined")) throw error
       this.#leave()
@@ -257,4 +281,12 @@ export class Room extends EventTarget {
     this.state = state
     this.dispatchEvent(new Event("state"))
   }
+}
+
+/** What an item asks of the server. @param {Item} item */
+function payload({ event, id, handle, message, reply_to, seq, emoji, on }) {
+  if (event === "edit") return { seq, message }
+  if (event === "delete") return { seq }
+  if (event === "react") return { seq, emoji, on }
+  return reply_to ? { handle, message, id, reply_to } : { handle, message, id }
 }

@@ -64,6 +64,11 @@ export class Socket extends EventTarget {
     return answer
   }
 
+  /** What is not worth keeping when the line is down, nor an answer. @param {string} event @param {object} data */
+  mention(event, data) {
+    if (this.#line.connected) this.#line.emit(event, data)
+  }
+
   /** @param {string} event @param {(data: any) => void} tell */
   hear(event, tell) {
     this.#line.on(event, tell)

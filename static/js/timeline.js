@@ -1,5 +1,7 @@
 // What was said in the room, in order, each thing once: all of a window that ends at the newest message, or before it. Knows no page and no socket.
 
+import { changing } from "./changing.js"
+
 /** @import { Away, Changes, Item, Joined, Page, Question, Row, Stored } from "./wire.js" */
 
 const MOST = 300
@@ -12,7 +14,7 @@ const LEEWAY = 20
 
 /**
  * Dispatches `reset` when everything is new, `change` with its steps otherwise, `arrived` with the rows said since, whether they are
- * in the window or not, `title` when the room has another,
+ * in the window or not, `title` when the room has another, `quoted` when something is replied to that is not loaded,
  * `away` when it starts over after a long absence.
  */
 export class Timeline extends EventTarget {
@@ -32,6 +34,8 @@ export class Timeline extends EventTarget {
   /** @type {Map<string, number>} */ #ids = new Map() // of the rows: their seq
   /** @type {Map<string, Item>} */ #items = new Map() // by id: own messages without a row, in the order said
   /** @type {Map<string, number>} */ #answered = new Map() // own messages the server has stored and changed since: the rev their row has at least
+  /** @type {Map<string, Item & { rev?: number }>} */ #changes = new Map() // by id: own changes that no row has yet; with `rev`, stored
+  /** @type {Map<number, Row | undefined>} */ #quoted = new Map() // by seq: what is replied to and not loaded; undefined: there is none
   /** @type {Map<number, Row>} */ #held = new Map() // by rev: live events that came too early
   /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: rows beyond the window, while history is asked for
   /** @type {Set<Question>} */ #asked = new Set() // history requests that are open
@@ -44,7 +48,30 @@ export class Timeline extends EventTarget {
   }
 
   get rows() {
-    return [...this.#rows.values()].sort((a, b) => a.seq - b.seq)
+    return [...this.#rows.values()].sort((a, b) => a.seq - b.seq).map((row) => this.#shown(row))
+  }
+
+  /** The message at a place, as it is shown, when it is loaded. @param {number} seq */
+  at(seq) {
+    const row = this.#rows.get(seq)
+    return row && this.#shown(row)
+  }
+
+  /** What a reply replies to, when it is known. @param {number} seq */
+  original(seq) {
+    return this.at(seq) ?? this.#quoted.get(seq)
+  }
+
+  /** A place that is replied to and of which nobody knows yet what stands there. */
+  get unknown() {
+    return [...this.#rows.values()].map(({ reply_to }) => reply_to).find((seq) => seq && !this.#rows.has(seq) && !this.#quoted.has(seq))
+  }
+
+  /** What stands there. @param {number} seq @param {Row} [row] */
+  quote(seq, row) {
+    this.#quoted.set(seq, row)
+    this.#again(seq)
+    this.#tell()
   }
 
   /** Own messages on their way stand after the newest, so not in a window that ends before it. */
@@ -68,7 +95,7 @@ export class Timeline extends EventTarget {
 
   /** Starts over from the newest messages of the room. @param {Joined} page @param {Away | null} away */
   load({ messages, head, upto, epoch, name, older = false }, away = null) {
-    for (const kept of [this.#held, this.#remembered, this.#asked]) kept.clear()
+    for (const kept of [this.#held, this.#remembered, this.#asked, this.#quoted]) kept.clear()
     Object.assign(this, { applied: upto, epoch, away })
     this.#head = Math.max(head, upto)
     this.#last = 0
@@ -207,8 +234,9 @@ export class Timeline extends EventTarget {
     this.#steps.push({ gone: seq })
   }
 
-  /** An own message is on its way, or has failed: it stands at the end until its row is here. @param {Item} item */
+  /** An own message is on its way, or has failed: it stands at the end until its row is here. A change stands at once. @param {Item} item */
   expect(item) {
+    if (item.event) return this.#expectChange(item)
     if (this.#ids.has(item.id)) return
     this.#items.set(item.id, item)
     if (!this.newer) this.#steps.push({ item })
@@ -218,7 +246,44 @@ export class Timeline extends EventTarget {
   /** An own message will not be sent. @param {string} id */
   forget(id) {
     if (this.#items.delete(id)) this.#steps.push({ gone: id })
+    this.#takeBack(id)
     this.#tell()
+  }
+
+  /** @param {Item} item */
+  #expectChange(item) {
+    if (item.state === "failed") this.#takeBack(item.id)
+    else {
+      this.#changes.set(item.id, item)
+      this.#again(item.seq)
+    }
+    this.#tell()
+  }
+
+  /** An own change is stored; it is shown by itself until its event is here. @param {string} id @param {Stored} answer */
+  changed(id, { rev, head }) {
+    const change = this.#changes.get(id)
+    if (change) this.#changes.set(id, { ...change, rev })
+    this.announce(head)
+    this.#tell()
+  }
+
+  /** @param {string} id */
+  #takeBack(id) {
+    const change = this.#changes.get(id)
+    if (this.#changes.delete(id)) this.#again(change?.seq)
+  }
+
+  /** A message is to be drawn again, and what replies to it. @param {number | undefined} seq */
+  #again(seq = 0) {
+    const row = this.#rows.get(seq)
+    if (row) this.#steps.push({ row })
+    this.#redrawReplies(seq)
+  }
+
+  /** With the own changes on their way. @param {Row} row */
+  #shown(row) {
+    return [...this.#changes.values()].filter(({ seq }) => seq === row.seq).reduce(changing, row)
   }
 
   /** The row the server has stored for an own message, known before its event is here. @param {Row} row @param {Stored} answer */
@@ -247,6 +312,8 @@ export class Timeline extends EventTarget {
     const loaded = row.seq >= this.#first && row.seq <= this.#end
     if (loaded) this.#stand(row)
     else if (this.#asked.size) this.#remembered.set(row.seq, row)
+    if (this.#quoted.has(row.seq)) this.#quoted.set(row.seq, row)
+    this.#redrawReplies(row.seq)
   }
 
   /** @param {Row} row */
@@ -255,6 +322,11 @@ export class Timeline extends EventTarget {
     const was = row.id !== undefined && this.#items.delete(row.id) ? row.id : undefined
     if (row.id !== undefined) this.#ids.set(row.id, row.seq)
     this.#steps.push({ row, was })
+  }
+
+  /** @param {number} seq */
+  #redrawReplies(seq) {
+    for (const row of this.#rows.values()) if (row.reply_to === seq) this.#steps.push({ row })
   }
 
   /** Nobody has heard of anything later. @param {Row} row */
@@ -278,6 +350,7 @@ export class Timeline extends EventTarget {
       this.#answered.delete(id)
       if (this.#items.delete(id)) this.#steps.push({ gone: id })
     }
+    for (const [id, { rev = Infinity }] of this.#changes) if (rev <= this.applied) this.#takeBack(id)
   }
 
   #tell() {
@@ -285,7 +358,9 @@ export class Timeline extends EventTarget {
     const [steps, arrived] = [this.#steps, this.#arrived]
     this.#steps = []
     this.#arrived = []
-    if (steps.length) this.dispatchEvent(new CustomEvent("change", { detail: steps }))
+    const drawn = steps.map((step) => ("row" in step ? { ...step, row: this.#shown(step.row) } : step))
+    if (steps.length) this.dispatchEvent(new CustomEvent("change", { detail: drawn }))
+    if (this.unknown) this.dispatchEvent(new Event("quoted"))
     if (arrived.length) this.dispatchEvent(new CustomEvent("arrived", { detail: arrived }))
   }
 }
