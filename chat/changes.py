@@ -1,9 +1,9 @@
-"""The door for changes to what stands: edit, delete and title."""
+"""The door for changes to what stands: edit, delete, react, rename and title."""
 
 from chat import journal, wire
 from chat.identity import author
 from chat.presence import joined_room
-from chat.revisions import Delete, Edit, Title
+from chat.revisions import Delete, Edit, React, Rename, Title
 from chat.wire import JSON, ok
 
 
@@ -19,10 +19,24 @@ def delete(data: object) -> JSON:
     return ok(wire.changed(journal.change(Delete(joined_room(), author(), asked))))
 
 
+def react(data: object) -> JSON:
+    """Put an emoji to a message, or take it back."""
+    asked = wire.React.parse(data)
+    return ok(wire.changed(journal.change(React(joined_room(), author(), asked))))
+
+
+def rename(data: object) -> JSON:
+    """Go by another name in this room."""
+    asked = wire.Rename.parse(data)
+    room = joined_room()
+    before = room.names([author()]).get(author())
+    return ok(wire.changed(journal.change(Rename(room, author(), asked, before=before))))
+
+
 def title(data: object) -> JSON:
     """Give the room a name, or none: its label and its link stay."""
     asked = wire.Title.parse(data)
     return ok(wire.changed(journal.change(Title(joined_room(), author(), asked))))
 
 
-EVENTS = {"edit": edit, "delete": delete, "title": title}
+EVENTS = {"edit": edit, "delete": delete, "react": react, "rename": rename, "title": title}

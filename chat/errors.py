@@ -67,6 +67,12 @@ class IdTaken(Refused):
     code, status, retry = "id_taken", 409, False
 
 
+class Full(Refused):
+    """There is no room for more of this."""
+
+    code, status, retry = "full", 409, False
+
+
 class Busy(Refused):
     """The server is busy."""
 

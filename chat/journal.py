@@ -14,7 +14,7 @@ from chat.models import Message, Room, messages, rooms
 from chat.revisions import Change, Key, Post, values
 from chat.together import Together
 
-CHANGING = ("rev", "message", "edited_at", "deleted_at")
+CHANGING = ("rev", "message", "edited_at", "deleted_at", "reactions")
 
 
 def post(room: Room, author: str, said: wire.Chat) -> Change:
@@ -74,7 +74,7 @@ def _lock(transaction: Connection, batch: list[Change]) -> dict[int, Room]:
 def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key], Message]:
     """The messages that the batch repeats or changes, by room and key."""
     in_rooms = Message.room_id.in_({change.room.id for change in batch})
-    keys = {change.key for change in batch} - {None}
+    keys = {key for change in batch for key in (change.key, change.answers)} - {None}
     # Each half names the columns of one index. Pairs, as in (room_id, seq) IN (...), make SQLite read the whole table.
     by_id = in_rooms & Message.client_id.in_([key for key in keys if isinstance(key, str)])
     by_seq = in_rooms & Message.seq.in_([key for key in keys if isinstance(key, int)])
@@ -91,6 +91,8 @@ def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key]
     try:
         if change.room.id not in locked:
             raise NotFound("This room is gone.")
+        if change.answers is not None and (change.room.id, change.answers) not in known:
+            raise NotFound("There is no such message in this room.")
         change.room = locked[change.room.id]
         number = change.room.head + 1
         change.message = change.apply(known.get(key) if change.key is not None else None, number)

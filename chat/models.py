@@ -1,6 +1,7 @@
 """Rooms and what was said in them. Reads are short transactions of their own; nothing here commits or emits."""
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +16,7 @@ from chat.database import Base, Moment, reading
 from chat.errors import NotFound
 
 MISSED_AT_MOST = 10_000  # counting further costs more than it tells
+LATELY = 500  # so many messages back, and no further, is looked for the name somebody went by
 
 
 class Room(Base):
@@ -90,6 +92,16 @@ class Room(Base):
             page.newer = session.scalar(sa.select(self._messages(Message.seq > last).exists())) or False
         return page
 
+    def names(self, authors: Collection[str]) -> dict[str, str]:
+        """The names these people went by last, as far as they have spoken lately."""
+        name = sa.case((Message.kind == "rename", Message.message), else_=Message.handle).label("name")
+        columns = Message.seq, Message.author, Message.kind, name
+        lines = self._messages().with_only_columns(*columns).order_by(Message.seq.desc()).limit(LATELY).subquery()
+        mine = lines.c.author.in_(authors) & sa.or_(lines.c.kind.is_(None), lines.c.kind == "rename")
+        with reading() as session:
+            found = session.execute(sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)).all()
+        return dict(found)
+
     def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
         return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
@@ -123,6 +135,7 @@ class Message(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
     reply_to: Mapped[int | None] = mapped_column(sa.BigInteger)
     kind: Mapped[str | None] = mapped_column(sa.String(16))
+    reactions: Mapped[dict[str, list[str]] | None] = mapped_column(sa.JSON(none_as_null=True))  # authors by emoji
 
     __table_args__ = (
         sa.UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),

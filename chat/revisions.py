@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from chat import broadcasts
-from chat.errors import Gone, IdTaken, NotFound, NotYours
+from chat.errors import Full, Gone, IdTaken, NotFound, NotYours
 from chat.models import Message, Room, messages
 
 COLUMNS = tuple(column.key for column in messages.columns)
+EMOJI_AT_MOST = 20  # different ones to a message
+PEOPLE_AT_MOST = 100  # to an emoji
 Key: TypeAlias = str | int | None  # the id or seq by which a message is known in its room
 
 
@@ -41,14 +43,18 @@ class Change:
         seq: int = self.asked.seq
         return seq
 
+    @property
+    def answers(self) -> int | None:
+        """The message it answers, which has to be there."""
+        return None
+
     def apply(self, known: Message | None, number: int) -> Message:
         """The message as it shall stand, with `number` as its rev; or `known`, when it stands so. Raises Refused."""
         raise NotImplementedError
 
     def own(self, known: Message | None) -> Message:
         """The message, when it is there and its author asks."""
-        if known is None or known.kind == Title.kind:  # a line of the room is nobody's
-            raise NotFound("There is no such message in this room.")
+        known = said(known)
         if known.author != self.author:
             raise NotYours
         return known
@@ -64,6 +70,12 @@ class Post(Change):
         """The id its sender gave it."""
         client_id: str | None = self.asked.id
         return client_id
+
+    @property
+    def answers(self) -> int | None:
+        """The message it answers, which has to be there."""
+        seq: int | None = self.asked.reply_to
+        return seq
 
     def apply(self, known: Message | None, number: int) -> Message:
         """A new message."""
@@ -105,34 +117,84 @@ class Delete(Change):
         known = self.own(known)
         if known.deleted_at is not None:
             return known
-        return _changed(known, rev=number, message="", deleted_at=datetime.now(UTC))
+        return _changed(known, rev=number, message="", reactions=None, deleted_at=datetime.now(UTC))
 
 
-class Title(Change):
-    """Give the room another name: a line in the room says so, and is how everybody learns of it."""
+class React(Change):
+    """Put an emoji to a message, or take it back."""
 
-    kind = "title"
+    def apply(self, known: Message | None, number: int) -> Message:
+        """The message with the emoji of this person, or without it; an emoji that is nobody's is gone."""
+        known = said(known)
+        if known.deleted_at is not None:
+            raise Gone
+        before = known.reactions or {}
+        by = before.get(self.asked.emoji, [])
+        if self.asked.on == (self.author in by):
+            return known
+        if self.asked.on and (len(by) >= PEOPLE_AT_MOST or (not by and len(before) >= EMOJI_AT_MOST)):
+            raise Full
+        after = [*by, self.author] if self.asked.on else [each for each in by if each != self.author]
+        reactions = {emoji: people for emoji, people in (before | {self.asked.emoji: after}).items() if people}
+        return _changed(known, rev=number, reactions=reactions or None)
+
+
+class Line(Change):
+    """What the room itself says: a line of a `kind`, which nobody can change."""
+
+    kind: str
     tell = staticmethod(broadcasts.chat)
 
     @property
     def key(self) -> Key:
-        """It repeats no message: whether it is so already, the room knows."""
+        """It repeats no message."""
         return None
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        """A new line, whose text is the name; when it is so already, one that is not stored."""
-        number -= self.room.name == self.asked.name
-        self.room.name = self.asked.name
+    def line(self, number: int, handle: str, text: str) -> Message:
+        """A new line; it is not stored when its number has been taken."""
         return Message(
             room_id=self.room.id,
             seq=number,
             rev=number,
             author=self.author,
-            handle=self.asked.handle or "",
-            message=self.asked.name,
+            handle=handle,
+            message=text,
             timestamp=datetime.now(UTC),
             kind=self.kind,
         )
+
+
+class Title(Line):
+    """Give the room another name: a line in the room says so, and is how everybody learns of it."""
+
+    kind = "title"
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """A new line, whose text is the name; when it is so already, one that is not stored."""
+        number -= self.room.name == self.asked.name
+        self.room.name = self.asked.name
+        return self.line(number, self.asked.handle or "", self.asked.name)
+
+
+@dataclass
+class Rename(Line):
+    """Go by another name: a line in the room says so. Who went by none there, or by this one, needs no line."""
+
+    before: str | None = None
+
+    kind = "rename"
+
+    def apply(self, known: Message | None, number: int) -> Message:
+        """A new line, from the name before to the new one; when there is nothing to say, one that is not stored."""
+        number -= self.before in (None, self.asked.handle)
+        return self.line(number, self.before or "", self.asked.handle)
+
+
+def said(known: Message | None) -> Message:
+    """The message, when it is there and somebody's: a line of the room is nobody's. Raises NotFound."""
+    if known is None or known.kind is not None:
+        raise NotFound("There is no such message in this room.")
+    return known
 
 
 def _changed(known: Message, /, **new: object) -> Message:

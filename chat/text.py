@@ -7,6 +7,8 @@ from flask import current_app
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from chat.emoji import is_emoji
+
 # Control characters other than newline and tab, and halves of characters: databases differ on them, no text needs them.
 UNTELLABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # In a name also what breaks the line or turns the text around it. Joiners stay: they are letters of real names.
@@ -59,8 +61,15 @@ def _said(text: str, at_most: int) -> str:
     return text
 
 
+def _emoji(text: str) -> str:
+    if not is_emoji(text):
+        raise PydanticCustomError("emoji", "is not one emoji")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[Text, AfterValidator(_name)]
 Handle = Annotated[Name, AfterValidator(_handle)]
 RoomName = Annotated[Name, AfterValidator(_room_name)]  # "" for none
 MessageText = Annotated[Text, AfterValidator(_message)]
+Emoji = Annotated[Text, AfterValidator(_emoji)]

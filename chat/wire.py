@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chat.errors import BadRequest, Empty, Refused, TooLong
-from chat.text import Handle, MessageText, RoomName, Text
+from chat.errors import Refused
+from chat.payload import Payload
+from chat.text import Emoji, Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
     from chat.models import Message, Page, Room
@@ -16,43 +17,10 @@ if TYPE_CHECKING:
 JSON: TypeAlias = dict[str, Any]
 
 LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
-OF_TEXT = {"empty": Empty, "too_long": TooLong}
-
 
 Number = Annotated[int, Field(ge=0, le=LARGEST)]
 Limit = Annotated[int, Field(ge=1, le=200)]
 ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
-
-
-class Payload(BaseModel):
-    """What a client sends with an event: these keys, of these types, and nothing else."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    @classmethod
-    def parse(cls, data: object) -> Self:
-        """Read a payload. Raises BadRequest, Empty or TooLong, naming the key."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise cls._refusal(error) from None
-
-    @classmethod
-    def _refusal(cls, error: ValidationError) -> Refused:
-        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
-        key = problem["loc"][0] if problem["loc"] else "the payload"
-        if problem["type"] in OF_TEXT:
-            return OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
-        # A key we do not know is not repeated: it may hold anything.
-        sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
-        return BadRequest(sentence)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_null(cls, data: object) -> object:
-        if isinstance(data, dict) and any(value is None for value in data.values()):
-            raise PydanticCustomError("null", "null is not a value here: leave the key out")
-        return data
 
 
 class Join(Payload):
@@ -104,6 +72,20 @@ class Delete(Payload):
     """Take it back."""
 
     seq: Number
+
+
+class React(Payload):
+    """Put an emoji to what somebody said, or take it back."""
+
+    seq: Number
+    emoji: Emoji
+    on: bool
+
+
+class Rename(Payload):
+    """Go by another name."""
+
+    handle: Handle
 
 
 class Title(Payload):
@@ -182,6 +164,7 @@ def message(room: "Room", said: "Message") -> JSON:
         "kind": said.kind,
         "edited": said.edited_at and moment(said.edited_at),
         "deleted": said.deleted_at and True,
+        "reactions": said.reactions and {key: [*map(room.mark, by)] for key, by in said.reactions.items()},
     }
     return shape | {key: value for key, value in there_if_any.items() if value is not None}
 

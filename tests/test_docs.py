@@ -15,6 +15,7 @@ from flask import Flask
 
 from chat import changes, errors, events, views, wire
 from chat.models import Message, Room
+from chat.payload import Payload
 from config import Config
 from tests.conftest import Tab
 from tests.servers import flask_run, until
@@ -71,9 +72,9 @@ def column(rows: list[Row], name: str) -> dict[str, Row]:
     return named
 
 
-def payload(event: str) -> type[wire.Payload]:
+def payload(event: str) -> type[Payload]:
     """The class that parses an event."""
-    parses: type[wire.Payload] = getattr(wire, event.capitalize())
+    parses: type[Payload] = getattr(wire, event.capitalize())
     return parses
 
 
@@ -245,6 +246,8 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, b
         ("chat", ada.ask("chat", said)),
         ("chat", ada.ask("chat", said)),
         ("edit", ada.ask("edit", {"seq": 1, "message": "hello, all"})),
+        ("react", ada.ask("react", {"seq": 1, "emoji": "👍", "on": True})),
+        ("rename", ada.ask("rename", {"handle": "Ada L."})),
         ("delete", ada.ask("delete", {"seq": 1})),
         ("title", ada.ask("title", {"name": "Tea"})),
         ("since", ada.ask("since", {"after": 0})),
@@ -275,6 +278,7 @@ def test_every_key_of_a_message_is_explained(app: Flask) -> None:
     bare = Message(room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now)
     filled = Message(room_id=1, seq=2, rev=4, author="a", handle="Ada", message="", timestamp=now)
     filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = "id", 1, "kind", now, now
+    filled.reactions = {"👍": ["a"]}
 
     with app.app_context():
         always, ever = _always_and_ever([wire.message(room, bare), wire.message(room, filled)])

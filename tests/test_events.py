@@ -477,7 +477,7 @@ def test_leaving_twice_is_leaving(ada: Tab) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ({}, {}), ({"label": "kitchen"}, 1)])
 def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) -> None:
-    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "title"):
+    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "react", "rename", "title"):
         assert ada.ask(event, *arguments)["code"] == "bad_request"
 
 

@@ -13,7 +13,7 @@ from tests.conftest import JSON, Tab, in_room, make_room
 # Who does what to which of the messages that stand; a number beyond the last means the last.
 ACTIONS = st.tuples(
     st.sampled_from([0, 1]),
-    st.sampled_from(["say", "say", "repeat", "edit", "edit the same", "delete"]),
+    st.sampled_from(["say", "say", "repeat", "edit", "edit the same", "delete", "react", "react", "rename"]),
     st.integers(0, 12),
 )
 numbers = count(1)
@@ -38,6 +38,10 @@ class Story:
         of = self.said[min(which, len(self.said) - 1)]
         if what == "repeat":
             person.say(of["message"], id=of["id"])
+        elif what == "rename":
+            person.ask("rename", {"handle": f"Ada {which % 3}"})
+        elif what == "react":
+            person.ask("react", {"seq": of["seq"], "emoji": "👍❤️"[which % 2 :][: 1 + which % 2], "on": which % 3 > 0})
         elif what == "delete":
             person.ask("delete", {"seq": of["seq"]})
         else:

@@ -12,8 +12,8 @@ CHAT = ROOT / "chat"
 
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
-    {"errors"},
-    {"text", "markdown", "database", "instance", "together", "engine"},
+    {"errors", "emoji"},
+    {"payload", "text", "markdown", "database", "instance", "together", "engine"},
     {"models", "wire"},
     {"order", "identity", "broadcasts"},
     {"heads", "revisions"},

@@ -26,6 +26,8 @@ RIGHT: dict[str, JSON] = {
     "edit": {"seq": 1, "message": "something bad"},
     "delete": {"seq": 1},
     "title": {"name": "something bad", "handle": "Mallory"},
+    "react": {"seq": 1, "emoji": "👍", "on": True},
+    "rename": {"handle": "Mallory"},
 }
 OPTIONAL = {
     "join": {"after"},
@@ -34,7 +36,7 @@ OPTIONAL = {
     "history": {"before", "limit"},
     "title": {"handle"},
 }
-TEXTS = {"label", "handle", "message", "id", "name"}
+TEXTS = {"label", "handle", "message", "id", "name", "emoji"}
 
 NOT_JSON_FOR_ALL = {"NaN": "NaN", "Infinity": "Infinity", "minus Infinity": "-Infinity"}
 NEITHER = {"null": "null", "an array": "[]", "an object": "{}", "true": "true", "half": "1.5", **NOT_JSON_FOR_ALL}
@@ -58,6 +60,7 @@ NO_NUMBERS = NEITHER | {
     "2^53": str(2**53),
     "2^63": str(2**63),
 }
+NO_BOOLEANS = {what: value for what, value in NO_NUMBERS.items() if what != "true"} | {"zero": "0", "one": "1"}
 NO_OBJECTS = NOT_JSON_FOR_ALL | {
     "null": "null",
     "an empty array": "[]",
@@ -108,6 +111,16 @@ SPECIAL = {
         "a blank name": '{"name": "  "}',
         "a long name": json.dumps({"name": "b" * 81}),
         "a blank name of the person": '{"name": "bad", "handle": ""}',
+    },
+    "react": {
+        "no emoji in it": '{"seq": 1, "emoji": "", "on": true}',
+        "two emoji": '{"seq": 1, "emoji": "👍👍", "on": true}',
+        "no such message": '{"seq": 999, "emoji": "👍", "on": true}',
+    },
+    "rename": {
+        "a blank name": '{"handle": "  "}',
+        "a long name": json.dumps({"handle": "M" * 65}),
+        "a line break in the name": r'{"handle": "Mal\nlory"}',
     },
 }
 CODES = {
@@ -170,7 +183,8 @@ def table() -> Iterator[tuple[str, Bad]]:
             rest = {each: right[each] for each in right if each != key}
             if key not in OPTIONAL.get(event, set()):
                 yield bad(f"no {key}", json.dumps(rest))
-            for what, value in (NO_TEXTS if key in TEXTS else NO_NUMBERS).items():
+            others = NO_TEXTS if key in TEXTS else NO_BOOLEANS if key == "on" else NO_NUMBERS
+            for what, value in others.items():
                 yield bad(f"{key} is {what}", json.dumps(rest | {key: "HERE"}).replace('"HERE"', value))
             yield bad(
                 f"{key} is a number of 5,000 digits", json.dumps(rest)[:-1] + f', "{key}": {"9" * 5000}}}', code=None

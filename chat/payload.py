@@ -1,0 +1,41 @@
+"""How a payload is read: these keys, of these types, and nothing else; or how it is refused."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from chat.errors import BadRequest, Empty, Refused, TooLong
+
+OF_TEXT = {"empty": Empty, "too_long": TooLong}
+
+
+class Payload(BaseModel):
+    """What a client sends with an event: these keys, of these types, and nothing else."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """Read a payload. Raises BadRequest, Empty or TooLong, naming the key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise cls._refusal(error) from None
+
+    @classmethod
+    def _refusal(cls, error: ValidationError) -> Refused:
+        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
+        key = problem["loc"][0] if problem["loc"] else "the payload"
+        if problem["type"] in OF_TEXT:
+            return OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
+        # A key we do not know is not repeated: it may hold anything.
+        sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
+        return BadRequest(sentence)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_null(cls, data: object) -> object:
+        if isinstance(data, dict) and any(value is None for value in data.values()):
+            raise PydanticCustomError("null", "null is not a value here: leave the key out")
+        return data
