@@ -90,21 +90,21 @@ export class Composer extends EventTarget {
   edit(seq, text) {
     this.cancel()
     this.#aside = this.#text.value
-    this.#turn({ edit: seq, words: "Editing your message" })
+    this.#turn({ edit: seq, text, words: "Editing your message" })
     this.#write(this.#givenUp.get(seq) ?? text)
-    this.#text.select()
   }
 
   /** Neither reply nor edit; nothing that was written is lost. Says whether there was either. */
   cancel() {
     if (!this.#mode) return false
-    const { edit } = this.#mode
+    const { edit, text } = this.#mode
+    const { value } = this.#text
     this.#turn(null)
-    if (edit) {
-      this.#givenUp.set(edit, this.#text.value)
+    if (edit && value !== text) {
+      this.#givenUp.set(edit, value)
       this.explain(KEPT)
     }
-    this.#write(edit ? this.#aside : this.#text.value)
+    this.#write(edit ? this.#aside : value)
     return true
   }
 

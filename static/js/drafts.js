@@ -2,7 +2,7 @@
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Storage } from "./storage.js" */
-/** @typedef {{ edit?: number, reply_to?: number, words: string }} Mode what the words are for, when it is not simply the next message */
+/** @typedef {{ edit?: number, text?: string, reply_to?: number, words: string }} Mode what the words are for, when it is not simply the next message; `text` is what is edited */
 /** @typedef {{ text: string, mode?: Mode | null, aside?: string }} Draft `aside` is what was being written when something else was edited */
 
 const REST_MS = 300
