@@ -1,11 +1,14 @@
 """create_app: where the parts meet, nothing else."""
 
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
+from math import inf
 
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import changes, database, engine, events, heads, identity, instance, journal, views
+from chat import changes, database, engine, events, heads, identity, instance, journal, presence, signs, views
 from config import Config
 
 
@@ -34,7 +37,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _open_sockets(app: Flask, config: Config) -> None:
-    queue = _queue(config, app.config["SECRET_KEY"])
+    queue = _queue(config, app)
     socketio = SocketIO(
         app,
         client_manager=queue,
@@ -47,16 +50,38 @@ def _open_sockets(app: Flask, config: Config) -> None:
         ping_timeout=config.ping_grace_seconds,
     )
     app.wsgi_app = engine.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
-    app.extensions["heads"] = watch = heads.Heads(app, socketio, lambda: queue.up)
-    app.extensions.update(order=watch.order, queue=queue)
-    queue.heard, queue.back = watch.hear, watch.all_clear
-    engine.protect(socketio, events={*events.EVENTS, *changes.EVENTS})
+    watch = heads.Heads(app, socketio, lambda: queue.up)
+    here = _presence(app, socketio, queue)
+    app.extensions.update(heads=watch, order=watch.order, presence=here, queue=queue)
+    ears = {"chat": watch.hear, "change": watch.hear, "presence": here.hear, "typing": here.hear_typing}
+    queue.back = partial(_each, here.back, watch.all_clear)
+    queue.heard = lambda event, payload: ears[event](event, payload)
+    doors = events.EVENTS | changes.EVENTS | signs.EVENTS
+    engine.protect(socketio, events=doors)
     socketio.on_event("connect", identity.recognise)
-    events.register(socketio, events.EVENTS | changes.EVENTS)
+    socketio.server.on("disconnect", here.leave)  # type: ignore[attr-defined]  # it needs nothing of what Flask-SocketIO prepares for handlers
+    events.register(socketio, doors)
 
 
-def _queue(config: Config, key: str) -> engine.Queue | engine.NoQueue:
+def _each(*works: Callable[[], None]) -> None:
+    for work in works:
+        work()
+
+
+def _presence(app: Flask, socketio: SocketIO, queue: engine.Queue | engine.NoQueue) -> presence.Presence:
+    config: Config = app.config["CONFAB"]
+    if config.redis_url is None:
+        return presence.Presence(app, socketio, queue, engine.NoLeases(), patience=inf if config.workers == 1 else 0)
+    leases = engine.Leases(config.redis_url, _name("people", app))
+    return presence.Presence(app, socketio, queue, leases, presence.PATIENCE_SECONDS)
+
+
+def _queue(config: Config, app: Flask) -> engine.Queue | engine.NoQueue:
     if config.redis_url is None:
         return engine.NoQueue()
-    channel = "confab:" + sha256(f"queue/{key}".encode()).hexdigest()[:16]  # two Confabs may share one Redis
-    return engine.Queue(config.redis_url, channel, events={"chat", "change"})
+    return engine.Queue(config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"})
+
+
+def _name(what: str, app: Flask) -> str:
+    """A name for something in Redis: two Confabs may share one."""
+    return "confab:" + sha256(f"{what}/{app.config['SECRET_KEY']}".encode()).hexdigest()[:16]

@@ -35,6 +35,16 @@ def head(room: Room) -> None:
     emitter(current_app.extensions["socketio"])(room.label, "head", wire.head(room))
 
 
+def presence(socketio: "SocketIO", payload: wire.JSON) -> None:
+    """Who has come and who has gone; only to those on this worker."""
+    emitter(socketio)(payload["label"], "presence", payload)
+
+
+def typing(socketio: "SocketIO", payload: wire.JSON, but: list[str]) -> None:
+    """Somebody is typing; only to those on this worker, and not to these connections."""
+    emitter(socketio)(payload["label"], "typing", payload, skip_sid=but)
+
+
 def _tell(room: Room, event: str, message: Message) -> None:
     try:
         payload = wire.message(room, message)
@@ -45,7 +55,7 @@ def _tell(room: Room, event: str, message: Message) -> None:
         log.exception("a %s could not be told", event)
 
 
-def emitter(socketio: "SocketIO") -> Callable[[str, str, wire.JSON], None]:
+def emitter(socketio: "SocketIO") -> Callable[..., None]:
     """What tells the people of a room on this worker: called with its label, the event and the payload."""
     here: dict[str, Any] = {"ignore_queue": True}  # the stubs do not know it
-    return lambda label, event, payload: socketio.emit(event, payload, to=address(label), **here)
+    return lambda label, event, payload, **but: socketio.emit(event, payload, to=address(label), **here, **but)

@@ -2,7 +2,7 @@
 
 from chat import journal, wire
 from chat.identity import author
-from chat.presence import joined_room
+from chat.presence import joined_room, known_as
 from chat.revisions import Delete, Edit, React, Rename, Title
 from chat.wire import JSON, ok
 
@@ -30,7 +30,9 @@ def rename(data: object) -> JSON:
     asked = wire.Rename.parse(data)
     room = joined_room()
     before = room.names([author()]).get(author())
-    return ok(wire.changed(journal.change(Rename(room, author(), asked, before=before))))
+    line = journal.change(Rename(room, author(), asked, before=before))
+    known_as(asked.handle)
+    return ok(wire.changed(line))
 
 
 def title(data: object) -> JSON:

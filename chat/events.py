@@ -11,7 +11,8 @@ from chat import journal, wire
 from chat.errors import BadRequest, Refused, ServerError
 from chat.identity import author, you
 from chat.models import Room
-from chat.presence import enter, joined_room, leave, people
+from chat.payload import refused
+from chat.presence import enter, joined_room, known_as, leave, people
 from chat.wire import JSON, ok
 
 Handler = Callable[[Any], JSON]
@@ -31,6 +32,7 @@ def chat(data: object) -> JSON:
     said = wire.Chat.parse(data)  # exactly handle and message, and perhaps id and reply_to
     room = joined_room()  # the room of this connection: not_joined; not_found when it is gone
     message = journal.post(room, author(), said)  # stored for good, and told to chat-<label>, when this returns
+    known_as(said.handle)  # among those who are here
     return ok(wire.stored(message))
 
 
@@ -78,9 +80,9 @@ def _answering(handler: Handler) -> Callable[..., JSON]:
                 raise BadRequest("This takes one object, and nothing beside it.")
             return handler(arguments[0])
         except Refused as refusal:
-            return wire.refused(refusal)
+            return refused(refusal)
         except Exception:
             log.exception("%s failed", handler.__name__)
-            return wire.refused(ServerError())
+            return refused(ServerError())
 
     return answer

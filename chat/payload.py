@@ -1,11 +1,17 @@
 """How a payload is read: these keys, of these types, and nothing else; or how it is refused."""
 
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.errors import BadRequest, Empty, Refused, TooLong
+
+LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
+
+Number = Annotated[int, Field(ge=0, le=LARGEST)]
+Limit = Annotated[int, Field(ge=1, le=200)]
+ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 OF_TEXT = {"empty": Empty, "too_long": TooLong}
 
@@ -39,3 +45,11 @@ class Payload(BaseModel):
         if isinstance(data, dict) and any(value is None for value in data.values()):
             raise PydanticCustomError("null", "null is not a value here: leave the key out")
         return data
+
+
+def refused(error: Refused) -> dict[str, Any]:
+    """The answer to what has not been done."""
+    answer: dict[str, Any] = {"ok": False, "code": error.code, "message": str(error), "retry": error.retry}
+    if error.retry_after_ms is not None:
+        answer["retry_after_ms"] = error.retry_after_ms
+    return answer

@@ -1,13 +1,12 @@
 """Every payload, in (parsed, closed world) and out (built): the only JSON shapes in the house."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from chat.errors import Refused
-from chat.payload import Payload
+from chat.payload import ClientId, Limit, Number, Payload
 from chat.text import Emoji, Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
     from chat.revisions import Change
 
 JSON: TypeAlias = dict[str, Any]
-
-LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
-
-Number = Annotated[int, Field(ge=0, le=LARGEST)]
-Limit = Annotated[int, Field(ge=1, le=200)]
-ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 
 class Join(Payload):
@@ -88,6 +81,12 @@ class Rename(Payload):
     handle: Handle
 
 
+class Typing(Payload):
+    """Be about to say something."""
+
+    handle: Handle
+
+
 class Title(Payload):
     """Give the room another name."""
 
@@ -104,14 +103,6 @@ def ok(*parts: JSON) -> JSON:
     answer: JSON = {"ok": True}
     for part in parts:
         answer.update(part)
-    return answer
-
-
-def refused(error: Refused) -> JSON:
-    """The answer to what has not been done."""
-    answer = {"ok": False, "code": error.code, "message": str(error), "retry": error.retry}
-    if error.retry_after_ms is not None:
-        answer["retry_after_ms"] = error.retry_after_ms
     return answer
 
 

@@ -274,12 +274,12 @@ class Stranger(WebSocket):
         return self.answers[call]
 
     def hear(self) -> tuple[str, JSON]:
-        """The next event, with its payload, each told once; heads come when they like. Raises Closed."""
+        """The next event, with its payload, each told once; heads and people come when they like. Raises Closed."""
         while True:
             while not self._heard:
                 self._read()
             event, payload = self._heard.pop(0)
-            if event != "head":
+            if event not in ("head", "presence"):
                 return event, payload
 
     def _read(self) -> None:

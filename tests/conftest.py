@@ -24,6 +24,7 @@ class Tab:
 
     def __init__(self, app: Flask, browser: FlaskClient | None, token: str | None = None) -> None:
         socketio: SocketIO = app.extensions["socketio"]
+        self._presence: list[JSON] = []
         auth = None if token is None else {"token": token}
         self._client = socketio.test_client(app, flask_test_client=browser, auth=auth)
 
@@ -40,9 +41,18 @@ class Tab:
         return self.ask("chat", {"handle": handle, "message": message, **data})
 
     def heard(self, event: str | None = None) -> list[JSON]:
-        """What arrived since the last time somebody looked; every event, or the payloads of one."""
+        """What arrived since the last time somebody looked; every event but presence, or the payloads of one.
+
+        Presence is told when it is time for it: whoever wants to know, names it.
+        """
         events = cast(list[JSON], self._client.get_received())
-        return events if event is None else [each["args"][0] for each in events if each["name"] == event]
+        self._presence += [each["args"][0] for each in events if each["name"] == "presence"]
+        if event == "presence":
+            told, self._presence = self._presence, []
+            return told
+        if event is None:
+            return [each for each in events if each["name"] != "presence"]
+        return [each["args"][0] for each in events if each["name"] == event]
 
     def close(self) -> None:
         """Close the page."""
@@ -56,6 +66,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     made = create_app(Config(instance=tmp_path / "instance"))
     yield made
     made.extensions["heads"].stop()
+    made.extensions["presence"].stop()
     with made.app_context():
         db.engine.dispose()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chat import changes, errors, events, views, wire
+from chat import changes, errors, events, signs, views, wire
 from chat.models import Message, Room
 from chat.payload import Payload
 from config import Config
@@ -28,7 +28,7 @@ DELIVERY = (HERE / "docs" / "delivery.md").read_text()
 DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
 PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
 
-EVENTS = events.EVENTS | changes.EVENTS
+EVENTS = events.EVENTS | changes.EVENTS | signs.EVENTS
 A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
 A_NAME = re.compile(r"([a-z_]+)\.(\w+)(?:\(.*\))?")
 
@@ -250,10 +250,12 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, b
         ("rename", ada.ask("rename", {"handle": "Ada L."})),
         ("delete", ada.ask("delete", {"seq": 1})),
         ("title", ada.ask("title", {"name": "Tea"})),
+        ("typing", ada.ask("typing", {"handle": "Ada"})),
         ("since", ada.ask("since", {"after": 0})),
         ("history", ada.ask("history", {})),
         ("join", ada.ask("join", {"label": kitchen})),
         ("join", ada.ask("join", {"label": kitchen, "after": 0})),
+        ("join", _partly(app, lambda: ada.ask("join", {"label": kitchen}))),
         ("leave", ada.ask("leave", {})),
     ]
 
@@ -266,6 +268,14 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, b
         )
     explained = column(table(PROTOCOL, "Keys you are answered"), "Key")
     assert set(explained) == {key for _, answer in answers for key in answer}
+
+
+def _partly(app: Flask, ask: Callable[[], wire.JSON]) -> wire.JSON:
+    """An answer while the other workers cannot be heard."""
+    app.extensions["presence"].partial = True
+    answer = ask()
+    app.extensions["presence"].partial = False
+    return answer
 
 
 def _always_and_ever(answers: list[wire.JSON]) -> tuple[set[str], set[str]]:
@@ -354,7 +364,7 @@ def test_the_page_embeds_what_join_answers_but_who_is_there(app: Flask, ada: Tab
 
     embedded = json.loads(page.partition(script)[2].partition("</script>")[0])
 
-    assert set(embedded) == set(ada.join(kitchen)) - {"ok", "people"}
+    assert set(embedded) == set(ada.join(kitchen)) - {"ok", "people", "count", "state"}
 
 
 # The settings

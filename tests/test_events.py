@@ -105,6 +105,7 @@ def test_two_tabs_of_one_browser_are_one_person(app: Flask, tab: Open, kitchen: 
 
     assert first["you"] == second["you"]
     assert second["people"] == [{"mark": first["you"]["mark"]}]
+    assert second["count"] == 1
 
 
 # chat
@@ -477,7 +478,7 @@ def test_leaving_twice_is_leaving(ada: Tab) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ({}, {}), ({"label": "kitchen"}, 1)])
 def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) -> None:
-    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "react", "rename", "title"):
+    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "react", "rename", "title", "typing"):
         assert ada.ask(event, *arguments)["code"] == "bad_request"
 
 

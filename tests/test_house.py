@@ -15,11 +15,11 @@ FLOORS = [
     {"errors", "emoji"},
     {"payload", "text", "markdown", "database", "instance", "together", "engine"},
     {"models", "wire"},
-    {"order", "identity", "broadcasts"},
+    {"order", "identity", "broadcasts", "people"},
     {"heads", "revisions"},
     {"presence"},
     {"journal"},
-    {"events", "changes", "views"},
+    {"events", "changes", "signs", "views"},
     {"__init__"},
 ]
 CORE = ["events", "models", "journal", "broadcasts", "wire", "errors"]

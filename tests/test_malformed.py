@@ -28,6 +28,7 @@ RIGHT: dict[str, JSON] = {
     "title": {"name": "something bad", "handle": "Mallory"},
     "react": {"seq": 1, "emoji": "👍", "on": True},
     "rename": {"handle": "Mallory"},
+    "typing": {"handle": "Mallory"},
 }
 OPTIONAL = {
     "join": {"after"},
@@ -122,6 +123,7 @@ SPECIAL = {
         "a long name": json.dumps({"handle": "M" * 65}),
         "a line break in the name": r'{"handle": "Mal\nlory"}',
     },
+    "typing": {"a blank name": '{"handle": "  "}', "a long name": json.dumps({"handle": "M" * 65})},
 }
 CODES = {
     "no room": "not_found",

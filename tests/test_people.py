@@ -1,0 +1,355 @@
+"""Who is here and who is typing: people and not tabs, on every worker, whatever becomes of one of them."""
+
+import time
+from collections.abc import Callable
+from math import inf
+
+import pytest
+from flask import Flask
+
+from chat.people import GRACE_SECONDS, LEASE_SECONDS, PEOPLE_AT_MOST, People
+from chat.presence import TYPING_AMONG_AT_MOST
+from tests.clients import JSON
+from tests.conftest import Tab, in_room
+
+Open = Callable[..., Tab]
+
+
+class Clock:
+    """It beats when it is told to."""
+
+    def __init__(self, app: Flask) -> None:
+        self._presence = app.extensions["presence"]
+        self._presence._beating = True  # by hand only
+        self._ahead = 0.0
+
+    def beat(self, later: float = 0.0) -> None:
+        """What is told once a second is told now, or after some seconds more."""
+        self._ahead += later
+        self._presence.beat(time.monotonic() + self._ahead)
+
+
+@pytest.fixture
+def clock(app: Flask) -> Clock:
+    """The clock of the app; nothing is told of anybody unless it beats."""
+    return Clock(app)
+
+
+def marks(people: list[JSON]) -> set[str]:
+    return {each["mark"] for each in people}
+
+
+def told(person: Tab) -> list[tuple[set[str], set[str], int]]:
+    """What somebody was told of people: who came, who went, and how many there are."""
+    return [(marks(each["here"]), set(each["gone"]), each["count"]) for each in person.heard("presence")]
+
+
+# Who is here
+
+
+def test_who_comes_in_is_told_who_is_there(clock: Clock, tab: Open, kitchen: str) -> None:
+    ada, ben = tab(), tab()
+    hers = ada.join(kitchen)["you"]["mark"]
+
+    answer = ben.join(kitchen)
+
+    assert marks(answer["people"]) == {hers, answer["you"]["mark"]}
+    assert answer["people"][0] == {"mark": answer["you"]["mark"]}  # oneself first
+    assert answer["count"] == 2
+    assert "partial" not in answer
+
+
+def test_those_who_are_there_are_told_who_comes_in(clock: Clock, ada: Tab, tab: Open, kitchen: str) -> None:
+    clock.beat()
+    ada.heard("presence")
+    state = ada.join(kitchen)["state"]
+    his = tab().join(kitchen)["you"]["mark"]
+
+    clock.beat()
+
+    [difference] = ada.heard("presence")
+    assert difference == {"label": kitchen, "state": state + 1, "here": [{"mark": his}], "gone": [], "count": 2}
+
+
+def test_strangers_are_told_of_nobody(clock: Clock, cy: Tab, ada: Tab) -> None:
+    clock.beat()
+    clock.beat(later=60)
+
+    assert [difference["label"] for difference in cy.heard("presence")] == ["garden"]
+
+
+def test_who_leaves_is_gone_after_a_grace(clock: Clock, ada: Tab, ben: Tab, kitchen: str) -> None:
+    his = ben.join(kitchen)["you"]["mark"]
+    clock.beat()
+    ada.heard("presence")
+
+    ben.ask("leave", {})
+    clock.beat()
+    assert told(ada) == []
+    clock.beat(later=GRACE_SECONDS)
+
+    assert told(ada) == [(set(), {his}, 1)]
+
+
+def test_who_closes_the_page_is_gone_too(clock: Clock, ada: Tab, ben: Tab, kitchen: str) -> None:
+    his = ben.join(kitchen)["you"]["mark"]
+    clock.beat()
+    ada.heard("presence")
+
+    ben.close()
+    clock.beat(later=GRACE_SECONDS)
+
+    assert told(ada) == [(set(), {his}, 1)]
+
+
+def test_a_reload_is_nothing_to_tell(clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    before = tab(browser)
+    before.join(kitchen)
+    clock.beat()
+    ada.heard("presence")
+
+    before.close()
+    clock.beat()
+    in_room(tab(browser), kitchen)
+    clock.beat()
+    clock.beat(later=GRACE_SECONDS)
+
+    assert told(ada) == []
+
+
+def test_two_tabs_are_one_person_until_both_are_closed(
+    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    one, other = tab(browser), tab(browser)
+    his = one.join(kitchen)["you"]["mark"]
+    assert other.join(kitchen)["count"] == 2
+    clock.beat()
+    ada.heard("presence")
+
+    one.close()
+    clock.beat(later=GRACE_SECONDS)
+    assert told(ada) == []
+    other.close()
+    clock.beat(later=GRACE_SECONDS)
+
+    assert told(ada) == [(set(), {his}, 1)]
+
+
+def test_who_enters_another_room_leaves_the_first(clock: Clock, ada: Tab, ben: Tab, cy: Tab, kitchen: str) -> None:
+    clock.beat()
+    ada.heard("presence"), cy.heard("presence")
+
+    there = ben.join("garden")
+    clock.beat(later=GRACE_SECONDS)
+
+    [(_, gone, left)] = told(ada)
+    [(here, _, now)] = told(cy)
+    assert (len(gone), left, now) == (1, 1, 2)
+    assert here == {there["you"]["mark"]}
+    assert gone.isdisjoint(here)  # the same person is another mark in another room
+
+
+def test_many_who_come_in_at_once_are_told_once(clock: Clock, ada: Tab, tab: Open, kitchen: str) -> None:
+    clock.beat()
+    ada.heard("presence")
+    crowd = {tab().join(kitchen)["you"]["mark"] for _ in range(30)}
+
+    clock.beat()
+
+    assert told(ada) == [(crowd, set(), 31)]
+
+
+def test_who_has_spoken_is_listed_by_name(clock: Clock, ada: Tab, ben: Tab, tab: Open, kitchen: str) -> None:
+    clock.beat()
+    ben.heard("presence")
+    ada.say("hello", handle="Ada")
+    ada.say("hello again", handle="Ada")
+    clock.beat()
+
+    [difference] = ben.heard("presence")
+    assert [person["handle"] for person in difference["here"]] == ["Ada"]
+    assert "Ada" in {person.get("handle") for person in tab().join(kitchen)["people"]}
+    ada.ask("rename", {"handle": "Bea"})
+    clock.beat()
+    assert {person.get("handle") for person in ben.heard("presence")[-1]["here"]} == {"Bea", None}
+
+
+def test_who_spoke_before_is_listed_by_the_name_of_then(
+    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ben = in_room(tab(browser), kitchen)
+    ben.say("hello", handle="Ben")
+    ben.ask("rename", {"handle": "Benjamin"})
+    ben.close()
+    clock.beat(later=GRACE_SECONDS)
+    ada.heard("presence")
+
+    in_room(tab(browser), kitchen)
+    clock.beat()
+
+    assert [person["handle"] for [person] in [each["here"] for each in ada.heard("presence")]] == ["Benjamin"]
+
+
+def test_a_message_more_is_nothing_to_tell(clock: Clock, ada: Tab, ben: Tab) -> None:
+    ada.say("hello")
+    clock.beat()
+    ben.heard("presence")
+
+    ada.say("hello again")
+    clock.beat()
+
+    assert told(ben) == []
+
+
+def test_of_very_many_the_first_are_listed_and_all_are_counted() -> None:
+    people = People()
+    for number in range(PEOPLE_AT_MOST + 2):
+        people.enter("kitchen", f"mark {number}", f"tab {number}")
+
+    answer = people.listed("kitchen", "mark 201")
+    [difference] = people.differences()
+
+    assert (len(answer["people"]), answer["count"]) == (PEOPLE_AT_MOST, PEOPLE_AT_MOST + 2)
+    assert answer["people"][0] == {"mark": "mark 201"}
+    assert (len(difference["here"]), difference["count"]) == (PEOPLE_AT_MOST, PEOPLE_AT_MOST + 2)
+
+
+def test_when_all_fit_on_the_list_again_they_are_told_in_full() -> None:
+    people = People()
+    for number in range(PEOPLE_AT_MOST + 1):
+        people.enter("kitchen", f"mark {number}", f"tab {number}")
+    people.differences()
+
+    people.leave("tab 7", 0)
+    people.expire(GRACE_SECONDS)
+
+    [difference] = people.differences()
+    assert difference["all"]
+    assert marks(difference["here"]) == {f"mark {number}" for number in range(PEOPLE_AT_MOST + 1)} - {"mark 7"}
+    assert (difference["gone"], difference["count"]) == ([], PEOPLE_AT_MOST)
+
+
+def test_a_list_and_all_differences_after_it_are_the_list_of_now() -> None:
+    people = People()
+    people.enter("kitchen", "ada", "1")
+    people.differences()
+    people.hear("elsewhere", {"kitchen": {"ben": "Ben"}}, {}, inf, whole=False)
+    early = people.listed("kitchen", "ada")  # Ben is in it, and has not been told of yet
+    people.hear("elsewhere", {}, {"kitchen": ["ben"]}, inf, whole=False)
+
+    [difference] = people.differences()
+
+    assert marks(early["people"]) == {"ada", "ben"}
+    assert (difference["here"], difference["gone"], difference["count"]) == ([], ["ben"], 1)
+
+
+def test_a_room_is_forgotten_when_everybody_has_left() -> None:
+    people = People()
+    people.enter("kitchen", "ada", "1")
+    people.news()
+    people.leave("1", 0)
+    people.leave("1", 0)
+    people.expire(GRACE_SECONDS)
+
+    assert people.news() == ({}, {"kitchen": ["ada"]})
+    assert people.own() == {}
+    assert people.news() == ({}, {})
+
+
+# Other workers
+
+
+def test_people_of_another_worker_are_here_as_long_as_it_is_heard() -> None:
+    people = People()
+    people.enter("kitchen", "ada", "1")
+    people.hear("elsewhere", {"kitchen": {"ben": "Ben", "ada": "Ada"}}, {}, LEASE_SECONDS, whole=True)
+    people.differences()
+
+    people.expire(LEASE_SECONDS - 1)
+    assert people.differences() == []
+    people.expire(LEASE_SECONDS)
+
+    [difference] = people.differences()
+    assert (difference["gone"], difference["count"]) == (["ben"], 1)
+    assert people.everybody("kitchen") == {"ada": "Ada"}
+
+
+def test_who_is_on_two_workers_is_one_person_and_stays_until_both_say_otherwise() -> None:
+    people = People()
+    people.enter("kitchen", "ada", "1")
+    for worker in ("one", "other"):
+        people.hear(worker, {"kitchen": {"ben": ""}}, {}, inf, whole=False)
+    [difference] = people.differences()
+    assert difference["count"] == 2
+
+    people.hear("one", {}, {"kitchen": ["ben"]}, inf, whole=False)
+    assert people.differences() == []
+    people.hear("other", {}, {}, inf, whole=True)
+
+    assert people.differences()[0]["gone"] == ["ben"]
+
+
+def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not() -> None:
+    people = People()
+    people.enter("kitchen", "ada", "1")
+    people.call("kitchen", "ada", "Ada")
+
+    people.hear("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, whole=True)
+    assert people.everybody("kitchen") == {"ada": "Ada"}
+    people.hear("elsewhere", {"kitchen": {"ada": "Bea"}}, {}, inf, whole=False)
+
+    assert people.everybody("kitchen") == {"ada": "Bea"}
+
+
+# Typing
+
+
+def test_ben_sees_that_ada_is_typing(ada: Tab, ben: Tab, kitchen: str) -> None:
+    hers = ada.join(kitchen)["you"]["mark"]
+
+    assert ada.ask("typing", {"handle": "Ada"}) == {"ok": True}
+    assert ben.heard("typing") == [{"label": kitchen, "mark": hers, "handle": "Ada"}]
+
+
+def test_strangers_do_not_see_that_ada_is_typing_nor_does_she(
+    app: Flask, tab: Open, ben: Tab, cy: Tab, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    one, other = in_room(tab(browser), kitchen), in_room(tab(browser), kitchen)
+
+    one.ask("typing", {"handle": "Ada"})
+
+    assert one.heard() == other.heard() == cy.heard() == []
+    assert len(ben.heard("typing")) == 1
+
+
+def test_typing_is_passed_on_every_two_seconds_and_not_more_often(ada: Tab, ben: Tab) -> None:
+    for _ in range(20):
+        assert ada.ask("typing", {"handle": "Ada"})["ok"]
+
+    assert len(ben.heard("typing")) == 1
+
+
+def test_nobody_types_before_entering_or_after_leaving(ada: Tab, ben: Tab, tab: Open) -> None:
+    ada.ask("leave", {})
+
+    for person in (ada, tab()):
+        assert person.ask("typing", {"handle": "Ada"})["code"] == "not_joined"
+    assert ben.heard() == []
+
+
+def test_in_a_crowd_nobody_sees_who_is_typing(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
+    people: People = app.extensions["presence"].people
+    for number in range(TYPING_AMONG_AT_MOST - 1):
+        people.enter(kitchen, f"mark {number}", f"tab {number}")
+
+    assert ada.ask("typing", {"handle": "Ada"})["ok"]
+
+    assert ben.heard("typing") == []
