@@ -18,64 +18,45 @@ const NEAR = 0.9 // of what is allowed, from where on it is counted
  * nowhere else; `command`, `named` with another name, `typing`, and `last` when somebody wants to edit what they said last.
  */
 export class Composer extends EventTarget {
+  field // where one types
+  nameField
   #form
-  #name
-  #text
-  #bar
-  #hint
-  #way
-  #storage
-  #drafts
-  #touch
+  #parts
+  #most // characters of a message
   /** @type {Mode | null} */ #mode = null
   #aside = "" // what was being written before something else is edited
   /** @type {Map<number, string>} by place: edits that were given up */ #givenUp = new Map()
-  #work = () => {}
+  /** @type {Way | null} */ #way = null
+  #part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
 
-  /** @param {HTMLFormElement} form @param {{ storage: Storage, drafts: Drafts, touch: boolean }} parts `touch`: no keyboard but the one on the screen */
-  constructor(form, { storage, drafts, touch }) {
+  /** @param {HTMLFormElement} form @param {{ storage: Storage, drafts: Drafts, touch: boolean }} own `touch`: no keyboard but the one on the screen */
+  constructor(form, own) {
     super()
-    const field = (/** @type {string} */ name) => form.elements.namedItem(name)
-    const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (form.querySelector(`.composer__${name}`))
     this.#form = form
-    this.#name = /** @type {HTMLInputElement} */ (field("handle"))
-    this.#text = /** @type {HTMLTextAreaElement} */ (field("message"))
-    this.#bar = part("bar")
-    this.#hint = part("hint")
-    this.#way = part("way")
-    this.#storage = storage
-    this.#drafts = drafts
-    this.#touch = touch
-    this.#name.value ||= storage.get(NAME_KEY) ?? ""
-    this.#restore(drafts.read())
+    this.#parts = own
+    this.nameField = /** @type {HTMLInputElement} */ (form.elements.namedItem("handle"))
+    this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
+    this.#most = Number(this.field.dataset.most)
+    this.nameField.value ||= own.storage.get(NAME_KEY) ?? ""
+    this.#restore(own.drafts.read())
     this.#listen()
-    if (!touch) this.#text.focus()
+    if (!own.touch) this.field.focus()
   }
 
   /** What this person is called. */
   get name() {
-    return this.#name.value
+    return this.nameField.value
   }
 
   set name(name) {
-    this.#name.value = name
+    this.nameField.value = name
     this.#named()
-  }
-
-  /** Where one types. */
-  get field() {
-    return this.#text
-  }
-
-  /** Where one says who one is. */
-  get nameField() {
-    return this.#name
   }
 
   /** Gives words back to be changed, above what stands here already. @param {string} text @param {string} [why] */
   takeBack(text, why = "") {
     this.cancel()
-    this.#write([text, this.#text.value].filter(Boolean).join("\n"))
+    this.#write([text, this.field.value].filter(Boolean).join("\n"))
     this.explain(why)
   }
 
@@ -83,13 +64,13 @@ export class Composer extends EventTarget {
   reply(seq, words) {
     this.cancel()
     this.#turn({ reply_to: seq, words })
-    this.#write(this.#text.value)
+    this.#write(this.field.value)
   }
 
   /** The next words replace those of a message; what was being written comes back afterwards. @param {number} seq @param {string} text */
   edit(seq, text) {
     this.cancel()
-    this.#aside = this.#text.value
+    this.#aside = this.field.value
     this.#turn({ edit: seq, text, words: "Editing your message" })
     this.#write(this.#givenUp.get(seq) ?? text)
   }
@@ -98,7 +79,7 @@ export class Composer extends EventTarget {
   cancel() {
     if (!this.#mode) return false
     const { edit, text } = this.#mode
-    const { value } = this.#text
+    const { value } = this.field
     this.#turn(null)
     if (edit && value !== text) {
       this.#givenUp.set(edit, value)
@@ -109,53 +90,46 @@ export class Composer extends EventTarget {
   }
 
   /** Puts words where one writes. @param {string} text @param {number} [from] what is replaced, up to where one is */
-  insert(text, from = this.#text.selectionStart) {
-    this.#text.focus()
-    this.#text.setRangeText(text, from, this.#text.selectionEnd, "end")
+  insert(text, from = this.field.selectionStart) {
+    this.field.focus()
+    this.field.setRangeText(text, from, this.field.selectionEnd, "end")
     this.#typed()
   }
 
   /** @param {string} why @param {Way | null} [way] */
   explain(why, way = null) {
-    const [words] = this.#hint.children
+    const [words, button] = this.#part("hint").children
     words.textContent = why
-    this.#way.textContent = way?.words ?? ""
-    this.#way.hidden = !way
-    this.#work = way?.work ?? (() => {})
+    button.textContent = way?.words ?? ""
+    button.toggleAttribute("hidden", !way)
+    this.nameField.ariaInvalid = String(why === NAMELESS)
+    this.#way = way
   }
 
   #listen() {
-    this.#form.addEventListener("submit", (event) => {
-      event.preventDefault()
-      this.#send()
-    })
-    this.#text.addEventListener("keydown", (event) => this.#pressed(event))
-    this.#text.addEventListener("input", (event) => this.#typed(/** @type {InputEvent} */ (event)))
-    this.#name.addEventListener("input", () => this.#blame(""))
-    this.#name.addEventListener("change", () => this.#named())
-    this.#way.addEventListener("click", () => this.#work())
-    this.#bar.querySelector("button")?.addEventListener("click", () => (this.cancel(), this.#text.focus()))
+    this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.#send()))
+    this.field.addEventListener("keydown", (event) => this.#pressed(event))
+    this.field.addEventListener("input", (event) => this.#typed(/** @type {InputEvent} */ (event)))
+    this.nameField.addEventListener("input", () => this.explain(""))
+    this.nameField.addEventListener("change", () => this.#named())
+    this.#part("way").addEventListener("click", () => this.#way?.work())
+    this.#part("bar").addEventListener("click", ({ target }) => target instanceof Element && target.closest("button") && this.cancel())
     // Pressing the button must not take the keyboard away from under the thumb.
-    this.#form.querySelector(".composer__send")?.addEventListener("pointerdown", (event) => event.preventDefault())
+    this.#part("send").addEventListener("pointerdown", (event) => event.preventDefault())
   }
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (event.defaultPrevented || event.isComposing || event.keyCode === 229) return // this key belongs to the input method
-    if (event.key === "ArrowUp" && !this.#text.value && !this.#mode) this.dispatchEvent(new CustomEvent("last", { detail: event }))
-    if (!this.#sends(event)) return
+    if (event.key === "ArrowUp" && !this.field.value && !this.#mode) this.dispatchEvent(new CustomEvent("last", { detail: event }))
+    if (!sends(event, this.#parts.touch)) return
     event.preventDefault()
     this.#send()
   }
 
-  /** @param {KeyboardEvent} event */
-  #sends({ key, shiftKey, altKey, ctrlKey, metaKey }) {
-    return key === "Enter" && !shiftKey && !altKey && (!this.#touch || ctrlKey || metaKey)
-  }
-
   #send() {
-    const text = this.#text.value
-    if (!text.trim() && !this.#mode?.edit) return this.#text.focus()
+    const text = this.field.value
+    if (!text.trim() && !this.#mode?.edit) return this.field.focus()
     const wish = this.#mode?.edit ? { say: text } : order(text)
     if ("say" in wish) return this.#say(wish.say)
     if ("wrong" in wish) return this.explain(wish.wrong, { words: "Send it as text", work: () => this.#say(text) })
@@ -165,32 +139,31 @@ export class Composer extends EventTarget {
 
   /** @param {string} message */
   #say(message) {
-    const handle = this.#name.value
+    const handle = this.name
     if (lengthOf(message) > this.#most) return this.#tooLong(message)
     if (!handle.trim()) {
-      this.#blame(NAMELESS)
-      return this.#name.focus()
+      this.explain(NAMELESS)
+      return this.nameField.focus()
     }
-    this.#storage.set(NAME_KEY, handle)
+    this.#parts.storage.set(NAME_KEY, handle)
     if (this.#offer(message)) this.#done()
   }
 
   /** Whether somebody has taken it. @param {string} message */
   #offer(message) {
     const { edit, reply_to } = this.#mode ?? {}
-    const taken = this.dispatchEvent(new CustomEvent("say", { detail: { handle: this.#name.value, message, edit, reply_to }, cancelable: true }))
-    this.#blame("")
-    if (!taken) this.explain(FULL)
+    const taken = this.dispatchEvent(new CustomEvent("say", { detail: { handle: this.name, message, edit, reply_to }, cancelable: true }))
+    this.explain(taken ? "" : FULL)
     return taken
   }
 
   #done() {
-    if (this.#mode?.edit) this.#givenUp.delete(this.#mode.edit)
-    const text = this.#mode?.edit ? this.#aside : ""
+    const { edit } = this.#mode ?? {}
+    if (edit) this.#givenUp.delete(edit)
     this.#turn(null)
     this.explain("")
-    this.#write(text)
-    this.#drafts.replace({ text })
+    this.#write(edit ? this.#aside : "")
+    this.#parts.drafts.write() // at once, or a reload would offer it again
   }
 
   /** @param {string} message */
@@ -201,74 +174,55 @@ export class Composer extends EventTarget {
     this.explain(`This is ${over.toLocaleString()} characters longer than a message may be.`, this.#mode?.edit || !this.name.trim() ? null : way)
   }
 
-  get #most() {
-    return Number(this.#text.dataset.most)
-  }
-
   /** @param {InputEvent} [event] */
   #typed(event) {
-    this.#grow()
-    this.#count()
+    this.#changed()
     this.explain("")
-    if (event?.inputType === "insertFromPaste" && lengthOf(this.#text.value) > this.#most) this.#tooLong(this.#text.value)
-    this.#keep()
+    if (event?.inputType === "insertFromPaste" && lengthOf(this.field.value) > this.#most) this.#tooLong(this.field.value)
     this.dispatchEvent(new Event("typing"))
   }
 
   #named() {
-    this.#storage.set(NAME_KEY, this.#name.value)
-    this.#blame("")
+    this.#parts.storage.set(NAME_KEY, this.name)
+    this.explain("")
     this.dispatchEvent(new Event("named"))
-  }
-
-  /** It is the name's fault. @param {string} why */
-  #blame(why) {
-    this.explain(why)
-    this.#name.ariaInvalid = String(why !== "")
   }
 
   /** @param {Draft} draft */
   #restore({ text, mode = null, aside = "" }) {
-    this.#text.value ||= text
+    this.field.value ||= text
     this.#aside = aside
     this.#turn(mode)
-    this.#grow()
-    this.#count()
+    this.#changed()
   }
 
   /** @param {string} text */
   #write(text) {
-    this.#text.value = text
-    this.#grow()
-    this.#count()
-    this.#keep()
-    this.#text.focus()
+    this.field.value = text
+    this.#changed()
+    this.field.focus()
   }
 
   /** @param {Mode | null} mode */
   #turn(mode) {
     this.#mode = mode
-    this.#bar.hidden = !mode
-    const [words] = this.#bar.children
-    words.textContent = mode?.words ?? ""
+    this.#part("bar").hidden = !mode
+    this.#part("doing").textContent = mode?.words ?? ""
   }
 
-  #keep() {
-    this.#drafts.keep({ text: this.#text.value, mode: this.#mode, aside: this.#aside })
-  }
-
-  #count() {
-    const left = this.#most - lengthOf(this.#text.value)
-    const near = left <= this.#most * (1 - NEAR)
-    const count = /** @type {HTMLElement} */ (this.#form.querySelector(".composer__count"))
-    count.textContent = !near ? "" : left < 0 ? `${(-left).toLocaleString()} too many` : `${left.toLocaleString()} left`
-    count.toggleAttribute("data-over", left < 0)
-  }
-
-  /** As tall as its text, for browsers that cannot do that by themselves. */
-  #grow() {
+  /** Counted near the limit, kept, and as tall as its text, in browsers too that cannot do that by themselves. */
+  #changed() {
+    const { value: text, style } = this.field
+    const left = this.#most - lengthOf(text)
+    const count = left < 0 ? `${(-left).toLocaleString()} too many` : `${left.toLocaleString()} left`
+    this.#part("count").textContent = left <= this.#most * (1 - NEAR) ? count : ""
+    this.#part("count").toggleAttribute("data-over", left < 0)
+    this.#parts.drafts.keep({ text, mode: this.#mode, aside: this.#aside })
     if (CSS.supports("field-sizing", "content")) return
-    this.#text.style.height = "auto"
-    this.#text.style.height = `${this.#text.scrollHeight}px`
+    style.height = "auto"
+    style.height = `${this.field.scrollHeight}px`
   }
 }
+
+/** Under a thumb Enter breaks the line. @param {KeyboardEvent} event @param {boolean} touch */
+const sends = ({ key, shiftKey, altKey, ctrlKey, metaKey }, touch) => key === "Enter" && !shiftKey && !altKey && (!touch || ctrlKey || metaKey)

@@ -9,38 +9,30 @@ const REST_MS = 300
 
 export class Drafts {
   #key
-  #storage
-  #clock
+  #parts
   /** @type {Draft | null} */ #unkept = null
 
   /** @param {string} label @param {{ storage: Storage, clock: Clock }} parts */
-  constructor(label, { storage, clock }) {
+  constructor(label, parts) {
     this.#key = `draft:${label}`
-    this.#storage = storage
-    this.#clock = clock
-    addEventListener("pagehide", () => this.#write())
+    this.#parts = parts
+    addEventListener("pagehide", () => this.write())
   }
 
   /** @returns {Draft} */
   read() {
-    const kept = this.#storage.get(this.#key)
+    const kept = this.#parts.storage.get(this.#key)
     return typeof kept?.text === "string" ? kept : { text: "" }
   }
 
   /** In a moment, or when the page goes. @param {Draft} draft */
   keep(draft) {
-    if (!this.#unkept) this.#clock.later(REST_MS, () => this.#write())
+    if (!this.#unkept) this.#parts.clock.later(REST_MS, () => this.write())
     this.#unkept = draft
   }
 
-  /** What was written has been sent: at once, or a reload would offer it again. @param {Draft} draft */
-  replace(draft) {
-    this.#unkept = draft
-    this.#write()
-  }
-
-  #write() {
-    if (this.#unkept) this.#storage.set(this.#key, this.#unkept)
+  write() {
+    if (this.#unkept) this.#parts.storage.set(this.#key, this.#unkept)
     this.#unkept = null
   }
 }

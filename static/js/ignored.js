@@ -6,6 +6,7 @@
 export class Ignored extends EventTarget {
   #key
   #storage
+  has = (/** @type {string} */ mark) => Object.hasOwn(this.all, mark)
 
   /** @param {string} label @param {Storage} storage */
   constructor(label, storage) {
@@ -19,24 +20,10 @@ export class Ignored extends EventTarget {
     return this.#storage.get(this.#key) ?? {}
   }
 
-  /** @param {string} mark */
-  has(mark) {
-    return Object.hasOwn(this.all, mark)
-  }
-
-  /** @param {string} mark @param {string} name */
-  add(mark, name) {
-    this.#set({ ...this.all, [mark]: name })
-  }
-
-  /** @param {string} mark */
-  remove(mark) {
-    this.#set(Object.fromEntries(Object.entries(this.all).filter(([each]) => each !== mark)))
-  }
-
-  /** @param {Record<string, string>} all */
-  #set(all) {
-    this.#storage.set(this.#key, all)
+  /** Somebody who was read is ignored, and the other way round. @param {string} mark @param {string} name */
+  turn(mark, name) {
+    const { [mark]: ignored, ...others } = this.all
+    this.#storage.set(this.#key, ignored === undefined ? { ...others, [mark]: name } : others)
     this.dispatchEvent(new Event("change"))
   }
 }

@@ -156,7 +156,6 @@ room.addEventListener("you", (event) => {
 
 composer.addEventListener("say", (event) => {
   const { edit, ...said } = /** @type {CustomEvent<Wish & { message: string, edit?: number }>} */ (event).detail
-  typing.sent()
   if (edit) revise(edit, said.message)
   else if (room.outbox.say(said)) travel.latest()
   else event.preventDefault()
@@ -201,7 +200,7 @@ const deeds = {
     openDialog("delete")
     dialog.onclose = () => dialog.returnValue && ask({ event: "delete", seq })
   },
-  ignore: ({ mark = "", handle = "" }) => ignored.add(mark, handle),
+  ignore: ({ mark = "", handle = "" }) => ignored.turn(mark, handle),
 }
 const menu = new MessageMenu(find("menu"), { log: find("log"), rowOf: (seq) => timeline.at(seq), mine, deeds })
 

@@ -1,27 +1,24 @@
 // What can be done with a message: by its menu, which hovering, a long press and Enter open, and by keys on it.
 
-import { onlyPictures } from "./markdown.js"
-
 /** @import { Row } from "./wire.js" */
 /** @typedef {Record<string, (row: Row, emoji: string) => void>} Deeds */
 
 const LONG_MS = 500
 const STILL_PX = 10
 const EDGE_PX = 8
-const ONE = "Type one emoji."
 
 export class MessageMenu {
   #menu
   #parts
   /** @type {Row | null} */ #row = null
+  #side = (/** @type {Row} */ row) => (this.#parts.mine(row) ? "own" : "other")
+  #first = () => [...this.#menu.querySelectorAll("button")].find((button) => button.checkVisibility())
 
   /** @param {HTMLElement} menu @param {{ log: HTMLElement, rowOf: (seq: number) => Row | undefined, mine: (row: Row) => boolean, deeds: Deeds }} parts */
   constructor(menu, parts) {
     this.#menu = menu
     this.#parts = parts
-    menu.addEventListener("click", ({ target }) => this.#chosen(/** @type {HTMLElement} */ (target)))
-    menu.addEventListener("keydown", (event) => this.#walk(event))
-    menu.querySelector("form")?.addEventListener("submit", (event) => this.#typed(event))
+    menu.addEventListener("click", ({ target }) => this.#chosen(/** @type {HTMLElement} */ (target).closest("button")?.dataset ?? {}))
     parts.log.addEventListener("keydown", (event) => this.#pressed(event))
     parts.log.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.#held(event))
   }
@@ -30,10 +27,12 @@ export class MessageMenu {
   open(element) {
     this.#row = this.#of(element)
     if (!this.#row) return
-    this.#turn(this.#row)
+    this.#menu.ariaLabel = `Message by ${this.#row.handle}`
+    this.#menu.dataset.of = this.#side(this.#row)
+    delete this.#menu.dataset.more
     this.#menu.showPopover()
     this.#place(/** @type {HTMLElement} */ (element.closest(".message")))
-    this.#buttons()[0].focus()
+    this.#first()?.focus()
   }
 
   /** @param {Element} element the message, or anything in it @param {string} action @param {string} [emoji] */
@@ -44,16 +43,8 @@ export class MessageMenu {
 
   /** A line of the room, an own message on its way and a deleted one have no menu. @param {Element} element */
   #of(element) {
-    const message = /** @type {HTMLElement | null} */ (element.closest(".message"))
-    const row = this.#parts.rowOf(Number(message?.dataset.seq))
+    const row = this.#parts.rowOf(Number(/** @type {HTMLElement | null} */ (element.closest(".message"))?.dataset.seq))
     return row && !row.kind && !row.deleted ? row : null
-  }
-
-  /** The menu of this message. @param {Row} row */
-  #turn(row) {
-    this.#menu.ariaLabel = `Message by ${row.handle}`
-    this.#menu.dataset.of = this.#parts.mine(row) ? "own" : "other"
-    delete this.#menu.dataset.more
   }
 
   /** Beside its message, wherever there is room; on a small screen it is below. @param {HTMLElement} message */
@@ -66,45 +57,13 @@ export class MessageMenu {
     this.#menu.style.setProperty("--top", within(body.top, innerHeight - height))
   }
 
-  #buttons() {
-    return [...this.#menu.querySelectorAll("button")].filter((button) => button.checkVisibility())
-  }
-
-  /** @param {HTMLElement} target */
-  #chosen(target) {
-    const { action = "", emoji = "" } = target.closest("button")?.dataset ?? {}
-    if (action === "more") {
-      this.#menu.dataset.more = ""
-      this.#buttons()[0].focus()
-    } else if (action) this.#finish(action, emoji)
-  }
-
-  /** @param {string} action @param {string} emoji */
-  #finish(action, emoji) {
+  /** @param {DOMStringMap} dataset of what is pressed */
+  #chosen({ action, emoji = "" }) {
+    if (!action) return
+    this.#menu.toggleAttribute("data-more", action === "more")
+    if (action === "more") return this.#first()?.focus()
     this.#menu.hidePopover()
     if (this.#row) this.#parts.deeds[action](this.#row, emoji)
-  }
-
-  /** @param {SubmitEvent} event */
-  #typed(event) {
-    event.preventDefault()
-    const field = /** @type {HTMLInputElement} */ (this.#menu.querySelector("input"))
-    const emoji = field.value.trim()
-    field.setCustomValidity(onlyPictures(emoji) && [...new Intl.Segmenter().segment(emoji)].length === 1 ? "" : ONE)
-    field.addEventListener("input", () => field.setCustomValidity(""), { once: true })
-    if (!field.reportValidity()) return
-    field.value = ""
-    this.#finish("react", emoji)
-  }
-
-  /** @param {KeyboardEvent} event */
-  #walk(event) {
-    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key]
-    if (!step || event.target instanceof HTMLInputElement) return
-    event.preventDefault()
-    const buttons = this.#buttons()
-    const here = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
-    buttons.at((here + step) % buttons.length)?.focus()
   }
 
   /** A key on a message does what the menu would. @param {KeyboardEvent} event */
@@ -112,8 +71,7 @@ export class MessageMenu {
     const message = /** @type {HTMLElement} */ (event.target)
     const row = message.matches(".message") && !(event.ctrlKey || event.metaKey || event.altKey) && this.#of(message)
     if (!row) return
-    const side = this.#parts.mine(row) ? "own" : "other"
-    const way = [...this.#menu.querySelectorAll("button")].find(({ dataset }) => dataset.key === event.key && (dataset.of ?? side) === side)
+    const way = [...this.#menu.querySelectorAll("button")].find(({ dataset }) => dataset.key === event.key && (dataset.of ?? this.#side(row)) === this.#side(row))
     if (event.key === "Enter") this.open(message)
     else if (way) this.do(message, way.dataset.action ?? "", way.dataset.emoji)
     else return
@@ -125,11 +83,10 @@ export class MessageMenu {
     const touched = /** @type {Element} */ (target)
     if (!touched.closest(".message__body") || touched.closest("a, button")) return
     const over = new AbortController()
-    const timer = setTimeout(() => (over.abort(), this.open(touched)), LONG_MS)
-    over.signal.addEventListener("abort", () => clearTimeout(timer))
     const { signal } = over
+    const timer = setTimeout(() => (over.abort(), this.open(touched)), LONG_MS)
+    signal.addEventListener("abort", () => clearTimeout(timer))
     for (const end of ["pointerup", "pointercancel", "scroll"]) addEventListener(end, () => over.abort(), { signal, capture: true })
-    const far = (/** @type {PointerEvent} */ now) => Math.hypot(now.clientX - clientX, now.clientY - clientY) > STILL_PX
-    addEventListener("pointermove", (now) => far(now) && over.abort(), { signal })
+    addEventListener("pointermove", (now) => Math.hypot(now.clientX - clientX, now.clientY - clientY) > STILL_PX && over.abort(), { signal })
   }
 }

@@ -26,19 +26,13 @@ export class Outbox extends EventTarget {
   #running = false
   #tries = 0
   #stir = () => {}
-  #send
-  #lead
-  #clock
-  #store
+  #parts
 
   /** @param {{ send: (item: Item) => Promise<Stored>, lead: Lead, clock: Clock, store: Store }} parts */
-  constructor({ send, lead, clock, store }) {
+  constructor(parts) {
     super()
-    this.#send = send
-    this.#lead = lead
-    this.#clock = clock
-    this.#store = store
-    store.hear((id, item) => this.#heard(id, item))
+    this.#parts = parts
+    parts.store.hear((id, item) => this.#heard(id, item))
   }
 
   /** How many will be sent when the connection is back. */
@@ -53,7 +47,7 @@ export class Outbox extends EventTarget {
 
   /** Takes up what an earlier page left behind. */
   restore() {
-    for (const item of this.#store.all()) this.#heard(item.id, item)
+    for (const item of this.#parts.store.all()) this.#heard(item.id, item)
     this.#next()
   }
 
@@ -66,7 +60,7 @@ export class Outbox extends EventTarget {
   say(wish) {
     if (this.waiting >= MOST) return null
     const at = this.#last()
-    const timestamp = new Date(this.#clock.now()).toISOString()
+    const timestamp = new Date(this.#parts.clock.now()).toISOString()
     /** @type {Item} */
     const item = { id: newId(), handle: "", message: "", ...wish, timestamp, at, state: "queued" }
     this.#change(item)
@@ -85,7 +79,7 @@ export class Outbox extends EventTarget {
   /** Gives up a message and hands it back. @param {string} id @returns {Item | undefined} */
   discard(id) {
     const item = this.#items.get(id)
-    this.#store.drop(id)
+    this.#parts.store.drop(id)
     this.#forget(id)
     return item
   }
@@ -117,7 +111,7 @@ export class Outbox extends EventTarget {
     if (this.#running) return
     this.#running = true
     while (this.#awake && this.#next()) {
-      const handOn = await this.#lead()
+      const handOn = await this.#parts.lead()
       this.#reread()
       let pause = 0
       for (let item; !pause && this.#awake && (item = this.#next()); ) pause = await this.#try(item)
@@ -129,10 +123,10 @@ export class Outbox extends EventTarget {
 
   /** @param {Item} item @returns {Promise<number>} how long to wait before anything else is sent */
   async #try(item) {
-    const early = (item.not_before ?? 0) - this.#clock.now()
+    const early = (item.not_before ?? 0) - this.#parts.clock.now()
     if (early > 0 && early < LONGEST_WAIT_MS) return early // longer was asked by nobody: the clock has been set back
     try {
-      this.#done(item, await this.#send(item))
+      this.#done(item, await this.#parts.send(item))
       this.#tries = 0
       return 0
     } catch (error) {
@@ -149,11 +143,11 @@ export class Outbox extends EventTarget {
       this.#change({ ...item, state: "failed", reason: refusal.message })
       return 0
     }
-    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries) * (0.5 + this.#clock.random() / 2)
+    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries) * (0.5 + this.#parts.clock.random() / 2)
     this.#tries += 1
     const asked = refusal?.retryAfterMs
     // Kept with the message, so that another tab or the next page does not push past what the server asked for.
-    const not_before = asked === undefined ? undefined : this.#clock.now() + asked
+    const not_before = asked === undefined ? undefined : this.#parts.clock.now() + asked
     if (refusal || item.reason) this.#change({ ...item, reason: refusal?.message, not_before })
     return asked ?? pause
   }
@@ -162,7 +156,7 @@ export class Outbox extends EventTarget {
   #rest(pause) {
     if (!this.#awake) return undefined
     return new Promise((/** @type {(nothing: void) => void} */ resolve) => {
-      const callOff = this.#clock.later(pause, () => resolve())
+      const callOff = this.#parts.clock.later(pause, () => resolve())
       this.#stir = () => (callOff(), resolve())
     })
   }
@@ -172,7 +166,7 @@ export class Outbox extends EventTarget {
   }
 
   #next() {
-    const tooOld = this.#clock.now() - LONGEST_WAIT_MS
+    const tooOld = this.#parts.clock.now() - LONGEST_WAIT_MS
     for (const item of this.#queue()) {
       if (item.at > tooOld) return item
       this.#change({ ...item, state: "failed", reason: TOO_OLD })
@@ -182,12 +176,12 @@ export class Outbox extends EventTarget {
 
   /** After all that was said so far, in any tab. */
   #last() {
-    return Math.max(this.#clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
+    return Math.max(this.#parts.clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
   }
 
   /** What the tab that led before us has done. */
   #reread() {
-    const kept = new Map(this.#store.all().map((item) => [item.id, item]))
+    const kept = new Map(this.#parts.store.all().map((item) => [item.id, item]))
     for (const [id, item] of kept) this.#heard(id, item)
     for (const id of [...this.#items.keys()]) if (!kept.has(id) && !this.#unkept.has(id)) this.#forget(id)
   }
@@ -206,16 +200,16 @@ export class Outbox extends EventTarget {
   /** @param {Item} item */
   #change(item) {
     this.#items.set(item.id, item)
-    if (this.#store.put(item)) this.#unkept.delete(item.id)
+    if (this.#parts.store.put(item)) this.#unkept.delete(item.id)
     else this.#unkept.add(item.id)
     this.dispatchEvent(new CustomEvent("change", { detail: item }))
   }
 
   /** The other tabs are told where it stands before it is dropped, or they would have nothing to show for a moment. @param {Item} item @param {Stored} answer */
   #done(item, answer) {
-    if (this.#items.delete(item.id) && item.state !== "sent") this.#store.put({ ...item, state: "sent", answer })
+    if (this.#items.delete(item.id) && item.state !== "sent") this.#parts.store.put({ ...item, state: "sent", answer })
     this.#unkept.delete(item.id)
-    this.#store.drop(item.id)
+    this.#parts.store.drop(item.id)
     this.dispatchEvent(new CustomEvent("sent", { detail: { item, answer } }))
   }
 

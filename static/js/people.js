@@ -14,7 +14,8 @@ export class People extends EventTarget {
   /** @type {Map<string, Somebody>} by mark */ #here = new Map()
   /** @type {Map<string, string>} by mark: what we have heard them called, the latest speaker last */ #names = new Map()
   /** @type {Presence[]} what was told before the room was joined */ #early = []
-  #state = -1
+  #state = Infinity // before the first time
+  name = (/** @type {string} */ mark) => this.#names.get(mark) ?? this.#here.get(mark)?.handle ?? ""
 
   /** The line is down: what is told next belongs to the next time we join. */
   leave() {
@@ -55,11 +56,6 @@ export class People extends EventTarget {
       this.#names.set(mark, name)
     }
     if (news) this.dispatchEvent(new Event("change"))
-  }
-
-  /** @param {string} mark */
-  name(mark) {
-    return this.#names.get(mark) ?? this.#here.get(mark)?.handle ?? ""
   }
 
   /** Those who are here; who has no name yet comes last. @returns {{ mark: string, name: string }[]} */

@@ -14,9 +14,7 @@ export class PeoplePanel {
   constructor(panel, parts) {
     this.#panel = panel
     this.#parts = parts
-    const redraw = () => panel.open && this.#draw()
-    parts.people.addEventListener("change", redraw)
-    parts.ignored.addEventListener("change", redraw)
+    for (const told of [parts.people, parts.ignored]) told.addEventListener("change", () => panel.open && this.#draw())
     panel.addEventListener("click", ({ target }) => this.#pressed(/** @type {HTMLElement} */ (target)))
     panel.addEventListener("keydown", (event) => event.key === "Escape" && (event.preventDefault(), panel.close()))
   }
@@ -26,7 +24,6 @@ export class PeoplePanel {
     this.#draw()
     if (matchMedia(BESIDE).matches) this.#panel.show()
     else this.#panel.showModal()
-    return undefined
   }
 
   #draw() {
@@ -60,8 +57,7 @@ export class PeoplePanel {
   #pressed(target) {
     const { mark, name = "" } = target.closest("button")?.dataset ?? {}
     const { ignored, mention } = this.#parts
-    if (mark && ignored.has(mark)) ignored.remove(mark)
-    else if (mark) ignored.add(mark, name)
+    if (mark) ignored.turn(mark, name)
     else if (name) {
       if (this.#panel.matches(":modal")) this.#panel.close()
       mention(name)

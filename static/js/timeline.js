@@ -40,6 +40,7 @@ export class Timeline extends EventTarget {
   /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: rows beyond the window, while history is asked for
   /** @type {Set<Question>} */ #asked = new Set() // history requests that are open
   /** @type {Step[]} */ #steps = []
+  #replies = (/** @type {number} */ seq) => [...this.#rows.values()].filter(({ reply_to }) => reply_to === seq).map((row) => ({ row }))
 
   /** @param {() => boolean} [following] whether the reader is at the end: then the oldest rows make room, otherwise the newest */
   constructor(following = () => true) {
@@ -277,8 +278,7 @@ export class Timeline extends EventTarget {
   /** A message is to be drawn again, and what replies to it. @param {number | undefined} seq */
   #again(seq = 0) {
     const row = this.#rows.get(seq)
-    if (row) this.#steps.push({ row })
-    this.#redrawReplies(seq)
+    this.#steps.push(...(row ? [{ row }] : []), ...this.#replies(seq))
   }
 
   /** With the own changes on their way. @param {Row} row */
@@ -313,7 +313,7 @@ export class Timeline extends EventTarget {
     if (loaded) this.#stand(row)
     else if (this.#asked.size) this.#remembered.set(row.seq, row)
     if (this.#quoted.has(row.seq)) this.#quoted.set(row.seq, row)
-    this.#redrawReplies(row.seq)
+    this.#steps.push(...this.#replies(row.seq))
   }
 
   /** @param {Row} row */
@@ -322,11 +322,6 @@ export class Timeline extends EventTarget {
     const was = row.id !== undefined && this.#items.delete(row.id) ? row.id : undefined
     if (row.id !== undefined) this.#ids.set(row.id, row.seq)
     this.#steps.push({ row, was })
-  }
-
-  /** @param {number} seq */
-  #redrawReplies(seq) {
-    for (const row of this.#rows.values()) if (row.reply_to === seq) this.#steps.push({ row })
   }
 
   /** Nobody has heard of anything later. @param {Row} row */

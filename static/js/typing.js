@@ -39,11 +39,6 @@ export class Typing {
     return true
   }
 
-  /** The next word is news again. */
-  sent() {
-    this.#told = -Infinity
-  }
-
   #draw() {
     this.#place.textContent = sentence([...this.#writing.values()].map(({ handle }) => handle))
   }
