@@ -156,9 +156,8 @@ room.addEventListener("you", (event) => {
 
 composer.addEventListener("say", (event) => {
   const { edit, ...said } = /** @type {CustomEvent<Wish & { message: string, edit?: number }>} */ (event).detail
-  if (edit) revise(edit, said.message)
-  else if (room.outbox.say(said)) travel.latest()
-  else event.preventDefault()
+  if (!(edit ? revise(edit, said.message) : room.outbox.say(said))) event.preventDefault()
+  else if (!edit) travel.latest()
 })
 for (const change of ["change", "gone", "sent"]) room.outbox.addEventListener(change, () => connection.update())
 
@@ -167,10 +166,10 @@ function ask(change) {
   if (!room.outbox.say(change)) notice("Too much is waiting to be sent. Please try again when the connection is back.")
 }
 
-/** An edit to nothing asks to delete. @param {number} seq @param {string} message */
+/** An edit to nothing asks to delete. Whether the words are in good hands. @param {number} seq @param {string} message */
 function revise(seq, message) {
   if (!message.trim()) deeds.delete({ seq })
-  else if (timeline.at(seq)?.message !== message) ask({ event: "edit", seq, message })
+  return !message.trim() || timeline.at(seq)?.message === message || room.outbox.say({ event: "edit", seq, message })
 }
 
 /** What the server would not have: the words of an edit come back, of anything else the reason is told. */
