@@ -70,14 +70,9 @@ export class Attention extends EventTarget {
   }
 
   /** The page closes: what was in sight then has been seen. */
-  leave() {
-    if (this.#parts.looking()) this.#keep()
-  }
-
+  leave = () => this.#parts.looking() && this.#keep()
   /** The reader needs the line no more. */
-  clear() {
-    this.#draw(null)
-  }
+  clear = () => this.#draw(null)
 
   #keep() {
     this.#parts.storage.set(this.#key, Math.max(this.#last, Number(this.#parts.storage.get(this.#key)) || 0))

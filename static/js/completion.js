@@ -1,23 +1,16 @@
 // Names offered while somebody types @ and the beginning of one.
 
 /** @import { Composer } from "./composer.js" */
-/** @typedef {{ mark: string, name: string }} Person */
 
-const BEGUN = /(?<![\p{L}\p{N}])@([^\n@]{0,40})$/u
-
-/** What stands behind the @ before the caret, and where the @ is. @param {string} text up to the caret */
-export function begunName(text) {
-  const found = BEGUN.exec(text)
-  return found && { begun: found[1], from: found.index }
-}
+export const BEGUN = /(?<![\p{L}\p{N}])@([^\n@]{0,40})$/u // up to where one is
 
 export class Completion {
   #list
   #parts
-  #at = 0
-  #from = 0
+  #at = 0 // the name that Enter takes
+  #from = 0 // where the @ is
 
-  /** @param {HTMLElement} list @param {{ composer: Composer, meant: (begun: string) => Person[], option: () => HTMLElement }} parts */
+  /** @param {HTMLElement} list @param {{ composer: Composer, meant: (begun: string) => { name: string }[], option: () => HTMLElement }} parts */
   constructor(list, parts) {
     const { composer } = parts
     this.#list = list
@@ -31,12 +24,12 @@ export class Completion {
 
   #offer() {
     const { field } = this.#parts.composer
-    const { begun, from } = begunName(field.value.slice(0, field.selectionStart)) ?? { begun: null, from: 0 }
-    const people = begun === null ? [] : this.#parts.meant(begun)
-    if (!people.length) return this.#close()
-    this.#from = from
+    const begun = BEGUN.exec(field.value.slice(0, field.selectionStart))
+    const people = begun ? this.#parts.meant(begun[1]) : []
+    if (!begun || !people.length) return this.#close()
+    this.#from = begun.index
     this.#list.hidden = false
-    this.#list.replaceChildren(...people.map(({ name }) => Object.assign(this.#parts.option(), { textContent: name })))
+    this.#list.replaceChildren(...people.map(({ name }, place) => Object.assign(this.#parts.option(), { textContent: name, id: `completion-${place}` })))
     this.#choose(0)
   }
 
@@ -55,11 +48,8 @@ export class Completion {
   #choose(at) {
     const options = [...this.#list.children]
     this.#at = (at + options.length) % options.length
-    for (const [place, option] of options.entries()) {
-      option.id = `completion-${place}`
-      option.ariaSelected = String(place === this.#at)
-    }
-    this.#parts.composer.field.setAttribute("aria-activedescendant", `completion-${this.#at}`)
+    for (const option of options) option.ariaSelected = String(option === options[this.#at])
+    this.#parts.composer.field.setAttribute("aria-activedescendant", options[this.#at].id)
   }
 
   /** @param {number} at */

@@ -5,6 +5,7 @@ import { lengthOf, parts } from "./length.js"
 
 /** @import { Draft, Drafts, Mode } from "./drafts.js" */
 /** @import { Storage } from "./storage.js" */
+/** @import { Row } from "./wire.js" */
 /** @typedef {{ words: string, work: () => void }} Way what one can do about it */
 
 const NAME_KEY = "name"
@@ -15,7 +16,7 @@ const NEAR = 0.9 // of what is allowed, from where on it is counted
 
 /**
  * Dispatches `say` with the handle, the message and the mode, and keeps the words when that is prevented: then they are kept
- * nowhere else; `command`, `named` with another name, `typing`, and `last` when somebody wants to edit what they said last.
+ * nowhere else; `command`, `named` with another name, and `typing`.
  */
 export class Composer extends EventTarget {
   field // where one types
@@ -29,7 +30,7 @@ export class Composer extends EventTarget {
   /** @type {Way | null} */ #way = null
   #part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
 
-  /** @param {HTMLFormElement} form @param {{ storage: Storage, drafts: Drafts, touch: boolean }} own `touch`: no keyboard but the one on the screen */
+  /** @param {HTMLFormElement} form @param {{ storage: Storage, drafts: Drafts, touch: boolean, last: () => Row | undefined }} own `touch`: no keyboard but the one on the screen; `last` was said by this person */
   constructor(form, own) {
     super()
     this.#form = form
@@ -121,10 +122,11 @@ export class Composer extends EventTarget {
   /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (event.defaultPrevented || event.isComposing || event.keyCode === 229) return // this key belongs to the input method
-    if (event.key === "ArrowUp" && !this.field.value && !this.#mode) this.dispatchEvent(new CustomEvent("last", { detail: event }))
-    if (!sends(event, this.#parts.touch)) return
+    const last = event.key === "ArrowUp" && !this.field.value && !this.#mode && this.#parts.last()
+    if (last) this.edit(last.seq, last.message)
+    else if (sends(event, this.#parts.touch)) this.#send()
+    else return
     event.preventDefault()
-    this.#send()
   }
 
   #send() {
@@ -169,7 +171,7 @@ export class Composer extends EventTarget {
   /** @param {string} message */
   #tooLong(message) {
     const over = lengthOf(message) - this.#most
-    const all = parts(message, this.#most)
+    const all = parts(message.trim(), this.#most)
     const way = { words: `Send it as ${all.length} messages`, work: () => all.every((part) => this.#offer(part)) && this.#done() }
     this.explain(`This is ${over.toLocaleString()} characters longer than a message may be.`, this.#mode?.edit || !this.name.trim() ? null : way)
   }

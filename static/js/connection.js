@@ -40,9 +40,7 @@ export class Connection {
   }
 
   /** The number of waiting messages is another one. */
-  update() {
-    if (this.#offline) this.#showOffline()
-  }
+  update = () => this.#offline && this.#showOffline()
 
   #back() {
     if (this.#place.dataset.state === "quiet") return

@@ -21,8 +21,7 @@ export class Drafts {
 
   /** @returns {Draft} */
   read() {
-    const kept = this.#parts.storage.get(this.#key)
-    return typeof kept?.text === "string" ? kept : { text: "" }
+    return { text: "", ...this.#parts.storage.get(this.#key) }
   }
 
   /** In a moment, or when the page goes. @param {Draft} draft */

@@ -68,12 +68,12 @@ const room = new Room({
 const mine = (/** @type {Row} */ row) => row.mark === room.mark
 const ignored = new Ignored(label, storage)
 const people = new People()
-const reader = { mark: () => room.mark, hides: (/** @type {string} */ mark) => ignored.has(mark), original: (/** @type {number} */ seq) => timeline.original(seq) }
+const reader = { mark: () => room.mark, hides: (/** @type {string} */ mark) => ignored.has(mark), original: (/** @type {number} */ seq) => timeline.at(seq) }
 const list = new MessageList(find("messages"), template, reader)
 const scroll = new Scroll(find("log"), find("newer"), () => !timeline.newer)
-const form = /** @type {HTMLFormElement} */ (find("composer"))
 const touch = matchMedia("(hover: none) and (pointer: coarse)").matches
-const composer = new Composer(form, { storage, drafts: new Drafts(label, { storage, clock }), touch })
+const last = () => timeline.rows.findLast((row) => mine(row) && !row.deleted && !row.kind)
+const composer = new Composer(/** @type {HTMLFormElement} */ (find("composer")), { storage, drafts: new Drafts(label, { storage, clock }), touch, last })
 const typing = new Typing(find("typing"), clock)
 const connection = new Connection(find("connection"), { clock, outbox: room.outbox, tryNow: () => socket.tryNow() })
 const announcer = new Announcer(find("announcements"), clock)
@@ -83,8 +83,7 @@ const title = () => timeline.name || label
 const tab = new BrowserTab(/** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]")))
 const looking = () => document.visibilityState === "visible" && document.hasFocus() && scroll.atEnd
 const attention = new Attention({ label, storage, clock, looking, tab })
-const answers = (/** @type {Row} */ { reply_to = 0 }) => timeline.original(reply_to)?.mark === room.mark
-const notices = new Notices({ label, storage, clock, title, name: () => composer.name, answers })
+const notices = new Notices({ label, storage, clock, title, name: () => composer.name, answers: ({ reply_to = 0 }) => timeline.at(reply_to)?.mark === room.mark })
 const heading = new Title(find("title"), { label, save: (name) => room.entitle(name, composer.name), tell: notice })
 const link = () => new URL(`/${label}/`, location.href).href
 onWaking({ clock }, { again: () => socket.tryNow(), probe: () => room.probe() })
@@ -205,11 +204,6 @@ const menu = new MessageMenu(find("menu"), { log: find("log"), rowOf: (seq) => t
 
 const mention = (/** @type {string} */ name) => composer.insert(`@${name} `)
 new Completion(find("completion"), { composer, meant: (begun) => people.meant(begun, room.mark), option: () => template("option") })
-composer.addEventListener("last", (event) => {
-  const last = timeline.rows.findLast((row) => mine(row) && !row.deleted && !row.kind)
-  if (last) deeds.edit(last)
-  if (last) /** @type {CustomEvent<Event>} */ (event).detail.preventDefault()
-})
 
 /** @type {Record<string, (rest: string) => unknown>} */
 const commands = {

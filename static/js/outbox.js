@@ -27,6 +27,9 @@ export class Outbox extends EventTarget {
   #tries = 0
   #stir = () => {}
   #parts
+  #queue = () => [...this.#items.values()].filter((item) => item.state === "queued").sort((a, b) => a.at - b.at)
+  /** After all that was said so far, in any tab. */
+  #last = () => Math.max(this.#parts.clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
 
   /** @param {{ send: (item: Item) => Promise<Stored>, lead: Lead, clock: Clock, store: Store }} parts */
   constructor(parts) {
@@ -161,10 +164,6 @@ export class Outbox extends EventTarget {
     })
   }
 
-  #queue() {
-    return [...this.#items.values()].filter((item) => item.state === "queued").sort((a, b) => a.at - b.at)
-  }
-
   #next() {
     const tooOld = this.#parts.clock.now() - LONGEST_WAIT_MS
     for (const item of this.#queue()) {
@@ -172,11 +171,6 @@ export class Outbox extends EventTarget {
       this.#change({ ...item, state: "failed", reason: TOO_OLD })
     }
     return undefined
-  }
-
-  /** After all that was said so far, in any tab. */
-  #last() {
-    return Math.max(this.#parts.clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
   }
 
   /** What the tab that led before us has done. */

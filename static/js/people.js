@@ -13,7 +13,7 @@ export class People extends EventTarget {
   partial = false // the server does not hear of everybody just now
   /** @type {Map<string, Somebody>} by mark */ #here = new Map()
   /** @type {Map<string, string>} by mark: what we have heard them called, the latest speaker last */ #names = new Map()
-  /** @type {Presence[]} what was told before the room was joined */ #early = []
+  /** @type {Omit<Presence, "label">[]} what was told before the room was joined */ #early = []
   #state = Infinity // before the first time
   name = (/** @type {string} */ mark) => this.#names.get(mark) ?? this.#here.get(mark)?.handle ?? ""
 
@@ -25,14 +25,12 @@ export class People extends EventTarget {
 
   /** Everybody, as joining has it. @param {Pick<Joined, "people" | "count" | "state" | "partial">} joined */
   join({ people = [], count = people.length, state = 0, partial = false }) {
-    this.#here = new Map(people.map((each) => [each.mark, each]))
-    this.#state = state
-    Object.assign(this, { count, partial })
+    this.#state = -1
+    this.hear({ state, here: people, gone: [], count, partial, all: true })
     for (const told of this.#early.splice(0)) this.hear(told)
-    this.dispatchEvent(new Event("change"))
   }
 
-  /** Who has come and gone. @param {Presence} told */
+  /** Who has come and gone. @param {Omit<Presence, "label">} told */
   hear(told) {
     const { state, here, gone, count, partial = false, all } = told
     if (this.#state === Infinity) return void this.#early.push(told)

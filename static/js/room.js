@@ -20,9 +20,9 @@ export class Room extends EventTarget {
   /** Why the room is gone. */ reason = ""
   label
   mark
+  outbox
   #socket
   #timeline
-  #outbox
   #clock
   #visit = 0
   #entered = false
@@ -41,34 +41,21 @@ export class Room extends EventTarget {
     this.#socket = socket
     this.#timeline = timeline
     this.#clock = clock
-    this.#outbox = outbox((item) => this.#deliver(item))
+    this.outbox = outbox((item) => this.#deliver(item))
     this.#listen()
     this.#check()
   }
 
-  get outbox() {
-    return this.#outbox
-  }
-
   /** The page before what is loaded. */
-  earlier() {
-    return this.#read(this.#timeline.askEarlier(), (asked, page) => this.#timeline.earlier(asked, page))
-  }
-
+  earlier = () => this.#read(this.#timeline.askEarlier(), (asked, page) => this.#timeline.earlier(asked, page))
   /** The page after it, when what is loaded ends before the newest. */
-  later() {
-    return this.#read(this.#timeline.askLater(), (asked, page) => this.#timeline.later(asked, page))
-  }
-
+  later = () => this.#read(this.#timeline.askLater(), (asked, page) => this.#timeline.later(asked, page))
   /** Another place instead of what is loaded; without one, the newest. @param {number} [around] */
-  elsewhere(around) {
-    return this.#read(this.#timeline.askElsewhere(around), (asked, page) => this.#timeline.elsewhere(asked, page))
-  }
-
+  elsewhere = (around) => this.#read(this.#timeline.askElsewhere(around), (asked, page) => this.#timeline.elsewhere(asked, page))
   /** Gives the room another name. @param {string} name @param {string} handle who does */
-  entitle(name, handle) {
-    return this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
-  }
+  entitle = (name, handle) => this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
+  /** Is called otherwise from now on; the room is told, when it knows the name before. @param {string} handle */
+  rename = (handle) => this.#socket.ask("rename", { handle })
 
   /** What is replied to stands further up than what is loaded: asked for one by one. */
   async #fetchQuoted() {
@@ -81,11 +68,6 @@ export class Room extends EventTarget {
       this.#timeline.quote(around, page.messages.find(({ seq }) => seq === around))
     }
     this.#quoting = false
-  }
-
-  /** Is called otherwise from now on; the room is told, when it knows the name before. @param {string} handle */
-  rename(handle) {
-    return this.#socket.ask("rename", { handle })
   }
 
   /** @param {Question} asked @param {(asked: Question, page: Page | null) => void} take */
@@ -112,7 +94,7 @@ export class Room extends EventTarget {
   }
 
   #listen() {
-    const { socket, outbox, timeline } = { socket: this.#socket, outbox: this.#outbox, timeline: this.#timeline }
+    const { socket, outbox, timeline } = { socket: this.#socket, outbox: this.outbox, timeline: this.#timeline }
     socket.addEventListener("up", () => this.#enter(timeline.applied))
     socket.addEventListener("down", () => this.#leave())
     socket.hear("chat", (row) => this.#hear(row))
@@ -161,7 +143,7 @@ export class Room extends EventTarget {
     this.dispatchEvent(new CustomEvent("you", { detail: you }))
     this.dispatchEvent(new CustomEvent("people", { detail: answer }))
     for (const row of this.#early.splice(0)) this.#timeline.hear(row)
-    this.#outbox.wake()
+    this.outbox.wake()
     this.#catchUp()
     this.#fetchQuoted()
   }
@@ -181,7 +163,7 @@ export class Room extends EventTarget {
   #leave() {
     this.#visit += 1
     this.#entered = false
-    this.#outbox.sleep()
+    this.outbox.sleep()
     if (this.state !== "gone") this.#become("away")
   }
 

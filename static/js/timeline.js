@@ -21,13 +21,13 @@ export class Timeline extends EventTarget {
   applied = 0 // complete up to this change
   epoch = ""
   name = ""
+  last = 0 // the newest place we have heard of, loaded or not
   older = false // there is more before the first row
   newer = false // there is more after the last row: what arrives is not shown until the reader is back at the newest
   /** @type {Away | null} after a long absence: how much is new, and after which place */ away = null
   #following
   #first = 0 // rows below this place are not loaded
   #end = Infinity // nor rows above this one
-  #last = 0 // the newest place we have heard of, loaded or not
   /** @type {Row[]} */ #arrived = []
   #head = 0 // the highest change we have heard of
   /** @type {Map<number, Row>} */ #rows = new Map() // by seq
@@ -40,6 +40,8 @@ export class Timeline extends EventTarget {
   /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: rows beyond the window, while history is asked for
   /** @type {Set<Question>} */ #asked = new Set() // history requests that are open
   /** @type {Step[]} */ #steps = []
+  #shown = (/** @type {Row} */ row) => [...this.#changes.values()].filter(({ seq }) => seq === row.seq).reduce(changing, row)
+  #ask = (/** @type {Question} */ question) => (this.#asked.add(question), question)
   #replies = (/** @type {number} */ seq) => [...this.#rows.values()].filter(({ reply_to }) => reply_to === seq).map((row) => ({ row }))
 
   /** @param {() => boolean} [following] whether the reader is at the end: then the oldest rows make room, otherwise the newest */
@@ -52,15 +54,10 @@ export class Timeline extends EventTarget {
     return [...this.#rows.values()].sort((a, b) => a.seq - b.seq).map((row) => this.#shown(row))
   }
 
-  /** The message at a place, as it is shown, when it is loaded. @param {number} seq */
+  /** The message at a place, as it is shown, when it is loaded or has been quoted. @param {number} seq */
   at(seq) {
-    const row = this.#rows.get(seq)
+    const row = this.#rows.get(seq) ?? this.#quoted.get(seq)
     return row && this.#shown(row)
-  }
-
-  /** What a reply replies to, when it is known. @param {number} seq */
-  original(seq) {
-    return this.at(seq) ?? this.#quoted.get(seq)
   }
 
   /** A place that is replied to and of which nobody knows yet what stands there. */
@@ -80,10 +77,6 @@ export class Timeline extends EventTarget {
     return this.newer ? [] : [...this.#items.values()]
   }
 
-  get last() {
-    return this.#last
-  }
-
   /** Something is missing here: an event is held, or the head we heard of is not reached. */
   get behind() {
     return this.#held.size > 0 || this.#head > this.applied
@@ -99,7 +92,7 @@ export class Timeline extends EventTarget {
     for (const kept of [this.#held, this.#remembered, this.#asked, this.#quoted]) kept.clear()
     Object.assign(this, { applied: upto, epoch, away })
     this.#head = Math.max(head, upto)
-    this.#last = 0
+    this.last = 0
     this.#show({ messages, older, newer: false })
     this.#arrived = []
     if (away) this.dispatchEvent(new Event("away"))
@@ -126,24 +119,14 @@ export class Timeline extends EventTarget {
   }
 
   /** The room has come this far. @param {number} head */
-  announce(head) {
-    this.#head = Math.max(this.#head, head)
-  }
+  announce = (head) => (this.#head = Math.max(this.#head, head))
 
   /** Older rows are about to be asked for, with the question it returns. */
-  askEarlier() {
-    return this.#ask({ before: this.#first })
-  }
-
+  askEarlier = () => this.#ask({ before: this.#first })
   /** Newer rows, when the window ends before the newest. */
-  askLater() {
-    return this.#ask({ after: this.#end })
-  }
-
+  askLater = () => this.#ask({ after: this.#end })
   /** Another window: around a place, or without one the newest. @param {number} [around] */
-  askElsewhere(around) {
-    return this.#ask(around === undefined ? {} : { around })
-  }
+  askElsewhere = (around) => this.#ask(around === undefined ? {} : { around })
 
   /** @param {Question} asked @param {Page | null} page null when there was no answer */
   earlier(asked, page) {
@@ -178,12 +161,6 @@ export class Timeline extends EventTarget {
     this.#show(page, since)
     this.#tell()
     return true
-  }
-
-  /** @param {Question} question */
-  #ask(question) {
-    this.#asked.add(question)
-    return question
   }
 
   /** @param {Pick<Page, "messages" | "older" | "newer">} page @param {Row[]} [since] what is newer than the page, in the window or not */
@@ -253,11 +230,9 @@ export class Timeline extends EventTarget {
 
   /** @param {Item} item */
   #expectChange(item) {
-    if (item.state === "failed") this.#takeBack(item.id)
-    else {
-      this.#changes.set(item.id, item)
-      this.#again(item.seq)
-    }
+    if (item.state === "failed") this.#changes.delete(item.id)
+    else this.#changes.set(item.id, item)
+    this.#again(item.seq)
     this.#tell()
   }
 
@@ -279,11 +254,6 @@ export class Timeline extends EventTarget {
   #again(seq = 0) {
     const row = this.#rows.get(seq)
     this.#steps.push(...(row ? [{ row }] : []), ...this.#replies(seq))
-  }
-
-  /** With the own changes on their way. @param {Row} row */
-  #shown(row) {
-    return [...this.#changes.values()].filter(({ seq }) => seq === row.seq).reduce(changing, row)
   }
 
   /** The row the server has stored for an own message, known before its event is here. @param {Row} row @param {Stored} answer */
@@ -308,7 +278,7 @@ export class Timeline extends EventTarget {
   #put(row) {
     const known = this.#rows.get(row.seq) ?? this.#remembered.get(row.seq)
     if (known && known.rev >= row.rev) return
-    if (row.seq > this.#last) this.#arrive(row)
+    if (row.seq > this.last) this.#arrive(row)
     const loaded = row.seq >= this.#first && row.seq <= this.#end
     if (loaded) this.#stand(row)
     else if (this.#asked.size) this.#remembered.set(row.seq, row)
@@ -326,7 +296,7 @@ export class Timeline extends EventTarget {
 
   /** Nobody has heard of anything later. @param {Row} row */
   #arrive(row) {
-    this.#last = row.seq
+    this.last = row.seq
     this.#arrived.push(row)
     if (row.kind === "title") this.#entitle(row.message)
   }

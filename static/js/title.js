@@ -33,9 +33,7 @@ export class Title {
   }
 
   /** @param {string} name as everybody sees it now; the label when the room has none */
-  show(name) {
-    this.#name.textContent = name
-  }
+  show = (name) => (this.#name.textContent = name)
 
   /** @param {boolean} editing */
   #edit(editing) {

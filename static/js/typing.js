@@ -11,6 +11,7 @@ export class Typing {
   #place
   #clock
   #told = -Infinity
+  #draw = () => (this.#place.textContent = sentence([...this.#writing.values()].map(({ handle }) => handle)))
 
   /** @param {HTMLElement} place of a fixed height @param {Clock} clock */
   constructor(place, clock) {
@@ -38,17 +39,10 @@ export class Typing {
     this.#told = now
     return true
   }
-
-  #draw() {
-    this.#place.textContent = sentence([...this.#writing.values()].map(({ handle }) => handle))
-  }
 }
 
 /** @param {string[]} names */
 export function sentence(names) {
-  const [first, second] = names
-  if (!names.length) return ""
-  if (names.length === 1) return `${first} is typing`
-  if (names.length === 2) return `${first} and ${second} are typing`
-  return `${first} and ${names.length - 1} others are typing`
+  const who = names.length > 2 ? `${names[0]} and ${names.length - 1} others` : names.join(" and ")
+  return who && `${who} ${names.length === 1 ? "is" : "are"} typing`
 }
