@@ -1,13 +1,15 @@
 """The process: what `flask run` and gunicorn serve. Imported by nothing else."""
 
+import atexit
 import sys
 
-from chat import create_app
+from chat import create_app, database
 from chat.errors import CannotStart
 from config import replaces_another
 
 try:
     app = create_app()
+    atexit.register(database.close, app)
 except CannotStart as reason:
     print(f"Confab cannot start: {reason.sentence}", file=sys.stderr)
     if replaces_another():

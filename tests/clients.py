@@ -151,6 +151,10 @@ class Person:
         self._wait(lambda: len(details()) >= times, f"{times} times {state}")
         return details()[times - 1]
 
+    def stay_away(self) -> None:
+        """Do not come back when the connection is lost."""
+        self._node.order("stayAway", who=self._who)
+
     def close(self) -> None:
         """Close the page."""
         self._node.order("close", who=self._who)

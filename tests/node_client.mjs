@@ -25,6 +25,10 @@ const orders = {
     sockets.get(who).emit(event, ...data, (answer) => report({ who, call, answer }))
   },
 
+  stayAway({ who }) {
+    sockets.get(who).io.reconnection(false)
+  },
+
   close({ who }) {
     sockets.get(who)?.disconnect()
     sockets.delete(who)

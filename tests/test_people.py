@@ -1,16 +1,24 @@
 """Who is here and who is typing: people and not tabs, on every worker, whatever becomes of one of them."""
 
+import json
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
+from pathlib import Path
+from typing import cast
 
 import pytest
 from flask import Flask
 
 from chat.people import GRACE_SECONDS, LEASE_SECONDS, PEOPLE_AT_MOST, People
-from chat.presence import TYPING_AMONG_AT_MOST
-from tests.clients import JSON
+from chat.presence import REFRESH_SECONDS, TYPING_AMONG_AT_MOST
+from tests.clients import JSON, Node, Person
 from tests.conftest import Tab, in_room
+from tests.servers import Confab, gunicorn, until
+from tests.services import Redis
 
 Open = Callable[..., Tab]
 
@@ -353,3 +361,232 @@ def test_in_a_crowd_nobody_sees_who_is_typing(app: Flask, ada: Tab, ben: Tab, ki
     assert ada.ask("typing", {"handle": "Ada"})["ok"]
 
     assert ben.heard("typing") == []
+
+
+# On real workers
+
+
+TEN = 10
+
+
+class Watcher:
+    """Somebody with a list of people, who does what the protocol says with what is told."""
+
+    def __init__(self, node: Node, server: Confab, token: str | None = None) -> None:
+        self.person: Person = node.person(server.url, token=token)
+        self.join()
+        self.mark: str = self.answer["you"]["mark"]
+
+    def join(self) -> None:
+        """Enter, for the first time or again."""
+        self._before = len(self.person.heard("presence"))
+        self.answer = self.person.join("kitchen")
+
+    @property
+    def told(self) -> list[JSON]:
+        """What was told after the answer."""
+        since = self.person.heard("presence")[self._before :]
+        return [each for each in since if each["state"] > self.answer["state"]]
+
+    @property
+    def people(self) -> dict[str, str | None]:
+        """The list as it stands: names by mark."""
+        listed = {each["mark"]: each.get("handle") for each in self.answer["people"]}
+        for difference in self.told:
+            listed = {} if difference.get("all") else listed
+            listed |= {each["mark"]: each.get("handle") for each in difference["here"]}
+            listed = {mark: name for mark, name in listed.items() if mark not in difference["gone"]}
+        return listed
+
+    @property
+    def count(self) -> int:
+        """How many there are, as told."""
+        counts: list[int] = [self.answer["count"], *(each["count"] for each in self.told)]
+        return counts[-1]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the list is said to be partial."""
+        return bool([self.answer, *self.told][-1].get("partial"))
+
+    def sees(self, marks: set[str]) -> bool:
+        """Whether the list, and the count, are those people."""
+        return set(self.people) == marks and self.count == len(marks)
+
+
+def workers(server: Confab) -> list[int]:
+    """The process ids of the workers."""
+    return server.processes()[1:]
+
+
+@contextmanager
+def only(server: Confab, worker: int) -> Iterator[None]:
+    """Who comes now comes to this worker: the others stand still."""
+    others = [pid for pid in workers(server) if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+def on_each(node: Node, server: Confab, number: int, token: str | None = None) -> list[Watcher]:
+    """People in the kitchen, so many on each worker."""
+    people = []
+    for worker in workers(server):
+        with only(server, worker):
+            people += [Watcher(node, server, token) for _ in range(number)]
+    return people
+
+
+def kept(queue: Redis) -> list[set[str]]:
+    """The people of each worker, as Redis keeps them."""
+    keys = [key for key in cast(list[bytes], queue.ask("KEYS", "confab:*")) if key.count(b":") == 2]
+    texts = [cast(bytes | None, queue.ask("GET", key)) for key in keys]
+    return [set(json.loads(text)["here"].get("kitchen", ())) for text in texts if text]
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_people_on_two_workers_see_each_other_type_and_come_and_go(tmp_path: Path, queue: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        people = on_each(node, server, 3)
+        everybody = {each.mark for each in people}
+        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+        assert not any(each.is_partial for each in people)
+
+        people[0].person.send("typing", {"handle": "Ada"})
+        for each in people[1:]:
+            assert each.person.hear(1, "typing") == [{"label": "kitchen", "mark": people[0].mark, "handle": "Ada"}]
+        people[0].person.say("hello", handle="Ada")
+        until(lambda: all(each.people[people[0].mark] == "Ada" for each in people), what="all know her name")
+        people[0].person.close()
+
+        left = everybody - {people[0].mark}
+        until(lambda: all(each.sees(left) for each in people[1:]), what="all see her gone")
+        assert people[0].person.heard("typing") == []
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        ada = node.person(server.url)
+        token = ada.join("kitchen")["you"]["token"]
+
+        tabs = on_each(node, server, 2, token)
+        ben = Watcher(node, server)
+
+        until(lambda: all(each.sees({tabs[0].mark, ben.mark}) for each in [*tabs, ben]), what="two people")
+        assert all(each.answer["count"] <= 2 for each in tabs)
+        assert all(difference["count"] <= 2 for each in tabs for difference in each.told)
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_the_people_of_a_killed_worker_are_gone_from_the_other_within_forty_seconds(
+    tmp_path: Path, queue: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        victim, other = workers(server)
+        with only(server, victim):
+            ten = [Watcher(node, server) for _ in range(TEN)]
+        with only(server, other):
+            ada = Watcher(node, server)
+        until(lambda: ada.sees({ada.mark} | {each.mark for each in ten}), what="she sees all ten")
+
+        for each in ten:
+            each.person.stay_away()
+        killed = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: ada.sees({ada.mark}), seconds=40, what="she sees nobody else")
+
+        assert all(len(each["gone"]) in (0, TEN) for each in ada.told)
+        assert time.monotonic() - killed > LEASE_SECONDS / 2  # and not because of something else
+        newcomer = Watcher(node, server)
+        until(lambda: newcomer.sees({ada.mark, newcomer.mark}), what="the new worker knows it too")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        tokens = [node.person(server.url).join("kitchen")["you"]["token"] for _ in range(TEN)]
+        people = [Watcher(node, server, token) for token in tokens]
+        everybody = {each.mark for each in people}
+        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+        before = set(workers(server))
+        until(lambda: set().union(*kept(queue)) == everybody, 2 * REFRESH_SECONDS, "all are kept for those who start")
+
+        os.kill(server.processes()[0], signal.SIGHUP)
+        for each in people:
+            each.person.until("connect", times=2)
+            each.join()
+        until(lambda: before.isdisjoint(workers(server)), 20, "there are new workers only")
+        assert {each.answer["count"] for each in people} == {TEN}
+        until(lambda: len(kept(queue)) == 2, LEASE_SECONDS + 10, "what the old workers said is believed no more")
+        newcomer = Watcher(node, server)
+        everybody.add(newcomer.mark)
+        until(lambda: all(each.sees(everybody) for each in people), what="all see the newcomer")
+
+        for each in people:
+            assert [(marks(told["here"]), told["gone"]) for told in each.told] == [({newcomer.mark}, [])]
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_without_redis_each_worker_shows_its_own_and_says_so(tmp_path: Path, queue: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        people = on_each(node, server, 2)
+        everybody = {each.mark for each in people}
+        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+
+        queue.kill()
+        until(lambda: all(each.is_partial for each in people), 20, "all are told that it is partial")
+        assert [each.count for each in people] == [2] * 4
+        assert people[0].person.say("hello")["ok"]
+        late = Watcher(node, server)
+        assert late.is_partial
+
+        queue.start()
+        everybody.add(late.mark)
+        until(lambda: all(each.sees(everybody) for each in [*people, late]), 20, "all see all again")
+        until(lambda: not any(each.is_partial for each in [*people, late]), what="and it is whole")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_several_workers_without_redis_say_from_the_start_that_it_is_partial(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, 2) as server, Node() as node:
+        server.room("kitchen")
+
+        assert Watcher(node, server).is_partial
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_who_knows_only_join_and_chat_shows_each_message_once(tmp_path: Path, queue: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+        server.room("kitchen")
+        simple, ada, ben = (node.person(server.url) for _ in range(3))
+        for each in (simple, ada, ben):
+            each.join("kitchen")
+
+        ada.say("hello", handle="Ada")
+        ben.say("hello yourself", handle="Ben", reply_to=1)
+        ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})
+        ada.ask("edit", {"seq": 1, "message": "hello, all"})
+        ben.send("typing", {"handle": "Ben"})
+        ben.ask("delete", {"seq": 2})
+        ada.ask("rename", {"handle": "Ada L."})
+        ada.say("goodbye", handle="Ada L.")
+
+        assert [said["seq"] for said in simple.hear(4)] == [1, 2, 6, 7]
+        assert [said["message"] for said in simple.heard()] == ["hello", "hello yourself", "Ada L.", "goodbye"]

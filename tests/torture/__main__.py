@@ -41,6 +41,8 @@ def evening(
     try:
         with staged(folder, outcome, full, elephant, tree) as stage:
             do(stage)
+        if database == "SQLite":
+            stage.look_into_the_files()
     except Exception as error:  # noqa: BLE001  # the table is not to be lost with one evening
         outcome.complaints.append(f"{type(error).__name__}: {error}")
     outcome.seconds = time.monotonic() - begun

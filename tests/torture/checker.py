@@ -4,8 +4,10 @@ I1 what was acknowledged is stored.                     I2 every number up to th
 I3 every screen shows what is stored, each thing once.  I4 one sender's messages keep their order.
 I5 nothing is stored or shown that nobody said.         I6 what was said after an answer comes after it.
 I7 strangers hear nothing.                              I8 the servers let go of what they held (see stage.py).
+I9 of what was taken back, nothing is left in the files (see stage.py).
 """
 
+import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -89,12 +91,13 @@ def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True)
         _acknowledged_is_stored(verdict, fresh, room)
         _every_number_is_one_change(verdict, fresh, room, after, restored > 0)
         _screens_show_what_is_stored(verdict, here, room)
+        _reactions_are_whose_they_are(verdict, fresh, here)
         _senders_keep_their_order(verdict, fresh, room)
         _nothing_is_made_up(verdict, mine, room, here)
         _time_is_respected(verdict, fresh)
         _strangers_hear_nothing(verdict, here, label)
         _told_once_and_in_order(verdict, after)
-        _measure(verdict, lines, after, room, exact_clock)
+        _measure(verdict, lines, after, _known_since(after, room, fresh, exact_clock))
     healed = max((line["at"] for line in of(lines, "healed")), default=0.0)
     late_answers = [wish.answered for wish in counted.values() if wish.answered and wish.at <= healed]
     verdict.whole_ms = max([verdict.whole_ms, *(answered - healed for answered in late_answers)])
@@ -109,9 +112,15 @@ def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) 
     for wish in (wish for wish in wanted if wish.number is not None):
         verdict.acknowledged += 1
         assert wish.number is not None
+        if wish.do == "rename":
+            if not any(line.message == wish.message and line.seq <= wish.number for line in room.rows if line.kind):
+                verdict.found("I1 lost: acknowledged and not stored", wish)
+            continue
         row = at.get(wish.seq or wish.number)
         if row is None or row.rev < wish.number or (wish.do == "chat" and row.id != wish.id):
             verdict.found("I1 lost: acknowledged and not stored", (wish, row))
+        elif wish.do == "react":
+            continue  # whose it is, the screens say
         elif row.rev == wish.number and (row.message, row.deleted) != (wish.message, wish.do == "delete"):
             verdict.found("I1 lost: stored otherwise than acknowledged", (wish, row))
     for key, count in room.ids.items():
@@ -122,20 +131,25 @@ def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) 
 def _every_number_is_one_change(
     verdict: Verdict, wanted: list[Wish], room: Stored, here: list[JSON], restored: bool
 ) -> None:
-    meanings: defaultdict[int, set[tuple[int, str, bool]]] = defaultdict(set)
+    meanings: defaultdict[int, set[tuple[object, ...]]] = defaultdict(set)
+    messages: defaultdict[int, set[int]] = defaultdict(set)
     for wish in wanted:
-        if wish.number is not None:
-            meanings[wish.number].add((wish.seq or wish.number, wish.message, wish.do == "delete"))
+        if wish.number is not None and wish.do != "rename":  # which may have been so already, at any number
+            messages[wish.number].add(wish.seq or wish.number)
+            if wish.do == "chat":  # any other may have been so already, by the number of a later change
+                meanings[wish.number].add((wish.number, wish.message, False, ()))
     for row in [*room.rows, *(row for _, row in _rows(here))]:
-        meanings[row.rev].add((row.seq, row.message, row.deleted))
+        messages[row.rev].add(row.seq)
+        meanings[row.rev].add((row.seq, row.message, row.deleted, row.reactions))
     places = {row.seq for row in room.rows}
-    for number, meant in meanings.items():
-        if len(meant) > 1:
+    for number, of_message in messages.items():
+        meant = meanings[number]
+        if len(meant) > 1 or len(of_message) > 1:
             verdict.found("I2 doubled: one number for two changes", (number, meant))
         if number > room.head:
             verdict.found("I2 lost: a number was told or answered that is not stored", (number, meant))
     # What a restored room once said about numbers that were then overwritten, nobody here has seen.
-    for number in [] if restored else sorted(set(range(1, room.head + 1)) - set(meanings) - places):
+    for number in [] if restored else sorted(set(range(1, room.head + 1)) - set(messages) - places):
         verdict.found("I2 lost: a number of no change", number)
 
 
@@ -143,7 +157,7 @@ def _rows(lines: list[JSON]) -> list[tuple[JSON, Row]]:
     """Everything that anybody was told, read or shown, and where."""
     found = []
     for line in lines:
-        if line["what"] in ("seen", "read") or (line["what"] == "told" and line["event"] != "head"):
+        if line["what"] in ("seen", "read") or (line["what"] == "told" and line["event"] in ("chat", "change")):
             found.append((line, Row.seen(line["row"])))
         elif line["what"] in ("load", "screen"):
             found += [(line, Row.seen(row)) for row in line["rows"]]
@@ -176,6 +190,23 @@ def _screens_show_what_is_stored(verdict: Verdict, here: list[JSON], room: Store
         revs[row["seq"]] = row["rev"]
 
 
+def _reactions_are_whose_they_are(verdict: Verdict, wanted: list[Wish], here: list[JSON]) -> None:
+    last = {(wish.mark, wish.seq, wish.emoji): wish for wish in wanted if wish.do == "react"}
+    whose: defaultdict[int, set[str]] = defaultdict(set)
+    for line in of(here, "screen"):
+        for row in line["rows"]:
+            whose[row["seq"]].add(json.dumps(row.get("reactions")))
+    for place, found in whose.items():
+        if len(found) > 1:
+            verdict.found("I3 not everybody sees the same reactions", (place, found))
+    shown = {row["seq"]: row for line in of(here, "screen") for row in line["rows"] if not row.get("deleted")}
+    for (mark, seq, emoji), wish in last.items():
+        if wish.number is not None and seq in shown:
+            is_on = mark in (shown[seq].get("reactions") or {}).get(emoji, [])
+            if is_on != wish.on:
+                verdict.found("I1 lost: an acknowledged reaction is not as it was wanted", (wish, shown[seq]))
+
+
 def _senders_keep_their_order(verdict: Verdict, wanted: list[Wish], room: Stored) -> None:
     place = {row.id: row.seq for row in room.rows}
     said: defaultdict[tuple[str, int | None], list[int]] = defaultdict(list)
@@ -192,10 +223,16 @@ def _nothing_is_made_up(verdict: Verdict, wanted: list[Wish], room: Stored, here
     said = {(wish.id, wish.message) for wish in wanted if wish.do == "chat"}
     edited = {(wish.seq, wish.message) for wish in wanted if wish.do == "edit"}
     deleted = {wish.seq for wish in wanted if wish.do == "delete"}
+    names = {wish.message for wish in wanted if wish.do == "rename"}
+    reacted = {(wish.seq, wish.emoji) for wish in wanted if wish.do == "react"}
 
     def made_up(row: Row) -> bool:
         if row.deleted:
-            return row.seq not in deleted or row.message != ""
+            return row.seq not in deleted or row.message != "" or bool(row.reactions)
+        if row.kind is not None:
+            return row.message not in names
+        if any((row.seq, emoji) not in reacted for emoji, _ in row.reactions):
+            return True
         return (row.id, row.message) not in said and (row.seq, row.message) not in edited
 
     for row in room.rows:
@@ -233,7 +270,7 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
         if line["what"] == "up" or (line["what"] == "load" and line["epoch"] != epochs.get(who)):
             last[who] = 0
             epochs[who] = line.get("epoch", epochs.get(who, ""))
-        elif line["what"] == "told" and line["event"] != "head":
+        elif line["what"] == "told" and line["event"] in ("chat", "change"):
             number = line["row"]["rev"]
             if number == last.get(who):
                 verdict.found("I2 doubled: told twice over one connection", line)
@@ -242,9 +279,8 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
             last[who] = number
 
 
-def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], room: Stored, exact_clock: bool) -> None:
+def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[int, float]) -> None:
     """How late things were for those who were connected, how long people were away, and until when all were whole."""
-    since = _known_since(here, room, exact_clock)
     begun = max(line["at"] for line in of(lines, "begin", "restored"))
     healed = max((line["at"] for line in of(lines, "healed")), default=begun)
     connected: dict[str, float] = {}
@@ -265,11 +301,13 @@ def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], room: Stored
     verdict.whole_ms = max(verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed)
 
 
-def _known_since(here: list[JSON], room: Stored, exact_clock: bool) -> dict[int, float]:
+def _known_since(here: list[JSON], room: Stored, wanted: list[Wish], exact_clock: bool) -> dict[int, float]:
     """Since when each change is so: by the server's clock, or else by the first who knew."""
+    edits = {wish.number for wish in wanted if wish.do == "edit"}
     since: dict[int, float] = {}
-    for line, row in _rows(here):  # a deletion says nowhere but in the database when it happened
-        known = row.since if exact_clock and not row.deleted else line["at"]
+    for line, row in _rows(here):  # a deletion says only in the database when it happened, a reaction nowhere
+        says_when = row.rev == row.seq or (row.rev in edits and not row.deleted)
+        known = row.since if exact_clock and says_when else line["at"]
         since[row.rev] = min(since.get(row.rev, known), known)
     if exact_clock:
         since.update({row.rev: row.since for row in room.rows if row.deleted})
@@ -289,3 +327,11 @@ def _measure_absences(verdict: Verdict, here: list[JSON]) -> float:
     for who in down:
         verdict.found("I3 lost: never came back", who)
     return back
+
+
+def taken_back(lines: list[JSON], rooms: dict[str, Stored]) -> list[str]:
+    """What was said once, and is not what any message says now."""
+    if any(of(lines, "restored")):
+        return []  # what a backup brought back, and what it did not, nobody has taken back
+    texts = {wish.message for wish in wishes(lines).values() if wish.do in ("chat", "edit") and wish.number is not None}
+    return sorted(texts - {row.message for room in rooms.values() for row in room.rows})

@@ -28,6 +28,8 @@ class Row:
     id: str | None
     message: str
     deleted: bool
+    kind: str | None
+    reactions: tuple[tuple[str, int], ...]  # each emoji, and how many people put it there
     since: float = field(compare=False)  # when it became so, on the history's clock
 
     @classmethod
@@ -35,7 +37,12 @@ class Row:
         """As a client reported it."""
         when = datetime.fromisoformat(brief["since"])
         known = brief["seq"], brief["rev"], brief.get("id"), brief["message"], bool(brief.get("deleted"))
-        return cls(*known, since=on_our_clock(when))
+        return cls(*known, brief.get("kind"), _counted(brief.get("reactions")), since=on_our_clock(when))
+
+
+def _counted(reactions: dict[str, list[str]] | str | None) -> tuple[tuple[str, int], ...]:
+    found = json.loads(reactions) if isinstance(reactions, str) else reactions
+    return tuple((emoji, len(people)) for emoji, people in (found or {}).items())
 
 
 def on_our_clock(when: datetime) -> float:
@@ -56,7 +63,7 @@ class Stored:
 def stored(engine: Engine, label: str) -> Stored:
     """What the database holds of a room."""
     query = text(
-        "SELECT seq, rev, client_id, message, timestamp, edited_at, deleted_at FROM messages"
+        "SELECT seq, rev, client_id, message, kind, reactions, timestamp, edited_at, deleted_at FROM messages"
         " JOIN rooms ON rooms.id = room_id WHERE label = :label ORDER BY seq"
     )
     with engine.connect() as connection:
@@ -64,15 +71,15 @@ def stored(engine: Engine, label: str) -> Stored:
             text("SELECT head, epoch FROM rooms WHERE label = :label"), {"label": label}
         ).one()
         rows = [
-            Row(seq, rev, client_id, message, deleted is not None, on_our_clock(_moment(deleted or edited or said)))
-            for seq, rev, client_id, message, said, edited, deleted in connection.execute(query, {"label": label})
+            Row(seq, rev, key, words, gone is not None, kind, _counted(by), _since(gone or edited or said))
+            for seq, rev, key, words, kind, by, said, edited, gone in connection.execute(query, {"label": label})
         ]
     return Stored(head, epoch, rows, Counter(row.id for row in rows if row.id))
 
 
-def _moment(value: datetime | str) -> datetime:
+def _since(value: datetime | str) -> float:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC)
+    return on_our_clock(moment.replace(tzinfo=UTC))
 
 
 @dataclass
@@ -86,6 +93,9 @@ class Wish:
     message: str
     seq: int | None  # the message to be changed
     visit: int | None
+    emoji: str | None = None
+    on: bool = False
+    mark: str = ""
     answered: float | None = None
     number: int | None = None  # what the answer said
 
@@ -131,7 +141,8 @@ def wishes(lines: list[JSON]) -> dict[str, Wish]:
     for line in lines:
         if line["what"] == "invoke":
             about = line["who"], line["do"], line["id"], line.get("message", ""), line.get("seq"), line.get("visit")
-            wanted[line["id"]] = Wish(line["at"], *about)
+            reaction = line.get("emoji"), line.get("on", False), line.get("mark", "")
+            wanted[line["id"]] = Wish(line["at"], *about, *reaction)
         elif line["what"] == "ok" and (wish := wanted.get(line["id"])) and wish.answered is None:
             wish.answered, wish.number = line["at"], line["rev"]
     return wanted

@@ -57,19 +57,20 @@ function line(who, label, url, options) {
   return made
 }
 
-const brief = ({ seq, rev, id, message, deleted, edited, timestamp }) => ({ seq, rev, id, message, deleted, since: edited ?? timestamp })
+const brief = ({ seq, rev, id, message, deleted, edited, timestamp, kind, reactions }) => ({ seq, rev, id, message, deleted, kind, reactions, since: edited ?? timestamp })
 
 /** Somebody in front of the page of a room. */
 class Person {
   mine = [] // places of own messages that may be changed
   known = new Set() // all places of own messages
+  put = new Set() // places and emoji of own reactions
   said = 0
   busy = false
   leaving = false
 
   constructor(number, label) {
     this.label = label
-    this.who = `${label} ${number}`
+    this.who = this.name = `${label} ${number}`
     this.url = plan.urls[number % plan.urls.length]
     this.cookies = number % 2 === 0
     this.random = dice(plan.seed * 1000 + number)
@@ -90,12 +91,16 @@ class Person {
     const outbox = (send) => new Outbox({ send, lead: lockLead("outbox", new FakeLocks()), clock, store })
     this.room = new Room({ label: page.label, mark: page.you.mark, socket: this.socket, timeline: this.timeline, outbox, clock })
     this.watch()
+    this.mark = page.you.mark
     this.timeline.load(page)
     this.socket.open()
   }
 
   watch() {
-    this.room.addEventListener("you", ({ detail }) => (this.token = detail.token ?? this.token))
+    this.room.addEventListener("you", ({ detail }) => {
+      this.token = detail.token ?? this.token
+      this.mark = detail.mark
+    })
     this.room.addEventListener("state", () => note(this.who, this.room.state))
     this.room.outbox.addEventListener("sent", ({ detail: { item, answer } }) => {
       note(this.who, "ok", { id: item.id, seq: answer.seq, rev: answer.seq })
@@ -118,16 +123,35 @@ class Person {
 
   async act() {
     const chance = this.random()
-    if (chance < 0.75 || !this.mine.length) return this.say()
+    if (chance < 0.6 || !this.mine.length) return this.say()
     const place = Math.floor(this.random() * this.mine.length)
-    if (chance < 0.9) return this.change("edit", { seq: this.mine[place], message: this.words("in other words") })
-    return this.change("delete", { seq: this.mine.splice(place, 1)[0] })
+    if (chance < 0.72) return this.change("edit", { seq: this.mine[place], message: this.words("in other words") })
+    if (chance < 0.8) return this.change("delete", { seq: this.mine.splice(place, 1)[0] })
+    if (chance < 0.97) return this.react()
+    return this.rename()
   }
 
-  words = (kind) => `${this.who} ${kind} ${(this.said += 1)}`
+  /** With a full stop, so that no text begins another. */
+  words = (kind) => `${this.who} ${kind} ${(this.said += 1)}.`
+
+  async react() {
+    const rows = this.timeline.rows.filter((row) => !row.deleted && !row.kind).slice(-30)
+    if (!rows.length) return
+    const { seq } = rows[Math.floor(this.random() * rows.length)]
+    const emoji = ["👍", "❤️", "🦔"][Math.floor(this.random() * 3)]
+    const on = !this.put.has(`${seq} ${emoji}`)
+    if (!(await this.change("react", { seq, emoji, on }))) return
+    if (on) this.put.add(`${seq} ${emoji}`)
+    else this.put.delete(`${seq} ${emoji}`)
+  }
+
+  async rename() {
+    const handle = this.words("as")
+    if (await this.change("rename", { handle })) this.name = handle
+  }
 
   say() {
-    const item = this.room.outbox.say({ handle: this.who, message: this.words("says") })
+    const item = this.room.outbox.say({ handle: this.name, message: this.words("says") })
     if (item) note(this.who, "invoke", { do: "chat", id: item.id, message: item.message })
   }
 
@@ -135,7 +159,7 @@ class Person {
   async change(event, data) {
     const id = newId()
     this.busy = true
-    note(this.who, "invoke", { do: event, id, ...data })
+    note(this.who, "invoke", { do: event, id, mark: this.mark, message: data.handle, ...data })
     for (;;) {
       const answer = await this.socket.ask(event, data).catch((error) => error)
       if (answer.ok) note(this.who, "ok", { id, seq: data.seq, rev: answer.rev })
@@ -145,7 +169,7 @@ class Person {
         continue
       }
       this.busy = false
-      return
+      return answer.ok
     }
   }
 

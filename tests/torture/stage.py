@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.servers import HERE, Confab, resident_bytes, until
 from tests.services import Postgres, Redis, redis
-from tests.torture.checker import Verdict, check
+from tests.torture.checker import Verdict, check, taken_back
 from tests.torture.history import History, stored
 from tests.torture.proxy import Forgetful, Muddled, Proxy
 
@@ -82,6 +82,7 @@ class Evening:
         self.servers: list[Confab] = []
         self.stack = ExitStack()
         self.label = "kitchen"
+        self.taken_back: list[str] = []
         self._people: subprocess.Popen[str] | None = None
         self._said: list[int] = []  # how long the logs were when all had come in
 
@@ -170,8 +171,17 @@ class Evening:
         """What came of it."""
         with self.server.database() as engine:
             rooms = {label: stored(engine, label) for label in (self.label, f"{self.label}-next-door")}
-        verdict = self.outcome.verdict = check(self.history.lines(), rooms, self.fault.exact_clock)
+        lines = self.history.lines()
+        self.taken_back = taken_back(lines, rooms)
+        verdict = self.outcome.verdict = check(lines, rooms, self.fault.exact_clock)
         return verdict
+
+    def look_into_the_files(self) -> None:
+        """I9, when the servers have ended: the database's files hold nothing of what was taken back."""
+        for file in self.folder.glob("instance/*.db*"):
+            held = file.read_bytes()
+            for left in (text for text in self.taken_back if text.encode() in held):
+                self.outcome.verdict.found("I9 taken back, and still in the files", (file.name, left))
 
 
 def play(evening: Evening) -> None:

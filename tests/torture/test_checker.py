@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.torture.checker import Verdict, check
+from tests.torture.checker import Verdict, check, taken_back
 from tests.torture.history import JSON, Row, Stored
 
 NOON = "2026-11-22T12:00:00.000Z"
@@ -26,11 +27,13 @@ def told(who: str, row: JSON) -> list[JSON]:
 
 
 class Night:
-    """Ada says two things and takes back the first; Ben is told everything."""
+    """Ada says two things, takes back the first and goes by another name; Ben hears it all, and likes the second."""
 
     def __init__(self) -> None:
         one, two, gone = brief(1, "one"), brief(2, "two"), brief(1, "", rev=3, deleted=True)
-        final = [gone, two]
+        liked = {**brief(2, "two", rev=4), "reactions": {"👍": ["ben"]}}
+        line = {**brief(5, "Ada L."), "id": None, "kind": "rename"}
+        final = [gone, liked, line]
         self.lines: list[JSON] = [
             *({"who": who, "what": "load", "epoch": "e", "rows": []} for who in ("kitchen 0", "kitchen 1")),
             *({"who": who, "what": "up"} for who in ("kitchen 0", "kitchen 1")),
@@ -38,13 +41,15 @@ class Night:
             *self._asked("chat", "id-1", 1, one, message="one"),
             *self._asked("chat", "id-2", 2, two, message="two"),
             *self._asked("delete", "a-deletion", 3, gone, seq=1),
+            *self._asked("react", "a-reaction", 4, liked, seq=2, emoji="👍", on=True, mark="ben"),
+            *self._asked("rename", "a-name", 5, line, message="Ada L."),
             *(
-                {"who": who, "what": "screen", "epoch": "e", "rows": final, "pale": []}
+                {"who": who, "what": "screen", "epoch": "e", "rows": deepcopy(final), "pale": []}
                 for who in ("kitchen 0", "kitchen 1")
             ),
         ]
         rows = [Row.seen(row) for row in final]
-        self.stored = Stored(3, "e", rows, Counter(["id-1", "id-2"]))
+        self.stored = Stored(5, "e", rows, Counter(["id-1", "id-2"]))
 
     def _asked(self, do: str, key: str, number: int, row: JSON, **what: Any) -> list[JSON]:
         invoke = {"who": "kitchen 0", "what": "invoke", "do": do, "id": key, **what}
@@ -53,9 +58,11 @@ class Night:
 
     def judged(self) -> Verdict:
         """What the checker says of it."""
-        return check(
-            [{"at": float(at), **deepcopy(line)} for at, line in enumerate(self.lines)], {"kitchen": self.stored}
-        )
+        return check(self.lines_in_time(), {"kitchen": self.stored})
+
+    def lines_in_time(self) -> list[JSON]:
+        """Every line with its time."""
+        return [{"at": float(at), **deepcopy(line)} for at, line in enumerate(self.lines)]
 
     def first(self, what: str, who: str = "kitchen 1") -> int:
         """Where somebody's first line of a kind is."""
@@ -66,7 +73,7 @@ def test_a_good_night_is_as_promised() -> None:
     verdict = Night().judged()
 
     assert verdict.findings == {}
-    assert verdict.acknowledged == 3
+    assert verdict.acknowledged == 5
 
 
 def lose_a_row(night: Night) -> None:
@@ -109,7 +116,7 @@ def tell_a_stranger(night: Night) -> None:
 
 
 def tell_what_is_not_stored(night: Night) -> None:
-    night.lines[-1:-1] = told("kitchen 1", brief(4, "two"))
+    night.lines[-1:-1] = told("kitchen 1", brief(6, "two"))
 
 
 def give_a_number_twice(night: Night) -> None:
@@ -117,12 +124,30 @@ def give_a_number_twice(night: Night) -> None:
 
 
 def leave_a_hole(night: Night) -> None:
-    night.stored.head = 4
+    night.stored.head = 6
 
 
 def say_it_after_an_answer(night: Night) -> None:
     late = {"who": "kitchen 1", "what": "invoke", "do": "delete", "id": "late", "seq": 1}
     night.lines[-2:-2] = [late, {"who": "kitchen 1", "what": "ok", "id": "late", "seq": 1, "rev": 3}]
+
+
+def give_the_reaction_to_another(night: Night) -> None:
+    for line in night.lines:
+        if line["what"] == "screen":
+            line["rows"][1]["reactions"] = {"👍": ["cy"]}
+
+
+def show_it_as_anothers_to_one(night: Night) -> None:
+    night.lines[night.first("screen")]["rows"][1]["reactions"] = {"👍": ["cy"]}
+
+
+def make_up_a_reaction(night: Night) -> None:
+    night.stored.rows[1] = replace(night.stored.rows[1], reactions=(("🦔", 1),))
+
+
+def make_up_a_name(night: Night) -> None:
+    night.stored.rows[2] = replace(night.stored.rows[2], message="Eve")
 
 
 def stay_away(night: Night) -> None:
@@ -144,6 +169,11 @@ WRONGS: list[tuple[Callable[[Night], None], str]] = [
     (give_a_number_twice, "I2 doubled: one number for two changes"),
     (leave_a_hole, "I2 lost: a number of no change"),
     (say_it_after_an_answer, "I6 out of order: said after an answer, stored before it"),
+    (give_the_reaction_to_another, "I1 lost: an acknowledged reaction is not as it was wanted"),
+    (show_it_as_anothers_to_one, "I3 not everybody sees the same reactions"),
+    (make_up_a_reaction, "I5 stored, and nobody said it"),
+    (make_up_a_name, "I5 stored, and nobody said it"),
+    (make_up_a_name, "I1 lost: acknowledged and not stored"),
     (stay_away, "I3 lost: never came back"),
 ]
 
@@ -154,3 +184,9 @@ def test_what_goes_wrong_is_found(wrong: Callable[[Night], None], finding: str) 
     wrong(night)
 
     assert finding in night.judged().findings
+
+
+def test_what_is_to_be_gone_from_the_files_is_what_no_message_says_any_more() -> None:
+    night = Night()
+
+    assert taken_back(night.lines_in_time(), {"kitchen": night.stored}) == ["one"]
