@@ -25,9 +25,9 @@ export function drawReply(element, to, original, { template, hidden }) {
 }
 
 /** @param {HTMLElement} element @param {Row["reactions"]} reactions @param {string} mark one's own @param {Templates} template */
-export function drawReactions(element, reactions, mark, template) {
+export function drawReactions(element, reactions = {}, mark, template) {
   const there = element.querySelector(".reactions")
-  if (!reactions) return there?.remove()
+  if (!Object.keys(reactions).length) return there?.remove()
   const line = there ?? template("reactions")
   const known = /** @type {HTMLElement[]} */ ([...line.children])
   line.replaceChildren(
