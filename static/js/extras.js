@@ -30,17 +30,21 @@ export function drawReactions(element, reactions = {}, mark, template) {
   if (!Object.keys(reactions).length) return there?.remove()
   const line = there ?? template("reactions")
   const known = /** @type {HTMLElement[]} */ ([...line.children])
-  line.replaceChildren(
-    ...Object.entries(reactions).map(([emoji, marks]) => {
-      const button = known.find((each) => each.dataset.emoji === emoji) ?? template("reaction")
-      button.dataset.emoji = emoji
-      button.ariaPressed = String(marks.includes(mark))
-      write(button, ".reaction__emoji", emoji)
-      write(button, ".reaction__count", String(marks.length))
-      return button
-    }),
-  )
+  // What stays is not moved: a press that has begun on it must not be lost.
+  for (const button of known) if (!reactions[button.dataset.emoji ?? ""]) button.remove()
+  for (const [emoji, marks] of Object.entries(reactions)) {
+    const button = known.find((each) => each.dataset.emoji === emoji)
+    count(button ?? line.appendChild(template("reaction")), emoji, marks, mark)
+  }
   if (!there) element.querySelector(".message__body")?.append(line)
+}
+
+/** @param {HTMLElement} button @param {string} emoji @param {string[]} marks @param {string} mark */
+function count(button, emoji, marks, mark) {
+  button.dataset.emoji = emoji
+  button.ariaPressed = String(marks.includes(mark))
+  write(button, ".reaction__emoji", emoji)
+  write(button, ".reaction__count", String(marks.length))
 }
 
 /** Text enters the page as text. @param {Element} element @param {string} piece @param {string} text */
