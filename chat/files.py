@@ -12,7 +12,8 @@ from pygments.token import Comment
 from werkzeug.datastructures import Accept
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-SHEETS = ("tokens", "base", "about", "room", "message", "composer", "dialog", "theme")  # the later one wins
+# The later one wins.
+SHEETS = ("tokens", "base", "about", "room", "message", "composer", "menu", "dialog", "people", "theme")
 PICTURES = (".png",)  # are compressed already
 BEST = {"br": partial(brotli.compress, quality=11), "gzip": partial(gzip.compress, compresslevel=9, mtime=0)}
 QUICK = {"br": partial(brotli.compress, quality=4), "gzip": partial(gzip.compress, compresslevel=5, mtime=0)}

@@ -12,10 +12,7 @@ export class Attention extends EventTarget {
   /** @type {Line | null} */ line = null
   unread = 0
   #key
-  #storage
-  #clock
-  #looking
-  #tab
+  #parts
   #last = 0
   #since = 0 // which look this is
   #watched = false
@@ -24,19 +21,16 @@ export class Attention extends EventTarget {
    * @param {{ label: string, storage: Storage, clock: Clock, looking: () => boolean, tab: { count: number } }} parts
    * `looking` is true while the page is visible, focused and at its end
    */
-  constructor({ label, storage, clock, looking, tab }) {
+  constructor(parts) {
     super()
-    this.#key = `read:${label}`
-    this.#storage = storage
-    this.#clock = clock
-    this.#looking = looking
-    this.#tab = tab
+    this.#key = `read:${parts.label}`
+    this.#parts = parts
   }
 
   /** The page was opened: what came after the last look is new. @param {Row[]} rows @param {(row: Row) => boolean} mine */
   open(rows, mine) {
     this.#last = rows.at(-1)?.seq ?? 0
-    const read = this.#storage.get(this.#key)
+    const read = this.#parts.storage.get(this.#key)
     if (!Number.isFinite(read)) return this.#keep()
     const unread = rows.filter((row) => row.seq > read && !mine(row))
     if (unread.length) this.#draw({ after: rows[0].seq > read ? read : unread[0].seq - 1, words: "New" })
@@ -54,39 +48,34 @@ export class Attention extends EventTarget {
   /** @param {Row[]} others what other people have just said @param {number} last the newest place, whoever wrote there */
   arrived(others, last) {
     this.#last = Math.max(this.#last, last)
-    if (this.#looking() || !others.length) return this.look()
+    if (this.#parts.looking() || !others.length) return this.look()
     if (!this.unread) this.#draw({ after: others[0].seq - 1, words: "New" })
     this.#count(this.unread + others.length)
   }
 
   /** Something about who looks at what has changed. A second of looking is reading. */
   look() {
-    if (!this.#looking()) {
+    if (!this.#parts.looking()) {
       this.#watched = false
       return
     }
     if (this.#watched) return
     this.#watched = true
     const since = (this.#since += 1)
-    this.#clock.later(LOOKED_MS, () => {
+    this.#parts.clock.later(LOOKED_MS, () => {
       if (since !== this.#since || !this.#watched) return
       this.#watched = false
-      if (this.#looking()) this.#keep()
+      if (this.#parts.looking()) this.#keep()
     })
   }
 
   /** The page closes: what was in sight then has been seen. */
-  leave() {
-    if (this.#looking()) this.#keep()
-  }
-
+  leave = () => this.#parts.looking() && this.#keep()
   /** The reader needs the line no more. */
-  clear() {
-    this.#draw(null)
-  }
+  clear = () => this.#draw(null)
 
   #keep() {
-    this.#storage.set(this.#key, Math.max(this.#last, Number(this.#storage.get(this.#key)) || 0))
+    this.#parts.storage.set(this.#key, Math.max(this.#last, Number(this.#parts.storage.get(this.#key)) || 0))
     this.#count(0)
   }
 
@@ -99,6 +88,6 @@ export class Attention extends EventTarget {
   /** @param {number} unread */
   #count(unread) {
     this.unread = unread
-    this.#tab.count = unread
+    this.#parts.tab.count = unread
   }
 }

@@ -10,22 +10,18 @@ const BACK_MS = 1500
 
 export class Connection {
   #place
-  #words
   #button
-  #clock
-  #outbox
+  #parts
   #offline = false
   #been = false // here, at least once
   /** @type {(() => void)[]} */ #callOff = []
 
   /** @param {HTMLElement} place @param {{ clock: Clock, outbox: Pick<Outbox, "waiting" | "kept">, tryNow: () => void }} parts */
-  constructor(place, { clock, outbox, tryNow }) {
+  constructor(place, parts) {
     this.#place = place
-    this.#words = /** @type {HTMLElement} */ (place.querySelector(".connection__words"))
+    this.#parts = parts
     this.#button = /** @type {HTMLElement} */ (place.querySelector("button"))
-    this.#clock = clock
-    this.#outbox = outbox
-    this.#button.addEventListener("click", tryNow)
+    this.#button.addEventListener("click", parts.tryNow)
   }
 
   /** @param {State} state @param {string} [reason] */
@@ -37,26 +33,24 @@ export class Connection {
     else if (state === "gone") this.#show("gone", reason)
     else {
       this.#callOff = [
-        this.#clock.later(QUIET_MS, () => this.#show("trying", this.#been ? "Reconnecting…" : "Connecting…")),
-        this.#clock.later(OFFLINE_MS, () => this.#showOffline()),
+        this.#parts.clock.later(QUIET_MS, () => this.#show("trying", this.#been ? "Reconnecting…" : "Connecting…")),
+        this.#parts.clock.later(OFFLINE_MS, () => this.#showOffline()),
       ]
     }
   }
 
   /** The number of waiting messages is another one. */
-  update() {
-    if (this.#offline) this.#showOffline()
-  }
+  update = () => this.#offline && this.#showOffline()
 
   #back() {
     if (this.#place.dataset.state === "quiet") return
     this.#show("back", "Connected again")
-    this.#callOff = [this.#clock.later(BACK_MS, () => this.#show("quiet", ""))]
+    this.#callOff = [this.#parts.clock.later(BACK_MS, () => this.#show("quiet", ""))]
   }
 
   #showOffline() {
     this.#offline = true
-    const { waiting, kept } = this.#outbox
+    const { waiting, kept } = this.#parts.outbox
     const what = waiting === 0 ? "What you write" : waiting === 1 ? "1 message" : `${waiting} messages`
     const unless = kept ? "" : " Keep this page open: this browser has no room to remember them."
     this.#show("offline", `Offline: ${what} will be sent when you are back.${unless}`)
@@ -64,8 +58,9 @@ export class Connection {
 
   /** @param {string} state @param {string} words */
   #show(state, words) {
+    const [line] = this.#place.children
+    line.textContent = words
     this.#place.dataset.state = state
-    this.#words.textContent = words
     this.#button.hidden = state !== "offline"
   }
 }

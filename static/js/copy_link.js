@@ -18,8 +18,8 @@ export function copyLink(button, link, announce) {
   })
 }
 
-/** @param {string} text */
-async function copy(text) {
+/** Whether it is in the clipboard now. @param {string} text */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text)
     return true

@@ -11,7 +11,7 @@ export function listenToDialogs() {
 
 /** One at a time. @param {string} id */
 export function openDialog(id) {
-  for (const dialog of document.querySelectorAll("dialog")) if (dialog.open) dialog.close()
+  for (const dialog of /** @type {NodeListOf<HTMLDialogElement>} */ (document.querySelectorAll("dialog:modal"))) dialog.close()
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById(id))
   for (const image of dialog.querySelectorAll("img")) image.src ||= image.dataset.src ?? ""
   dialog.showModal()

@@ -16,7 +16,7 @@ export function fold(element, text, button) {
   delete element.dataset.folded
   if (!isLong(text)) return
   element.dataset.folded = "true"
-  element.querySelector(".message__body")?.append(button())
+  element.querySelector(".message__text")?.after(button())
 }
 
 /** @param {HTMLElement} element @param {HTMLElement} button */

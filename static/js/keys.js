@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Ways
- * @property {HTMLElement[]} regions what F6 goes round, each the place in it that takes the focus
+ * @property {() => HTMLElement[]} regions what F6 goes round, each the place in it that takes the focus
  * @property {HTMLElement} log
  * @property {HTMLElement} words where one types
  * @property {() => void} latest
@@ -13,10 +13,11 @@
 /** @param {Ways} ways */
 export function listenToKeys(ways) {
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || event.defaultPrevented || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return
-    if (event.key === "F6") goRound(event, ways.regions)
+    if (isElsewhere(event)) return
+    if (event.key === "F6") goRound(event, ways.regions())
     else if (event.key === "Escape") escape(ways)
     else if (event.key === "?" && !isField(event.target)) take(event, ways.help)
+    else if (isWord(event)) ways.words.focus()
   })
   ways.log.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.altKey || event.metaKey || event.shiftKey)) walk(event, ways)
@@ -24,11 +25,17 @@ export function listenToKeys(ways) {
   ways.log.addEventListener("focusin", ({ target }) => nameIt(/** @type {HTMLElement} */ (target)))
 }
 
+/** It is for the input method, for the browser, or for what is open above the page. @param {KeyboardEvent} event */
+const isElsewhere = (event) => event.isComposing || event.defaultPrevented || event.altKey || event.metaKey || document.querySelector("dialog:modal, :popover-open") !== null
+
 /** @param {Event} event @param {() => void} work */
 function take(event, work) {
   event.preventDefault()
   work()
 }
+
+/** Somebody begins to write, wherever they are; what is a button or a message has keys of its own. @param {KeyboardEvent} event */
+const isWord = ({ key, ctrlKey, target }) => key.length === 1 && key !== " " && !ctrlKey && !/** @type {Element} */ (target).closest("input, textarea, select, button, a, dialog, .message")
 
 /** @param {EventTarget | null} target */
 const isField = (target) => target instanceof HTMLElement && target.matches("input, textarea, select")
@@ -48,7 +55,7 @@ function goRound(event, regions) {
 }
 
 /** @param {HTMLElement} place */
-const closestRegion = (place) => place.closest("header, [role='log'], form")
+const closestRegion = (place) => place.closest("header, [role='log'], form.composer, dialog")
 
 /** @param {KeyboardEvent} event @param {Ways} ways */
 function walk(event, { log, latest }) {

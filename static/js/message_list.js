@@ -1,5 +1,6 @@
 // Draws a timeline into the list: one shape for what the server wrote and what arrives later.
 
+import { drawReactions, drawReply, write } from "./extras.js"
 import { fold, turn } from "./fold.js"
 import { begins, follows, said } from "./grouping.js"
 import { writeText } from "./markdown.js"
@@ -9,6 +10,7 @@ import { clockTime, dayName, fullTime } from "./time.js"
 /** @import { Item, Row } from "./wire.js" */
 /** @import { Step, Timeline } from "./timeline.js" */
 /** @typedef {{ after: number, words: string }} Line above the first message after that place */
+/** @typedef {{ mark: () => string, hides: (mark: string) => boolean, original: (seq: number) => Row | undefined, names: (text: string) => boolean }} Reader who reads, whom they ignore, what they know, and what names them */
 
 const DELETED = "message deleted"
 const UNDRAWABLE = "This message could not be displayed."
@@ -18,8 +20,7 @@ const SOMEBODY = "Somebody"
 export class MessageList {
   #list
   #templates
-  #mine
-  #names
+  #reader
   /** @type {Map<number | string, HTMLElement>} by seq; own messages without a row by id */
   #elements = new Map()
   /** @type {WeakMap<Element, Said>} */ #said = new WeakMap()
@@ -30,14 +31,12 @@ export class MessageList {
   /**
    * @param {HTMLElement} list
    * @param {(name: string) => HTMLElement} template a fresh copy of the page's template of that name
-   * @param {(row: Row) => boolean} mine
-   * @param {(text: string) => boolean} names whether a text names this person
+   * @param {Reader} reader
    */
-  constructor(list, template, mine, names) {
+  constructor(list, template, reader) {
     this.#list = list
     this.#templates = template
-    this.#mine = mine
-    this.#names = names
+    this.#reader = reader
     for (const element of this.messages()) this.#elements.set(Number(element.dataset.seq), element)
   }
 
@@ -109,14 +108,16 @@ export class MessageList {
   #drawRow(row, was) {
     const element = this.#elements.get(was ?? row.seq) ?? this.#templates("message")
     if (was) this.#elements.delete(was)
-    const mine = this.#mine(row)
+    const mine = row.mark === this.#reader.mark()
     this.#number(element, row)
     element.dataset.side = mine ? "own" : "other"
-    element.dataset.state = row.deleted ? "deleted" : "sent"
+    element.dataset.state = stateOf(row)
+    element.toggleAttribute("data-ignored", this.#reader.hides(row.mark))
     this.#said.set(element, said(row.kind ?? (mine ? "own" : row.mark), row.handle, row.timestamp))
     if (row.deleted) this.#fill(element, row, DELETED, "")
     else this.#fill(element, row, row.message, row.edited ? "edited" : "")
     this.#point(element)
+    this.#hang(element, row)
     this.#trouble(element)
     this.#place(element, row.seq)
   }
@@ -125,7 +126,16 @@ export class MessageList {
   #point(element) {
     const { side, state, kind } = element.dataset
     const text = side === "other" && state === "sent" && !kind && this.#texts.get(element)
-    element.toggleAttribute("data-names", !!text && this.#names(text))
+    element.toggleAttribute("data-names", !!text && this.#reader.names(text))
+  }
+
+  /** @param {HTMLElement} element @param {Row} row */
+  #hang(element, { deleted, reply_to, reactions }) {
+    const { mark, hides, original } = this.#reader
+    const to = deleted ? undefined : reply_to
+    const known = to ? original(to) : undefined
+    drawReply(element, to, known, { template: this.#templates, hidden: known !== undefined && hides(known.mark) })
+    drawReactions(element, deleted ? undefined : reactions, mark(), this.#templates)
   }
 
   /** It has a place now, and a link. @param {HTMLElement} element @param {Row} row */
@@ -145,6 +155,8 @@ export class MessageList {
     element.dataset.state = item.state === "failed" ? "failed" : "pending"
     this.#said.set(element, said("own", item.handle, item.timestamp))
     this.#fill(element, item, item.message, "")
+    const known = item.reply_to ? this.#reader.original(item.reply_to) : undefined
+    drawReply(element, item.reply_to, known, { template: this.#templates, hidden: false })
     this.#trouble(element, item)
     this.#place(element, item.id)
   }
@@ -152,14 +164,14 @@ export class MessageList {
   /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} about @param {string} text @param {string} note */
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
     write(element, ".message__name", handle || SOMEBODY)
-    write(element, ".message__mark", mark.slice(0, 4))
+    write(element, ".message__mark", mark.slice(0, 4)).dataset.hue = mark.slice(0, 1)
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)
     time.title = fullTime(timestamp)
     if (this.#texts.get(element) === text) return
     this.#texts.set(element, text)
-    if (element.dataset.kind) return void write(element, ".message__text", happened(text))
+    if (element.dataset.kind) return void write(element, ".message__text", happened(element.dataset.kind, text))
     this.#word(element, text)
     fold(element, text, () => this.#templates("more"))
   }
@@ -240,8 +252,14 @@ export class MessageList {
   }
 }
 
-/** A line of the room itself says what happened; so far, only that it was named. @param {string} name */
-const happened = (name) => (name ? `named the room “${name}”` : "took the room’s name away")
+/** A line of the room itself says what happened. @param {string} kind @param {string} name */
+function happened(kind, name) {
+  if (kind === "rename") return `is now called ${name}`
+  return name ? `named the room “${name}”` : "took the room’s name away"
+}
+
+/** @param {Row} row */
+const stateOf = ({ deleted, pending }) => (deleted ? "deleted" : pending ? "pending" : "sent")
 
 /** @param {HTMLElement} element */
 const placeOf = (element) => (element.dataset.seq === undefined ? Infinity : Number(element.dataset.seq))
@@ -273,11 +291,4 @@ function following(element) {
   let next = element.nextElementSibling
   while (next && !next.matches(".message")) next = next.nextElementSibling
   return /** @type {HTMLElement | null} */ (next)
-}
-
-/** Text enters the page as text. @param {HTMLElement} element @param {string} piece @param {string} text */
-function write(element, piece, text) {
-  const found = /** @type {HTMLElement} */ (element.querySelector(piece))
-  if (found.textContent !== text) found.textContent = text
-  return found
 }

@@ -18,14 +18,16 @@ export class Notices {
   #room
   #clock
   #name
+  #answers
 
-  /** @param {{ label: string, storage: Storage, clock: Clock, title: () => string, name: () => string }} parts `name` is what this person is called */
-  constructor({ label, storage, clock, title, name }) {
+  /** @param {{ label: string, storage: Storage, clock: Clock, title: () => string, name: () => string, answers: (row: Row) => boolean }} parts `name` is what this person is called; `answers`: a reply to them */
+  constructor({ label, storage, clock, title, name, answers }) {
     this.#key = `notify:${label}`
     this.#storage = storage
     this.#clock = clock
     this.#room = { label, title }
     this.#name = name
+    this.#answers = answers
   }
 
   /** @returns {Level} */
@@ -48,7 +50,7 @@ export class Notices {
   /** What others have said while nobody was looking. @param {Row[]} rows */
   tell(rows) {
     const { level } = this
-    const wanted = level === "all" ? rows : level === "mentions" ? rows.filter(({ message }) => mentions(message, this.#name())) : []
+    const wanted = level === "all" ? rows : level === "mentions" ? rows.filter((row) => mentions(row.message, this.#name()) || this.#answers(row)) : []
     if (!wanted.length) return
     const last = /** @type {Row} */ (wanted.at(-1))
     const old = this.#clock.now() - Date.parse(last.timestamp) > OLD_MS

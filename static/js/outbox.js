@@ -1,4 +1,4 @@
-// What this person has said and the server has not yet answered for: sent one at a time, in order. Knows no page and no socket.
+// What this person has said or changed and the server has not yet answered for: sent one at a time, in order. Knows no page and no socket.
 
 import { Refused } from "./answers.js"
 import { newId } from "./ids.js"
@@ -6,7 +6,7 @@ import { newId } from "./ids.js"
 /** @import { Clock } from "./clock.js" */
 /** @import { Lead } from "./leader.js" */
 /** @import { OutboxStore } from "./outbox_store.js" */
-/** @import { Item, Row, Stored } from "./wire.js" */
+/** @import { Item, Row, Stored, Wish } from "./wire.js" */
 /** @typedef {Pick<OutboxStore, "all" | "put" | "drop" | "hear">} Store */
 
 const FIRST_RETRY_MS = 1000
@@ -26,19 +26,16 @@ export class Outbox extends EventTarget {
   #running = false
   #tries = 0
   #stir = () => {}
-  #send
-  #lead
-  #clock
-  #store
+  #parts
+  #queue = () => [...this.#items.values()].filter((item) => item.state === "queued").sort((a, b) => a.at - b.at)
+  /** After all that was said so far, in any tab. */
+  #last = () => Math.max(this.#parts.clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
 
   /** @param {{ send: (item: Item) => Promise<Stored>, lead: Lead, clock: Clock, store: Store }} parts */
-  constructor({ send, lead, clock, store }) {
+  constructor(parts) {
     super()
-    this.#send = send
-    this.#lead = lead
-    this.#clock = clock
-    this.#store = store
-    store.hear((id, item) => this.#heard(id, item))
+    this.#parts = parts
+    parts.store.hear((id, item) => this.#heard(id, item))
   }
 
   /** How many will be sent when the connection is back. */
@@ -53,17 +50,22 @@ export class Outbox extends EventTarget {
 
   /** Takes up what an earlier page left behind. */
   restore() {
-    for (const item of this.#store.all()) this.#heard(item.id, item)
+    for (const item of this.#parts.store.all()) this.#heard(item.id, item)
     this.#next()
   }
 
-  /** Keeps what was said and will send it; nothing when too much is waiting already. @param {{ handle: string, message: string }} said */
-  say({ handle, message }) {
+  /** What the server will not have, for good, though it was asked for. */
+  get failed() {
+    return [...this.#items.values()].filter((item) => item.state === "failed")
+  }
+
+  /** Keeps what was said or asked for and will send it; nothing when too much is waiting already. @param {Wish} wish */
+  say(wish) {
     if (this.waiting >= MOST) return null
     const at = this.#last()
-    const timestamp = new Date(this.#clock.now()).toISOString()
+    const timestamp = new Date(this.#parts.clock.now()).toISOString()
     /** @type {Item} */
-    const item = { id: newId(), handle, message, timestamp, at, state: "queued" }
+    const item = { id: newId(), handle: "", message: "", ...wish, timestamp, at, state: "queued" }
     this.#change(item)
     this.#run()
     return item
@@ -80,7 +82,7 @@ export class Outbox extends EventTarget {
   /** Gives up a message and hands it back. @param {string} id @returns {Item | undefined} */
   discard(id) {
     const item = this.#items.get(id)
-    this.#store.drop(id)
+    this.#parts.store.drop(id)
     this.#forget(id)
     return item
   }
@@ -112,7 +114,7 @@ export class Outbox extends EventTarget {
     if (this.#running) return
     this.#running = true
     while (this.#awake && this.#next()) {
-      const handOn = await this.#lead()
+      const handOn = await this.#parts.lead()
       this.#reread()
       let pause = 0
       for (let item; !pause && this.#awake && (item = this.#next()); ) pause = await this.#try(item)
@@ -124,10 +126,10 @@ export class Outbox extends EventTarget {
 
   /** @param {Item} item @returns {Promise<number>} how long to wait before anything else is sent */
   async #try(item) {
-    const early = (item.not_before ?? 0) - this.#clock.now()
+    const early = (item.not_before ?? 0) - this.#parts.clock.now()
     if (early > 0 && early < LONGEST_WAIT_MS) return early // longer was asked by nobody: the clock has been set back
     try {
-      this.#done(item, await this.#send(item))
+      this.#done(item, await this.#parts.send(item))
       this.#tries = 0
       return 0
     } catch (error) {
@@ -144,11 +146,11 @@ export class Outbox extends EventTarget {
       this.#change({ ...item, state: "failed", reason: refusal.message })
       return 0
     }
-    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries) * (0.5 + this.#clock.random() / 2)
+    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries) * (0.5 + this.#parts.clock.random() / 2)
     this.#tries += 1
     const asked = refusal?.retryAfterMs
     // Kept with the message, so that another tab or the next page does not push past what the server asked for.
-    const not_before = asked === undefined ? undefined : this.#clock.now() + asked
+    const not_before = asked === undefined ? undefined : this.#parts.clock.now() + asked
     if (refusal || item.reason) this.#change({ ...item, reason: refusal?.message, not_before })
     return asked ?? pause
   }
@@ -157,17 +159,13 @@ export class Outbox extends EventTarget {
   #rest(pause) {
     if (!this.#awake) return undefined
     return new Promise((/** @type {(nothing: void) => void} */ resolve) => {
-      const callOff = this.#clock.later(pause, () => resolve())
+      const callOff = this.#parts.clock.later(pause, () => resolve())
       this.#stir = () => (callOff(), resolve())
     })
   }
 
-  #queue() {
-    return [...this.#items.values()].filter((item) => item.state === "queued").sort((a, b) => a.at - b.at)
-  }
-
   #next() {
-    const tooOld = this.#clock.now() - LONGEST_WAIT_MS
+    const tooOld = this.#parts.clock.now() - LONGEST_WAIT_MS
     for (const item of this.#queue()) {
       if (item.at > tooOld) return item
       this.#change({ ...item, state: "failed", reason: TOO_OLD })
@@ -175,14 +173,9 @@ export class Outbox extends EventTarget {
     return undefined
   }
 
-  /** After all that was said so far, in any tab. */
-  #last() {
-    return Math.max(this.#clock.now(), ...[...this.#items.values()].map((item) => item.at + 1))
-  }
-
   /** What the tab that led before us has done. */
   #reread() {
-    const kept = new Map(this.#store.all().map((item) => [item.id, item]))
+    const kept = new Map(this.#parts.store.all().map((item) => [item.id, item]))
     for (const [id, item] of kept) this.#heard(id, item)
     for (const id of [...this.#items.keys()]) if (!kept.has(id) && !this.#unkept.has(id)) this.#forget(id)
   }
@@ -201,16 +194,16 @@ export class Outbox extends EventTarget {
   /** @param {Item} item */
   #change(item) {
     this.#items.set(item.id, item)
-    if (this.#store.put(item)) this.#unkept.delete(item.id)
+    if (this.#parts.store.put(item)) this.#unkept.delete(item.id)
     else this.#unkept.add(item.id)
     this.dispatchEvent(new CustomEvent("change", { detail: item }))
   }
 
   /** The other tabs are told where it stands before it is dropped, or they would have nothing to show for a moment. @param {Item} item @param {Stored} answer */
   #done(item, answer) {
-    if (this.#items.delete(item.id) && item.state !== "sent") this.#store.put({ ...item, state: "sent", answer })
+    if (this.#items.delete(item.id) && item.state !== "sent") this.#parts.store.put({ ...item, state: "sent", answer })
     this.#unkept.delete(item.id)
-    this.#store.drop(item.id)
+    this.#parts.store.drop(item.id)
     this.dispatchEvent(new CustomEvent("sent", { detail: { item, answer } }))
   }
 

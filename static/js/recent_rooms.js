@@ -20,18 +20,7 @@ export class RecentRooms {
     return Array.isArray(kept) ? kept.filter((visit) => typeof visit?.label === "string") : []
   }
 
-  /** @param {Visit} visit */
-  remember(visit) {
-    this.#storage.set(KEY, [visit, ...this.#without(visit.label)].slice(0, MOST))
-  }
-
-  /** @param {string} label */
-  forget(label) {
-    this.#storage.set(KEY, this.#without(label))
-  }
-
-  /** @param {string} label */
-  #without(label) {
-    return this.all().filter((visit) => visit.label !== label)
-  }
+  #without = (/** @type {string} */ label) => this.all().filter((visit) => visit.label !== label)
+  remember = (/** @type {Visit} */ visit) => this.#storage.set(KEY, [visit, ...this.#without(visit.label)].slice(0, MOST))
+  forget = (/** @type {string} */ label) => this.#storage.set(KEY, this.#without(label))
 }

@@ -14,19 +14,20 @@ const AGAIN_MS = 2000
 const BELT_MS = 60_000
 const PROBE_MS = 3000
 
-/** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are. */
+/** Dispatches `state` when it comes, goes or is refused, `you` when the server says who we are, `people` who else is there. */
 export class Room extends EventTarget {
   /** @type {State} */ state = "away"
   /** Why the room is gone. */ reason = ""
   label
   mark
+  outbox
   #socket
   #timeline
-  #outbox
   #clock
   #visit = 0
   #entered = false
   #fetching = false
+  #quoting = false
   #doubt = false // what is shown here may not be what the server has
   #beaten = 0 // how far we had come at the last head we heard of
   /** @type {Row[]} */ #early = []
@@ -40,33 +41,33 @@ export class Room extends EventTarget {
     this.#socket = socket
     this.#timeline = timeline
     this.#clock = clock
-    this.#outbox = outbox((item) => this.#deliver(item))
+    this.outbox = outbox((item) => this.#deliver(item))
     this.#listen()
     this.#check()
   }
 
-  get outbox() {
-    return this.#outbox
-  }
-
   /** The page before what is loaded. */
-  earlier() {
-    return this.#read(this.#timeline.askEarlier(), (asked, page) => this.#timeline.earlier(asked, page))
-  }
-
+  earlier = () => this.#read(this.#timeline.askEarlier(), (asked, page) => this.#timeline.earlier(asked, page))
   /** The page after it, when what is loaded ends before the newest. */
-  later() {
-    return this.#read(this.#timeline.askLater(), (asked, page) => this.#timeline.later(asked, page))
-  }
-
+  later = () => this.#read(this.#timeline.askLater(), (asked, page) => this.#timeline.later(asked, page))
   /** Another place instead of what is loaded; without one, the newest. @param {number} [around] */
-  elsewhere(around) {
-    return this.#read(this.#timeline.askElsewhere(around), (asked, page) => this.#timeline.elsewhere(asked, page))
-  }
-
+  elsewhere = (around) => this.#read(this.#timeline.askElsewhere(around), (asked, page) => this.#timeline.elsewhere(asked, page))
   /** Gives the room another name. @param {string} name @param {string} handle who does */
-  entitle(name, handle) {
-    return this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
+  entitle = (name, handle) => this.#socket.ask("title", handle.trim() ? { name, handle } : { name })
+  /** Is called otherwise from now on; the room is told, when it knows the name before. @param {string} handle */
+  rename = (handle) => this.#socket.ask("rename", { handle })
+
+  /** What is replied to stands further up than what is loaded: asked for one by one. */
+  async #fetchQuoted() {
+    if (this.#quoting) return
+    this.#quoting = true
+    for (let around; this.#entered && (around = this.#timeline.unknown); ) {
+      /** @type {Page | null} */
+      const page = await this.#socket.ask("history", { around, limit: 1 }).catch(() => null)
+      if (!page) break
+      this.#timeline.quote(around, page.messages.find(({ seq }) => seq === around))
+    }
+    this.#quoting = false
   }
 
   /** @param {Question} asked @param {(asked: Question, page: Page | null) => void} take */
@@ -93,7 +94,7 @@ export class Room extends EventTarget {
   }
 
   #listen() {
-    const { socket, outbox, timeline } = { socket: this.#socket, outbox: this.#outbox, timeline: this.#timeline }
+    const { socket, outbox, timeline } = { socket: this.#socket, outbox: this.outbox, timeline: this.#timeline }
     socket.addEventListener("up", () => this.#enter(timeline.applied))
     socket.addEventListener("down", () => this.#leave())
     socket.hear("chat", (row) => this.#hear(row))
@@ -101,6 +102,7 @@ export class Room extends EventTarget {
     socket.hear("head", (head) => this.#compare(head))
     outbox.addEventListener("change", (event) => timeline.expect(/** @type {CustomEvent<Item>} */ (event).detail))
     outbox.addEventListener("gone", (event) => timeline.forget(/** @type {CustomEvent<string>} */ (event).detail))
+    timeline.addEventListener("quoted", () => this.#fetchQuoted())
     outbox.addEventListener("sent", (event) => this.#sent(/** @type {CustomEvent<{ item: Item, answer: Stored }>} */ (event).detail))
     for (const change of ["reset", "change"]) timeline.addEventListener(change, () => outbox.settle((id) => timeline.find(id)))
   }
@@ -132,15 +134,18 @@ export class Room extends EventTarget {
   }
 
   /** @param {Joined} answer */
-  #arrive({ you }) {
+  #arrive(answer) {
+    const { you } = answer
     this.#entered = true
     this.mark = you.mark
     this.#doubt = false
     this.#beaten = 0
     this.dispatchEvent(new CustomEvent("you", { detail: you }))
+    this.dispatchEvent(new CustomEvent("people", { detail: answer }))
     for (const row of this.#early.splice(0)) this.#timeline.hear(row)
-    this.#outbox.wake()
+    this.outbox.wake()
     this.#catchUp()
+    this.#fetchQuoted()
   }
 
   /** @param {unknown} error */
@@ -158,7 +163,7 @@ export class Room extends EventTarget {
   #leave() {
     this.#visit += 1
     this.#entered = false
-    this.#outbox.sleep()
+    this.outbox.sleep()
     if (this.state !== "gone") this.#become("away")
   }
 
@@ -233,16 +238,17 @@ export class Room extends EventTarget {
   /** @param {{ item: Item, answer: Stored }} sent */
   #sent({ item, answer }) {
     const { label, mark } = this
-    const { id, handle, message } = item
+    const { id, handle, message, reply_to } = item
     const { seq, rev, timestamp } = answer
-    this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id }, answer)
+    if (item.event) this.#timeline.changed(id, answer)
+    else this.#timeline.stored({ label, seq, rev, handle, message, timestamp, mark, id, ...(reply_to && { reply_to }) }, answer)
     this.#watch()
   }
 
   /** @param {Item} item @returns {Promise<Stored>} */
-  async #deliver({ id, handle, message }) {
+  async #deliver(item) {
     try {
-      return await this.#socket.ask("chat", { handle, message, id })
+      return await this.#socket.ask(item.event ?? "chat", payload(item))
     } catch (error) {
       if (!(error instanceof Refused && error.code === "not_joined")) throw error
       this.#leave()
@@ -257,4 +263,12 @@ export class Room extends EventTarget {
     this.state = state
     this.dispatchEvent(new Event("state"))
   }
+}
+
+/** What an item asks of the server. @param {Item} item */
+function payload({ event, id, handle, message, reply_to, seq, emoji, on }) {
+  if (event === "edit") return { seq, message }
+  if (event === "delete") return { seq }
+  if (event === "react") return { seq, emoji, on }
+  return reply_to ? { handle, message, id, reply_to } : { handle, message, id }
 }

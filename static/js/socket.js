@@ -40,9 +40,11 @@ export class Socket extends EventTarget {
     })
   }
 
-  open() {
-    this.#line.connect()
-  }
+  open = () => this.#line.connect()
+  /** @param {string} event @param {(data: any) => void} tell */
+  hear = (event, tell) => this.#line.on(event, tell)
+  /** What is not worth keeping when the line is down, nor an answer. @param {string} event @param {object} data */
+  mention = (event, data) => this.#line.connected && this.#line.emit(event, data)
 
   /** Skips the rest of the pause between two tries. */
   tryNow() {
@@ -62,11 +64,6 @@ export class Socket extends EventTarget {
     })
     if (!answer?.ok) throw new Refused(answer ?? { code: "server_error", message: "no answer", retry: true })
     return answer
-  }
-
-  /** @param {string} event @param {(data: any) => void} tell */
-  hear(event, tell) {
-    this.#line.on(event, tell)
   }
 
   /** The server may have come back with more workers and other transports than when this page was made: its refusal names them. @param {Error} error */

@@ -1,5 +1,7 @@
 // What was said in the room, in order, each thing once: all of a window that ends at the newest message, or before it. Knows no page and no socket.
 
+import { changing } from "./changing.js"
+
 /** @import { Away, Changes, Item, Joined, Page, Question, Row, Stored } from "./wire.js" */
 
 const MOST = 300
@@ -12,30 +14,35 @@ const LEEWAY = 20
 
 /**
  * Dispatches `reset` when everything is new, `change` with its steps otherwise, `arrived` with the rows said since, whether they are
- * in the window or not, `title` when the room has another,
+ * in the window or not, `title` when the room has another, `quoted` when something is replied to that is not loaded,
  * `away` when it starts over after a long absence.
  */
 export class Timeline extends EventTarget {
   applied = 0 // complete up to this change
   epoch = ""
   name = ""
+  last = 0 // the newest place we have heard of, loaded or not
   older = false // there is more before the first row
   newer = false // there is more after the last row: what arrives is not shown until the reader is back at the newest
   /** @type {Away | null} after a long absence: how much is new, and after which place */ away = null
   #following
   #first = 0 // rows below this place are not loaded
   #end = Infinity // nor rows above this one
-  #last = 0 // the newest place we have heard of, loaded or not
   /** @type {Row[]} */ #arrived = []
   #head = 0 // the highest change we have heard of
   /** @type {Map<number, Row>} */ #rows = new Map() // by seq
   /** @type {Map<string, number>} */ #ids = new Map() // of the rows: their seq
   /** @type {Map<string, Item>} */ #items = new Map() // by id: own messages without a row, in the order said
   /** @type {Map<string, number>} */ #answered = new Map() // own messages the server has stored and changed since: the rev their row has at least
+  /** @type {Map<string, Item & { rev?: number }>} */ #changes = new Map() // by id: own changes that no row has yet; with `rev`, stored
+  /** @type {Map<number, Row | undefined>} */ #quoted = new Map() // by seq: what is replied to and not loaded; undefined: there is none
   /** @type {Map<number, Row>} */ #held = new Map() // by rev: live events that came too early
   /** @type {Map<number, Row>} */ #remembered = new Map() // by seq: rows beyond the window, while history is asked for
   /** @type {Set<Question>} */ #asked = new Set() // history requests that are open
   /** @type {Step[]} */ #steps = []
+  #shown = (/** @type {Row} */ row) => [...this.#changes.values()].filter(({ seq }) => seq === row.seq).reduce(changing, row)
+  #ask = (/** @type {Question} */ question) => (this.#asked.add(question), question)
+  #replies = (/** @type {number} */ seq) => [...this.#rows.values()].filter(({ reply_to }) => reply_to === seq).map((row) => ({ row }))
 
   /** @param {() => boolean} [following] whether the reader is at the end: then the oldest rows make room, otherwise the newest */
   constructor(following = () => true) {
@@ -44,16 +51,30 @@ export class Timeline extends EventTarget {
   }
 
   get rows() {
-    return [...this.#rows.values()].sort((a, b) => a.seq - b.seq)
+    return [...this.#rows.values()].sort((a, b) => a.seq - b.seq).map((row) => this.#shown(row))
+  }
+
+  /** The message at a place, as it is shown, when it is loaded or has been quoted. @param {number} seq */
+  at(seq) {
+    const row = this.#rows.get(seq) ?? this.#quoted.get(seq)
+    return row && this.#shown(row)
+  }
+
+  /** A place that is replied to and of which nobody knows yet what stands there. */
+  get unknown() {
+    return [...this.#rows.values()].map(({ reply_to }) => reply_to).find((seq) => seq && !this.#rows.has(seq) && !this.#quoted.has(seq))
+  }
+
+  /** What stands there. @param {number} seq @param {Row} [row] */
+  quote(seq, row) {
+    this.#quoted.set(seq, row)
+    this.#again(seq)
+    this.#tell()
   }
 
   /** Own messages on their way stand after the newest, so not in a window that ends before it. */
   get items() {
     return this.newer ? [] : [...this.#items.values()]
-  }
-
-  get last() {
-    return this.#last
   }
 
   /** Something is missing here: an event is held, or the head we heard of is not reached. */
@@ -68,10 +89,10 @@ export class Timeline extends EventTarget {
 
   /** Starts over from the newest messages of the room. @param {Joined} page @param {Away | null} away */
   load({ messages, head, upto, epoch, name, older = false }, away = null) {
-    for (const kept of [this.#held, this.#remembered, this.#asked]) kept.clear()
+    for (const kept of [this.#held, this.#remembered, this.#asked, this.#quoted]) kept.clear()
     Object.assign(this, { applied: upto, epoch, away })
     this.#head = Math.max(head, upto)
-    this.#last = 0
+    this.last = 0
     this.#show({ messages, older, newer: false })
     this.#arrived = []
     if (away) this.dispatchEvent(new Event("away"))
@@ -98,24 +119,14 @@ export class Timeline extends EventTarget {
   }
 
   /** The room has come this far. @param {number} head */
-  announce(head) {
-    this.#head = Math.max(this.#head, head)
-  }
+  announce = (head) => (this.#head = Math.max(this.#head, head))
 
   /** Older rows are about to be asked for, with the question it returns. */
-  askEarlier() {
-    return this.#ask({ before: this.#first })
-  }
-
+  askEarlier = () => this.#ask({ before: this.#first })
   /** Newer rows, when the window ends before the newest. */
-  askLater() {
-    return this.#ask({ after: this.#end })
-  }
-
+  askLater = () => this.#ask({ after: this.#end })
   /** Another window: around a place, or without one the newest. @param {number} [around] */
-  askElsewhere(around) {
-    return this.#ask(around === undefined ? {} : { around })
-  }
+  askElsewhere = (around) => this.#ask(around === undefined ? {} : { around })
 
   /** @param {Question} asked @param {Page | null} page null when there was no answer */
   earlier(asked, page) {
@@ -150,12 +161,6 @@ export class Timeline extends EventTarget {
     this.#show(page, since)
     this.#tell()
     return true
-  }
-
-  /** @param {Question} question */
-  #ask(question) {
-    this.#asked.add(question)
-    return question
   }
 
   /** @param {Pick<Page, "messages" | "older" | "newer">} page @param {Row[]} [since] what is newer than the page, in the window or not */
@@ -207,8 +212,9 @@ export class Timeline extends EventTarget {
     this.#steps.push({ gone: seq })
   }
 
-  /** An own message is on its way, or has failed: it stands at the end until its row is here. @param {Item} item */
+  /** An own message is on its way, or has failed: it stands at the end until its row is here. A change stands at once. @param {Item} item */
   expect(item) {
+    if (item.event) return this.#expectChange(item)
     if (this.#ids.has(item.id)) return
     this.#items.set(item.id, item)
     if (!this.newer) this.#steps.push({ item })
@@ -218,7 +224,36 @@ export class Timeline extends EventTarget {
   /** An own message will not be sent. @param {string} id */
   forget(id) {
     if (this.#items.delete(id)) this.#steps.push({ gone: id })
+    this.#takeBack(id)
     this.#tell()
+  }
+
+  /** @param {Item} item */
+  #expectChange(item) {
+    if (item.state === "failed") this.#changes.delete(item.id)
+    else this.#changes.set(item.id, item)
+    this.#again(item.seq)
+    this.#tell()
+  }
+
+  /** An own change is stored; it is shown by itself until its event is here. @param {string} id @param {Stored} answer */
+  changed(id, { rev, head }) {
+    const change = this.#changes.get(id)
+    if (change) this.#changes.set(id, { ...change, rev })
+    this.announce(head)
+    this.#tell()
+  }
+
+  /** @param {string} id */
+  #takeBack(id) {
+    const change = this.#changes.get(id)
+    if (this.#changes.delete(id)) this.#again(change?.seq)
+  }
+
+  /** A message is to be drawn again, and what replies to it. @param {number | undefined} seq */
+  #again(seq = 0) {
+    const row = this.#rows.get(seq)
+    this.#steps.push(...(row ? [{ row }] : []), ...this.#replies(seq))
   }
 
   /** The row the server has stored for an own message, known before its event is here. @param {Row} row @param {Stored} answer */
@@ -243,10 +278,12 @@ export class Timeline extends EventTarget {
   #put(row) {
     const known = this.#rows.get(row.seq) ?? this.#remembered.get(row.seq)
     if (known && known.rev >= row.rev) return
-    if (row.seq > this.#last) this.#arrive(row)
+    if (row.seq > this.last) this.#arrive(row)
     const loaded = row.seq >= this.#first && row.seq <= this.#end
     if (loaded) this.#stand(row)
     else if (this.#asked.size) this.#remembered.set(row.seq, row)
+    if (this.#quoted.has(row.seq)) this.#quoted.set(row.seq, row)
+    this.#steps.push(...this.#replies(row.seq))
   }
 
   /** @param {Row} row */
@@ -259,7 +296,7 @@ export class Timeline extends EventTarget {
 
   /** Nobody has heard of anything later. @param {Row} row */
   #arrive(row) {
-    this.#last = row.seq
+    this.last = row.seq
     this.#arrived.push(row)
     if (row.kind === "title") this.#entitle(row.message)
   }
@@ -278,6 +315,7 @@ export class Timeline extends EventTarget {
       this.#answered.delete(id)
       if (this.#items.delete(id)) this.#steps.push({ gone: id })
     }
+    for (const [id, { rev = Infinity }] of this.#changes) if (rev <= this.applied) this.#takeBack(id)
   }
 
   #tell() {
@@ -285,7 +323,9 @@ export class Timeline extends EventTarget {
     const [steps, arrived] = [this.#steps, this.#arrived]
     this.#steps = []
     this.#arrived = []
-    if (steps.length) this.dispatchEvent(new CustomEvent("change", { detail: steps }))
+    const drawn = steps.map((step) => ("row" in step ? { ...step, row: this.#shown(step.row) } : step))
+    if (steps.length) this.dispatchEvent(new CustomEvent("change", { detail: drawn }))
+    if (this.unknown) this.dispatchEvent(new Event("quoted"))
     if (arrived.length) this.dispatchEvent(new CustomEvent("arrived", { detail: arrived }))
   }
 }

@@ -9,19 +9,15 @@ export class Title {
   #button
   #field
   #form
-  #save
-  #tell
-  #label
+  #parts
 
   /** @param {HTMLElement} place @param {{ label: string, save: (name: string) => Promise<unknown>, tell: (words: string) => void }} parts */
-  constructor(place, { label, save, tell }) {
+  constructor(place, parts) {
     this.#name = /** @type {HTMLElement} */ (place.querySelector("h1"))
     this.#button = /** @type {HTMLButtonElement} */ (place.querySelector("button"))
     this.#form = /** @type {HTMLFormElement} */ (place.querySelector("form"))
     this.#field = /** @type {HTMLInputElement} */ (this.#form.querySelector("input"))
-    this.#label = label
-    this.#save = save
-    this.#tell = tell
+    this.#parts = parts
     this.#button.addEventListener("click", () => this.#edit(true))
     this.#field.addEventListener("blur", () => this.#finish())
     this.#field.addEventListener("keydown", (event) => {
@@ -37,9 +33,7 @@ export class Title {
   }
 
   /** @param {string} name as everybody sees it now; the label when the room has none */
-  show(name) {
-    this.#name.textContent = name
-  }
+  show = (name) => (this.#name.textContent = name)
 
   /** @param {boolean} editing */
   #edit(editing) {
@@ -47,7 +41,7 @@ export class Title {
     this.#form.hidden = !editing
     for (const shown of [this.#name, this.#button]) shown.hidden = editing
     if (!editing) return this.#button.focus()
-    this.#field.value = textContent === this.#label ? "" : (textContent ?? "")
+    this.#field.value = textContent === this.#parts.label ? "" : (textContent ?? "")
     this.#field.focus()
     this.#field.select()
   }
@@ -57,13 +51,13 @@ export class Title {
     const name = this.#field.value.trim()
     const before = this.#name.textContent ?? ""
     this.#edit(false)
-    if ((name || this.#label) === before) return
-    this.show(name || this.#label)
+    if ((name || this.#parts.label) === before) return
+    this.show(name || this.#parts.label)
     try {
-      await this.#save(name)
+      await this.#parts.save(name)
     } catch (error) {
       this.show(before)
-      this.#tell(error instanceof Refused ? error.message : UNREACHED)
+      this.#parts.tell(error instanceof Refused ? error.message : UNREACHED)
     }
   }
 }

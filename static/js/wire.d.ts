@@ -11,10 +11,31 @@ export interface Row {
   mark: string
   id?: string
   reply_to?: number
-  /** A line of the room itself: with "title", `message` is the name the room has since. */
+  /** A line of the room itself: with "title", `message` is the name the room has since; with "rename", the name `handle` has since. */
   kind?: string
   edited?: string
   deleted?: true
+  /** The marks of those who reacted, by emoji. */
+  reactions?: Record<string, string[]>
+  /** An own change to it is on its way: so it will be. */
+  pending?: true
+}
+
+/** Somebody in the room, by the mark; `handle` is the name last used there. */
+export interface Somebody {
+  mark: string
+  handle?: string
+}
+
+/** Who has come and gone since the state before; with `all`, `here` is everybody. */
+export interface Presence {
+  label: string
+  state: number
+  here: Somebody[]
+  gone: string[]
+  count: number
+  partial?: boolean
+  all?: boolean
 }
 
 export interface You {
@@ -33,6 +54,10 @@ export interface Joined {
   you: You
   older?: boolean
   missed?: number
+  people?: Somebody[]
+  count?: number
+  state?: number
+  partial?: boolean
 }
 
 /** The answer to `since`. */
@@ -54,12 +79,13 @@ export interface Page {
 
 /** Where to read: a page before or after a place, around it, or with neither the newest. */
 export interface Question {
+  limit?: number
   before?: number
   after?: number
   around?: number
 }
 
-/** The answer to `chat`. */
+/** The answer to `chat`; a change is answered with `rev` and `head` alone. */
 export interface Stored {
   seq: number
   rev: number
@@ -102,4 +128,15 @@ export interface Item {
   /** The server has asked us to wait until then. */
   not_before?: number
   answer?: Stored
+  reply_to?: number
+  /** What it is when it is no message: a change to the one at `seq`. */
+  event?: "edit" | "delete" | "react"
+  seq?: number
+  emoji?: string
+  on?: boolean
+  /** Who reacts, as the room knows them. */
+  mark?: string
 }
+
+/** What somebody asks the outbox to send. */
+export type Wish = Partial<Pick<Item, "handle" | "message" | "reply_to" | "event" | "seq" | "emoji" | "on" | "mark">>

@@ -385,3 +385,20 @@ test("without cookies Ben is told who he is, and to remember it", async () => {
   assert.deepEqual(told, [{ mark: "ben", token: "signed" }])
   assert.equal(room.mark, "ben")
 })
+
+test("Ben's edits, deletions and reactions go the way of his messages, in order, and survive a line that breaks", async () => {
+  const asks = [
+    { event: "edit", seq: 1, message: "better" },
+    { event: "react", seq: 1, emoji: "👍", on: true, mark: "me" },
+    { event: "delete", seq: 1 },
+  ]
+  asks.forEach((ask) => room.outbox.say(ask))
+  socket.answers = (event, data) => (event === "join" ? kitchen.join(data.after) : event === "since" ? kitchen.since(data.after) : { ok: true, rev: 1, head: 1 })
+  await enter()
+  await settled()
+
+  const { mark, ...react } = asks[1]
+  assert.equal(mark, "me")
+  assert.deepEqual(socket.asked.slice(1, 4), [asks[0], react, asks[2]])
+  assert.equal(room.outbox.waiting, 0)
+})

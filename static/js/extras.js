@@ -1,0 +1,55 @@
+// What hangs on a message: the line it replies to, and how people have reacted.
+
+/** @import { Row } from "./wire.js" */
+/** @typedef {(name: string) => HTMLElement} Templates */
+
+const EARLIER = "an earlier message"
+const GONE = "message deleted"
+const HIDDEN = "somebody you ignore"
+
+/** The first line of a message, to know it by. @param {Pick<Row, "message" | "deleted"> | undefined} row */
+export const firstLine = (row) => (row?.deleted ? GONE : (row?.message.trim().split("\n", 1)[0] ?? EARLIER))
+
+/**
+ * @param {HTMLElement} element @param {number | undefined} to the place of what it replies to
+ * @param {Row | undefined} original @param {{ template: Templates, hidden: boolean }} how
+ */
+export function drawReply(element, to, original, { template, hidden }) {
+  const there = element.querySelector(".reply")
+  if (!to) return there?.remove()
+  const line = there ?? template("reply")
+  line.setAttribute("href", `#m-${to}`)
+  write(line, ".reply__name", hidden ? "" : (original?.handle ?? ""))
+  write(line, ".reply__text", hidden ? HIDDEN : firstLine(original))
+  if (!there) element.querySelector(".message__text")?.before(line)
+}
+
+/** @param {HTMLElement} element @param {Row["reactions"]} reactions @param {string} mark one's own @param {Templates} template */
+export function drawReactions(element, reactions = {}, mark, template) {
+  const there = element.querySelector(".reactions")
+  if (!Object.keys(reactions).length) return there?.remove()
+  const line = there ?? template("reactions")
+  const known = /** @type {HTMLElement[]} */ ([...line.children])
+  // What stays is not moved: a press that has begun on it must not be lost.
+  for (const button of known) if (!reactions[button.dataset.emoji ?? ""]) button.remove()
+  for (const [emoji, marks] of Object.entries(reactions)) {
+    const button = known.find((each) => each.dataset.emoji === emoji)
+    count(button ?? line.appendChild(template("reaction")), emoji, marks, mark)
+  }
+  if (!there) element.querySelector(".message__body")?.append(line)
+}
+
+/** @param {HTMLElement} button @param {string} emoji @param {string[]} marks @param {string} mark */
+function count(button, emoji, marks, mark) {
+  button.dataset.emoji = emoji
+  button.ariaPressed = String(marks.includes(mark))
+  write(button, ".reaction__emoji", emoji)
+  write(button, ".reaction__count", String(marks.length))
+}
+
+/** Text enters the page as text. @param {Element} element @param {string} piece @param {string} text */
+export function write(element, piece, text) {
+  const found = /** @type {HTMLElement} */ (element.querySelector(piece))
+  if (found.textContent !== text) found.textContent = text
+  return found
+}

@@ -1,0 +1,593 @@
+"""Real pages in Chromium: who is here, what one can do with a message, and a composer that loses nothing."""
+
+import re
+from collections.abc import Iterator
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, say, somebody, violations
+from tests.servers import Confab, flask_run
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+GONE_MS = 20_000  # five seconds of grace, and what a busy machine takes
+LONG_PRESS = """
+(message) => {
+  const body = message.querySelector(".message__body")
+  const { left, top } = body.getBoundingClientRect()
+  const at = { pointerType: "touch", bubbles: true, clientX: left + 9, clientY: top + 9 }
+  body.dispatchEvent(new PointerEvent("pointerdown", at))
+}
+"""
+# Writes down what the header's count says.
+WATCH = """
+() => {
+  window.told = []
+  const count = document.querySelector(".here__count")
+  new MutationObserver(() => window.told.push(count.textContent)).observe(count, { childList: true })
+}
+"""
+SMALL = """
+() => [...document.querySelectorAll("button, input, textarea")]
+  .filter((each) => each.checkVisibility() && !each.closest(".skip"))
+  .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
+  .filter(([, box]) => box.width < 42 || box.height < 44).map(([what]) => what)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    """What `make run` serves."""
+    with flask_run(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def room(server: Confab, request: pytest.FixtureRequest) -> str:
+    """The label of a room that only this test knows."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
+    return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
+    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def come(path: str, **settings: Any) -> Page:
+        contexts.append(chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.goto(server.url + path)
+        return here(page)
+
+    yield come
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def field(page: Page) -> Locator:
+    """Where one types."""
+    return page.get_by_role("textbox", name="Message", exact=True)
+
+
+def is_called(page: Page, name: str) -> Page:
+    """Put a name into its field."""
+    page.get_by_role("textbox", name="Your name").fill(name)
+    field(page).focus()
+    return page
+
+
+def says(page: Page, text: str) -> None:
+    """Type something and send it."""
+    field(page).fill(text)
+    field(page).press("Control+Enter")
+
+
+def sees(page: Page, *texts: str) -> None:
+    """Wait until these messages, all of them stored, are what is in the page."""
+    expect(page.locator("#messages .message__text")).to_have_text(list(texts))
+    expect(page.locator('#messages .message[data-state="pending"]')).to_have_count(0)
+
+
+def choose(page: Page, seq: int, action: str) -> None:
+    """Choose something from the menu of a message."""
+    page.locator(f"#m-{seq}").hover()
+    page.locator(f"#m-{seq} .message__ways").click()
+    page.locator(f'#menu [data-action="{action}"]').first.click()
+
+
+def reactions(page: Page, seq: int) -> list[str]:
+    """How people have reacted to a message."""
+    return [text.strip() for text in page.locator(f"#m-{seq} .reaction").all_inner_texts()]
+
+
+# Names
+
+
+def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Ada"), visit(f"/{room}/")
+    says(ada, "hello")
+    sees(ben, "hello")
+    says(ada, "/nick Ada Lovelace")
+    sees(ben, "hello", "is now called Ada Lovelace")
+    says(ada, "it is me")
+
+    for page in (ada, ben):
+        sees(page, "hello", "is now called Ada Lovelace", "it is me")
+        expect(page.locator("#m-2 .message__name")).to_have_text("Ada")
+        expect(page.locator("#m-3 .message__name")).to_have_text("Ada Lovelace")
+    assert ben.locator("#m-1 .message__mark").inner_text() == ben.locator("#m-3 .message__mark").inner_text()
+    ben.reload()
+    sees(here(ben), "hello", "is now called Ada Lovelace", "it is me")
+
+
+def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_it(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Adá"), visit(f"/{room}/")
+    says(ada, "hello")
+    sees(ben, "hello")
+
+    is_called(ben, "ada")
+    expect(ben.locator("#composer-hint")).to_contain_text("called ada already")
+    ben.get_by_role("button", name="Be ada 2").click()
+
+    expect(ben.get_by_role("textbox", name="Your name")).to_have_value("ada 2")
+    is_called(ben, "ada")
+    says(ben, "I am also called so")
+    sees(ada, "hello", "I am also called so")
+
+
+# Who is here
+
+
+def test_people_are_listed_once_however_many_tabs_they_have_and_leave_the_list(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/", **WIDE), "Ada"), is_called(visit(f"/{room}/"), "Ben")
+    says(ben, "hello")
+    sees(ada, "hello")
+    here(ben.context.new_page().goto(ada.url) and ben.context.pages[1])
+    expect(ada.get_by_role("button", name="2 people here")).to_be_visible()
+
+    ada.get_by_role("button", name="2 people here").click()
+    panel = ada.get_by_role("dialog", name="2 people here")
+    expect(panel.locator(".person__name")).to_have_text(["Ben", "No name yet"])
+    expect(panel.locator(".person__note")).to_have_text(["", "you"])
+    panel.get_by_role("button", name="Ben").first.click()
+    expect(field(ada)).to_have_value("@Ben ")
+    expect(field(ada)).to_be_focused()
+    ben.context.close()
+
+    expect(ada.get_by_role("dialog", name="1 person here")).to_be_visible(timeout=GONE_MS)
+    expect(ada.locator("#people .person__note")).to_have_text(["you"])
+
+
+def test_a_reload_is_told_to_nobody(visit: Visit, room: str) -> None:
+    ada, ben = visit(f"/{room}/"), visit(f"/{room}/")
+    expect(ada.get_by_role("button", name="2 people here")).to_be_visible()
+    ada.evaluate(WATCH)
+
+    ben.reload()
+    here(ben)
+    expect(ben.get_by_role("button", name="2 people here")).to_be_visible()
+    ada.wait_for_timeout(6000)  # longer than the grace
+
+    assert set(ada.evaluate("told")) <= {"2"}
+
+
+def test_who_writes_is_seen_until_they_have_said_it_or_stopped_and_nothing_moves(visit: Visit, room: str) -> None:
+    ada, ben = visit(f"/{room}/"), is_called(visit(f"/{room}/"), "Ben")
+    line = ada.locator("#typing")
+    before = field(ada).bounding_box()
+
+    field(ben).press_sequentially("/me w")
+    field(ben).fill("")
+    field(ben).press_sequentially("hel")
+    expect(line).to_have_text("Ben is typing")
+    assert field(ada).bounding_box() == before
+    expect(ben.locator("#typing")).to_have_text("")
+    field(ben).press_sequentially("lo")
+    field(ben).press("Enter")
+    sees(ada, "hello")
+    expect(line).to_have_text("", timeout=1000)
+    ben.wait_for_timeout(3100)  # what is told again sooner is not passed on
+    field(ben).press_sequentially("and")
+    expect(line).to_have_text("Ben is typing")
+    expect(line).to_have_text("", timeout=GONE_MS)
+
+
+# Edit, delete, reply, react
+
+
+def test_the_last_message_is_edited_in_place_and_the_draft_comes_back(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Ada"), visit(f"/{room}/")
+    says(ada, "helo")
+    sees(ben, "helo")
+
+    field(ada).press("ArrowUp")
+    expect(field(ada)).to_have_value("helo")
+    expect(ada.locator(".composer__bar")).to_contain_text("Editing")
+    field(ada).fill("hello")
+    field(ada).press("Enter")
+
+    for page in (ada, ben):
+        sees(page, "hello")
+        expect(page.locator("#m-1 .message__note")).to_have_text("edited")
+    field(ada).fill("a draft")
+    choose(ada, 1, "edit")
+    field(ada).fill("hello again")
+    field(ada).press("Escape")
+    expect(field(ada)).to_have_value("a draft")
+    sees(ben, "hello")
+    choose(ada, 1, "edit")
+    expect(field(ada)).to_have_value("hello again")
+    field(ada).press("Enter")
+    sees(ben, "hello again")
+    expect(field(ada)).to_have_value("a draft")
+
+
+def test_an_edit_of_what_is_deleted_meanwhile_comes_back_to_the_composer(visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    says(ada, "helo")
+    sees(ada, "helo")
+    other = ada.context.new_page()
+    other.goto(ada.url)
+    field(ada).press("ArrowUp")
+    field(ada).fill("many words")
+
+    choose(here(other), 1, "delete")
+    other.get_by_role("button", name="Delete", exact=True).click()
+    sees(ada, "message deleted")
+    field(ada).press("Enter")
+
+    expect(field(ada)).to_have_value("many words")
+    expect(ada.locator("#composer-hint")).to_contain_text("deleted")
+    expect(ada.locator(".composer__bar")).to_be_hidden()
+    sees(ada, "message deleted")
+
+
+def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Ada"), is_called(visit(f"/{room}/"), "Ben")
+    says(ada, "a secret")
+    sees(ben, "a secret")
+    choose(ben, 1, "reply")
+    says(ben, "oh")
+    expect(ada.locator("#m-2 .reply")).to_have_text("Ada a secret")
+
+    choose(ada, 1, "delete")
+    ada.get_by_role("button", name="Keep it").click()
+    sees(ben, "a secret", "oh")
+    field(ada).press("ArrowUp")
+    field(ada).fill("")
+    field(ada).press("Enter")
+    ada.get_by_role("button", name="Delete", exact=True).click()
+
+    for page in (ada, ben):
+        sees(page, "message deleted", "oh")
+        expect(page.locator("#m-2 .reply")).to_have_text("Ada message deleted")
+        assert "a secret" not in page.locator("#messages").inner_text()
+
+
+def test_a_reply_shows_what_it_replies_to_and_leads_there(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 120)
+    ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
+    choose(ada, 118, "reply")
+    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ben: number 118")
+    field(ada).press("Escape")
+    expect(ada.locator(".composer__bar")).to_be_hidden()
+    choose(ada, 118, "reply")
+    says(ada, "I see")
+    with somebody(server, room) as ben:
+        assert ben.ask("chat", {"handle": "Ben", "message": "long ago", "reply_to": 5})["ok"]
+
+    expect(ada.locator("#m-121 .reply")).to_contain_text("Ben number 118")
+    far = ada.locator("#m-122 .reply")
+    expect(far).to_contain_text("Ben number 5 ")
+    far.click()
+    expect(ada.locator("#m-5")).to_be_in_viewport()
+    expect(ada.locator("#m-5")).to_have_attribute("data-flash", "")
+    ada.reload()
+    expect(here(ada).locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
+
+
+def test_reactions_are_counted_shared_and_taken_back(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Ada"), is_called(visit(f"/{room}/"), "Ben")
+    says(ada, "good news")
+    says(ben, "what?")
+    sees(ada, "good news", "what?")
+
+    choose(ben, 1, "react")
+    expect(ada.locator("#m-1 .reaction")).to_have_text("👍 1")
+    ada.locator("#m-1 .reaction").click()
+    expect(ben.locator("#m-1 .reaction")).to_have_text("👍 2")
+    ben.locator("#m-1 .reaction").hover()
+    assert ben.locator("#m-1 .reaction").get_attribute("title") == "You, Ada"
+    expect(ada.locator("#m-1 .reaction")).to_have_attribute("aria-pressed", "true")
+    choose(ben, 1, "more")
+    ben.locator('#menu [data-emoji="🚀"]').click()
+    expect(ada.locator("#m-1 .reaction")).to_have_text(["👍 2", "🚀 1"])
+    ada.reload()
+    assert reactions(here(ada), 1) == ["👍 2", "🚀 1"]
+    ada.locator("#m-1 .reaction").first.click()
+    ben.locator("#m-1 .reaction").first.click()
+    for page in (ada, ben):
+        expect(page.locator("#m-1 .reaction")).to_have_text("🚀 1")
+
+
+def test_changes_made_while_the_server_is_away_show_at_once_and_are_stored_later(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    with flask_run(tmp_path / "server") as server:
+        context = chromium.new_context()
+        address = f"{server.url}/kitchen/"
+        ada = context.new_page()
+        ada.goto(address)
+        is_called(here(ada), "Ada")
+        says(ada, "helo")
+        sees(ada, "helo")
+
+        server.kill()
+        expect(ada.locator("#connection")).to_contain_text("Reconnecting", timeout=GONE_MS)
+        field(ada).press("ArrowUp")
+        field(ada).fill("hello")
+        field(ada).press("Enter")
+        choose(ada, 1, "react")
+        expect(ada.locator("#m-1 .message__text")).to_have_text("hello")
+        expect(ada.locator("#m-1")).to_have_attribute("data-state", "pending")
+        assert reactions(ada, 1) == ["👍 1"]
+        ada.goto("about:blank")
+        server.start()
+        ada.goto(address)
+
+        sees(here(ada), "hello")
+        assert reactions(ada, 1) == ["👍 1"]
+        ben = chromium.new_context().new_page()
+        ben.goto(address)
+        sees(here(ben), "hello")
+        assert reactions(ben, 1) == ["👍 1"]
+        for each in (ada, ben):
+            each.context.close()
+
+
+def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    says(ada, "one")
+    sees(ada, "one")
+    message = ada.locator("#m-1")
+    ada.keyboard.press("F6")
+    ada.keyboard.press("F6")
+    ada.keyboard.press("ArrowUp")
+    expect(message).to_be_focused()
+
+    ada.keyboard.press("Enter")
+    menu = ada.get_by_role("dialog", name="Message by Ada")
+    expect(menu).to_be_visible()
+    ada.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(message).to_be_focused()
+    ada.keyboard.press("+")
+    expect(ada.locator("#m-1 .reaction")).to_have_text("👍 1")
+    message.focus()
+    ada.keyboard.press("r")
+    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ada: one")
+    expect(field(ada)).to_be_focused()
+    ada.keyboard.press("Escape")
+    message.focus()
+    ada.keyboard.press("e")
+    expect(field(ada)).to_have_value("one")
+    ada.keyboard.press("Escape")
+    message.focus()
+    ada.keyboard.press("Delete")
+    expect(ada.get_by_role("dialog", name="Delete this message?")).to_be_visible()
+    ada.keyboard.press("Escape")
+    sees(ada, "one")
+    ada.locator("#log").focus()
+    ada.keyboard.type("so")
+    expect(field(ada)).to_have_value("so")
+
+
+def test_a_finger_that_rests_on_a_message_opens_its_menu(server: Confab, visit: Visit, room: str) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "hello")
+    ada = visit(f"/{room}/", **PHONE)
+    expect(ada.locator(".message__ways")).to_be_hidden()
+
+    ada.locator("#m-1").evaluate(LONG_PRESS)
+    menu = ada.get_by_role("dialog", name="Message by Ben")
+    expect(menu).to_be_visible()
+    assert ada.evaluate(SMALL) == []
+    menu.get_by_role("button", name="Reply").tap()
+
+    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ben: hello")
+    ada.locator("#m-1").evaluate(LONG_PRESS)
+    ada.locator("#m-1 .message__body").dispatch_event("pointerup", {"pointerType": "touch"})
+    ada.wait_for_timeout(700)
+    expect(menu).to_be_hidden()
+
+
+def test_whoever_is_ignored_is_not_read_until_that_is_undone(server: Confab, visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
+    with somebody(server, room) as ben:
+        say(ben, "buy this")
+        expect(ada.locator("#m-1")).to_be_visible()
+        choose(ada, 1, "ignore")
+        expect(ada.locator("#m-1")).to_be_hidden()
+        say(ben, "and this")
+        expect(ada.locator("#m-2")).to_be_attached()
+        expect(ada.locator("#m-2")).to_be_hidden()
+        assert ada.locator("#announcements").inner_text().count("this") <= 1
+        ada.reload()
+        expect(here(ada).locator("#m-1")).to_be_hidden()
+
+        ada.locator("#here").click()
+        panel = ada.locator("#people")
+        panel.locator(".person", has_text="ignored").hover()
+        panel.get_by_role("button", name="Stop ignoring").click()
+        expect(ada.locator("#m-2")).to_be_visible()
+
+
+# The composer
+
+
+def test_a_draft_is_kept_in_its_room_until_it_is_sent(server: Confab, visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    field(ada).press_sequentially("half a thou")
+    field(ada).press("Escape")
+    expect(field(ada)).to_have_value("half a thou")
+
+    ada.reload()
+    expect(field(here(ada))).to_have_value("half a thou")
+    ada.goto(f"{server.url}/{server.room('elsewhere')}/")
+    expect(field(here(ada))).to_have_value("")
+    ada.goto(f"{server.url}/{room}/")
+    says(here(ada), "a whole one")
+    sees(ada, "a whole one")
+    ada.reload()
+    expect(field(here(ada))).to_have_value("")
+    choose(ada, 1, "reply")
+    field(ada).fill("because")
+    ada.reload()
+    expect(here(ada).locator(".composer__bar")).to_contain_text("Replying to Ada")
+    says(ada, "because")
+    expect(ada.locator("#m-2 .reply")).to_contain_text("a whole one")
+
+
+def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "hello", "Ben")
+    with somebody(server, room) as zoe:
+        say(zoe, "hello", "Zoë Brontë")
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    names = ada.get_by_role("listbox", name="Names").get_by_role("option")
+
+    field(ada).press_sequentially("hi @")
+    expect(names).to_have_count(2)
+    field(ada).press_sequentially("BRO")
+    expect(names).to_have_text(["Zoë Brontë"])
+    field(ada).press("Tab")
+    expect(field(ada)).to_have_value("hi @Zoë Brontë ")
+    field(ada).press_sequentially("and @")
+    field(ada).press("ArrowDown")
+    chosen = names.nth(1).inner_text()
+    field(ada).press("Enter")
+    expect(field(ada)).to_have_value(f"hi @Zoë Brontë and @{chosen} ")
+    field(ada).press_sequentially("@b")
+    field(ada).press("Escape")
+    expect(names).to_have_count(0)
+    expect(field(ada)).to_have_value(f"hi @Zoë Brontë and @{chosen} @b")
+
+
+def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    says(ada, "/me waves\nand smiles")
+    expect(ada.locator("#m-1 em")).to_have_text(["waves", "and smiles"])
+    says(ada, "/dance")
+    expect(ada.locator("#composer-hint")).to_contain_text("no command /dance")
+    expect(field(ada)).to_have_value("/dance")
+    ada.get_by_role("button", name="Send it as text").click()
+    says(ada, "//help")
+    says(ada, "/usr/bin is a folder")
+    expect(ada.locator("#messages .message__text").last).to_have_text("/usr/bin is a folder")
+    assert ada.locator("#messages .message__text").all_inner_texts()[1:] == ["/dance", "/help", "/usr/bin is a folder"]
+
+    says(ada, "/help")
+    expect(ada.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    ada.keyboard.press("Escape")
+    says(ada, "/who")
+    expect(ada.get_by_role("dialog", name="1 person here")).to_be_visible()
+    ada.get_by_role("button", name="Close").click()
+    says(ada, "/leave")
+    expect(ada).to_have_url(f"{server.url}/")
+
+
+def test_what_is_too_long_is_explained_and_can_be_sent_in_parts(visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    field(ada).fill("word " * 700)
+    expect(ada.locator("#composer-count")).to_have_text("")
+    field(ada).fill("word " * 790)
+    expect(ada.locator("#composer-count")).to_have_text("50 left")
+
+    field(ada).fill("")
+    ada.evaluate("() => document.execCommand('insertText', false, 'word '.repeat(900))")
+    expect(ada.locator("#composer-count")).to_have_text("500 too many")
+    field(ada).press("Enter")
+    expect(ada.locator("#composer-hint")).to_contain_text("500 characters longer")
+    expect(ada.locator(".message")).to_have_count(0)
+    ada.get_by_role("button", name="Send it as 2 messages").click()
+
+    expect(ada.locator('.message[data-state="sent"]')).to_have_count(2)
+    expect(field(ada)).to_have_value("")
+
+
+# For everybody
+
+
+@DEVICES
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_what_opens(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str
+) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "hello")
+        assert ben.ask("chat", {"handle": "Ben", "message": "and again", "reply_to": 1})["ok"]
+        assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
+        assert ben.ask("rename", {"handle": "Benjamin"})["ok"]
+    ada = is_called(visit(f"/{room}/", color_scheme=theme, reduced_motion="reduce", **device), "Ada")
+    says(ada, "mine")
+    expect(ada.locator("#m-5")).to_have_attribute("data-state", "sent")
+    ada.locator("#m-5").focus()
+    ada.keyboard.press("+")
+    expect(ada.locator("#m-5 .reaction")).to_have_attribute("aria-pressed", "true")
+    assert violations(ada) == []
+    ada.locator("#m-5").focus()
+    ada.keyboard.press("Enter")
+    assert violations(ada) == []
+    ada.locator('#menu [data-action="more"]').click()
+    assert violations(ada) == []
+    ada.keyboard.press("Escape")
+    ada.keyboard.press("Delete")
+    assert violations(ada) == []
+    ada.keyboard.press("Escape")
+    ada.keyboard.press("e")
+    field(ada).fill("/dance @B")
+    field(ada).press("End")
+    field(ada).press_sequentially("e")
+    expect(ada.get_by_role("option")).to_have_count(1)
+    assert violations(ada) == []
+    ada.keyboard.press("Escape")
+    ada.keyboard.press("Escape")
+    says(ada, "/dance")
+    assert violations(ada) == []
+    ada.locator("#here").click()
+    expect(ada.locator("#people")).to_be_visible()
+    assert violations(ada) == []
+
+
+def test_under_a_thumb_what_is_new_is_large_enough_and_nothing_runs_off(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "hello", "w" * 64)
+        assert ben.ask("chat", {"handle": "w" * 64, "message": "y" * 300, "reply_to": 1})["ok"]
+        for emoji in "👍🎉😮🙏🔥💯🚀🎂":
+            assert ben.ask("react", {"seq": 2, "emoji": emoji, "on": True})["ok"]
+        ada = is_called(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}), "Ada")
+        expect(ada.locator("#m-2 .reaction")).to_have_count(8)
+        ada.locator("#m-2").focus()
+        ada.keyboard.press("r")
+        field(ada).fill("/dance")
+        field(ada).press("Control+Enter")
+        assert ada.evaluate(SMALL) == []
+        assert ada.evaluate("document.scrollingElement.scrollWidth") == 320
+        assert ada.locator("#log").evaluate("(log) => log.scrollWidth - log.clientWidth") == 0
+        ada.locator("#here").click()
+        expect(ada.locator("#people .person")).to_have_count(2)
+        assert ada.evaluate(SMALL) == []
+        assert ada.locator("#people").evaluate("(panel) => panel.scrollWidth - panel.clientWidth") == 0
