@@ -24,8 +24,8 @@ export function drawReply(element, to, original, { template, hidden }) {
   if (!there) element.querySelector(".message__text")?.before(line)
 }
 
-/** @param {HTMLElement} element @param {Row["reactions"]} reactions @param {string} mark one's own @param {Templates} template */
-export function drawReactions(element, reactions = {}, mark, template) {
+/** @param {HTMLElement} element @param {Record<string, string[]>} reactions @param {string} mark one's own @param {Templates} template */
+export function drawReactions(element, reactions, mark, template) {
   const there = element.querySelector(".reactions")
   const all = Object.entries(reactions)
   if (!all.length) return there?.remove()

@@ -36,7 +36,7 @@ SMALL = """
 () => [...document.querySelectorAll("button, input, textarea")]
   .filter((each) => each.checkVisibility() && !each.closest(".skip"))
   .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
-  .filter(([, box]) => box.width < 42 || box.height < 44).map(([what]) => what)
+  .filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)
 """
 
 
