@@ -487,6 +487,7 @@ def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> Non
 
 
 @pytest.mark.servers
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_people_of_a_killed_worker_are_gone_from_the_other_within_forty_seconds(
     tmp_path: Path, queue: Redis
@@ -513,6 +514,7 @@ def test_the_people_of_a_killed_worker_are_gone_from_the_other_within_forty_seco
 
 
 @pytest.mark.servers
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
@@ -540,6 +542,7 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
 
 
 @pytest.mark.servers
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_without_redis_each_worker_shows_its_own_and_says_so(tmp_path: Path, queue: Redis) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:

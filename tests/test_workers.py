@@ -118,6 +118,9 @@ def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, queue: Redis
             json.dumps({"method": "close_room"} | theirs),
             json.dumps({"from": "a", "event": "connect", "payload": {"label": "kitchen", "rev": 1, "seq": 1}}),
             json.dumps({"from": "a", "event": "chat", "payload": {"label": "kitchen", "rev": "1"}}),
+            json.dumps({"from": "a", "event": "presence", "payload": {"worker": "b", "here": [], "gone": {}}}),
+            json.dumps({"from": "a", "event": "presence", "payload": {"worker": "b", "here": {"kitchen": 1}}}),
+            json.dumps({"from": "a", "event": "typing", "payload": {"label": ["kitchen"], "handle": "Eve"}}),
             json.dumps({"from": "a", "event": "chat", "payload": ["kitchen", 1]}),
             json.dumps({"from": "a", "event": "chat"}),
         ):
