@@ -24,18 +24,16 @@ export function drawReply(element, to, original, { template, hidden }) {
   if (!there) element.querySelector(".message__text")?.before(line)
 }
 
-/** @param {HTMLElement} element @param {Row["reactions"]} reactions @param {string} mark one's own @param {Templates} template */
-export function drawReactions(element, reactions = {}, mark, template) {
+/** @param {HTMLElement} element @param {Record<string, string[]>} reactions @param {string} mark one's own @param {Templates} template */
+export function drawReactions(element, reactions, mark, template) {
   const there = element.querySelector(".reactions")
-  if (!Object.keys(reactions).length) return there?.remove()
+  const all = Object.entries(reactions)
+  if (!all.length) return there?.remove()
   const line = there ?? template("reactions")
-  const known = /** @type {HTMLElement[]} */ ([...line.children])
+  const known = new Map(Array.from(/** @type {Iterable<HTMLElement>} */ (line.children), (button) => [button.dataset.emoji ?? "", button]))
   // What stays is not moved: a press that has begun on it must not be lost.
-  for (const button of known) if (!reactions[button.dataset.emoji ?? ""]) button.remove()
-  for (const [emoji, marks] of Object.entries(reactions)) {
-    const button = known.find((each) => each.dataset.emoji === emoji)
-    count(button ?? line.appendChild(template("reaction")), emoji, marks, mark)
-  }
+  for (const [emoji, button] of known) if (!Object.hasOwn(reactions, emoji)) button.remove()
+  for (const [emoji, marks] of all) count(known.get(emoji) ?? line.appendChild(template("reaction")), emoji, marks, mark)
   if (!there) element.querySelector(".message__body")?.append(line)
 }
 

@@ -135,7 +135,7 @@ export class MessageList {
     const to = deleted ? undefined : reply_to
     const known = to ? original(to) : undefined
     drawReply(element, to, known, { template: this.#templates, hidden: known !== undefined && hides(known.mark) })
-    drawReactions(element, deleted ? undefined : reactions, mark(), this.#templates)
+    drawReactions(element, (!deleted && reactions) || {}, mark(), this.#templates)
   }
 
   /** It has a place now, and a link. @param {HTMLElement} element @param {Row} row */
