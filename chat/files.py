@@ -8,7 +8,7 @@ from pathlib import Path
 
 import brotli
 from pygments.lexers.javascript import JavascriptLexer
-from pygments.token import Comment
+from pygments.token import Comment, Whitespace
 from werkzeug.datastructures import Accept
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -50,12 +50,16 @@ def packed(name: str, how: str | None) -> bytes:
     """A file as it is sent. Packing takes a moment, so it is done when the first one asks, and kept."""
     content = files()[name]
     if name.startswith("js/") and name.endswith(".js"):
-        content = without_comments(content.decode()).encode()
+        content = slim(content.decode()).encode()
     return BEST[how](content) if how else content
 
 
-def without_comments(script: str) -> str:
-    """JavaScript without what is for its readers only; every line keeps its number."""
+def slim(script: str) -> str:
+    """JavaScript without what is for its readers only, comments and indentation; every line keeps its number."""
     # stripnl and ensurenl would change where the lines are.
     tokens = JavascriptLexer(stripnl=False, ensurenl=False).get_tokens(script)
-    return "".join("\n" * text.count("\n") if kind in Comment else text for kind, text in tokens)
+    return "".join("\n" * text.count("\n") if _is_for_readers(kind, text) else text for kind, text in tokens)
+
+
+def _is_for_readers(kind: object, text: str) -> bool:
+    return kind in Comment or (kind in Whitespace and "\n" in text)

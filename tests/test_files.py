@@ -35,7 +35,7 @@ def test_all_scripts_together_are_small() -> None:
     assert sum(len(files.packed(name, "br")) for name in SCRIPTS) <= 45_000
 
 
-def test_a_script_without_its_comments_is_the_same_program_on_the_same_lines() -> None:
+def test_a_script_as_it_is_sent_is_the_same_program_on_the_same_lines() -> None:
     ours = [name for name in SCRIPTS if name.startswith("js/")]
     scripts = [text for name in ours for text in (files.files()[name].decode(), files.packed(name, None).decode())]
 
@@ -63,10 +63,11 @@ def test_a_script_without_its_comments_is_the_same_program_on_the_same_lines() -
         ("`//${`/*${x}*/`}//`", "`//${`/*${x}*/`}//`"),
         ('"//" + \'/*\' + /\\/*[/"]/.source', '"//" + \'/*\' + /\\/*[/"]/.source'),
         ("\n\na / b // c / d\n", "\n\na / b \n"),
+        ("if (a)\n  b = `\n  c ${\n  d\n  }\n  `\n", "if (a)\nb = `\n  c ${\nd\n}\n  `\n"),
     ],
 )
-def test_only_comments_are_left_out(script: str, sent: str) -> None:
-    assert files.without_comments(script) == sent
+def test_only_comments_and_indentation_are_left_out(script: str, sent: str) -> None:
+    assert files.slim(script) == sent
 
 
 @pytest.mark.parametrize(
