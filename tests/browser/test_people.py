@@ -153,7 +153,9 @@ def test_people_are_listed_once_however_many_tabs_they_have_and_leave_the_list(v
     ada, ben = is_called(visit(f"/{room}/", **WIDE), "Ada"), is_called(visit(f"/{room}/"), "Ben")
     says(ben, "hello")
     sees(ada, "hello")
-    here(ben.context.new_page().goto(ada.url) and ben.context.pages[1])
+    second = ben.context.new_page()
+    second.goto(ada.url)
+    here(second)
     expect(ada.get_by_role("button", name="2 people here")).to_be_visible()
 
     ada.get_by_role("button", name="2 people here").click()
