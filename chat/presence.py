@@ -19,22 +19,26 @@ PEOPLE_AT_MOST = 200
 def enter(room: Room) -> None:
     """Bring this connection into a room, out of the one it was in."""
     leave()
-    current_app.extensions["heads"].begin(room)
+    session["room"] = current_app.extensions["heads"].begin(
+        room
+    )  # of this connection; what a socket's session holds never reaches a cookie
     _server().enter_room(_connection(), address(room.label))
-    session["room"] = room.label  # of this connection; what a socket's session holds never reaches a cookie
 
 
 def leave() -> None:
     """Take this connection out of its room."""
-    if (label := session.pop("room", None)) is not None:
-        _server().leave_room(_connection(), address(label))
+    if (room := session.pop("room", None)) is not None:
+        _server().leave_room(_connection(), address(room.label))
 
 
 def joined_room() -> Room:
-    """The room this connection is in. Raises NotJoined, and NotFound when the room is gone."""
+    """The room this connection is in, as it was found; whether it is gone, whoever reads or writes there is told.
+
+    Raises NotJoined.
+    """
     if "room" not in session:
         raise NotJoined
-    return Room.find(session["room"])
+    return cast(Room, session["room"])
 
 
 def people(room: Room) -> JSON:

@@ -13,8 +13,8 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors"},
-    {"text", "markdown", "database", "instance", "together", "engine"},
-    {"models", "wire"},
+    {"text", "markdown", "database", "instance", "together", "packets", "queue", "sessions", "engine"},
+    {"models", "wire", "gate"},
     {"order", "identity", "broadcasts"},
     {"heads", "revisions"},
     {"presence"},

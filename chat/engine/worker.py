@@ -9,7 +9,6 @@ from typing import Any
 import eventlet
 
 from chat.engine.acceptor import accept
-from chat.engine.guard import end
 from chat.engine.hub import async_mode
 from chat.engine.watchdog import Watchdog
 
@@ -60,5 +59,6 @@ def _watch(worker: Any, eio: Any) -> None:
     while True:
         for sid in eio.sockets.keys() - sent:
             sent.add(sid)
-            eventlet.spawn_after(random.uniform(0, DRAIN_SECONDS), end, eio, sid)  # noqa: S311  # no secret
+            # Not Socket.IO's own goodbye: it would keep its client from coming back.
+            eventlet.spawn_after(random.uniform(0, DRAIN_SECONDS), eio.disconnect, sid)  # noqa: S311  # no secret
         eventlet.sleep(WATCH_SECONDS)
