@@ -8,7 +8,6 @@ from functools import cache
 from time import monotonic
 from typing import Any, Literal
 
-IDLE_AT_MOST = 50
 TURN_SECONDS = 0.02  # of work in one go; then timers, and who asks for less, come in between
 
 
@@ -102,6 +101,6 @@ class Turns:
 
     def _work(self, work: Callable[[], None]) -> None:
         work()
-        while len(self._idle) < IDLE_AT_MOST:
+        while len(self._idle) < 50:
             self._idle.append(self._greenlet.getcurrent())
             self._hub.greenlet.switch()()

@@ -1,5 +1,6 @@
 """What gunicorn calls in the life of a worker; named in gunicorn.conf.py."""
 
+import gc
 import os
 import random
 import resource
@@ -29,6 +30,8 @@ def ready(worker: Any) -> None:
     for template in app.jinja_env.list_templates():
         app.jinja_env.get_template(template)  # compiled now, while nobody waits
     app.extensions["queue"].initialize()
+    gc.freeze()  # what is here stays
+    gc.set_threshold(10_000, 50, 50)  # each search looks at every connection there is
     if worker.age == 1:  # one of them speaks for all
         for remark in remarks:
             worker.log.warning(remark)
