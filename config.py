@@ -28,6 +28,8 @@ class Config:
     workers: int = 1  # how many gunicorn runs
     transports: tuple[str, ...] | None = None  # None: those that work with so many workers
 
+    engine: bool = True  # speak WebSocket ourselves where we can; False: as the libraries do, only slower
+
     handle_chars: int = 64
     message_chars: int = 4000
     message_bytes: int = 16 * 1024
@@ -50,6 +52,7 @@ class Config:
             database_url=environ.get("DATABASE_URL") or None,
             redis_url=_redis_url(environ.get("REDIS_URL") or None),
             workers=int(environ.get("CONFAB_WORKERS") or 1),  # set by gunicorn.conf.py
+            engine=_switch(environ, "ENGINE"),
             transports=_transports(environ.get("TRANSPORTS") or None),
         )
 
@@ -101,6 +104,13 @@ def _redis_url(url: str | None) -> str | None:
         except (ValueError, TypeError):
             raise CannotStart("REDIS_URL is not a Redis address: write redis://host:6379/0.") from None
     return url
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    said = environ.get(name) or "on"
+    if said not in ("on", "off"):
+        raise CannotStart(f"{name} is neither on nor off: write {name}=off, or leave it out.")
+    return said == "on"
 
 
 def _transports(text: str | None) -> tuple[str, ...] | None:

@@ -8,14 +8,19 @@ from math import inf
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import changes, database, engine, events, heads, identity, instance, journal, presence, signs, views
+from chat import changes, database, engine, events, gate, heads, identity, instance, journal, presence, signs, views
+from chat.leases import Leases, NoLeases
+from chat.packets import StrictJSON, TextPacket
+from chat.queue import NoQueue, Queue
+from chat.sessions import Confab, Sessions
 from config import Config
 
 
 def create_app(config: Config | None = None) -> Flask:
     """Build Confab, with its database brought up to date. Raises CannotStart with a sentence that says what to do."""
     config = config or Config.from_environment()
-    app = Flask(__name__, instance_path=str(config.instance), template_folder="../templates", static_folder=None)
+    app = Confab(__name__, instance_path=str(config.instance), template_folder="../templates", static_folder=None)
+    app.session_interface = Sessions()
     with instance.starting(config.instance):
         app.config.update(
             CONFAB=config,
@@ -31,7 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
         database.bring_up_to_date(app)
     app.url_map.converters["label"] = views.LabelConverter
     app.register_blueprint(views.pages)
-    app.extensions["journal"] = journal.journal()
+    app.extensions["journal"] = journal.journal(engine.gather)
     _open_sockets(app, config)
     return app
 
@@ -44,12 +49,13 @@ def _open_sockets(app: Flask, config: Config) -> None:
         transports=list(config.offered()),  # type: ignore[call-arg]  # the stubs do not know it
         async_mode=engine.async_mode(),
         async_handlers=False,  # one connection's events run in the order they were sent
-        json=engine.StrictJSON,
+        json=StrictJSON,
+        serializer=TextPacket,
         max_http_buffer_size=config.frame_bytes,
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
-    app.wsgi_app = engine.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
+    app.wsgi_app = gate.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
     watch = heads.Heads(app, socketio, lambda: queue.up)
     here = _presence(app, socketio, queue)
     app.extensions.update(heads=watch, order=watch.order, presence=here, queue=queue)
@@ -58,6 +64,8 @@ def _open_sockets(app: Flask, config: Config) -> None:
     queue.heard = lambda event, payload: ears[event](event, payload)
     doors = events.EVENTS | changes.EVENTS | signs.EVENTS
     engine.protect(socketio, events=doors)
+    if config.engine:
+        engine.speed_up(socketio)
     socketio.on_event("connect", identity.recognise)
     socketio.server.on("disconnect", here.leave)  # type: ignore[attr-defined]  # it needs nothing of what Flask-SocketIO prepares for handlers
     events.register(socketio, doors)
@@ -68,18 +76,18 @@ def _each(*works: Callable[[], None]) -> None:
         work()
 
 
-def _presence(app: Flask, socketio: SocketIO, queue: engine.Queue | engine.NoQueue) -> presence.Presence:
+def _presence(app: Flask, socketio: SocketIO, queue: Queue | NoQueue) -> presence.Presence:
     config: Config = app.config["CONFAB"]
     if config.redis_url is None:
-        return presence.Presence(app, socketio, queue, engine.NoLeases(), patience=inf if config.workers == 1 else 0)
-    leases = engine.Leases(config.redis_url, _name("people", app))
+        return presence.Presence(app, socketio, queue, NoLeases(), patience=inf if config.workers == 1 else 0)
+    leases = Leases(config.redis_url, _name("people", app))
     return presence.Presence(app, socketio, queue, leases, presence.PATIENCE_SECONDS)
 
 
-def _queue(config: Config, app: Flask) -> engine.Queue | engine.NoQueue:
+def _queue(config: Config, app: Flask) -> Queue | NoQueue:
     if config.redis_url is None:
-        return engine.NoQueue()
-    return engine.Queue(config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"})
+        return NoQueue()
+    return Queue(config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"})
 
 
 def _name(what: str, app: Flask) -> str:

@@ -57,13 +57,7 @@ def leave_room(data: object) -> JSON:
     return ok()
 
 
-EVENTS: dict[str, Handler] = {
-    "join": join,
-    "chat": chat,
-    "since": since,
-    "history": history,
-    "leave": leave_room,
-}
+EVENTS: dict[str, Handler] = {"join": join, "chat": chat, "since": since, "history": history, "leave": leave_room}
 
 
 def register(socketio: SocketIO, events: dict[str, Handler]) -> None:

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 from flask import Flask
 from sqlalchemy import select
@@ -31,13 +32,15 @@ class Heads:
         self._queue_is_up = queue_is_up
         self._announced: dict[str, tuple[int, str]] = {}
         self._beating = False
+        self._rooms: WeakValueDictionary[int, Room] = WeakValueDictionary()
 
-    def begin(self, room: Room) -> None:
-        """Somebody is about to enter this room. The first of all starts the beacon."""
+    def begin(self, room: Room) -> Room:
+        """Somebody is about to enter this room, and shares it with those in it. The first of all starts the beacon."""
         self.order.begin(room.label, room.head)
         if not self._beating:
             self._beating = True
             self._socketio.start_background_task(self._beat)
+        return self._rooms.setdefault(room.id, room)
 
     def hear(self, event: str, payload: wire.JSON) -> None:
         """Another worker has told something. Raises ValueError for what it cannot have told."""

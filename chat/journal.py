@@ -1,6 +1,7 @@
 """The only writer: stores messages and changes, gives out their numbers, commits, then tells, in that order."""
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import current_app
@@ -47,9 +48,9 @@ def make_room(label: str) -> Room | None:
     return Room.find(label)
 
 
-def journal() -> Together[Change]:
-    """A new journal, one for each process: it stores what waits together."""
-    return Together(_store_and_tell)
+def journal(gather: Callable[[], None]) -> Together[Change]:
+    """A new journal, one for each process: it stores what waits together, after `gather` let come who is ready."""
+    return Together(_store_and_tell, gather)
 
 
 def _store_and_tell(batch: list[Change]) -> None:

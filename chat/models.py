@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Self, cast
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from chat.database import Base, Moment, reading
 from chat.errors import NotFound
 
+END = 2**62  # beyond every number
 MISSED_AT_MOST = 10_000  # counting further costs more than it tells
 LATELY = 500  # so many messages back, and no further, is looked for the name somebody went by
 
@@ -51,19 +52,16 @@ class Room(Base):
         if after is None:
             return self.history(limits.page)
         page = self.changes(after, limits.catch_up)
-        newer = (
-            sa.select(Message.seq)
-            .where(Message.room_id == self.id, Message.seq > after)
-            .limit(MISSED_AT_MOST)
-            .subquery()
-        )
-        with reading() as session:
-            page.missed = session.scalar(sa.select(sa.func.count()).select_from(newer))
+        page.missed = sum(message.seq > after for message in page.messages)
+        if page.upto < page.head:  # these are not all
+            newer = self._messages(Message.seq > after).with_only_columns(Message.seq).limit(MISSED_AT_MOST)
+            with reading() as session:
+                page.missed = session.scalar(sa.select(sa.func.count()).select_from(newer.subquery()))
         return page
 
     def changes(self, after: int, limit: int) -> "Page":
         """What changed after the number `after`, in the order of the changes; at most `limit` of them."""
-        page = self._page(self._messages(Message.rev > after).order_by(Message.rev).limit(limit + 1))
+        page = self._page("changed", turn=after, below=limit + 1)
         page.messages.sort(key=lambda message: message.rev)
         if len(page.messages) > limit:
             page.messages.pop()
@@ -75,21 +73,15 @@ class Room(Base):
     ) -> "Page":
         """A page of messages in the order of the screen: before or after one, around one, or the last."""
         above, below = (limit // 2, limit - limit // 2) if around is not None else (limit, limit)
-        parts = []
-        if after is None:
-            turn = before if before is not None else around
-            earlier = sa.true() if turn is None else Message.seq < turn
-            parts.append(self._messages(earlier).order_by(Message.seq.desc()).limit(above))
-        if after is not None or around is not None:
-            later = Message.seq > after if after is not None else Message.seq >= around
-            parts.append(self._messages(later).order_by(Message.seq).limit(below))
-        page = self._page(*parts)
+        turn = next((each for each in (before, around, None if after is None else after + 1) if each is not None), END)
+        parts = ["from"] if after is not None else ["before"] if around is None else ["before", "from"]
+        page = self._page(*parts, turn=turn, above=above + 1, below=below + 1)  # one more tells whether there are more
         page.messages.sort(key=lambda message: message.seq)
-        first = page.messages[0].seq if page.messages else before or (after or 0) + 1
-        last = page.messages[-1].seq if page.messages else first - 1
-        with reading() as session:
-            page.older = session.scalar(sa.select(self._messages(Message.seq < first).exists())) or False
-            page.newer = session.scalar(sa.select(self._messages(Message.seq > last).exists())) or False
+        first = sum(message.seq < turn for message in page.messages)
+        page.older = first > above if "before" in parts else self._is_any(Message.seq < turn)
+        more = len(page.messages) > first + below
+        page.newer = more if "from" in parts else turn != END and self._is_any(Message.seq >= turn)
+        page.messages = page.messages[max(first - above, 0) : first + below]
         return page
 
     def names(self, authors: Collection[str]) -> dict[str, str]:
@@ -105,17 +97,30 @@ class Room(Base):
     def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
         return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
-    def _page(self, *parts: sa.Select["Message"]) -> "Page":
-        """Messages, head and epoch in one statement, so that they are of one moment."""
-        rows = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
-        message = aliased(Message, rows)
+    def _is_any(self, condition: sa.ColumnElement[bool]) -> bool:
         with reading() as session:
-            found = session.execute(
-                sa.select(Room.head, Room.epoch, message).outerjoin(message, sa.true()).where(Room.id == self.id)
-            ).all()
-        if not found:
-            raise NotFound("This room is gone.")
+            return session.scalar(sa.select(self._messages(condition).exists())) or False
+
+    def _page(self, *parts: str, **numbers: int) -> "Page":
+        with reading() as session:
+            if not (found := session.execute(_page_of(*parts), {"room": self.id, **numbers}).all()):
+                raise NotFound("This room is gone.")
         return Page(found[0].head, found[0].epoch, [each for _, _, each in found if each is not None], found[0].head)
+
+
+@cache
+def _page_of(*parts: str) -> sa.Executable:
+    """Messages, head and epoch in one statement, so that they are of one moment; made once, for that takes long."""
+    room, turn, above, below = (sa.bindparam(name, type_=sa.BigInteger) for name in ("room", "turn", "above", "below"))
+    mine = sa.select(Message).where(Message.room_id == room)
+    pages = {
+        "before": mine.where(Message.seq < turn).order_by(Message.seq.desc()).limit(above),
+        "from": mine.where(Message.seq >= turn).order_by(Message.seq).limit(below),
+        "changed": mine.where(Message.rev > turn).order_by(Message.rev).limit(below),
+    }
+    rows = sa.union_all(*(sa.select(pages[part].subquery()) for part in parts)).subquery()
+    message = aliased(Message, rows)
+    return sa.select(Room.head, Room.epoch, message).outerjoin(message, sa.true()).where(Room.id == room)
 
 
 class Message(Base):

@@ -21,7 +21,8 @@ from chat.wire import JSON
 if TYPE_CHECKING:
     from socketio import Server
 
-    from chat.engine import Leases, NoLeases, NoQueue, Queue
+    from chat.leases import Leases, NoLeases
+    from chat.queue import NoQueue, Queue
 
 BEAT_SECONDS = 1  # a room is told at most so often who comes and goes
 REFRESH_SECONDS = 10
@@ -36,24 +37,27 @@ log = logging.getLogger(__name__)
 def enter(room: Room) -> None:
     """Bring this connection into a room, out of the one it was in."""
     leave()
-    current_app.extensions["heads"].begin(room)
+    # What a socket's session holds is of this connection alone, and never reaches a cookie.
+    session["room"] = current_app.extensions["heads"].begin(room)
     _server().enter_room(_connection(), address(room.label))
-    session["room"] = room.label  # of this connection; what a socket's session holds never reaches a cookie
     _presence().enter(room, author(), _connection())
 
 
 def leave() -> None:
     """Take this connection out of its room."""
-    if (label := session.pop("room", None)) is not None:
-        _server().leave_room(_connection(), address(label))
+    if (room := session.pop("room", None)) is not None:
+        _server().leave_room(_connection(), address(room.label))
         _presence().leave(_connection())
 
 
 def joined_room() -> Room:
-    """The room this connection is in. Raises NotJoined, and NotFound when the room is gone."""
+    """The room this connection is in, as it was found; whether it is gone, whoever reads or writes there is told.
+
+    Raises NotJoined.
+    """
     if "room" not in session:
         raise NotJoined
-    return Room.find(session["room"])
+    return cast(Room, session["room"])
 
 
 def people(room: Room) -> JSON:

@@ -27,11 +27,13 @@ T = TypeVar("T", bound=Item)
 class Together(Generic[T]):
     """A queue of items that `work` does many at a time, in the order they came, one batch after the other.
 
-    `work` does all of a batch and marks each item done, or raises and has done nothing.
+    `work` does all of a batch and marks each item done, or raises and has done nothing. `gather` lets those come along
+    who are ready now, and waits for nobody else.
     """
 
-    def __init__(self, work: Callable[[list[T]], None]) -> None:
+    def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
         self._work = work
+        self._gather = gather
         self._waiting: deque[T] = deque()
         self._turn = threading.Lock()
 
@@ -41,6 +43,8 @@ class Together(Generic[T]):
             raise Busy
         self._waiting.append(item)
         with self._turn:
+            if not item.done:
+                self._gather()
             while not item.done:
                 self._do_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_AT_MOST))])
         if item.failure is not None:

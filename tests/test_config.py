@@ -21,6 +21,7 @@ from tests.conftest import Tab
         ("REDIS_URL", "redis://localhost:port/0", "write redis:"),
         ("REDIS_URL", "redis://localhost:6379/0?foo=bar", "write redis:"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
+        ("ENGINE", "steam", "ENGINE=off"),
     ],
 )
 def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:

@@ -13,8 +13,9 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors", "emoji"},
-    {"payload", "text", "markdown", "files", "database", "instance", "together", "engine"},
-    {"models", "wire"},
+    {"payload", "text", "markdown", "files", "database", "instance", "together", "packets", "queue", "sessions"},
+    {"leases", "engine"},
+    {"models", "wire", "gate"},
     {"order", "identity", "broadcasts", "people"},
     {"heads", "revisions"},
     {"presence"},

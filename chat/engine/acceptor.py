@@ -1,8 +1,4 @@
-"""How a worker takes in connections, for gunicorn's eventlet worker: it outlives a shortage, and leaves some to others.
-
-It stands in for gunicorn.workers.geventlet._eventlet_serve of gunicorn 25.3, and is called as that is:
-(listening socket, handler, most connections at once), until it is killed with eventlet.StopServe.
-"""
+"""How a worker takes in connections, instead of gunicorn: it outlives a shortage, and leaves some to others."""
 
 import errno
 import logging
@@ -12,6 +8,7 @@ from typing import Any
 import eventlet
 
 from chat.engine.hub import take_turn
+from chat.engine.line import Lines
 
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 FINAL = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}  # it listens no more; all else passes, see accept(2)
@@ -26,12 +23,14 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
     short = False
     while True:
         try:
-            while not pool.free():
+            while pool.running() + len(Lines.open) >= at_most:
                 eventlet.sleep(PAUSE_SECONDS)  # before accepting: what waits can still go to another worker
             connection, address = listener.accept()
         except eventlet.StopServe:
             pool.waitall()  # those taken in last still ask the listener for its name
             listener.close()
+            while Lines.open:
+                eventlet.sleep(PAUSE_SECONDS)
             return
         except OSError as error:
             if error.errno in FINAL:

@@ -1,11 +1,7 @@
-"""The guard before the handlers: drops what no client of ours sends, so that one bad packet costs nobody anything.
-
-It leans on these private parts of python-socketio 5.18 and python-engineio 4.15: Server._handle_connect,
-_handle_disconnect, _handle_event, _handle_eio_disconnect, _send_eio_packet; eio._async["websocket"], called as
-(handler, server)(environ, start_response) with `handler` a bound method of the Engine.IO socket, reading by ws.wait().
-"""
+"""The guard before the handlers: drops what no client of ours sends, so that one bad packet costs nobody anything."""
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -18,8 +14,8 @@ from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
+from chat.engine.frames import FRAGMENTS_AT_MOST
 from chat.engine.hub import take_turn
-from chat.engine.limits import limit_messages
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
@@ -47,7 +43,7 @@ def protect(socketio: Any, events: Collection[str]) -> None:
         bad.pop(eio_sid, None)
         server._handle_eio_disconnect(eio_sid, reason)
 
-    send = server._send_eio_packet
+    send, websocket = server._send_eio_packet, server.eio._async["websocket"]
 
     def send_if_open(eio_sid: str, eio_packet: EnginePacket) -> None:
         with suppress(SocketIsClosedError):  # one who has just gone must not keep a room from hearing
@@ -56,22 +52,10 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     server._send_eio_packet = send_if_open
     server.eio.on("message", on_message)
     server.eio.on("disconnect", on_disconnect)
-    websocket = server.eio._async["websocket"]
     if server.async_mode == "eventlet":
-        limit_messages()
+        _limit_messages()
     server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
     payload.Payload = ReadablePayload
-
-
-def end(eio: Any, sid: str) -> None:
-    """End a connection so that its client comes back: a goodbye of Socket.IO's own would keep it away."""
-    socket = eio.sockets.get(sid)
-    line = getattr(socket, "line", None)
-    if line is not None:
-        with suppress(OSError):
-            line.shutdown(SHUT_RDWR)
-    elif socket is not None:
-        socket.close(wait=False)
 
 
 class Unreadable(Exception):
@@ -103,7 +87,6 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     def handle(ws: Any) -> Any:
-        handler.__self__.line = getattr(ws, "socket", None)  # type: ignore[attr-defined]  # a bound method
         try:
             return handler(Readable(ws))
         finally:
@@ -156,8 +139,7 @@ class Readable:
 
     def close(self) -> None:
         """End both directions. Under eventlet, closing the socket itself would leave its reader asleep for ever."""
-        line = getattr(self._ws, "socket", None)
-        if line is None:
+        if (line := getattr(self._ws, "socket", None)) is None:
             self._ws.close()
             return
         with suppress(OSError):
@@ -166,3 +148,16 @@ class Readable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)
+
+
+def _limit_messages() -> None:
+    """Close with 1009 above the limit on a frame, also when what is above it is a message in many fragments."""
+    websocket = sys.modules["eventlet.websocket"]
+
+    class Limited(websocket.RFC6455WebSocket.Message):  # type: ignore[misc, name-defined]  # known at run time
+        def push(self, data: bytes, final: bool = False) -> None:
+            super().push(data, final)
+            if len(self.data) > FRAGMENTS_AT_MOST or sum(map(len, self.data)) > self.max_frame_length:
+                raise websocket.FailedConnectionError(1009, "The message is too big.")
+
+    websocket.RFC6455WebSocket.Message = Limited

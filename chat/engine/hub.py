@@ -30,21 +30,27 @@ def patience(seconds: float) -> AbstractContextManager[Any]:
     return timeout
 
 
+def gather() -> None:
+    """Let everybody go on who is ready now."""
+    if (mode := async_mode()) != "threading":
+        sys.modules[mode].sleep(0)
+
+
 def take_turn() -> None:
     """Wait for one's turn: called before each piece of work that somebody outside asks for.
 
     However many come at once, and however much one of them asks for, nobody is kept waiting for all of it.
     """
-    _way_to_wait()()
+    if async_mode() == "eventlet":
+        turns().wait()
+    else:
+        gather()
 
 
 @cache
-def _way_to_wait() -> Callable[[], None]:
-    if async_mode() == "eventlet":
-        return Turns(sys.modules["eventlet"].hubs.get_hub()).wait
-    if async_mode() == "gevent":
-        return lambda: sys.modules["gevent"].sleep(0)
-    return lambda: None
+def turns() -> "Turns":
+    """Who gives the turns in this process, under eventlet."""
+    return Turns(sys.modules["eventlet"].hubs.get_hub())
 
 
 class Turns:
@@ -52,12 +58,19 @@ class Turns:
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self._waiting: deque[Any] = deque()  # greenlets
+        self._greenlet = sys.modules["greenlet"]
+        self._waiting: deque[Any] = deque()  # greenlets, and work for one
+        self._idle: list[Any] = []  # greenlets to work: a new one costs as much as some of the work
         self._called = False
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Have something done in a greenlet when it is its turn."""
+        self._waiting.append(work)
+        self._call()
 
     def wait(self) -> None:
         """Let others go first who asked before."""
-        this = sys.modules["greenlet"].getcurrent()
+        this = self._greenlet.getcurrent()
         self._waiting.append(this)
         self._call()
         try:
@@ -77,6 +90,16 @@ class Turns:
         end = monotonic() + TURN_SECONDS
         try:
             while self._waiting and monotonic() < end:
-                self._waiting.popleft().switch()
+                next_one = self._waiting.popleft()
+                if isinstance(next_one, self._greenlet.greenlet):
+                    next_one.switch()
+                else:
+                    (self._idle.pop() if self._idle else self._greenlet.greenlet(self._work)).switch(next_one)
         finally:
             self._call()  # also when one of them died of something
+
+    def _work(self, work: Callable[[], None]) -> None:
+        work()
+        while len(self._idle) < 50:
+            self._idle.append(self._greenlet.getcurrent())
+            self._hub.greenlet.switch()()

@@ -1,5 +1,6 @@
 """What gunicorn calls in the life of a worker; named in gunicorn.conf.py."""
 
+import gc
 import os
 import random
 import resource
@@ -10,7 +11,6 @@ from typing import Any
 import eventlet
 
 from chat.engine.acceptor import accept
-from chat.engine.guard import end
 from chat.engine.hub import async_mode
 from chat.engine.watchdog import Watchdog
 
@@ -31,6 +31,8 @@ def ready(worker: Any) -> None:
     for template in app.jinja_env.list_templates():
         app.jinja_env.get_template(template)  # compiled now, while nobody waits
     app.extensions["queue"].initialize()
+    gc.freeze()  # what is here stays
+    gc.set_threshold(10_000, 50, 50)  # each search looks at every connection there is
     if worker.age == 1:  # one of them speaks for all
         for remark in remarks:
             worker.log.warning(remark)
@@ -62,5 +64,6 @@ def _watch(worker: Any, eio: Any) -> None:
     while True:
         for sid in eio.sockets.keys() - sent:
             sent.add(sid)
-            eventlet.spawn_after(random.uniform(0, max(0.0, last - monotonic())), end, eio, sid)  # noqa: S311  # no secret
+            away = random.uniform(0, max(0.0, last - monotonic()))  # noqa: S311  # no secret
+            eventlet.spawn_after(away, eio.disconnect, sid)  # after Socket.IO's own goodbye nobody would come back
         eventlet.sleep(WATCH_SECONDS)

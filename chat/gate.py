@@ -1,38 +1,15 @@
-"""The limits that the libraries' WebSockets lack: the size of a whole message, and how a connection may begin."""
+"""The gate before Engine.IO: which requests for a socket may pass, and with how much in them."""
 
 import json
 import re
-import sys
 from collections.abc import Callable, Collection
-from functools import wraps
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
-from chat.engine.hub import patience
+from chat.engine import patience
 
-FRAGMENTS_AT_MOST = 1_024
 BODY_SECONDS = 10.0
-
-
-def limit_messages() -> None:
-    """Make the limit on a frame one on the message, in however many fragments it comes: above it, close with 1009.
-
-    It leans on eventlet 0.41: RFC6455WebSocket.Message.push collects `data`, and a FailedConnectionError closes.
-    """
-    websocket = sys.modules["eventlet.websocket"]
-    message = websocket.RFC6455WebSocket.Message
-    push = message.push
-    if hasattr(push, "__wrapped__"):
-        return  # a second app in this process
-
-    @wraps(push)
-    def limited(self: Any, data: bytes, final: bool = False) -> None:
-        push(self, data, final)
-        if len(self.data) > FRAGMENTS_AT_MOST or sum(map(len, self.data)) > self.max_frame_length:
-            raise websocket.FailedConnectionError(1009, "The message is too big.")
-
-    message.push = limited
 
 
 def _is_handshake(environ: dict[str, Any]) -> bool:

@@ -1,11 +1,9 @@
-"""The queue between workers: what one tells a room, the others tell it too. A hint only; the database has the truth.
-
-It leans on python-socketio 5.18: a RedisManager's `_publish` and `_thread` are its only ways out and in.
-"""
+"""The queue between workers: what one tells a room, the others tell it too. A hint only; the database has the truth."""
 
 import json
 import logging
 import random
+import secrets
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from socketio import Manager, RedisManager
+from socketio import Manager
 
 WAITING_AT_MOST = 5_000  # what does not fit is found in the database by the others
 PIPELINED_AT_MOST = 100
@@ -43,15 +41,16 @@ class NoQueue(Manager):  # type: ignore[misc]  # it ships no types
         """Nobody to let know."""
 
 
-class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
-    """Flask-SocketIO's Redis queue, with one publisher off everybody's way, and ears for our own news only.
+class Queue(NoQueue):
+    """Redis between the workers, with one publisher off everybody's way, and ears for our own news only.
 
     `heard` is called with the event and payload of what another worker told; `back` after every subscription.
     """
 
     def __init__(self, url: str, channel: str, events: Collection[str]) -> None:
-        super().__init__(url, channel=channel, redis_options=OPTIONS)
-        self.up = False
+        super().__init__()
+        self._url, self._channel = url, channel
+        self._me = secrets.token_hex(8)  # by which we know our own news
         self.dropped = 0
         self.heard: Heard = lambda event, payload: None
         self.back: Callable[[], None] = lambda: None
@@ -65,13 +64,13 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
         if not self._started:
             self._started = True
             self._outbox = self.server.eio.create_queue(maxsize=WAITING_AT_MOST)
-            super().initialize()
+            self.server.start_background_task(self._listener)
             self.server.start_background_task(self._publisher)
             self.server.start_background_task(self._ticker)
 
     def publish(self, event: str, payload: dict[str, Any]) -> None:
         """Let the other workers know, soon. What does not fit is dropped and counted."""
-        self._put(json.dumps({"from": self.host_id, "event": event, "payload": payload}, ensure_ascii=False))
+        self._put(json.dumps({"from": self._me, "event": event, "payload": payload}, ensure_ascii=False))
 
     def _put(self, message: str) -> None:
         if self._outbox is None:
@@ -81,30 +80,27 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
         except Exception:  # noqa: BLE001  # each async mode has its own Full
             self.dropped += 1
 
-    def _publish(self, data: Any) -> None:
-        """What the library itself would publish (closing, entering, leaving on other workers) is nothing we do."""
-
     def _ticker(self) -> None:
         while True:
-            self._put(json.dumps({"tick": self.host_id}))
+            self._put(json.dumps({"tick": self._me}))
             self.server.sleep(TICK_SECONDS)
 
     def _publisher(self) -> None:
-        client = redis.Redis.from_url(self.redis_url, **OPTIONS)
+        client = redis.Redis.from_url(self._url, **OPTIONS)
         while True:
             waiting = [self._outbox.get()]
             while len(waiting) < PIPELINED_AT_MOST and not self._outbox.empty():
                 waiting.append(self._outbox.get())
             pipeline = client.pipeline(transaction=False)
             for message in waiting:
-                pipeline.publish(self.channel, message)
+                pipeline.publish(self._channel, message)
             try:
                 pipeline.execute()
             except Exception as error:  # noqa: BLE001  # whatever it is, what comes next goes out
                 self.dropped += len(waiting)
                 self._say(error)
 
-    def _thread(self) -> None:
+    def _listener(self) -> None:
         while True:
             try:
                 self._listen_until_silent()
@@ -114,10 +110,10 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
             self.server.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311  # no secret
 
     def _listen_until_silent(self) -> None:
-        client = redis.Redis.from_url(self.redis_url, **OPTIONS)
+        client = redis.Redis.from_url(self._url, **OPTIONS)
         try:
             pubsub = client.pubsub()  # type: ignore[no-untyped-call]
-            pubsub.subscribe(self.channel)
+            pubsub.subscribe(self._channel)
             heard = time.monotonic()
             while time.monotonic() - heard < SILENCE_SECONDS:
                 message = pubsub.get_message(timeout=1.0)
@@ -144,7 +140,7 @@ class Queue(RedisManager):  # type: ignore[misc]  # it ships no types
         """Take in what our own code on another worker has sent; nothing else does anything here."""
         try:
             message = json.loads(data, parse_constant=_no_number)
-            if not isinstance(message, dict) or message.get("from") in (None, self.host_id):
+            if not isinstance(message, dict) or message.get("from") in (None, self._me):
                 return
             if message["event"] in self._events and isinstance(message["payload"], dict):
                 self.heard(message["event"], message["payload"])

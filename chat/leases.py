@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import redis
 
-from chat.engine.queue import OPTIONS
+from chat.queue import OPTIONS
 
 
 class NoLeases:

@@ -1,0 +1,251 @@
+"""The WebSocket of one client: what comes is handled in its turn, what goes waits in one ordered, bounded outbox."""
+
+from contextlib import suppress
+from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY
+from struct import pack
+from time import monotonic
+from typing import Any, ClassVar
+
+from engineio.exceptions import SocketIsClosedError
+from engineio.packet import NOOP, Packet
+
+from chat.engine.frames import CLOSE, PING, PONG, TEXT, Broken, Reader, frame
+from chat.engine.hub import turns
+
+FRAMES_AT_MOST, BYTES_AT_MOST, STILL_SECONDS = 256, 1_000_000, 15  # for a client that does not read
+UNHANDLED_AT_MOST = 16  # packets of one client, before we read on
+GOODBYE_SECONDS = 1.0
+
+
+class Lines:
+    """All lines of this process: emptied at the end of each round of the hub, looked after each second."""
+
+    open: ClassVar[set["Line"]] = set()
+
+    def __init__(self, eio: Any, hub: Any) -> None:
+        self.eio, self.hub = eio, hub
+        self._full: list[Line] = []
+        self._beat()
+
+    def soon(self, line: "Line") -> None:
+        """Send what this line has, when everybody has said what they have to say now."""
+        if not self._full:
+            self.hub.schedule_call_global(0, self._empty)
+        self._full.append(line)
+
+    def _empty(self) -> None:
+        full, self._full = self._full, []
+        for line in full:
+            line.hand_over()
+
+    def _beat(self) -> None:
+        self.hub.schedule_call_global(1.0, self._beat)
+        now = monotonic()
+        for line in list(self.open):
+            line.beat(now)
+
+
+class Line:
+    """Stands in for a client's Engine.IO socket, from the start or an upgrade on; what is idle needs no greenlet."""
+
+    connected = upgraded = True
+    upgrading = False
+
+    def __init__(self, lines: Lines, socket: Any, polling: Any) -> None:
+        self.sid, self.closed, self.closing = polling.sid, False, False
+        self._lines, self._socket, self._polling = lines, socket, polling
+        self._reader = Reader(lines.eio.max_http_buffer_size)
+        self._writing: Any = None
+        self._came: list[str | None] = []  # what is to be handled; None is the end
+        self._busy = self._pinged = False
+        self._out, self._size = list[bytes](), 0  # what waits, and its size as soon as there is a tail
+        self._tail = b""  # what the kernel did not take: nothing else goes before
+        self._since = self._moved = monotonic()  # of the last ping, pong or upgrade; of what the kernel took last
+        self._ends: float | None = None
+        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # else an answer waits for the client's delayed acknowledgement
+        socket.setsockopt(IPPROTO_TCP, 18, STILL_SECONDS * 1000)  # TCP_USER_TIMEOUT of Linux
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 128 * 1024)  # the most that the kernel takes of what waits
+        lines.open.add(self)
+        self._read_on()
+
+    def send(self, packet: Packet) -> None:
+        """Send a packet, as Engine.IO does. Raises SocketIsClosedError."""
+        if self.closed:
+            raise SocketIsClosedError
+        self.push(frame(packet.encode()))  # text: a chat sends nothing binary
+
+    def push(self, data: bytes) -> None:
+        """Send whole frames, behind all that waits. Who does not read is cut off."""
+        if self._ends is not None:
+            return
+        if self._tail:
+            if len(self._out) >= FRAMES_AT_MOST or self._size > BYTES_AT_MOST:
+                self.cut()
+                return
+            self._size += len(data)
+        elif not self._out:
+            self._lines.soon(self)
+        self._out.append(data)
+
+    def hand_over(self) -> None:
+        """Hand the kernel all that waits, in one piece."""
+        if not self._tail and self._out:
+            self._tail, self._size = self._out[0] if len(self._out) == 1 else b"".join(self._out), 0
+            self._out.clear()
+            self._write()
+
+    def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
+        """End the session, as Engine.IO does, and the connection."""
+        if not self.closing:
+            self.closing, eio = True, self._lines.eio
+            eio._trigger_event("disconnect", self.sid, reason or eio.reason.SERVER_DISCONNECT, run_async=False)
+            if not abort:
+                self.push(frame("1"))
+            self.closed = True
+            eio.sockets.pop(self.sid, None)
+        self._finish(1000)
+
+    def cut(self) -> None:
+        """End the connection now: what waits is thrown away, by the kernel too."""
+        self._ends = self._ends or monotonic() + GOODBYE_SECONDS
+        self._out.clear()
+        with suppress(OSError):
+            self._socket.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
+            self._socket.shutdown(SHUT_RDWR)  # which is read as the end
+
+    def check_ping_timeout(self) -> bool:
+        """What Engine.IO asks its own sockets; here beat() sees to it."""
+        return not self.closed
+
+    def beat(self, now: float) -> None:
+        """Ping, and end what has stood still for too long. Called each second."""
+        eio, still = self._lines.eio, now - self._since
+        if self._ends is not None:
+            if now > self._ends:
+                self._drop()
+        elif self._tail and now - self._moved > STILL_SECONDS:
+            self.cut()
+        elif self._polling is not None or self._pinged:
+            if still > eio.ping_timeout:
+                self._drop()
+        elif still > eio.ping_interval:
+            self._pinged, self._since = True, now
+            self.push(frame("2"))
+
+    def adopt(self) -> None:
+        """Take the place of the socket: what is for its client comes here from now on, after what waits there."""
+        eio, old, self._polling, self._since = self._lines.eio, self._polling, None, monotonic()
+        while not old.queue.empty():
+            if (packet := old.queue.get(block=False)) is not None:
+                self.send(packet)
+        old.closed = old.connected  # a new one is not closed: with it, Engine.IO would forget us
+        old.queue.put(None)  # for a request that still waits
+        eio.sockets[self.sid] = self
+
+    def _read_on(self) -> None:
+        hub = self._lines.hub
+        self._reading = hub.add(hub.READ, self._socket.fileno(), self._read, bool, bool)
+        self._reading.greenlet = None  # nobody waits here (so there are two times nothing, bool, to do to somebody)
+
+    def _read(self, _: int) -> None:
+        messages: list[tuple[int, str | bytes]] = []
+        try:
+            if not (data := self._socket.recv(16_384)):
+                self._drop()
+            elif self._ends is None:
+                messages = self._reader.feed(data)
+        except BlockingIOError:
+            return
+        except Broken as broken:
+            self._finish(broken.args[0])
+        except OSError:
+            self._drop()
+        for opcode, message in messages:
+            if opcode == TEXT and message[:1] == "3":
+                self._pinged, self._since = False, monotonic()
+            elif opcode == TEXT:
+                self._put(str(message))
+            elif opcode == PING:
+                self.push(frame(message, PONG))
+            elif opcode == CLOSE:
+                self._finish(1000)
+
+    def _put(self, packet: str | None) -> None:
+        """Have a packet handled: those of one line one after the other, those of all in turn."""
+        self._came.append(packet)
+        if not self._busy:
+            self._busy = True
+            turns().start(self._handle_all)
+        elif len(self._came) > UNHANDLED_AT_MOST and self._reading is not None:
+            self._reading = self._lines.hub.remove(self._reading)
+
+    def _handle_all(self) -> None:
+        try:
+            self._handle(self._came.pop(0))
+            while self._came:
+                turns().wait()
+                self._handle(self._came.pop(0))
+        finally:
+            self._busy = False
+            if self._reading is None and self in self._lines.open:
+                self._read_on()
+
+    def _handle(self, packet: str | None) -> None:
+        eio = self._lines.eio
+        if self._polling is not None:
+            self._upgrade(packet)
+        elif packet is None or packet[:1] == "1":
+            self.close(abort=True, reason=eio.reason.CLIENT_DISCONNECT if packet else eio.reason.TRANSPORT_CLOSE)
+        elif packet[:1] == "4" and not self.closed:
+            eio._trigger_event("message", self.sid, packet[1:], run_async=False)
+
+    def _upgrade(self, packet: str | None) -> None:
+        """A polling client tries whether a WebSocket reaches us, and changes over to it."""
+        old, began = self._polling, self._polling.upgrading
+        old.upgrading = packet == "2probe" and not began
+        if old.upgrading:
+            self.push(frame("3probe"))
+            old.queue.put(Packet(NOOP))  # ends the request that waits
+        elif packet == "5" and began and not old.closed:
+            self.adopt()
+        else:
+            self.cut()
+
+    def _write(self, _: int = 0) -> None:
+        hub, before = self._lines.hub, len(self._tail)
+        try:
+            self._tail = self._tail[self._socket.send(self._tail) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._tail = b""
+            self.cut()
+        if self._writing is None and self._tail:
+            self._writing = hub.add(hub.WRITE, self._socket.fileno(), self._write, bool, bool)
+        elif self._writing is not None and not self._tail:
+            self._writing = hub.remove(self._writing)
+            self.hand_over()
+        if len(self._tail) != before:
+            self._moved = monotonic()
+        if self._ends is not None and not self._tail:
+            with suppress(OSError):
+                self._socket.shutdown(SHUT_WR)
+
+    def _finish(self, code: int) -> None:
+        """Close the WebSocket when all that waits is sent; its client has a second to do the same."""
+        if self._ends is None:
+            self.push(frame(pack("!H", code), CLOSE))
+            self._ends = monotonic() + GOODBYE_SECONDS
+            self._put(None)
+
+    def _drop(self) -> None:
+        """The connection has ended, and nothing is left of it."""
+        if self in self._lines.open:
+            self._lines.open.remove(self)
+            self._ends = self._ends or monotonic()
+            for listener in filter(None, (self._reading, self._writing)):
+                self._lines.hub.remove(listener)
+            self._tail, self._reading, self._writing = b"", None, None
+            self._out.clear()
+            self._socket.close()
+            self._put(None)

@@ -1,0 +1,25 @@
+"""A socket's session and request: opened once, when it connects, and not again for each of its events."""
+
+from typing import Any
+
+from flask import Flask, Request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+
+SAVED = "saved_session"  # where Flask-SocketIO keeps what it copied when the socket connected
+
+
+class Confab(Flask):
+    """A Flask that does not match the address of a socket's events to a page again."""
+
+    def create_url_adapter(self, request: Request | None) -> Any:
+        """What finds the page of an address, and the address of a page; None during an event."""
+        return None if request is not None and SAVED in request.environ else super().create_url_adapter(request)
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Reads the signed cookie, except during an event: Flask-SocketIO puts the socket's own session in its place."""
+
+    def open_session(self, app: Flask, request: Request) -> Any:
+        """The session of whoever is asking."""
+        known: SessionMixin | None = request.environ.get(SAVED)
+        return super().open_session(app, request) if known is None else known

@@ -1,0 +1,249 @@
+"""The engine: what goes to a room is written once, in order, and whoever does not read harms nobody."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.engine import seams
+from tests.clients import PING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
+from tests.conftest import Log, Patch
+from tests.servers import HERE, Confab, gunicorn, resident_bytes, until
+
+pytestmark = pytest.mark.servers
+
+SLOWER = "Everything works, but slower"
+KITCHENS = count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    with gunicorn(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def kitchen(server: Confab) -> str:
+    return server.room(f"kitchen-{next(KITCHENS)}")
+
+
+def in_room(server: Confab, label: str) -> Stranger:
+    person = Stranger(server.url)
+    assert person.ask("join", {"label": label})["ok"]
+    return person
+
+
+def say(person: Stranger, message: str) -> int:
+    return person.emit("chat", json.dumps({"handle": "Ada", "message": message}))
+
+
+def talk(server: Confab) -> None:
+    """Ada says something, and Ben hears it, over every way there is."""
+    with Node() as node:
+        label = server.room(f"kitchen-{next(KITCHENS)}")
+        ada, ben = node.person(server.url, WEBSOCKET), node.person(server.url, UPGRADE)
+        ada.join(label)
+        ben.join(label)
+        ada.say("Hello")
+        assert ben.hear(1)[0]["message"] == "Hello"
+
+
+def test_the_libraries_are_what_the_engine_was_made_for(server: Confab) -> None:
+    talk(server)
+
+    assert SLOWER not in server.log()
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, ENGINE="off") as server:
+        talk(server)
+        with Stranger(server.url) as mallory:
+            mallory.send("42[", last=False)
+            for _ in range(40):
+                mallory.send(b"b" * 1024, 0, last=False)
+            with pytest.raises(Closed) as closed:
+                mallory.hear()
+
+        assert closed.value.code == 1009
+        assert SLOWER not in server.log()
+
+
+def test_where_a_library_is_not_what_it_was_people_talk_all_the_same_and_the_log_says_so(tmp_path: Path) -> None:
+    changed = tmp_path / "changed.py"
+    changed.write_text(f"""
+exec(open({str(HERE / "gunicorn.conf.py")!r}).read())
+tell_app = post_fork
+
+def post_fork(server, worker):
+    from engineio.socket import Socket
+    schedule = Socket.schedule_ping
+    Socket.schedule_ping = lambda socket: schedule(socket)
+    tell_app(server, worker)
+""")
+    with gunicorn(tmp_path / "server") as server:
+        server.stop()
+        server.words += ["-c", str(changed)]
+        server.start()
+
+        talk(server)
+
+        assert server.log().count(f"{SLOWER}: engineio.socket:Socket.schedule_ping is not") == 1
+
+
+def test_what_cannot_be_found_counts_as_changed(monkeypatch: Patch, caplog: Log) -> None:
+    monkeypatch.setattr(seams, "async_mode", lambda: "eventlet")
+    monkeypatch.setattr(seams, "SEAMS", {"json:dumps.nothing": "00000000", "no.such.module:name": "00000000"})
+
+    with caplog.at_level(logging.WARNING):
+        seams.speed_up(None)
+
+    assert "json:dumps.nothing, no.such.module:name" in caplog.text
+
+
+def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(server: Confab, kitchen: str) -> None:
+    with Stranger(server.url) as slow, in_room(server, kitchen) as ada:
+        slow._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.ask("join", {"label": kitchen})
+        for number in range(150):  # 600 KB: more than the kernel takes while nobody reads
+            say(ada, f"{number} ".ljust(4_000, "b"))
+            if number % 10 == 0:
+                slow.send(b"%d" % number, PING)
+                slow.emit("since", '{"after": 0, "limit": 1}')
+        assert ada.answer(151)["ok"]
+
+        heard = [int(slow.hear()[1]["message"].split()[0]) for _ in range(150)]
+
+        assert heard == list(range(150))
+        until(lambda: slow.answer(16)["ok"], what="every question of its own is answered")
+        assert sorted(slow.answers) == list(range(1, 17))
+
+
+def test_an_answer_comes_after_what_it_was_said_before(server: Confab, kitchen: str) -> None:
+    with in_room(server, kitchen) as ada:
+        for number in range(50):
+            call = say(ada, str(number))
+            ada.answer(call)
+            assert ada.hear()[1]["message"] == str(number)
+            assert not ada._heard
+
+
+def test_many_talk_at_once_and_everybody_hears_the_same_order(server: Confab, kitchen: str) -> None:
+    def chatter(person: Stranger) -> list[int]:
+        for number in range(20):
+            say(person, str(number))
+        return [person.hear()[1]["rev"] for _ in range(200)]
+
+    with ExitStack() as stack, ThreadPoolExecutor(10) as pool:
+        people = [stack.enter_context(in_room(server, kitchen)) for _ in range(10)]
+
+        heard = list(pool.map(chatter, people))
+
+    assert heard == [list(range(1, 201))] * 10
+
+
+def test_nothing_is_lost_while_somebody_changes_over_from_polling(server: Confab, kitchen: str) -> None:
+    talking, said = threading.Event(), count(1)
+
+    def chatter() -> None:
+        with in_room(server, kitchen) as ada:
+            while not talking.is_set():
+                ada.answer(say(ada, str(next(said))))
+
+    with Node() as node, ThreadPoolExecutor(1) as pool:
+        chatting = pool.submit(chatter)
+        people = [node.person(server.url, UPGRADE) for _ in range(5)]
+        heads = [person.join(kitchen)["head"] for person in people]
+        for person in people:
+            person.until("upgrade")
+        talking.set()
+        chatting.result()
+        last = next(said) - 1
+
+        for person, head in zip(people, heads, strict=True):
+            assert [each["rev"] for each in person.hear(last - head)] == list(range(head + 1, last + 1))
+
+
+@pytest.mark.parametrize("probe", ["5", "2", "42[]", "3probe", "2probe"])
+def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(server: Confab, kitchen: str, probe: str) -> None:
+    ada = Polling(server.url)
+    with WebSocket(server.url, f"{ada.path.replace('polling', 'websocket')}") as line:
+        line.send(probe)
+        line.send("nonsense")
+        with pytest.raises(Closed):
+            ended(line)
+
+    with in_room(server, kitchen) as ben:
+        joins, speaks = f'421["join",{{"label":"{kitchen}"}}]', '422["chat",{"handle":"Ada","message":"Still here"}]'
+        ada.request("POST", f"{joins}\x1e{speaks}")
+        assert ben.hear()[1]["message"] == "Still here"
+
+
+def ended(line: WebSocket) -> None:
+    """Wait until the server closes. Raises Closed."""
+    while True:
+        line.receive()
+
+
+def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(tmp_path: Path) -> None:
+    with gunicorn(tmp_path) as server, ExitStack() as stack:
+        server.room("kitchen")
+        (worker,) = server.processes()[1:]
+        mallories = [stack.enter_context(in_room(server, "kitchen")) for _ in range(20)]
+        for mallory in mallories:
+            mallory._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ada, ben = (stack.enter_context(in_room(server, "kitchen")) for _ in range(2))
+        before, began, waits = resident_bytes(worker), time.monotonic(), list[float]()
+
+        def files() -> int:
+            return len(list(Path(f"/proc/{worker}/fd").iterdir()))
+
+        open_files = files()
+        while files() > open_files - 20:
+            assert time.monotonic() - began < 20, "each is cut off within 20 seconds"
+            said = time.monotonic()
+            say(ada, "b" * 4_000)
+            ben.hear()
+            waits.append(time.monotonic() - said)
+            ada.hear()
+            time.sleep(0.02)
+
+        assert sorted(waits)[int(len(waits) * 0.99)] <= 0.2
+        assert resident_bytes(worker) - before <= 40_000_000
+
+
+def test_who_closes_properly_is_answered_properly(server: Confab) -> None:
+    with Stranger(server.url) as ada:
+        ada.send(b"\x03\xe8", 8)
+
+        with pytest.raises(Closed) as closed:
+            ada.hear()
+
+    assert closed.value.code == 1000
+
+
+def test_those_who_leave_leave_nothing_behind(server: Confab, kitchen: str) -> None:
+    (worker,) = server.processes()[1:]
+    files = Path(f"/proc/{worker}/fd")
+
+    def come_and_go(goodbye: Any) -> None:
+        with in_room(server, kitchen) as person:
+            person.send(*goodbye) if goodbye else None
+
+    for goodbye in ((), ("41",), ("1",), (b"\x03\xe8", 8), (b"\xff", 11)) * 2:
+        come_and_go(goodbye)
+    before = len(list(files.iterdir()))
+    for goodbye in ((), ("41",), ("1",), (b"\x03\xe8", 8), (b"\xff", 11)) * 10:
+        come_and_go(goodbye)
+
+    until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
+    with in_room(server, kitchen) as ada:
+        assert len(ada.ask("join", {"label": kitchen})["people"]) == 1
