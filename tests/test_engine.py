@@ -246,4 +246,4 @@ def test_those_who_leave_leave_nothing_behind(server: Confab, kitchen: str) -> N
 
     until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
     with in_room(server, kitchen) as ada:
-        assert len(ada.ask("join", {"label": kitchen})["people"]) == 1
+        until(lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1, 15, "those who left are gone")
