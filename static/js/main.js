@@ -222,7 +222,7 @@ new Completion(find("completion"), { composer, meant: (begun) => people.meant(be
 
 /** @type {Record<string, (rest: string) => unknown>} */
 const commands = {
-  nick: (rest) => (rest ? (composer.name = rest) : composer.nameField.focus()),
+  nick: (rest) => (rest ? (composer.name = rest.slice(0, composer.nameField.maxLength)) : composer.nameField.focus()),
   help: () => openDialog("shortcuts"),
   who: () => whoIsHere(),
   leave: () => location.assign("/"),

@@ -82,7 +82,7 @@ export class Room extends EventTarget {
 
   /** Is anybody there? After a sleep, a line may be dead and nobody has told us: then we take a new one. */
   async probe() {
-    if (!this.#entered) return this.#socket.tryNow()
+    if (!this.#entered) return void this.#socket.tryNow()
     const visit = this.#visit
     const after = this.#timeline.applied
     try {
@@ -225,14 +225,11 @@ export class Room extends EventTarget {
     if (epoch !== this.#timeline.epoch || head < after) this.#enter()
     // More than one answer holds: the newest page comes first, and reading back fills what is between.
     else if (upto < head) this.#enter(missed === undefined ? after : undefined, missed ? { after, missed } : null)
-    else return this.#merged(answer)
+    else {
+      this.#timeline.merge(answer)
+      return true
+    }
     return false
-  }
-
-  /** @param {Changes} answer */
-  #merged(answer) {
-    this.#timeline.merge(answer)
-    return true
   }
 
   /** @param {{ item: Item, answer: Stored }} sent */

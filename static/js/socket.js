@@ -47,14 +47,9 @@ export class Socket extends EventTarget {
   mention = (event, data) => this.#line.connected && this.#line.emit(event, data)
 
   /** Skips the rest of the pause between two tries. */
-  tryNow() {
-    if (!this.#line.connected) this.rebuild()
-  }
-
+  tryNow = () => this.#line.connected || this.rebuild()
   /** Gives up a line on which nobody answers. */
-  rebuild() {
-    this.#line.disconnect().connect()
-  }
+  rebuild = () => this.#line.disconnect().connect()
 
   /** Asks only a connected line: what Socket.IO would keep for later, it would send blindly. @param {string} event @param {object} data @param {number} patience @returns {Promise<any>} */
   async ask(event, data, patience = PATIENCE_MS) {

@@ -83,9 +83,7 @@ export class Timeline extends EventTarget {
   }
 
   /** The row of an own message, once it is here. @param {string} id */
-  find(id) {
-    return this.#rows.get(this.#ids.get(id) ?? -1)
-  }
+  find = (id) => this.#rows.get(this.#ids.get(id) ?? -1)
 
   /** Starts over from the newest messages of the room. @param {Joined} page @param {Away | null} away */
   load({ messages, head, upto, epoch, name, older = false }, away = null) {
