@@ -18,6 +18,7 @@ PIPELINED_AT_MOST = 100
 TICK_SECONDS = 2.0
 SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
 AGAIN_SECONDS = (0.25, 0.5)
+FIRST_SECONDS = 2.0  # a worker that starts waits so long for what the others have left
 OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0)}
 
 log = logging.getLogger(__name__)
@@ -55,18 +56,21 @@ class Queue(NoQueue):
         self.heard: Heard = lambda event, payload: None
         self.back: Callable[[], None] = lambda: None
         self._events = events
-        self._started = False
+        self._started = self._caught_up = False
         self._outbox: Any = None
         self._said: str | None = None
 
     def initialize(self) -> None:
-        """Start listening and publishing; the second call does nothing."""
+        """Start listening and publishing, and hear first what there is to hear; the second call does nothing."""
         if not self._started:
             self._started = True
             self._outbox = self.server.eio.create_queue(maxsize=WAITING_AT_MOST)
             self.server.start_background_task(self._listener)
             self.server.start_background_task(self._publisher)
             self.server.start_background_task(self._ticker)
+            give_up = time.monotonic() + FIRST_SECONDS
+            while not self._caught_up and self._said is None and time.monotonic() < give_up:
+                self.server.sleep(0.01)
 
     def publish(self, event: str, payload: dict[str, Any]) -> None:
         """Let the other workers know, soon. What does not fit is dropped and counted."""
@@ -134,7 +138,11 @@ class Queue(NoQueue):
             log.warning("Redis is back: messages reach the other workers at once again.")
         self._said = None
         self.up = True
-        self.server.start_background_task(self.back)  # it reads the database, and must not keep us from listening
+        self.server.start_background_task(self._catch_up)  # it reads, and must not keep us from listening
+
+    def _catch_up(self) -> None:
+        self.back()
+        self._caught_up = True
 
     def _receive(self, data: bytes) -> None:
         """Take in what our own code on another worker has sent; nothing else does anything here."""
