@@ -542,6 +542,7 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
             for each in people:
                 each.come_back()
                 counts.add(each.answer["count"])
+            time.sleep(0.05)
         assert counts == {TEN}
         until(lambda: len(kept(queue)) == 2, LEASE_SECONDS + 10, "what the old workers said is believed no more")
         newcomer = Watcher(node, server)
