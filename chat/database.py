@@ -17,7 +17,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase
 
 from chat.errors import Busy, CannotStart
 
@@ -79,10 +79,10 @@ def init_app(app: Flask) -> None:
 
 
 @contextmanager
-def reading() -> Iterator[Session]:
-    """A short read of its own; what it found stays readable afterwards. Raises Busy while the database is away."""
-    with _clearly(), Session(db.engine, expire_on_commit=False) as session:
-        yield session
+def reading() -> Iterator[Connection]:
+    """A short read of its own. Raises Busy while the database is away."""
+    with _clearly(), db.engine.connect() as connection:
+        yield connection
 
 
 @contextmanager
@@ -117,8 +117,8 @@ def _vacuum() -> None:
 
 def ping() -> None:
     """Ask the database for a sign of life. Raises Busy."""
-    with reading() as session:
-        session.execute(text("SELECT 1"))
+    with reading() as connection:
+        connection.execute(text("SELECT 1"))
 
 
 @contextmanager

@@ -68,8 +68,9 @@ def _store_and_tell(batch: list[Change]) -> None:
 
 def _lock(transaction: Connection, batch: list[Change]) -> dict[int, Room]:
     """Lock the rooms, in the order of their ids so that no two writers wait for each other; as they stand, by id."""
-    mine = select(rooms).where(Room.id.in_({change.room.id for change in batch})).order_by(Room.id)
-    return {row.id: Room(**row._mapping) for row in transaction.execute(mine.with_for_update())}
+    mine = rooms.c.id.in_({change.room.id for change in batch})
+    needed = select(*rooms.c["id", "label", "name", "head", "epoch"]).where(mine).order_by(rooms.c.id)
+    return {row.id: Room(**row._mapping) for row in transaction.execute(needed.with_for_update())}
 
 
 def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key], Message]:
@@ -111,11 +112,8 @@ def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key]
 def _write(transaction: Connection, stored: list[Change]) -> None:
     """Write what has a number, and the rooms it moved."""
     fresh = [values(each.message) for each in stored if each.is_new]
-    changed = [
-        {"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)}
-        for each in stored
-        if not each.is_new
-    ]
+    again = [each for each in stored if not each.is_new]
+    changed = [{"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)} for each in again]
     moved = {
         each.room.id: {"of_room": each.room.id, "now": each.room.head, "called": each.room.name} for each in stored
     }

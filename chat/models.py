@@ -10,7 +10,7 @@ from typing import Self, cast
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from chat.database import Base, Moment, reading
 from chat.errors import NotFound
@@ -36,11 +36,11 @@ class Room(Base):
     @classmethod
     def find(cls, label: str) -> Self:
         """The room with this label. Raises NotFound."""
-        with reading() as session:
-            room = session.scalar(sa.select(cls).where(cls.label == label))
+        with reading() as connection:
+            room = connection.execute(LABELLED, {"label": label}).one_or_none()
         if room is None:
             raise NotFound("There is no room of this name.")
-        return room
+        return cls(**room._mapping)
 
     def mark(self, author: str) -> str:
         """How this room knows a person: the same after a renaming, not to be recognised in another room."""
@@ -55,8 +55,8 @@ class Room(Base):
         page.missed = sum(message.seq > after for message in page.messages)
         if page.upto < page.head:  # these are not all
             newer = self._messages(Message.seq > after).with_only_columns(Message.seq).limit(MISSED_AT_MOST)
-            with reading() as session:
-                page.missed = session.scalar(sa.select(sa.func.count()).select_from(newer.subquery()))
+            with reading() as connection:
+                page.missed = connection.scalar(sa.select(sa.func.count()).select_from(newer.subquery()))
         return page
 
     def changes(self, after: int, limit: int) -> "Page":
@@ -90,37 +90,38 @@ class Room(Base):
         columns = Message.seq, Message.author, Message.kind, name
         lines = self._messages().with_only_columns(*columns).order_by(Message.seq.desc()).limit(LATELY).subquery()
         mine = lines.c.author.in_(authors) & sa.or_(lines.c.kind.is_(None), lines.c.kind == "rename")
-        with reading() as session:
-            found = session.execute(sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)).all()
+        with reading() as connection:
+            found = connection.execute(sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)).all()
         return dict(found)
 
     def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
         return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
     def _is_any(self, condition: sa.ColumnElement[bool]) -> bool:
-        with reading() as session:
-            return session.scalar(sa.select(self._messages(condition).exists())) or False
+        with reading() as connection:
+            return connection.scalar(sa.select(self._messages(condition).exists())) or False
 
     def _page(self, *parts: str, **numbers: int) -> "Page":
-        with reading() as session:
-            if not (found := session.execute(_page_of(*parts), {"room": self.id, **numbers}).all()):
+        with reading() as connection:
+            if not (found := connection.execute(_page_of(*parts), {"room": self.id, **numbers}).all()):
                 raise NotFound("This room is gone.")
-        return Page(found[0].head, found[0].epoch, [each for _, _, each in found if each is not None], found[0].head)
+        said = cast(list[Message], [row for row in found if row.seq is not None])  # rows, which read like messages
+        return Page(found[0].head, found[0].epoch, said, found[0].head)
 
 
 @cache
 def _page_of(*parts: str) -> sa.Executable:
     """Messages, head and epoch in one statement, so that they are of one moment; made once, for that takes long."""
     room, turn, above, below = (sa.bindparam(name, type_=sa.BigInteger) for name in ("room", "turn", "above", "below"))
-    mine = sa.select(Message).where(Message.room_id == room)
+    seq, rev, mine = messages.c.seq, messages.c.rev, sa.select(messages).where(messages.c.room_id == room)
     pages = {
-        "before": mine.where(Message.seq < turn).order_by(Message.seq.desc()).limit(above),
-        "from": mine.where(Message.seq >= turn).order_by(Message.seq).limit(below),
-        "changed": mine.where(Message.rev > turn).order_by(Message.rev).limit(below),
+        "before": mine.where(seq < turn).order_by(seq.desc()).limit(above),
+        "from": mine.where(seq >= turn).order_by(seq).limit(below),
+        "changed": mine.where(rev > turn).order_by(rev).limit(below),
     }
     rows = sa.union_all(*(sa.select(pages[part].subquery()) for part in parts)).subquery()
-    message = aliased(Message, rows)
-    return sa.select(Room.head, Room.epoch, message).outerjoin(message, sa.true()).where(Room.id == room)
+    moment = sa.select(rooms.c.head, rooms.c.epoch, rows)
+    return moment.outerjoin_from(rooms, rows, sa.true()).where(rooms.c.id == room)
 
 
 class Message(Base):
@@ -150,6 +151,7 @@ class Message(Base):
 
 rooms = cast(sa.Table, Room.__table__)
 messages = cast(sa.Table, Message.__table__)
+LABELLED = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))  # made once, for that takes long
 
 
 @dataclass

@@ -191,7 +191,9 @@ class Presence:
         for label in list(islice(self._nameless, ASKED_AT_ONCE)):
             room, authors = self._nameless.pop(label)
             with self._app.app_context():
-                for each, name in room.names(authors).items():
+                known = self.people.everybody(label)
+                nameless = {each for each in authors if not known.get(room.mark(each))}  # they have not spoken since
+                for each, name in room.names(nameless).items() if nameless else ():
                     self.people.call(label, room.mark(each), name)
 
     def _run(self) -> None:

@@ -203,4 +203,5 @@ def _changed(known: Message, /, **new: object) -> Message:
 
 def values(message: Message, columns: tuple[str, ...] = COLUMNS) -> dict[str, object]:
     """A message's columns, as the database takes them."""
-    return {column: getattr(message, column) for column in columns}
+    there = vars(message)
+    return {column: there.get(column) for column in columns}

@@ -9,6 +9,6 @@ from chat.database import reading
 @app.get("/sleep/now")
 def sleep() -> str:
     """Take a second."""
-    with reading() as session:
-        session.execute(text("SELECT pg_sleep(1)"))
+    with reading() as connection:
+        connection.execute(text("SELECT pg_sleep(1)"))
     return "done"

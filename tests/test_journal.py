@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from chat import broadcasts, database, journal
 from chat.database import reading, writing
 from chat.errors import Busy, IdTaken, NotFound
-from chat.models import Message, Room
+from chat.models import Message, Room, messages
 from chat.revisions import Change, Post
 from chat.together import BATCH_AT_MOST, WAITING_AT_MOST, Together
 from chat.wire import Chat
@@ -31,8 +31,8 @@ def said(message: str, client_id: str | None = None) -> Chat:
 
 
 def stored(room: Room) -> list[tuple[int, int, str]]:
-    with reading() as session:
-        rows = session.scalars(select(Message).where(Message.room_id == room.id).order_by(Message.seq))
+    with reading() as connection:
+        rows = connection.execute(select(Message).where(Message.room_id == room.id).order_by(Message.seq))
         return [(row.seq, row.rev, row.message) for row in rows]
 
 
@@ -42,8 +42,9 @@ def told(monkeypatch: Patch) -> Iterator[list[int]]:
     numbers: list[int] = []
 
     def tell(room: Room, _event: str, message: Message) -> None:
-        with reading() as session:
-            assert session.get(Message, (room.id, message.seq)) is not None
+        with reading() as connection:
+            here = (messages.c.room_id == room.id) & (messages.c.seq == message.seq)
+            assert connection.execute(select(messages).where(here)).one_or_none() is not None
         numbers.append(message.rev)
 
     monkeypatch.setattr(broadcasts, "_tell", tell)

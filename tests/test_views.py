@@ -18,8 +18,8 @@ from tests.conftest import Patch, Tab
 
 
 def rooms(app: Flask) -> int:
-    with app.app_context(), reading() as session:
-        return session.scalar(select(func.count()).select_from(Room)) or 0
+    with app.app_context(), reading() as connection:
+        return connection.scalar(select(func.count()).select_from(Room)) or 0
 
 
 def test_the_first_page_says_what_this_is_and_leads_on(app: Flask) -> None:
@@ -319,15 +319,15 @@ def test_a_long_room_costs_its_database_what_a_short_one_costs(app: Flask, kitch
     with app.app_context():
         room = Room.find(kitchen)
         plans = []
-        with reading() as session:
+        with reading() as connection:
             query = select(messages.c.seq).where(messages.c.room_id == room.id)
             for ordered in (
                 query.order_by(messages.c.seq.desc()).limit(50),
                 query.where(messages.c.rev > 7).order_by(messages.c.rev).limit(200),
                 query.where(messages.c.seq < 7).order_by(messages.c.seq.desc()).limit(50),
             ):
-                sql = str(ordered.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
-                plans += [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+                sql = str(ordered.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+                plans += [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
 
     assert len(plans) == 3
     assert all("USING" in plan and "INDEX" in plan and "SCAN" not in plan for plan in plans), plans
