@@ -118,11 +118,10 @@ def test_what_is_pressed_before_all_of_the_page_is_there_is_done_when_it_is(
     server: Confab, visit: Visit, room: str
 ) -> None:
     fill(server, room, 2)
-    page = visit("/")
+    page = is_called(visit(f"/{room}/", **WIDE), "Ada")
     held: list[Route] = []
-    page.route("**/js/more.js", held.append)
-    page.goto(f"{server.url}/{room}/")
-    page.get_by_role("textbox", name="Your name").fill("Ada")
+    page.route("**/js/more.js", lambda route: held.append(route))
+    page.reload()
     says(page, "hello")
     expect(page.locator("#m-3")).to_have_attribute("data-state", "sent")
     page.locator("#m-2").focus()
@@ -320,8 +319,7 @@ def test_a_reply_shows_what_it_replies_to_and_leads_there(server: Confab, visit:
     far.click()
     expect(ada.locator("#m-5")).to_be_in_viewport()
     expect(ada.locator("#m-5")).to_have_attribute("data-flash", "")
-    ada.reload()
-    expect(here(ada).locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
+    expect(visit(f"/{room}/").locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
 
 
 def test_reactions_are_counted_shared_and_taken_back(visit: Visit, room: str) -> None:
