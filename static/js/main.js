@@ -22,6 +22,7 @@ import { Travel, keepPlace, keptPlace } from "./travel.js"
 /** @import { Away, Joined, Presence, Row, Wish, You } from "./wire.js" */
 
 const TOKEN_KEY = "token"
+const AGAIN_MS = 3000
 const COUNTED = 10_000 // the server counts no further
 const LATER = { click: ".top button, [data-copies]", keydown: ".log, body:not(:focus-within)" } // what more.js minds
 
@@ -72,10 +73,8 @@ const tab = new BrowserTab(/** @type {HTMLLinkElement} */ (document.querySelecto
 export const isSeen = () => document.visibilityState === "visible" && document.hasFocus()
 export const attention = new Attention({ label, storage, clock, looking: () => isSeen() && scroll.atEnd, tab })
 
-/** @param {(parts: typeof import("./more.js")) => unknown} work */
-function later(work) {
-  more.then(work, () => notice("A part of this page has not come. Please load it again."))
-}
+/** What the line has lost is asked for again. @returns {Promise<typeof import("./more.js")>} */
+const theRest = () => import("./more.js").catch(() => new Promise((again) => void clock.later(AGAIN_MS, () => again(theRest()))))
 
 /** @param {Away} away */
 function missed({ after, missed: number }) {
@@ -150,7 +149,7 @@ composer.addEventListener("say", (event) => {
 })
 composer.addEventListener("command", (event) => {
   const { command, rest } = /** @type {CustomEvent<{ command: string, rest: string }>} */ (event).detail
-  later(({ commands }) => commands[command](rest))
+  more.then(({ commands }) => commands[command](rest))
 })
 composer.addEventListener("named", () => {
   document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
@@ -160,7 +159,7 @@ for (const change of ["change", "gone", "sent"]) room.outbox.addEventListener(ch
 
 /** An edit to nothing asks to delete. Whether the words are in good hands. @param {number} seq @param {string} message */
 function revise(seq, message) {
-  if (!message.trim()) later(({ deeds }) => deeds.delete({ seq }))
+  if (!message.trim()) more.then(({ deeds }) => deeds.delete({ seq }))
   return !message.trim() || timeline.at(seq)?.message === message || room.outbox.say({ event: "edit", seq, message })
 }
 
@@ -183,8 +182,8 @@ const presses = {
   discard: (id) => room.outbox.discard(id),
   edit: (id) => composer.takeBack(room.outbox.discard(id)?.message ?? ""),
   turn: (_, target) => scroll.around(() => list.turn(target)),
-  menu: (_, target) => later(({ menu }) => menu.open(target)),
-  react: (_, target) => later(({ menu }) => menu.do(target, "react", target.dataset.emoji)),
+  menu: (_, target) => more.then(({ menu }) => menu.open(target)),
+  react: (_, target) => more.then(({ menu }) => menu.do(target, "react", target.dataset.emoji)),
   follow: (_, target) => travel.to(Number(target.getAttribute("href")?.slice(3))),
 }
 find("messages").addEventListener("click", (event) => {
@@ -202,7 +201,7 @@ attention.open(timeline.rows, (row) => mine(row) || ignored.has(row.mark))
 room.outbox.restore()
 connection.tell(room.state)
 socket.open()
-const more = import("./more.js")
+const more = theRest()
 const place = keptPlace()
 const near = place && (!place.seq || timeline.rows.some(({ seq }) => seq === place.seq))
 if (near) travel.again(place)
@@ -215,7 +214,7 @@ const over = new AbortController()
 for (const [type, where] of Object.entries(LATER)) {
   addEventListener(type, (event) => event.defaultPrevented || !(/** @type {Element} */ (event.target).closest(where)) || pressed.push(event), over)
 }
-later(() => {
+more.then(() => {
   over.abort()
   for (const event of pressed) event.target?.dispatchEvent(Reflect.construct(event.constructor, [event.type, event]))
 })
