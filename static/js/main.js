@@ -74,7 +74,14 @@ export const isSeen = () => document.visibilityState === "visible" && document.h
 export const attention = new Attention({ label, storage, clock, looking: () => isSeen() && scroll.atEnd, tab })
 
 /** What the line has lost is asked for again. @returns {Promise<typeof import("./more.js")>} */
-const theRest = () => import("./more.js").catch(() => new Promise((again) => void clock.later(AGAIN_MS, () => again(theRest()))))
+function theRest() {
+  return import("./more.js").catch(async () => {
+    await new Promise((again) => {
+      clock.later(AGAIN_MS, () => again(null))
+    })
+    return theRest()
+  })
+}
 
 /** @param {Away} away */
 function missed({ after, missed: number }) {

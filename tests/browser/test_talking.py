@@ -332,8 +332,8 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
         ada.is_called("Ada")
         ada.says("before")
         ada.sees("before")
-
         ada.page.evaluate(WHOLE)
+
         server.kill()
         ada.says("into the void")
         expect(ada.page.locator('#messages [data-state="pending"]')).to_have_text(re.compile("into the void"))
