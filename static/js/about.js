@@ -1,10 +1,9 @@
 // The rooms this browser remembers, on the front page.
 
-import { RecentRooms } from "./recent_rooms.js"
-import { Storage } from "./storage.js"
+import { RecentRooms, Storage } from "./storage.js"
 import { chooseTheme } from "./theme.js"
 
-/** @import { Visit } from "./recent_rooms.js" */
+/** @import { Visit } from "./storage.js" */
 
 const storage = new Storage()
 const rooms = new RecentRooms(storage)

@@ -1,4 +1,4 @@
-// Reads out what is new, each message once, and never the history; too much at once becomes a number.
+// What the reader is told in passing: what is new is read out, and sentences are shown that go away by themselves.
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Row } from "./wire.js" */
@@ -7,7 +7,9 @@ const TOGETHER_MS = 300
 const EACH = 3
 const LONGEST = 300
 const KEPT_MS = 20_000
+const SHOWN_MS = 6000
 
+/** Each message once, and never the history; too much at once becomes a number. */
 export class Announcer {
   #place
   #clock
@@ -37,5 +39,15 @@ export class Announcer {
     const waiting = this.#waiting.splice(0)
     if (waiting.length > EACH) this.say(`${waiting.length} new messages`)
     else for (const words of waiting) this.say(words)
+  }
+}
+
+/** One sentence at a time. @param {HTMLElement} place @returns {(words: string) => void} */
+export function noticeIn(place) {
+  let timer = 0
+  return (words) => {
+    place.textContent = words
+    clearTimeout(timer)
+    timer = setTimeout(() => (place.textContent = ""), SHOWN_MS)
   }
 }

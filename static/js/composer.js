@@ -1,10 +1,8 @@
 // The box you type in: it is never disabled and never loses words.
 
-import { order } from "./commands.js"
-import { lengthOf, parts } from "./length.js"
+import { lengthOf, order, parts } from "./text.js"
 
-/** @import { Draft, Drafts, Mode } from "./drafts.js" */
-/** @import { Storage } from "./storage.js" */
+/** @import { Draft, Drafts, Mode, Storage } from "./storage.js" */
 /** @import { Row } from "./wire.js" */
 /** @typedef {{ words: string, work: () => void }} Way what one can do about it */
 

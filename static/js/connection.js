@@ -1,4 +1,6 @@
-// Tells honestly, and only when it matters, that the line is down.
+// Tells honestly, and only when it matters, that the line is down; and notices when it is worth trying at once.
+
+import { counted } from "./text.js"
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Outbox } from "./outbox.js" */
@@ -7,6 +9,9 @@
 const QUIET_MS = 2000
 const OFFLINE_MS = 10_000
 const BACK_MS = 1500
+const HIDDEN_MS = 60_000
+const TICK_MS = 5000
+const JUMP_MS = 30_000
 
 export class Connection {
   #place
@@ -51,7 +56,7 @@ export class Connection {
   #showOffline() {
     this.#offline = true
     const { waiting, kept } = this.#parts.outbox
-    const what = waiting === 0 ? "What you write" : waiting === 1 ? "1 message" : `${waiting} messages`
+    const what = waiting === 0 ? "What you write" : counted(waiting, "message")
     const unless = kept ? "" : " Keep this page open: this browser has no room to remember them."
     this.#show("offline", `Offline: ${what} will be sent when you are back.${unless}`)
   }
@@ -63,4 +68,30 @@ export class Connection {
     this.#place.dataset.state = state
     this.#button.hidden = state !== "offline"
   }
+}
+
+/**
+ * The network is back, the page is looked at again, or the computer has slept:
+ * `again` when somebody is looking again, `probe` when the line may have died without a word.
+ * @param {{ clock: Clock, view?: EventTarget, page?: EventTarget & { visibilityState: string } }} parts
+ * @param {{ again: () => void, probe: () => void }} tries
+ */
+export function onWaking({ clock, view = window, page = document }, { again, probe }) {
+  const visible = () => page.visibilityState === "visible"
+  let hidden = visible() ? Infinity : clock.now() // since when
+  let ticked = clock.now()
+
+  view.addEventListener("online", probe)
+  page.addEventListener("visibilitychange", () => {
+    const slept = clock.now() - hidden > HIDDEN_MS
+    hidden = visible() ? Infinity : clock.now()
+    if (visible()) (slept ? probe : again)()
+  })
+
+  clock.later(TICK_MS, function tick() {
+    const late = clock.now() - ticked - TICK_MS
+    ticked = clock.now()
+    if (late > JUMP_MS && visible()) probe() // a hidden page's timers are slow anyway
+    clock.later(TICK_MS, tick)
+  })
 }

@@ -1,12 +1,10 @@
 // Draws a timeline into the list: one shape for what the server wrote and what arrives later.
 
-import { drawReactions, drawReply, write } from "./extras.js"
-import { fold, turn } from "./fold.js"
-import { begins, follows, said } from "./grouping.js"
+import { drawReactions, drawReply, fold, turn, write } from "./extras.js"
 import { writeText } from "./markdown.js"
-import { clockTime, dayName, fullTime } from "./time.js"
+import { begins, clockTime, dayName, follows, fullTime, said } from "./time.js"
 
-/** @import { Said } from "./grouping.js" */
+/** @import { Said } from "./time.js" */
 /** @import { Item, Row } from "./wire.js" */
 /** @import { Step, Timeline } from "./timeline.js" */
 /** @typedef {{ after: number, words: string }} Line above the first message after that place */
@@ -210,11 +208,10 @@ export class MessageList {
 
   /** The message before which an element belongs. @param {HTMLElement} element */
   #after(element) {
-    const place = placeOf(element)
     let next = null
-    for (let other = lastOf(this.#list); other; other = previous(other)) {
-      if (other === element) continue
-      if (placeOf(other) <= place) break
+    for (let other = this.#list.lastElementChild; other; other = other.previousElementSibling) {
+      if (other === element || !other.matches(".message")) continue
+      if (placeOf(/** @type {HTMLElement} */ (other)) <= placeOf(element)) break
       next = other
     }
     return next
@@ -273,22 +270,11 @@ function lineAbove(element) {
   return /** @type {HTMLElement | null} */ (line?.matches(".day") ? line : null)
 }
 
-/** @param {HTMLElement} list */
-function lastOf(list) {
-  const last = list.lastElementChild
-  return /** @type {HTMLElement | null} */ (last?.matches(".message") ? last : last && previous(last))
+/** The nearest message beside an element. @param {Element} element @param {"previousElementSibling" | "nextElementSibling"} way */
+function beside(element, way) {
+  let there = element[way]
+  while (there && !there.matches(".message")) there = there[way]
+  return /** @type {HTMLElement | null} */ (there)
 }
-
-/** The message before this one. @param {Element} element */
-function previous(element) {
-  let before = element.previousElementSibling
-  while (before && !before.matches(".message")) before = before.previousElementSibling
-  return /** @type {HTMLElement | null} */ (before)
-}
-
-/** The message after this one. @param {Element} element */
-function following(element) {
-  let next = element.nextElementSibling
-  while (next && !next.matches(".message")) next = next.nextElementSibling
-  return /** @type {HTMLElement | null} */ (next)
-}
+const previous = (/** @type {Element} */ element) => beside(element, "previousElementSibling")
+const following = (/** @type {Element} */ element) => beside(element, "nextElementSibling")

@@ -1,6 +1,6 @@
 // Notifications by the browser: only when somebody has asked for them, only for what nobody is looking at, one for each room.
 
-import { mentions } from "./mentions.js"
+import { counted, mentions } from "./text.js"
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Storage } from "./storage.js" */
@@ -13,31 +13,23 @@ const UNABLE = "This browser cannot show notifications here."
 const DENIED = "Notifications for this site are blocked. Allow them in the browser's settings for this site, then come back."
 
 export class Notices {
-  #storage
   #key
-  #room
-  #clock
-  #name
-  #answers
+  #parts
 
   /** @param {{ label: string, storage: Storage, clock: Clock, title: () => string, name: () => string, answers: (row: Row) => boolean }} parts `name` is what this person is called; `answers`: a reply to them */
-  constructor({ label, storage, clock, title, name, answers }) {
-    this.#key = `notify:${label}`
-    this.#storage = storage
-    this.#clock = clock
-    this.#room = { label, title }
-    this.#name = name
-    this.#answers = answers
+  constructor(parts) {
+    this.#key = `notify:${parts.label}`
+    this.#parts = parts
   }
 
   /** @returns {Level} */
   get level() {
     if (!allowed()) return "off"
-    return this.#storage.get(this.#key) ?? "mentions"
+    return this.#parts.storage.get(this.#key) ?? "mentions"
   }
 
   set level(level) {
-    this.#storage.set(this.#key, level)
+    this.#parts.storage.set(this.#key, level)
   }
 
   /** Asks, when nobody has been asked yet; why it will not work, or nothing. */
@@ -50,11 +42,11 @@ export class Notices {
   /** What others have said while nobody was looking. @param {Row[]} rows */
   tell(rows) {
     const { level } = this
-    const wanted = level === "all" ? rows : level === "mentions" ? rows.filter((row) => mentions(row.message, this.#name()) || this.#answers(row)) : []
+    const wanted = level === "all" ? rows : level === "mentions" ? rows.filter((row) => mentions(row.message, this.#parts.name()) || this.#parts.answers(row)) : []
     if (!wanted.length) return
     const last = /** @type {Row} */ (wanted.at(-1))
-    const old = this.#clock.now() - Date.parse(last.timestamp) > OLD_MS
-    this.#show(old ? `${wanted.length === 1 ? "1 new message" : `${wanted.length} new messages`}` : `${last.handle}: ${last.message.slice(0, LONGEST)}`)
+    const old = this.#parts.clock.now() - Date.parse(last.timestamp) > OLD_MS
+    this.#show(old ? counted(wanted.length, "new message") : `${last.handle}: ${last.message.slice(0, LONGEST)}`)
   }
 
   test() {
@@ -64,7 +56,7 @@ export class Notices {
   /** The same tag replaces: a room has one. @param {string} body */
   #show(body) {
     try {
-      const notice = new Notification(this.#room.title(), { body, tag: `confab-${this.#room.label}` })
+      const notice = new Notification(this.#parts.title(), { body, tag: `confab-${this.#parts.label}` })
       notice.addEventListener("click", () => {
         window.focus()
         notice.close()

@@ -1,11 +1,9 @@
 // What this person has said or changed and the server has not yet answered for: sent one at a time, in order. Knows no page and no socket.
 
 import { Refused } from "./answers.js"
-import { newId } from "./ids.js"
 
 /** @import { Clock } from "./clock.js" */
-/** @import { Lead } from "./leader.js" */
-/** @import { OutboxStore } from "./outbox_store.js" */
+/** @import { Lead, OutboxStore } from "./tabs.js" */
 /** @import { Item, Row, Stored, Wish } from "./wire.js" */
 /** @typedef {Pick<OutboxStore, "all" | "put" | "drop" | "hear">} Store */
 
@@ -212,4 +210,10 @@ export class Outbox extends EventTarget {
     this.#unkept.delete(id)
     if (this.#items.delete(id)) this.dispatchEvent(new CustomEvent("gone", { detail: id }))
   }
+}
+
+/** A random name for a message, 128 bits. `crypto.randomUUID` does not exist on plain http, where self-hosted chats live; `getRandomValues` does. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
 }

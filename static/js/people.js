@@ -17,6 +17,11 @@ export class People extends EventTarget {
   #state = Infinity // before the first time
   name = (/** @type {string} */ mark) => this.#names.get(mark) ?? this.#here.get(mark)?.handle ?? ""
 
+  /** How many are here, in words. */
+  get counted() {
+    return this.count === 1 ? "1 person here" : `${this.count} people here`
+  }
+
   /** The line is down: what is told next belongs to the next time we join. */
   leave() {
     this.#early = []

@@ -1,6 +1,6 @@
 // The list of who is here: beside the messages where there is room, over them where there is not. Loaded when it is first opened.
 
-/** @import { Ignored } from "./ignored.js" */
+/** @import { Ignored } from "./storage.js" */
 /** @import { People } from "./people.js" */
 
 const BESIDE = "(min-width: 76rem)"
@@ -31,7 +31,7 @@ export class PeoplePanel {
     const { here, count } = people
     const away = Object.entries(ignored.all).filter(([mark]) => !here.some((each) => each.mark === mark))
     const all = [...here, ...away.map(([mark, name]) => ({ mark, name }))]
-    this.#part("title").textContent = count === 1 ? "1 person here" : `${count} people here`
+    this.#part("title").textContent = people.counted
     this.#part("note").textContent = people.partial ? PARTLY : count > here.length ? `and ${count - here.length} more` : ""
     this.#part("list").replaceChildren(...all.map(({ mark, name }) => this.#person(mark, name, mark === me())))
   }

@@ -32,7 +32,7 @@ export class Scroll extends EventTarget {
     return this.#view.scrollTop > -NEAR_PX && this.#drawnWhole
   }
 
-  /** The first message in sight, unless the reader follows: then none. @returns {import("./place.js").Place} */
+  /** The first message in sight, unless the reader follows: then none. @returns {import("./travel.js").Place} */
   get place() {
     const first = this.atEnd ? undefined : this.#visible().find(({ message }) => message.dataset.seq !== undefined)
     return { seq: Number(first?.message.dataset.seq ?? 0), top: first ? first.top - this.#view.getBoundingClientRect().top : 0 }

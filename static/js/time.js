@@ -1,4 +1,6 @@
-// Times as the reader's own clock and calendar would write them.
+// Times as the reader's own clock and calendar would write them, and what they put between two messages.
+
+const TOGETHER_MS = 5 * 60_000
 
 /** @type {(options: Intl.DateTimeFormatOptions) => (iso: string) => string} */
 const written = (options) => {
@@ -16,3 +18,14 @@ export function dayOf(iso) {
   const two = (/** @type {number} */ number) => String(number).padStart(2, "0")
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
 }
+
+/** @typedef {{ by: string, at: number, day: string }} Said by whom (and under which name), and when */
+
+/** @param {string} author @param {string} handle @param {string} timestamp @returns {Said} */
+export const said = (author, handle, timestamp) => ({ by: `${author}/${handle}`, at: Date.parse(timestamp), day: dayOf(timestamp) })
+
+/** @param {Said | undefined} before @param {Said} message */
+export const begins = (before, message) => before?.day !== message.day
+
+/** The same person goes on talking: the name need not be said again. @param {Said | undefined} before @param {Said} message */
+export const follows = (before, message) => before !== undefined && !begins(before, message) && before.by === message.by && Math.abs(message.at - before.at) <= TOGETHER_MS

@@ -1,7 +1,5 @@
 // What was said in the room, in order, each thing once: all of a window that ends at the newest message, or before it. Knows no page and no socket.
 
-import { changing } from "./changing.js"
-
 /** @import { Away, Changes, Item, Joined, Page, Question, Row, Stored } from "./wire.js" */
 
 const MOST = 300
@@ -326,4 +324,19 @@ export class Timeline extends EventTarget {
     if (this.unknown) this.dispatchEvent(new Event("quoted"))
     if (arrived.length) this.dispatchEvent(new CustomEvent("arrived", { detail: arrived }))
   }
+}
+
+/** How a message will stand once an own change to it is stored. @param {Row} row @param {Item} change @returns {Row} */
+export function changing(row, { event, message, timestamp, emoji = "", on = false, mark = "" }) {
+  if (row.deleted) return row
+  if (event === "edit") return { ...row, message, edited: timestamp, pending: true }
+  if (event === "delete") return { ...row, message: "", deleted: true, reactions: undefined }
+  return { ...row, reactions: toggled(row.reactions, emoji, on, mark) }
+}
+
+/** @param {Row["reactions"]} reactions @param {string} emoji @param {boolean} on @param {string} mark */
+function toggled(reactions = {}, emoji, on, mark) {
+  const others = (reactions[emoji] ?? []).filter((each) => each !== mark)
+  const all = { ...reactions, [emoji]: on ? [...others, mark] : others }
+  return Object.fromEntries(Object.entries(all).filter(([, marks]) => marks.length))
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, say, somebody, violations
 from tests.servers import Confab, flask_run
@@ -112,6 +112,30 @@ def reactions(page: Page, seq: int) -> list[str]:
 
 
 # Names
+
+
+def test_what_is_pressed_before_all_of_the_page_is_there_is_done_when_it_is(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    fill(server, room, 2)
+    page = is_called(visit(f"/{room}/", **WIDE), "Ada")
+    held: list[Route] = []
+    page.route("**/js/more.js", lambda route: held.append(route))
+    page.reload()
+    says(page, "hello")
+    expect(page.locator("#m-3")).to_have_attribute("data-state", "sent")
+    page.locator("#m-2").focus()
+    page.keyboard.press("r")
+    page.get_by_role("button", name="here").click()
+    expect(page.get_by_role("dialog", name="here")).to_be_hidden()
+    says(page, "/nick Ada Lovelace")
+    expect(field(page)).to_have_value("")
+
+    held[0].continue_()
+
+    expect(page.get_by_role("dialog", name="here")).to_be_visible()
+    expect(page.get_by_text("Replying to")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Your name")).to_have_value("Ada Lovelace")
 
 
 def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: str) -> None:
@@ -295,8 +319,7 @@ def test_a_reply_shows_what_it_replies_to_and_leads_there(server: Confab, visit:
     far.click()
     expect(ada.locator("#m-5")).to_be_in_viewport()
     expect(ada.locator("#m-5")).to_have_attribute("data-flash", "")
-    ada.reload()
-    expect(here(ada).locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
+    expect(visit(f"/{room}/").locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
 
 
 def test_reactions_are_counted_shared_and_taken_back(visit: Visit, room: str) -> None:

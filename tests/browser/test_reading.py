@@ -56,6 +56,10 @@ async () => {
 READ_ON = READ_BACK.replace("log.clientHeight - log.scrollHeight + 200", "0").replace(
     'document.querySelector(".message").dataset', '[...document.querySelectorAll(".message")].at(-1).dataset'
 )
+# What the page loads when it has begun to come in.
+WHOLE = (
+    """() => import(document.querySelector("script[src$='/main.js']").src.replace("main", "more")).then(() => null)"""
+)
 Visit = Callable[..., Page]
 
 
@@ -146,9 +150,10 @@ def say(stranger: Stranger, text: str, handle: str = "Ben") -> int:
 
 
 def here(page: Page) -> Page:
-    """The page, once it has entered its room."""
+    """The page, once it has entered its room and all of it is there."""
     expect(page.locator("#connection")).to_have_attribute("data-state", "quiet")
     page.wait_for_function("() => document.querySelector('#room').dataset.here === 'true'")
+    page.evaluate(WHOLE)
     return page
 
 
@@ -623,6 +628,10 @@ def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: st
         expect(page.locator("#m-5")).to_have_attribute("data-state", "sent")
         expect(named).to_have_count(2)
 
+        words = page.get_by_role("textbox", name="Message", exact=True)
+        words.fill("/nick Hannah")
+        words.press("Enter")
+        expect(named).to_have_text([re.compile("Hannah, look")])
         page.get_by_role("textbox", name="Your name").fill("zoe\u0308")
         page.keyboard.press("Tab")
         expect(named).to_have_text([re.compile("Zoë")])

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
+from tests.browser.test_reading import WHOLE
 from tests.clients import Stranger
 from tests.servers import SERVERS, Confab, flask_run, free_port
 
@@ -331,6 +332,7 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
         ada.is_called("Ada")
         ada.says("before")
         ada.sees("before")
+        ada.page.evaluate(WHOLE)
 
         server.kill()
         ada.says("into the void")

@@ -4,9 +4,8 @@ import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
 import { Refused, Unreachable } from "../../static/js/answers.js"
-import { leaseLead, lockLead } from "../../static/js/leader.js"
 import { Outbox } from "../../static/js/outbox.js"
-import { OutboxStore } from "../../static/js/outbox_store.js"
+import { OutboxStore, leaseLead, lockLead } from "../../static/js/tabs.js"
 import { FakeClock, FakeLocks, FakeShelf, row, settled } from "./helpers.mjs"
 
 const DAY_MS = 24 * 3600 * 1000

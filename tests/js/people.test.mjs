@@ -3,15 +3,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { changing } from "../../static/js/changing.js"
-import { order } from "../../static/js/commands.js"
 import { BEGUN } from "../../static/js/completion.js"
 import { firstLine } from "../../static/js/extras.js"
-import { Ignored } from "../../static/js/ignored.js"
-import { lengthOf, parts } from "../../static/js/length.js"
 import { People, plainName } from "../../static/js/people.js"
-import { Storage } from "../../static/js/storage.js"
-import { Timeline } from "../../static/js/timeline.js"
+import { Ignored, Storage } from "../../static/js/storage.js"
+import { lengthOf, order, parts } from "../../static/js/text.js"
+import { Timeline, changing } from "../../static/js/timeline.js"
 import { Typing, sentence } from "../../static/js/typing.js"
 import { FakeClock, FakeShelf, page, row } from "./helpers.mjs"
 

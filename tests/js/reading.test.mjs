@@ -4,10 +4,10 @@ import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
 import { Attention } from "../../static/js/attention.js"
-import { isLong } from "../../static/js/fold.js"
-import { begins, follows, said } from "../../static/js/grouping.js"
-import { mentions } from "../../static/js/mentions.js"
+import { isLong } from "../../static/js/extras.js"
+import { begins, follows, said } from "../../static/js/time.js"
 import { Storage } from "../../static/js/storage.js"
+import { mentions } from "../../static/js/text.js"
 import { FakeClock, row } from "./helpers.mjs"
 
 const at = (minutes, author = "ada", handle = "Ada") => said(author, handle, new Date(2026, 10, 22, 12, minutes).toISOString())

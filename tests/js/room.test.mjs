@@ -5,8 +5,8 @@ import { beforeEach, test } from "node:test"
 
 import { Unreachable } from "../../static/js/answers.js"
 import { Outbox } from "../../static/js/outbox.js"
-import { OutboxStore } from "../../static/js/outbox_store.js"
 import { Room } from "../../static/js/room.js"
+import { OutboxStore } from "../../static/js/tabs.js"
 import { Timeline } from "../../static/js/timeline.js"
 import { FakeClock, FakeRoom, FakeShelf, FakeSocket, page, settled } from "./helpers.mjs"
 

@@ -4,12 +4,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { Refused, Unreachable } from "../../static/js/answers.js"
-import { newId } from "../../static/js/ids.js"
-import { RecentRooms } from "../../static/js/recent_rooms.js"
+import { onWaking } from "../../static/js/connection.js"
+import { newId } from "../../static/js/outbox.js"
 import { Socket } from "../../static/js/socket.js"
-import { Storage } from "../../static/js/storage.js"
+import { RecentRooms, Storage } from "../../static/js/storage.js"
 import { clockTime, dayName, dayOf, fullTime } from "../../static/js/time.js"
-import { onWaking } from "../../static/js/waking.js"
 import { FakeClock } from "./helpers.mjs"
 
 test("no two messages get one id, and the server takes every one of them", () => {

@@ -14,8 +14,8 @@ const stand_in = "data:text/javascript,export const io = (options) => globalThis
 const resolve = `export const resolve = (name, context, next) => name.includes("vendor/socket.io") ? { url: ${JSON.stringify(stand_in)}, shortCircuit: true } : next(name, context)`
 register(`data:text/javascript,${encodeURIComponent(resolve)}`)
 
-const [{ clock }, { newId }, { lockLead }, { Outbox }, { OutboxStore }, { Room }, { dial }, { Timeline }] = await Promise.all(
-  ["clock", "ids", "leader", "outbox", "outbox_store", "room", "socket", "timeline"].map((name) => import(`../../static/js/${name}.js`)),
+const [{ clock }, { Outbox, newId }, { Room }, { dial }, { OutboxStore, lockLead }, { Timeline }] = await Promise.all(
+  ["clock", "outbox", "room", "socket", "tabs", "timeline"].map((name) => import(`../../static/js/${name}.js`)),
 )
 
 const EVERYBODY_WAITS_MS = 10_000 // at most, until nothing is missing

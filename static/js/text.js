@@ -1,0 +1,55 @@
+// What somebody has written: what it asks for, whom it names, how long it is, and how it is cut when it is too long.
+
+/** @typedef {{ say: string } | { command: string, rest: string } | { wrong: string }} Order */
+
+const COMMAND = /^\/([a-z]+)(?:\s+([^]*))?$/i
+const KNOWN = ["nick", "help", "who", "leave"]
+const WORD = "[\\p{L}\\p{N}\\p{M}_]"
+const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u // their words stand side by side
+
+/** Two slashes say one; /me is said in italics, line by line, as every client reads it. @param {string} text @returns {Order} */
+export function order(text) {
+  const [found, name = "", given = ""] = COMMAND.exec(text) ?? []
+  const [command, rest] = [name.toLowerCase(), given.trim()]
+  if (!found) return { say: text.startsWith("//") ? text.slice(1) : text }
+  if (command === "me" && rest) return { say: rest.replace(/\S.*\S|\S/g, "*$&*") }
+  if (command === "me") return { wrong: "Write what you do behind it: /me waves" }
+  if (KNOWN.includes(command)) return { command, rest }
+  return { wrong: `There is no command /${name}.` }
+}
+
+/** As the server counts. @param {string} text */
+export const lengthOf = (text) => [...text].length
+
+/** In parts of at most so many characters, cut at the end of a line or a word where there is one. @param {string} text that begins with something to see @param {number} most @returns {string[]} */
+export function parts(text, most) {
+  const fits = [...text].slice(0, most).join("")
+  if (fits.length === text.length) return text.trim() ? [text] : []
+  const cut = Math.max(fits.lastIndexOf("\n"), fits.lastIndexOf(" ")) + 1 || fits.length
+  return [text.slice(0, cut).trimEnd(), ...parts(text.slice(cut).trimStart(), most)]
+}
+
+/** "Straße" and "STRASSE" are one name. @param {string} text */
+const folded = (text) => text.normalize().toUpperCase().toLowerCase()
+
+/** @type {{ name: string, found: RegExp | null }} */
+let last = { name: "", found: null }
+
+/** @param {string} name */
+function pattern(name) {
+  const wanted = folded(name.trim())
+  if (!wanted) return null
+  const letters = [...wanted]
+  const before = UNSPACED.test(letters[0]) ? "" : `(?<!${WORD})`
+  const after = UNSPACED.test(letters[letters.length - 1]) ? "" : `(?!${WORD})`
+  return new RegExp(before + wanted.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&") + after, "u")
+}
+
+/** Whether a message names somebody: as a word of its own, in any case, with an @ or without. @param {string} message @param {string} name */
+export function mentions(message, name) {
+  if (last.name !== name) last = { name, found: pattern(name) }
+  return last.found?.test(folded(message)) ?? false
+}
+
+/** One message, two messages. @param {number} number @param {string} what */
+export const counted = (number, what) => `${number.toLocaleString()} ${what}${number === 1 ? "" : "s"}`
