@@ -18,7 +18,7 @@ def _is_handshake(environ: dict[str, Any]) -> bool:
 
 
 def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: int) -> Callable[..., Any]:
-    """A WSGI app that lets a request for a socket pass by one of `transports`, its body `at_most` so many bytes."""
+    """A WSGI app that lets requests for a socket pass only by `transports`, and with `at_most` bytes in them."""
     offer = json.dumps({"message": "This transport is not offered here.", "transports": list(transports)}).encode()
 
     def refuse(start_response: Callable[..., Any], status: str, why: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ from socketio.packet import Packet
 
 
 class StrictJSON:
-    """JSON as the standard has it: NaN, which would break every page that reads it, raises ValueError."""
+    """JSON as the standard has it: to write NaN, which would break every page that reads it, raises ValueError."""
 
     dumps_ = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
