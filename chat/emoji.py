@@ -11,12 +11,10 @@ _PICTURE = (
     "\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50\u2b55]|[\u203c-\u3299]\ufe0f)[\ufe0f\U0001f3fb-\U0001f3ff]{0,2}"
     "[\U000e0020-\U000e007f]{0,8})"
 )
-_JOINED = rf"(?:\u200d(?:{_PICTURE}|[\u2640\u2642\u2695\u2696\u2708\u2764]\ufe0f?))*"
-EMOJI = _PICTURE + _JOINED
+EMOJI = _PICTURE + rf"(?:\u200d(?:{_PICTURE}|[\u2640\u2642\u2695\u2696\u2708\u2764]\ufe0f?))*"
 CHARS_AT_MOST = 16
-ONE = re.compile(EMOJI)
 
 
 def is_emoji(text: str) -> bool:
     """Whether it is one emoji and nothing else."""
-    return len(text) <= CHARS_AT_MOST and ONE.fullmatch(text) is not None
+    return len(text) <= CHARS_AT_MOST and re.fullmatch(EMOJI, text) is not None

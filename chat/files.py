@@ -29,10 +29,8 @@ def files() -> dict[str, bytes]:
 @lru_cache
 def version() -> str:
     """A name for all the files as they are."""
-    digest = hashlib.sha256()
-    for name, content in files().items():
-        digest.update(f"{name}\0".encode() + content)
-    return digest.hexdigest()[:12]
+    everything = b"".join(f"{name}\0".encode() + content for name, content in files().items())
+    return hashlib.sha256(everything).hexdigest()[:12]
 
 
 def kind(name: str) -> str:
@@ -58,8 +56,7 @@ def slim(script: str) -> str:
     """JavaScript without what is for its readers only, comments and indentation; every line keeps its number."""
     # stripnl and ensurenl would change where the lines are.
     tokens = JavascriptLexer(stripnl=False, ensurenl=False).get_tokens(script)
-    return "".join("\n" * text.count("\n") if _is_for_readers(kind, text) else text for kind, text in tokens)
-
-
-def _is_for_readers(kind: object, text: str) -> bool:
-    return kind in Comment or (kind in Whitespace and "\n" in text)
+    return "".join(
+        "\n" * text.count("\n") if kind in Comment or (kind in Whitespace and "\n" in text) else text
+        for kind, text in tokens
+    )

@@ -9,8 +9,6 @@ from urllib.parse import parse_qs
 
 from chat.engine import patience
 
-BODY_SECONDS = 10.0
-
 
 def _is_handshake(environ: dict[str, Any]) -> bool:
     """Whether a request asks for a WebSocket as RFC 6455 says, section 4.2.1."""
@@ -20,10 +18,7 @@ def _is_handshake(environ: dict[str, Any]) -> bool:
 
 
 def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: int) -> Callable[..., Any]:
-    """A WSGI app that lets no request for a socket pass for which the libraries have no limits.
-
-    `at_most` is the size of a body in bytes. Who asks for a transport that is not among `transports` is told which are.
-    """
+    """A WSGI app that lets requests for a socket pass only by `transports`, and with `at_most` bytes in them."""
     offer = json.dumps({"message": "This transport is not offered here.", "transports": list(transports)}).encode()
 
     def refuse(start_response: Callable[..., Any], status: str, why: bytes) -> list[bytes]:
@@ -36,8 +31,7 @@ def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: in
         # Compression costs memory for each connection and time for each message; without the offer there is none.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        if (upgrade and not _is_handshake(environ)) or "j" in asked:
+        if "j" in asked or (environ.get("HTTP_UPGRADE", "").lower() == "websocket" and not _is_handshake(environ)):
             return refuse(start_response, "400 BAD REQUEST", b"This needs WebSocket 13, or polling without JSONP.")
         if asked.get("transport", ["polling"])[0] not in transports:
             return refuse(start_response, "400 BAD REQUEST", offer)
@@ -47,7 +41,7 @@ def begin_well(app: Callable[..., Any], transports: Collection[str], at_most: in
             return refuse(start_response, "413 CONTENT TOO LARGE", b"This body is too long.")
         if environ["REQUEST_METHOD"] == "POST":
             try:
-                with patience(BODY_SECONDS):
+                with patience(10.0):  # seconds
                     body = environ["wsgi.input"].read(int(length))
             except TimeoutError:
                 return refuse(start_response, "408 REQUEST TIMEOUT", b"The body did not come.")

@@ -5,6 +5,7 @@ Every character is looked at a fixed number of times, so no message is slow to d
 """
 
 import re
+from bisect import bisect
 from typing import TypeAlias
 
 from markupsafe import Markup, escape
@@ -24,13 +25,11 @@ HOST = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
 QUOTED = re.compile(r">(?: |(?=>)|$)")
 FENCE = re.compile(r"```([^`]*)")
 LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
-BLANK = re.compile(rf"[{SPACE}]")
+BLANK = re.compile(rf"[{SPACE}]*")  # nothing to see
 ALNUM = re.compile(r"[A-Za-z0-9]")
 STARS = {"*": "italic", "**": "bold"}
-
 PICTURES = re.compile(rf"[ \n]*(?:{EMOJI}[ \n]*){{1,8}}")
 PICTURES_CHARS = 160  # eight of the longest
-
 TAGS = {
     "bold": Markup("<strong>{}</strong>"),
     "italic": Markup("<em>{}</em>"),
@@ -38,8 +37,8 @@ TAGS = {
     "fence": Markup('<pre class="fence"><code>{}</code></pre>'),
     "quote": Markup("<blockquote>{}</blockquote>"),
     "host": Markup('<b class="link__host">{}</b>'),
+    "link": Markup('<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'),
 }
-LINK = Markup('<a class="link" href="{}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>')
 
 
 def html(source: str) -> Markup:
@@ -62,9 +61,7 @@ def _html(nodes: list[Node]) -> Markup:
 
 
 def _element(kind: str, inside: list[Node]) -> Markup:
-    if kind == "link":
-        return LINK.format(_plain(inside), _html(inside))
-    return TAGS[kind].format(_html(inside))
+    return TAGS[kind].format(_html(inside), href=_plain(inside) if kind == "link" else None)
 
 
 def _plain(nodes: list[Node]) -> str:
@@ -74,60 +71,36 @@ def _plain(nodes: list[Node]) -> str:
 def _blocks(lines: list[str], depth: int) -> list[Node]:
     """Fences and quotes take whole lines; what is between them is text, with its line ends."""
     nodes: list[Node] = []
-    text: list[str] = []
-    last_end = max((at for at, line in enumerate(lines) if _ends(line)), default=-1)
-    at = 0
+    ends = [at for at, line in enumerate(lines) if line.rstrip(" ").endswith("```")]
+    at, between = 0, ""
     while at < len(lines):
-        block, after = _fence(lines, at, last_end) or _quote(lines, at, depth) or (None, at + 1)
-        if block is None:
-            text.append(lines[at])
-        else:
-            nodes += [*_text(text), block]
-            text = []
-        at = after
-    return nodes + _text(text)
+        block, after = _fence(lines, at, ends) or _quote(lines, at, depth) or (None, at + 1)
+        _add(nodes, *([block] if block else [between, *_line(lines[at])]))
+        at, between = after, "" if block else "\n"
+    return nodes
 
 
-def _is_blank(text: str) -> bool:
-    """Nothing to see."""
-    return BLANK.sub("", text) == ""
-
-
-def _ends(line: str) -> bool:
-    return line.rstrip(" ").endswith("```")
-
-
-def _fence(lines: list[str], at: int, last_end: int) -> tuple[Node, int] | None:
+def _fence(lines: list[str], at: int, ends: list[int]) -> tuple[Node, int] | None:
     """From three backticks at the start of a line to three at the end of one."""
     opening = FENCE.fullmatch(lines[at])
-    if opening is None or at >= last_end:
+    ending = bisect(ends, at)
+    if opening is None or ending == len(ends):
         return None
-    inside = [] if LANGUAGE.fullmatch(opening[1]) else [opening[1]]
-    end = at + 1
-    while not _ends(lines[end]):
-        end += 1
+    end = ends[ending]
+    first = [] if LANGUAGE.fullmatch(opening[1]) else [opening[1]]
     last = lines[end].rstrip(" ").removesuffix("```")
-    inside += lines[at + 1 : end] + ([last] if last else [])
-    return ("fence", ["\n".join(inside)]), end + 1
+    return ("fence", ["\n".join([*first, *lines[at + 1 : end], *([last] if last else [])])]), end + 1
 
 
 def _quote(lines: list[str], at: int, depth: int) -> tuple[Node, int] | None:
     """Lines that begin with > and a space; the first has to say something."""
-    if _is_blank(lines[at].replace(">", "", 1)):
+    if BLANK.fullmatch(lines[at].replace(">", "", 1)):
         return None
     inside = []
     while at < len(lines) and depth < QUOTES_AT_MOST and (mark := QUOTED.match(lines[at])):
         inside.append(lines[at][mark.end() :])
         at += 1
     return (("quote", _blocks(inside, depth + 1)), at) if inside else None
-
-
-def _text(lines: list[str]) -> list[Node]:
-    """Marks begin and end on one line."""
-    nodes: list[Node] = []
-    for number, line in enumerate(lines):
-        _add(nodes, *(["\n"] if number else []), *_line(line))
-    return nodes
 
 
 def _line(line: str) -> list[Node]:
@@ -137,9 +110,9 @@ def _line(line: str) -> list[Node]:
     while piece := PIECE.search(line, at):
         start, at = piece.span()
         marks.add(line[piece.pos : start])
-        if line[start] == "*":
+        if line[start] == "*" and len(piece[0]) <= 3:
             marks.stars(piece[0], line[start - 1 : start], line[at : at + 1])
-        elif line[start] != "`":
+        elif line[start] not in "*`":
             at = start + len(address := _address(piece[0]))
             marks.add(("link", _link(address)))
         elif start in closings:
@@ -153,13 +126,12 @@ def _line(line: str) -> list[Node]:
 
 def _closings(line: str) -> dict[int, int]:
     """Where each run of backticks is closed: by the next one as long."""
-    nearest: dict[int, int] = {}
+    latest: dict[int, int] = {}
     closings = {}
-    for run in reversed(list(re.finditer("`+", line))):
-        length = len(run[0])
-        if length in nearest:
-            closings[run.start()] = nearest[length]
-        nearest[length] = run.start()
+    for run in re.finditer("`+", line):
+        if (length := len(run[0])) in latest:
+            closings[latest[length]] = run.start()
+        latest[length] = run.start()
     return closings
 
 
@@ -167,14 +139,11 @@ def _address(found: str) -> str:
     """An address without the punctuation of the sentence around it; brackets that it opens itself are its own."""
     loose = {close: found.count(close) - found.count(open_) for close, open_ in PAIRS.items()}
     end = len(found)
-    while True:
-        last = found[end - 1]
-        closes_nothing = loose.get(last, 0) > 0
-        if last not in TRAILING and not closes_nothing:
-            return found[:end]
-        if closes_nothing:
+    while (last := found[end - 1]) in TRAILING or loose.get(last, 0) > 0:
+        if last in loose:
             loose[last] -= 1
         end -= 1
+    return found[:end]
 
 
 def _link(address: str) -> list[Node]:
@@ -202,54 +171,37 @@ class _Marks:
         self._open: list[tuple[str, list[Node]]] = [("", [])]  # the line itself, then the marks, inmost last
 
     def add(self, node: Node) -> None:
-        """What comes next."""
         _add(self._open[-1][1], node)
 
     def stars(self, run: str, before: str, after: str) -> None:
         """One star is italic, two are bold, three both; inside a word or a sum they are stars."""
-        if len(run) > 3:
-            self.add(run)
-            return
-        left = run if _is_blank(before) or ALNUM.match(after) else self._close_all(run)
-        opens = not _is_blank(after) and not ALNUM.match(before)
+        left = run if BLANK.fullmatch(before) or ALNUM.match(after) else self._close_all(run)
+        opens = not BLANK.fullmatch(after) and not ALNUM.match(before)
         for mark in ("**"[: len(left) & 2], "*"[: len(left) & 1]):
-            if opens:
-                self._begin(mark)
+            if opens and mark:
+                self._forget(mark)
+                self._open.append((mark, []))
             else:
                 self.add(mark)
 
-    def close(self) -> list[Node]:
-        """All of it. What is still open is stars."""
-        while len(self._open) > 1:
-            self._forget(self._open[-1][0])
-        return self._open[0][1]
-
-    def _begin(self, mark: str) -> None:
-        if mark:
-            self._forget(mark)
-            self._open.append((mark, []))
-
-    def _close_all(self, run: str) -> str:
-        """Close what a run of stars can close; what is left of it."""
-        while mark := self._closed_by(run):
-            self._close(mark)
-            run = run[len(mark) :]
-        return run
-
-    def _closed_by(self, run: str) -> str | None:
-        """The mark that is just that, else the inmost that is not longer."""
-        marks = [mark for mark, _ in self._open[:0:-1] if len(mark) <= len(run)]
-        return run if run in marks else next(iter(marks), None)
-
-    def _close(self, mark: str) -> None:
+    def close(self, mark: str = "") -> list[Node]:
+        """What is in a mark, or in the whole line. Marks that are still open in it are stars."""
         while self._open[-1][0] != mark:
             self._forget(self._open[-1][0])
-        self.add((STARS[mark], self._open.pop()[1]))
+        return self._open.pop()[1]
+
+    def _close_all(self, run: str) -> str:
+        """Close what a run of stars can close: the mark that is just that, else the inmost not longer; what is left."""
+        while marks := [mark for mark, _ in self._open[:0:-1] if len(mark) <= len(run)]:
+            mark = run if run in marks else marks[0]
+            self.add((STARS[mark], self.close(mark)))
+            run = run[len(mark) :]
+        return run
 
     def _forget(self, mark: str) -> None:
         """This one is not closed: it was stars."""
         for at, (opened, inside) in enumerate(self._open):
-            if opened and opened == mark:
+            if opened == mark:
                 del self._open[at]
                 _add(self._open[at - 1][1], mark, *inside)
                 return

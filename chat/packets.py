@@ -7,13 +7,12 @@ from socketio.packet import Packet
 
 
 class StrictJSON:
-    """JSON as the standard has it: what we send never contains NaN, which would break every page that reads it."""
+    """JSON as the standard has it: to write NaN, which would break every page that reads it, raises ValueError."""
 
     dumps_ = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
     @staticmethod
     def dumps(value: object, **_: Any) -> str:
-        """Write `value`, as short as can be. Raises ValueError for NaN and the infinities."""
         return StrictJSON.dumps_(value)
 
     @staticmethod

@@ -7,12 +7,9 @@ from pydantic_core import PydanticCustomError
 
 from chat.errors import BadRequest, Empty, Refused, TooLong
 
-LARGEST = 2**53 - 1  # beyond this JavaScript cannot count
-
-Number = Annotated[int, Field(ge=0, le=LARGEST)]
+Number = Annotated[int, Field(ge=0, le=2**53 - 1)]  # beyond this JavaScript cannot count
 Limit = Annotated[int, Field(ge=1, le=200)]
 ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
-
 OF_TEXT = {"empty": Empty, "too_long": TooLong}
 
 
@@ -27,17 +24,12 @@ class Payload(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise cls._refusal(error) from None
-
-    @classmethod
-    def _refusal(cls, error: ValidationError) -> Refused:
-        problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
+            problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
         key = problem["loc"][0] if problem["loc"] else "the payload"
         if problem["type"] in OF_TEXT:
-            return OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
+            raise OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
         # A key we do not know is not repeated: it may hold anything.
-        sentence = f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key"
-        return BadRequest(sentence)
+        raise BadRequest(f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key")
 
     @model_validator(mode="before")
     @classmethod
@@ -49,7 +41,5 @@ class Payload(BaseModel):
 
 def refused(error: Refused) -> dict[str, Any]:
     """The answer to what has not been done."""
-    answer: dict[str, Any] = {"ok": False, "code": error.code, "message": str(error), "retry": error.retry}
-    if error.retry_after_ms is not None:
-        answer["retry_after_ms"] = error.retry_after_ms
-    return answer
+    when = {} if error.retry_after_ms is None else {"retry_after_ms": error.retry_after_ms}
+    return {"ok": False, "code": error.code, "message": str(error), "retry": error.retry, **when}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Flask, Request
-from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.sessions import SecureCookieSessionInterface
 
 SAVED = "saved_session"  # where Flask-SocketIO keeps what it copied when the socket connected
 
@@ -12,7 +12,6 @@ class Confab(Flask):
     """A Flask that does not match the address of a socket's events to a page again."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """What finds the page of an address, and the address of a page; None during an event."""
         return None if request is not None and SAVED in request.environ else super().create_url_adapter(request)
 
 
@@ -20,6 +19,4 @@ class Sessions(SecureCookieSessionInterface):
     """Reads the signed cookie, except during an event: Flask-SocketIO puts the socket's own session in its place."""
 
     def open_session(self, app: Flask, request: Request) -> Any:
-        """The session of whoever is asking."""
-        known: SessionMixin | None = request.environ.get(SAVED)
-        return super().open_session(app, request) if known is None else known
+        return request.environ[SAVED] if SAVED in request.environ else super().open_session(app, request)

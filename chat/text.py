@@ -1,6 +1,7 @@
 """What text is: what may be a name or a message, exactly as it came. Nothing is changed but line ends."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from flask import current_app
@@ -13,37 +14,20 @@ from chat.emoji import is_emoji
 UNTELLABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # In a name also what breaks the line or turns the text around it. Joiners stay: they are letters of real names.
 NOT_IN_A_NAME = re.compile(r"[\n\t\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
 # What nobody sees; a name may have some of it, but not be nothing else.
 INVISIBLE = re.compile(
-    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
 )
-
-
 ROOM_NAME_CHARS = 80  # as many as its column holds
 
 
-def _text(text: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if UNTELLABLE.search(text):
-        raise PydanticCustomError("untellable", "contains characters that are not text")
-    return text
+def _refuse(wrong: Callable[[str], object], code: str, sentence: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if wrong(text):
+            raise PydanticCustomError(code, sentence)
+        return text
 
-
-def _name(text: str) -> str:
-    if NOT_IN_A_NAME.search(text):
-        raise PydanticCustomError("untellable", "contains characters that do not belong in a name")
-    return text
-
-
-def _handle(text: str) -> str:
-    if not INVISIBLE.sub("", text):
-        raise PydanticCustomError("empty", "is empty")
-    return _said(text, current_app.config["CONFAB"].handle_chars)
-
-
-def _room_name(text: str) -> str:
-    return text and _said(text, ROOM_NAME_CHARS)
+    return AfterValidator(check)
 
 
 def _message(text: str) -> str:
@@ -61,15 +45,17 @@ def _said(text: str, at_most: int) -> str:
     return text
 
 
-def _emoji(text: str) -> str:
-    if not is_emoji(text):
-        raise PydanticCustomError("emoji", "is not one emoji")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_text)]
-Name = Annotated[Text, AfterValidator(_name)]
-Handle = Annotated[Name, AfterValidator(_handle)]
-RoomName = Annotated[Name, AfterValidator(_room_name)]  # "" for none
+Text = Annotated[
+    str,
+    AfterValidator(lambda text: text.replace("\r\n", "\n").replace("\r", "\n")),
+    _refuse(UNTELLABLE.search, "untellable", "contains characters that are not text"),
+]
+Name = Annotated[Text, _refuse(NOT_IN_A_NAME.search, "untellable", "contains characters that do not belong in a name")]
+Handle = Annotated[
+    Name,
+    _refuse(INVISIBLE.fullmatch, "empty", "is empty"),
+    AfterValidator(lambda name: _said(name, current_app.config["CONFAB"].handle_chars)),
+]
+RoomName = Annotated[Name, AfterValidator(lambda name: name and _said(name, ROOM_NAME_CHARS))]  # "" for none
 MessageText = Annotated[Text, AfterValidator(_message)]
-Emoji = Annotated[Text, AfterValidator(_emoji)]
+Emoji = Annotated[Text, _refuse(lambda text: not is_emoji(text), "emoji", "is not one emoji")]
