@@ -32,8 +32,7 @@ class Together(Generic[T]):
     """
 
     def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
-        self._work = work
-        self._gather = gather
+        self._work, self._gather = work, gather
         self._waiting: deque[T] = deque()
         self._turn = threading.Lock()
 
