@@ -18,7 +18,6 @@ WAITING_AT_MOST = 5_000  # what does not fit is found in the database by the oth
 PIPELINED_AT_MOST = 100
 TICK_SECONDS = 2.0
 SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
-AGAIN_SECONDS = (0.25, 0.5)
 FIRST_SECONDS = 2.0  # a worker that starts waits so long for what the others have left
 OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0)}
 
@@ -94,7 +93,7 @@ class Queue(NoQueue):
             except Exception as error:  # noqa: BLE001  # whatever it is, we listen again
                 self._say(error)
             self.up = False
-            self.server.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311  # no secret
+            self.server.sleep(random.uniform(0.25, 0.5))  # noqa: S311  # no secret
 
     def _listen_until_silent(self) -> None:
         with redis.Redis.from_url(self._url, **OPTIONS) as client:
