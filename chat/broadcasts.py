@@ -2,15 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import current_app
 
 from chat import wire
 from chat.models import Message, Room
-
-if TYPE_CHECKING:
-    from flask_socketio import SocketIO
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +32,12 @@ def head(room: Room) -> None:
     emitter(current_app.extensions["socketio"])(room.label, "head", wire.head(room))
 
 
-def presence(socketio: "SocketIO", payload: wire.JSON) -> None:
+def presence(socketio: Any, payload: wire.JSON) -> None:
     """Who has come and who has gone; only to those on this worker."""
     emitter(socketio)(payload["label"], "presence", payload)
 
 
-def typing(socketio: "SocketIO", payload: wire.JSON, but: list[str]) -> None:
+def typing(socketio: Any, payload: wire.JSON, but: list[str]) -> None:
     """Somebody is typing; only to those on this worker, and not to these connections."""
     emitter(socketio)(payload["label"], "typing", payload, skip_sid=but)
 
@@ -55,7 +52,6 @@ def _tell(room: Room, event: str, message: Message) -> None:
         log.exception("a %s could not be told", event)
 
 
-def emitter(socketio: "SocketIO") -> Callable[..., None]:
+def emitter(socketio: Any) -> Callable[..., None]:
     """What tells the people of a room on this worker: called with its label, the event and the payload."""
-    here: dict[str, Any] = {"ignore_queue": True}  # the stubs do not know it
-    return lambda label, event, payload, **but: socketio.emit(event, payload, to=address(label), **here, **but)
+    return lambda label, event, data, **but: socketio.emit(event, data, to=address(label), ignore_queue=True, **but)

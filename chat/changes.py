@@ -1,5 +1,8 @@
 """The door for changes to what stands: edit, delete, react, rename and title."""
 
+from collections.abc import Callable
+from functools import partial
+
 from flask import current_app
 
 from chat import journal, wire
@@ -11,39 +14,35 @@ from chat.wire import JSON, ok
 
 def edit(data: object) -> JSON:
     """Say it differently: one's own message, for everyone who has it or comes later."""
-    asked = wire.Edit.parse(data)
-    return _do(Edit(joined_room(), author(), asked))
+    return _do(Edit, wire.Edit.parse(data))
 
 
 def delete(data: object) -> JSON:
     """Take it back: the text is erased, its place remains."""
-    asked = wire.Delete.parse(data)
-    return _do(Delete(joined_room(), author(), asked))
+    return _do(Delete, wire.Delete.parse(data))
 
 
 def react(data: object) -> JSON:
     """Put an emoji to a message, or take it back."""
-    asked = wire.React.parse(data)
-    return _do(React(joined_room(), author(), asked))
+    return _do(React, wire.React.parse(data))
 
 
 def rename(data: object) -> JSON:
     """Go by another name in this room."""
     asked = wire.Rename.parse(data)
-    room = joined_room()
-    before = room.names([author()]).get(author())
-    answer = _do(Rename(room, author(), asked, before=before))
+    before = joined_room().names([author()]).get(author())
+    answer = _do(partial(Rename, before=before), asked)
     known_as(asked.handle)
     return answer
 
 
 def title(data: object) -> JSON:
     """Give the room a name, or none: its label and its link stay."""
-    asked = wire.Title.parse(data)
-    return _do(Title(joined_room(), author(), asked))
+    return _do(Title, wire.Title.parse(data))
 
 
-def _do(change: Change) -> JSON:
+def _do(kind: Callable[..., Change], asked: object) -> JSON:
+    change = kind(joined_room(), author(), asked)
     current_app.extensions["to_clear"] = True  # from the files of the database, when we close them
     return ok(wire.changed(journal.change(change)))
 

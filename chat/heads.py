@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -26,10 +27,8 @@ class Heads:
     """Watches the rooms with people on this worker, and mends what is missing from what they were told."""
 
     def __init__(self, app: Flask, socketio: Any, queue_is_up: Callable[[], bool]) -> None:
-        self.order = InOrder(broadcasts.emitter(socketio), self.mend)
-        self._app = app
-        self._socketio = socketio
-        self._queue_is_up = queue_is_up
+        self.order = InOrder(broadcasts.emitter(socketio), partial(socketio.start_background_task, self._mend))
+        self._app, self._socketio, self._queue_is_up = app, socketio, queue_is_up
         self._announced: dict[str, tuple[int, str]] = {}
         self._beating = False
         self._rooms: WeakValueDictionary[int, Room] = WeakValueDictionary()
@@ -56,10 +55,6 @@ class Heads:
         """Beat no more."""
         self._beating = False
 
-    def mend(self, label: str) -> None:
-        """Give a missing number a moment to arrive through the queue, then read it."""
-        self._socketio.start_background_task(self._mend, label)
-
     def check(self, force: bool = False) -> None:
         """One question for all rooms with people here: where are they now? What was not told is told, then the head."""
         with self._app.app_context():
@@ -84,12 +79,8 @@ class Heads:
 
     def _labels(self) -> list[str]:
         """The rooms with people on this worker."""
-        rooms = list(self._socketio.server.manager.rooms.get("/", {}))
-        return [
-            name.removeprefix(broadcasts.address(""))
-            for name in rooms
-            if (name or "").startswith(broadcasts.address(""))
-        ]
+        names, prefix = list(self._socketio.server.manager.rooms.get("/", {})), broadcasts.address("")
+        return [name.removeprefix(prefix) for name in names if name and name.startswith(prefix)]
 
     def _beat(self) -> None:
         while self._beating:
@@ -98,6 +89,7 @@ class Heads:
                 self._try(self.check)
 
     def _mend(self, label: str) -> None:
+        """Give a missing number a moment to arrive through the queue, then read it."""
         self._socketio.sleep(PATIENCE_SECONDS if self._queue_is_up() else 0)
         if self.order.has_gap(label):
             self._try(self._catch_up, label)

@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat import wire
+from chat import broadcasts, wire
 from chat.database import writing
 from chat.errors import NotFound, Refused
 from chat.models import Message, Room, messages, rooms
@@ -41,8 +41,8 @@ def make_room(label: str) -> Room | None:
     """A new room, or None when there is one of this label. Raises Busy."""
     try:
         with writing() as transaction:
-            row = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
-            transaction.execute(insert(rooms), row)
+            room = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
+            transaction.execute(insert(rooms), room)
     except IntegrityError:
         return None
     return Room.find(label)
@@ -63,7 +63,8 @@ def _store_and_tell(batch: list[Change]) -> None:
     for change in batch:
         change.done = True
     for change in stored:
-        change.tell(change.room, change.message)
+        tell = broadcasts.chat if change.is_new else broadcasts.change
+        tell(change.room, change.message)
 
 
 def _lock(transaction: Connection, batch: list[Change]) -> dict[int, Room]:
@@ -114,9 +115,7 @@ def _write(transaction: Connection, stored: list[Change]) -> None:
     fresh = [values(each.message) for each in stored if each.is_new]
     again = [each for each in stored if not each.is_new]
     changed = [{"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)} for each in again]
-    moved = {
-        each.room.id: {"of_room": each.room.id, "now": each.room.head, "called": each.room.name} for each in stored
-    }
+    moved = {each.room.id: {"of_room": each.room.id, "to": each.room.head, "called": each.room.name} for each in stored}
     if fresh:
         transaction.execute(insert(messages), fresh)
     if changed:
@@ -124,4 +123,4 @@ def _write(transaction: Connection, stored: list[Change]) -> None:
         transaction.execute(update(messages).where(this).values({key: bindparam(key) for key in CHANGING}), changed)
     if moved:
         this_room = update(rooms).where(Room.id == bindparam("of_room"))
-        transaction.execute(this_room.values(head=bindparam("now"), name=bindparam("called")), list(moved.values()))
+        transaction.execute(this_room.values(head=bindparam("to"), name=bindparam("called")), list(moved.values()))

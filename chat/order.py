@@ -2,11 +2,8 @@
 
 import threading
 from collections.abc import Callable, Collection
-from typing import TypeAlias
 
 from chat.wire import JSON
-
-Emit: TypeAlias = Callable[[str, str, JSON], None]  # label, event, payload
 
 HELD_AT_MOST = 1_000  # pieces of news of one room beyond a gap; the database has them all
 
@@ -14,13 +11,12 @@ HELD_AT_MOST = 1_000  # pieces of news of one room beyond a gap; the database ha
 class InOrder:
     """For each room with people on this worker: up to which number they have been told, and what waits beyond a gap.
 
-    `emit` tells the people of a room here. `mend` is called with the label of a room in which a number is missing; it
-    has to end in `catch_up`.
+    `emit` tells the people of a room here: it is called with the label, the event and its payload. `mend` is called
+    with the label of a room in which a number is missing; it has to end in `catch_up`.
     """
 
-    def __init__(self, emit: Emit, mend: Callable[[str], None]) -> None:
-        self._emit = emit
-        self._mend = mend
+    def __init__(self, emit: Callable[[str, str, JSON], None], mend: Callable[[str], None]) -> None:
+        self._emit, self._mend = emit, mend
         self._told: dict[str, int] = {}
         self._held: dict[str, dict[int, tuple[str, JSON]]] = {}
         self._mending: set[str] = set()
@@ -55,14 +51,11 @@ class InOrder:
             told = self._told.get(label)
             if told is None or number <= told:
                 return
-            if number == told + 1:
-                self._tell(label, event, payload)
-                self._drain(label)
-                return
             held = self._held.setdefault(label, {})
-            if len(held) < HELD_AT_MOST:
+            if number == told + 1 or len(held) < HELD_AT_MOST:
                 held[number] = event, payload
-            if label in self._mending:
+            self._drain(label)
+            if number <= self._told[label] or label in self._mending:
                 return
             self._mending.add(label)
         self._mend(label)
@@ -79,8 +72,10 @@ class InOrder:
                 return
             for payload in changes:
                 if payload["rev"] > told:
-                    self._tell(label, "chat" if payload["seq"] > (new_after or told) else "change", payload)
-            self._told[label] = max(told, upto)
+                    self._told[label] = payload["rev"]
+                    self._emit(label, "chat" if payload["seq"] > (new_after or told) else "change", payload)
+            self._told[label] = told = max(told, upto)
+            self._held[label] = {number: news for number, news in self._held.get(label, {}).items() if number > told}
             self._drain(label)
 
     def start_over(self, label: str, head: int) -> None:
@@ -92,13 +87,6 @@ class InOrder:
 
     def _drain(self, label: str) -> None:
         held = self._held.get(label, {})
-        for number in sorted(held):
-            if number > self._told[label] + 1:
-                return
-            event, payload = held.pop(number)
-            if number == self._told[label] + 1:
-                self._tell(label, event, payload)
-
-    def _tell(self, label: str, event: str, payload: JSON) -> None:
-        self._told[label] = payload["rev"]
-        self._emit(label, event, payload)
+        while (news := held.pop(self._told[label] + 1, None)) is not None:
+            self._told[label] += 1
+            self._emit(label, *news)

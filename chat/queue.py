@@ -6,6 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -17,25 +18,17 @@ WAITING_AT_MOST = 5_000  # what does not fit is found in the database by the oth
 PIPELINED_AT_MOST = 100
 TICK_SECONDS = 2.0
 SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
-AGAIN_SECONDS = (0.25, 0.5)
 FIRST_SECONDS = 2.0  # a worker that starts waits so long for what the others have left
 OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0)}
 
 log = logging.getLogger(__name__)
 
 
-def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-Heard = Callable[[str, dict[str, Any]], None]
-
-
 class NoQueue(Manager):  # type: ignore[misc]  # it ships no types
     """For one worker, or for several that find each other's news in the database."""
 
     up = False
-    heard: Heard
+    heard: Callable[[str, dict[str, Any]], None]
     back: Callable[[], None]
 
     def publish(self, event: str, payload: dict[str, Any]) -> None:
@@ -52,37 +45,29 @@ class Queue(NoQueue):
         super().__init__()
         self._url, self._channel = url, channel
         self._me = secrets.token_hex(8)  # by which we know our own news
-        self.dropped = 0
-        self.heard: Heard = lambda event, payload: None
-        self.back: Callable[[], None] = lambda: None
         self._events = events
-        self._started = self._caught_up = False
+        self._caught_up = False
         self._outbox: Any = None
         self._said: str | None = None
 
     def initialize(self) -> None:
         """Start listening and publishing, and hear first what there is to hear; the second call does nothing."""
-        if not self._started:
-            self._started = True
+        if self._outbox is None:
             self._outbox = self.server.eio.create_queue(maxsize=WAITING_AT_MOST)
-            self.server.start_background_task(self._listener)
-            self.server.start_background_task(self._publisher)
-            self.server.start_background_task(self._ticker)
+            for task in (self._listener, self._publisher, self._ticker):
+                self.server.start_background_task(task)
             give_up = time.monotonic() + FIRST_SECONDS
             while not self._caught_up and self._said is None and time.monotonic() < give_up:
                 self.server.sleep(0.01)
 
     def publish(self, event: str, payload: dict[str, Any]) -> None:
-        """Let the other workers know, soon. What does not fit is dropped and counted."""
+        """Let the other workers know, soon. What does not fit is dropped."""
         self._put(json.dumps({"from": self._me, "event": event, "payload": payload}, ensure_ascii=False))
 
     def _put(self, message: str) -> None:
-        if self._outbox is None:
-            return
-        try:
-            self._outbox.put(message, block=False)
-        except Exception:  # noqa: BLE001  # each async mode has its own Full
-            self.dropped += 1
+        if self._outbox is not None:
+            with suppress(Exception):  # each async mode has its own Full
+                self._outbox.put(message, block=False)
 
     def _ticker(self) -> None:
         while True:
@@ -92,16 +77,13 @@ class Queue(NoQueue):
     def _publisher(self) -> None:
         client = redis.Redis.from_url(self._url, **OPTIONS)
         while True:
-            waiting = [self._outbox.get()]
-            while len(waiting) < PIPELINED_AT_MOST and not self._outbox.empty():
-                waiting.append(self._outbox.get())
-            pipeline = client.pipeline(transaction=False)
-            for message in waiting:
-                pipeline.publish(self._channel, message)
+            pipeline = client.pipeline(transaction=False)  # a new one: while Redis is away, it keeps what it was given
+            pipeline.publish(self._channel, self._outbox.get())
+            while len(pipeline) < PIPELINED_AT_MOST and not self._outbox.empty():
+                pipeline.publish(self._channel, self._outbox.get())
             try:
                 pipeline.execute()
             except Exception as error:  # noqa: BLE001  # whatever it is, what comes next goes out
-                self.dropped += len(waiting)
                 self._say(error)
 
     def _listener(self) -> None:
@@ -111,26 +93,21 @@ class Queue(NoQueue):
             except Exception as error:  # noqa: BLE001  # whatever it is, we listen again
                 self._say(error)
             self.up = False
-            self.server.sleep(random.uniform(*AGAIN_SECONDS))  # noqa: S311  # no secret
+            self.server.sleep(random.uniform(0.25, 0.5))  # noqa: S311  # no secret
 
     def _listen_until_silent(self) -> None:
-        client = redis.Redis.from_url(self._url, **OPTIONS)
-        try:
-            pubsub = client.pubsub()  # type: ignore[no-untyped-call]
+        with redis.Redis.from_url(self._url, **OPTIONS) as client:
+            pubsub = client.pubsub()
             pubsub.subscribe(self._channel)
             heard = time.monotonic()
             while time.monotonic() - heard < SILENCE_SECONDS:
                 message = pubsub.get_message(timeout=1.0)
-                if message is None:
-                    continue
-                heard = time.monotonic()
-                if message["type"] == "subscribe":
-                    self._is_up()
-                elif message["type"] == "message":
-                    self._receive(message["data"])
-        finally:
-            client.close()
-            client.connection_pool.disconnect()
+                if message is not None:
+                    heard = time.monotonic()
+                    if message["type"] == "subscribe":
+                        self._is_up()
+                    else:
+                        self._receive(message["data"])
         raise redis.ConnectionError(f"nothing heard for {SILENCE_SECONDS:.0f} s")
 
     def _is_up(self) -> None:
@@ -147,7 +124,7 @@ class Queue(NoQueue):
     def _receive(self, data: bytes) -> None:
         """Take in what our own code on another worker has sent; nothing else does anything here."""
         try:
-            message = json.loads(data, parse_constant=_no_number)
+            message = json.loads(data, parse_constant=int)  # which NaN and Infinity are not: a ValueError
             if not isinstance(message, dict) or message.get("from") in (None, self._me):
                 return
             if message["event"] in self._events and isinstance(message["payload"], dict):
@@ -160,8 +137,6 @@ class Queue(NoQueue):
     def _say(self, error: Exception) -> None:
         """Once for every time that Redis goes away."""
         if self._said is None:
-            log.warning(
-                "Redis cannot be reached (%s): messages reach the other workers through the database, up to 3 s later.",
-                error,
-            )
+            how = "messages reach the other workers through the database, up to 3 s later."
+            log.warning("Redis cannot be reached (%s): %s", error, how)
         self._said = str(error)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from chat import broadcasts
 from chat.errors import Full, Gone, IdTaken, NotFound, NotYours
 from chat.models import Message, Room, messages
 
@@ -30,8 +29,6 @@ class Change:
     head: int = 0  # of the room, then
     duplicate: bool = False  # all was so already
 
-    tell = staticmethod(broadcasts.change)
-
     @property
     def is_new(self) -> bool:
         """Whether the message stands for the first time."""
@@ -39,18 +36,22 @@ class Change:
 
     @property
     def key(self) -> Key:
-        """By what the message is known that this repeats or changes."""
-        seq: int = self.asked.seq
-        return seq
+        """By what the message is known that this repeats or changes: the id its sender gave it, or its seq."""
+        return getattr(self.asked, "id", None) or getattr(self.asked, "seq", None)
 
     @property
     def answers(self) -> int | None:
         """The message it answers, which has to be there."""
-        return None
+        return getattr(self.asked, "reply_to", None)
 
     def apply(self, known: Message | None, number: int) -> Message:
         """The message as it shall stand, with `number` as its rev; or `known`, when it stands so. Raises Refused."""
         raise NotImplementedError
+
+    def new(self, number: int, **columns: object) -> Message:
+        """A message that was not there before; it is not stored when its number has been taken."""
+        numbers = {"room_id": self.room.id, "seq": number, "rev": number}
+        return Message(author=self.author, timestamp=datetime.now(UTC), **numbers, **columns)
 
     def own(self, known: Message | None) -> Message:
         """The message, when it is there and its author asks."""
@@ -63,35 +64,12 @@ class Change:
 class Post(Change):
     """Say something. Saying it twice with the same id says it once."""
 
-    tell = staticmethod(broadcasts.chat)
-
-    @property
-    def key(self) -> Key:
-        """The id its sender gave it."""
-        client_id: str | None = self.asked.id
-        return client_id
-
-    @property
-    def answers(self) -> int | None:
-        """The message it answers, which has to be there."""
-        seq: int | None = self.asked.reply_to
-        return seq
-
     def apply(self, known: Message | None, number: int) -> Message:
-        """A new message."""
+        asked = self.asked
         if known is None:
-            return Message(
-                room_id=self.room.id,
-                seq=number,
-                rev=number,
-                author=self.author,
-                client_id=self.asked.id,
-                handle=self.asked.handle,
-                message=self.asked.message,
-                timestamp=datetime.now(UTC),
-                reply_to=self.asked.reply_to,
-            )
-        if known.message != self.asked.message and known.rev == known.seq:
+            text = {"handle": asked.handle, "message": asked.message}
+            return self.new(number, client_id=asked.id, reply_to=asked.reply_to, **text)
+        if known.message != asked.message and known.rev == known.seq:
             raise IdTaken
         return known
 
@@ -100,7 +78,6 @@ class Edit(Change):
     """Say it differently."""
 
     def apply(self, known: Message | None, number: int) -> Message:
-        """The message with another text."""
         known = self.own(known)
         if known.deleted_at is not None:
             raise Gone
@@ -113,7 +90,6 @@ class Delete(Change):
     """Take it back: the text is erased, its place remains."""
 
     def apply(self, known: Message | None, number: int) -> Message:
-        """The message without its text."""
         known = self.own(known)
         if known.deleted_at is not None:
             return known
@@ -121,10 +97,9 @@ class Delete(Change):
 
 
 class React(Change):
-    """Put an emoji to a message, or take it back."""
+    """Put an emoji to a message, or take it back; an emoji that is nobody's is gone."""
 
     def apply(self, known: Message | None, number: int) -> Message:
-        """The message with the emoji of this person, or without it; an emoji that is nobody's is gone."""
         known = said(known)
         if known.deleted_at is not None:
             raise Gone
@@ -139,55 +114,24 @@ class React(Change):
         return _changed(known, rev=number, reactions=reactions or None)
 
 
-class Line(Change):
-    """What the room itself says: a line of a `kind`, which nobody can change."""
-
-    kind: str
-    tell = staticmethod(broadcasts.chat)
-
-    @property
-    def key(self) -> Key:
-        """It repeats no message."""
-        return None
-
-    def line(self, number: int, handle: str, text: str) -> Message:
-        """A new line; it is not stored when its number has been taken."""
-        return Message(
-            room_id=self.room.id,
-            seq=number,
-            rev=number,
-            author=self.author,
-            handle=handle,
-            message=text,
-            timestamp=datetime.now(UTC),
-            kind=self.kind,
-        )
-
-
-class Title(Line):
+class Title(Change):
     """Give the room another name: a line in the room says so, and is how everybody learns of it."""
 
-    kind = "title"
-
     def apply(self, known: Message | None, number: int) -> Message:
-        """A new line, whose text is the name; when it is so already, one that is not stored."""
         number -= self.room.name == self.asked.name
         self.room.name = self.asked.name
-        return self.line(number, self.asked.handle or "", self.asked.name)
+        return self.new(number, kind="title", handle=self.asked.handle or "", message=self.asked.name)
 
 
 @dataclass
-class Rename(Line):
+class Rename(Change):
     """Go by another name: a line in the room says so. Who went by none there, or by this one, needs no line."""
 
     before: str | None = None
 
-    kind = "rename"
-
     def apply(self, known: Message | None, number: int) -> Message:
-        """A new line, from the name before to the new one; when there is nothing to say, one that is not stored."""
         number -= self.before in (None, self.asked.handle)
-        return self.line(number, self.before or "", self.asked.handle)
+        return self.new(number, kind="rename", handle=self.before or "", message=self.asked.handle)
 
 
 def said(known: Message | None) -> Message:
@@ -203,5 +147,4 @@ def _changed(known: Message, /, **new: object) -> Message:
 
 def values(message: Message, columns: tuple[str, ...] = COLUMNS) -> dict[str, object]:
     """A message's columns, as the database takes them."""
-    there = vars(message)
-    return {column: there.get(column) for column in columns}
+    return {column: vars(message).get(column) for column in columns}

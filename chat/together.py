@@ -27,13 +27,11 @@ T = TypeVar("T", bound=Item)
 class Together(Generic[T]):
     """A queue of items that `work` does many at a time, in the order they came, one batch after the other.
 
-    `work` does all of a batch and marks each item done, or raises and has done nothing. `gather` lets those come along
-    who are ready now, and waits for nobody else.
+    `work` does all of a batch and marks each item done, or raises and has done nothing. `gather` lets in who is ready.
     """
 
     def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
-        self._work = work
-        self._gather = gather
+        self._work, self._gather = work, gather
         self._waiting: deque[T] = deque()
         self._turn = threading.Lock()
 

@@ -140,7 +140,7 @@ def _page(room: "Room", page: "Page") -> JSON:
 
 def message(room: "Room", said: "Message") -> JSON:
     """One message, the same live, in a page of history and in the HTML."""
-    shape = {
+    keys = {
         "label": room.label,
         "seq": said.seq,
         "rev": said.rev,
@@ -148,8 +148,7 @@ def message(room: "Room", said: "Message") -> JSON:
         "message": said.message,
         "timestamp": moment(said.timestamp),
         "mark": room.mark(said.author),
-    }
-    there_if_any = {
+        # What follows is there if there is something to say.
         "id": said.client_id,
         "reply_to": said.reply_to,
         "kind": said.kind,
@@ -157,7 +156,7 @@ def message(room: "Room", said: "Message") -> JSON:
         "deleted": said.deleted_at and True,
         "reactions": said.reactions and {key: [*map(room.mark, by)] for key, by in said.reactions.items()},
     }
-    return shape | {key: value for key, value in there_if_any.items() if value is not None}
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def head(room: "Room") -> JSON:
