@@ -129,7 +129,8 @@ def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
 @pages.get("/healthz")
 def healthz() -> wire.JSON:
     """Whether this process answers and its database does. Raises Busy."""
-    database.ping()
+    with database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1")
     return wire.ok()
 
 
