@@ -1,7 +1,5 @@
 """create_app: where the parts meet, nothing else."""
 
-from collections.abc import Callable
-from functools import partial
 from hashlib import sha256
 from math import inf
 
@@ -42,7 +40,13 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _open_sockets(app: Flask, config: Config) -> None:
-    queue = _queue(config, app)
+    queue: NoQueue = NoQueue()
+    leases: Leases | NoLeases = NoLeases()
+    patience = inf if config.workers == 1 else 0
+    if config.redis_url is not None:
+        queue = Queue(config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"})
+        leases = Leases(config.redis_url, _name("people", app))
+        patience = presence.PATIENCE_SECONDS
     socketio = SocketIO(
         app,
         client_manager=queue,
@@ -57,10 +61,15 @@ def _open_sockets(app: Flask, config: Config) -> None:
     )
     app.wsgi_app = gate.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
     watch = heads.Heads(app, socketio, lambda: queue.up)
-    here = _presence(app, socketio, queue)
+    here = presence.Presence(app, socketio, queue, leases, patience)
     app.extensions.update(heads=watch, order=watch.order, presence=here, queue=queue)
     ears = {"chat": watch.hear, "change": watch.hear, "presence": here.hear, "typing": here.hear_typing}
-    queue.back = partial(_each, here.back, watch.all_clear)
+
+    def back() -> None:
+        here.back()
+        watch.all_clear()
+
+    queue.back = back
     queue.heard = lambda event, payload: ears[event](event, payload)
     doors = events.EVENTS | changes.EVENTS | signs.EVENTS
     engine.protect(socketio, events=doors)
@@ -69,25 +78,6 @@ def _open_sockets(app: Flask, config: Config) -> None:
     socketio.on_event("connect", identity.recognise)
     socketio.server.on("disconnect", here.leave)  # type: ignore[attr-defined]  # it needs nothing of what Flask-SocketIO prepares for handlers
     events.register(socketio, doors)
-
-
-def _each(*works: Callable[[], None]) -> None:
-    for work in works:
-        work()
-
-
-def _presence(app: Flask, socketio: SocketIO, queue: Queue | NoQueue) -> presence.Presence:
-    config: Config = app.config["CONFAB"]
-    if config.redis_url is None:
-        return presence.Presence(app, socketio, queue, NoLeases(), patience=inf if config.workers == 1 else 0)
-    leases = Leases(config.redis_url, _name("people", app))
-    return presence.Presence(app, socketio, queue, leases, presence.PATIENCE_SECONDS)
-
-
-def _queue(config: Config, app: Flask) -> Queue | NoQueue:
-    if config.redis_url is None:
-        return NoQueue()
-    return Queue(config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"})
 
 
 def _name(what: str, app: Flask) -> str:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import Migrate, upgrade
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event, text
+from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
@@ -23,10 +23,7 @@ from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
 START_WAIT_SECONDS = 3.0
-FULL = "The server has no space left to store this."
 VACUUM_BYTES = 64 * 2**20  # a larger file would keep the others from writing for too long
-SCHEMA_LOCK = 0xC04FAB  # any number, the same for all
-PROBE_SECONDS = (0.002, 0.05)  # first and longest pause between two tries for SQLite's write lock
 
 log = logging.getLogger(__name__)
 
@@ -54,18 +51,13 @@ migrate = Migrate(db=db, directory="migrations")
 
 def engine_options(url: URL) -> dict[str, Any]:
     """The settings of the connection pool and of every session, by kind of database."""
+    pool = {"pool_size": 10, "max_overflow": 5}
     if url.get_backend_name() == "sqlite":
-        # The driver never waits for a lock: its wait would stop every greenlet of the worker. begin() waits instead.
-        return {"connect_args": {"timeout": 0, "isolation_level": None}, "pool_size": 10, "max_overflow": 5}
+        # The driver never waits for a lock: its wait would stop every greenlet of the worker. _begin() waits instead.
+        return pool | {"connect_args": {"timeout": 0, "isolation_level": None}}
     limits = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
-    return {
-        "connect_args": {"options": limits, "connect_timeout": 3},
-        "pool_size": 10,
-        "max_overflow": 5,
-        "pool_timeout": 3,
-        "pool_pre_ping": True,
-        "pool_recycle": 1800,
-    }
+    connect = {"options": limits, "connect_timeout": 3}
+    return pool | {"connect_args": connect, "pool_timeout": 3, "pool_pre_ping": True, "pool_recycle": 1800}
 
 
 def init_app(app: Flask) -> None:
@@ -87,38 +79,21 @@ def reading() -> Iterator[Connection]:
 
 @contextmanager
 def writing() -> Iterator[Connection]:
-    """The one kind of transaction that writes: it has the write lock from the start, and commits when all went well.
-
-    Raises Busy when the database is locked for longer than five seconds, full, or away.
-    """
-    with _clearly(), db.engine.connect() as connection:
-        writer = connection.execution_options(writes=True)
-        with writer.begin():
-            yield writer
+    """The one kind of transaction that writes: it has the lock from the start. Raises Busy: locked, full, or away."""
+    with _clearly(), db.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
 
 
 def close(app: Flask) -> None:
-    """Leave the files as they should be found: nothing in the write-ahead log, and nothing of what was taken back.
-
-    The last to close writes the log back and removes it. `secure_delete` clears what is freed, but where SQLite has
-    moved a row from page to page, a copy may stay behind in the unused part of a page; VACUUM leaves none.
-    """
+    """Leave nothing in the write-ahead log (the last to close removes it), and nothing of what was taken back."""
     with app.app_context():
-        if app.extensions.pop("to_clear", False) and db.engine.dialect.name == "sqlite":
-            _vacuum()
+        # `secure_delete` clears what is freed, but where SQLite has moved a row from page to page, a copy may stay
+        # behind in the unused part of a page; VACUUM leaves none.
+        to_clear = app.extensions.pop("to_clear", False) and db.engine.dialect.name == "sqlite"
+        if to_clear and Path(db.engine.url.database or "").stat().st_size <= VACUUM_BYTES:
+            with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM")  # refused while another writes
         db.engine.dispose()
-
-
-def _vacuum() -> None:
-    if Path(db.engine.url.database or "").stat().st_size <= VACUUM_BYTES:
-        with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
-            connection.cursor().execute("VACUUM")  # refused while another writes
-
-
-def ping() -> None:
-    """Ask the database for a sign of life. Raises Busy."""
-    with reading() as connection:
-        connection.execute(text("SELECT 1"))
 
 
 @contextmanager
@@ -129,7 +104,8 @@ def _clearly() -> Iterator[None]:
     except (OperationalError, PoolTimeout) as error:
         reason = str(error).partition("\n")[0]  # the rest would be what people said
         log.warning("The database did not do it: %s", reason)
-        raise Busy(FULL if "full" in reason or "No space" in reason else None) from error
+        is_full = "full" in reason or "No space" in reason
+        raise Busy("The server has no space left to store this." if is_full else None) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Busy from error
@@ -143,27 +119,22 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     """Begin as SQLite should: a writer takes the lock at once, because a reader that turns writer is refused it."""
-    if not connection.get_execution_options().get("writes"):
-        connection.exec_driver_sql("BEGIN")
-        return
+    how = "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
     give_up = time.monotonic() + LOCK_WAIT_SECONDS
-    pause, longest = PROBE_SECONDS
+    pause = 0.002  # seconds until the next try: short at first, for most writers are quick
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(how)
             return
         except OperationalError as error:
             if "locked" not in str(error.orig) or time.monotonic() > give_up:
                 raise
         time.sleep(pause)
-        pause = min(2 * pause, longest)
+        pause = min(2 * pause, 0.05)
 
 
 def bring_up_to_date(app: Flask) -> None:
-    """Give the database the schema of this program. Raises CannotStart where that cannot be.
-
-    The caller holds the lock of the start: two programs must not do this at once.
-    """
+    """Give the database our schema, while holding the lock of the start. Raises CannotStart where that cannot be."""
     give_up = time.monotonic() + START_WAIT_SECONDS
     with app.app_context():
         while True:
@@ -171,12 +142,11 @@ def bring_up_to_date(app: Flask) -> None:
                 _upgrade(app)
                 return
             except DBAPIError as error:
-                if isinstance(error, OperationalError) and time.monotonic() < give_up:
-                    time.sleep(0.5)  # it may be starting too
-                    continue
-                where = db.engine.url.render_as_string(hide_password=True)
-                reason = str(error.orig).partition("\n")[0]
-                raise CannotStart(f"The database {where} cannot be opened ({reason}): check DATABASE_URL.") from error
+                if not isinstance(error, OperationalError) or time.monotonic() > give_up:
+                    where = db.engine.url.render_as_string(hide_password=True)
+                    why = str(error.orig).partition("\n")[0]
+                    raise CannotStart(f"The database {where} cannot be opened ({why}): check DATABASE_URL.") from error
+            time.sleep(0.5)  # it may be starting too
 
 
 def _upgrade(app: Flask) -> None:
@@ -204,7 +174,7 @@ def _alone(connection: Connection) -> Iterator[None]:
         return
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:
         holder.exec_driver_sql("SET lock_timeout = 0; SET statement_timeout = 0")
-        holder.exec_driver_sql(f"SELECT pg_advisory_lock({SCHEMA_LOCK})")
+        holder.exec_driver_sql("SELECT pg_advisory_lock(12603307)")  # any number, the same for all
         try:
             yield
         finally:

@@ -2,81 +2,61 @@
 
 
 class Refused(Exception):
-    """Something is not done, and the answer says why.
+    """Something is not done. What each class below says of itself is what the person reads."""
 
-    The first sentence of each class below is what the person reads. `code` is for programs, `status` for HTTP; `retry`
-    says whether the very same request may succeed later, `retry_after_ms` how many milliseconds to wait before.
-    """
-
-    code, status, retry = "server_error", 500, True
+    code, status, retry = "server_error", 500, True  # `retry`: whether the very same request may succeed later
     retry_after_ms: int | None = None
 
+    def __init_subclass__(cls, code: str = code, status: int = status) -> None:
+        cls.code, cls.status, cls.retry = code, status, status >= 500
+
     def __init__(self, sentence: str | None = None) -> None:
-        super().__init__(sentence or (self.__doc__ or "").partition("\n")[0])
+        super().__init__(sentence or self.__doc__)
 
 
 class ServerError(Refused):
     """Something went wrong here. Please try again."""
 
 
-class BadRequest(Refused):
+class BadRequest(Refused, code="bad_request", status=400):
     """This is not something Confab understands."""
 
-    code, status, retry = "bad_request", 400, False
 
-
-class Empty(Refused):
+class Empty(Refused, code="empty", status=400):
     """There is nothing in it to send."""
 
-    code, status, retry = "empty", 400, False
 
-
-class TooLong(Refused):
+class TooLong(Refused, code="too_long", status=413):
     """That is too long."""
 
-    code, status, retry = "too_long", 413, False
 
-
-class NotJoined(Refused):
+class NotJoined(Refused, code="not_joined", status=409):
     """Join a room first."""
 
-    code, status, retry = "not_joined", 409, False
 
-
-class NotFound(Refused):
+class NotFound(Refused, code="not_found", status=404):
     """There is no such room or message."""
 
-    code, status, retry = "not_found", 404, False
 
-
-class NotYours(Refused):
+class NotYours(Refused, code="not_yours", status=403):
     """Only the person who wrote this can change it."""
 
-    code, status, retry = "not_yours", 403, False
 
-
-class Gone(Refused):
+class Gone(Refused, code="gone", status=410):
     """This message has been deleted."""
 
-    code, status, retry = "gone", 410, False
 
-
-class IdTaken(Refused):
+class IdTaken(Refused, code="id_taken", status=409):
     """Another message already has this id."""
 
-    code, status, retry = "id_taken", 409, False
 
-
-class Full(Refused):
+class Full(Refused, code="full", status=409):
     """There is no room for more of this."""
 
-    code, status, retry = "full", 409, False
 
-
-class Busy(Refused):
+class Busy(Refused, code="busy", status=503):
     """The server is busy."""
 
-    code, status, retry = "busy", 503, True
     retry_after_ms = 5000
 
 

@@ -20,11 +20,9 @@ def starting(folder: Path) -> Iterator[None]:
         raise CannotStart(
             f"The folder {folder} cannot be written ({error.strerror}): make it writable, or name another in INSTANCE."
         ) from error
-    try:
+    with os.fdopen(lock):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(lock)
 
 
 def secret(folder: Path) -> str:
@@ -33,11 +31,8 @@ def secret(folder: Path) -> str:
     if not kept.exists() or len(kept.read_text()) < 16:
         made = folder / "secret_key.new"
         made.unlink(missing_ok=True)
-        new = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(new, secrets.token_urlsafe(32).encode())
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as new:
+            new.write(secrets.token_urlsafe(32).encode())
             os.fsync(new)  # a name without its content would be worse than neither
-        finally:
-            os.close(new)
         made.rename(kept)
     return kept.read_text().strip()

@@ -3,20 +3,10 @@
 import io
 import re
 import secrets
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import segno
-from flask import (
-    Blueprint,
-    Response,
-    abort,
-    current_app,
-    redirect,
-    render_template,
-    request,
-    session,
-    url_for,
-)
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, session, url_for
 from haikunator import Haikunator
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
@@ -25,17 +15,19 @@ from werkzeug.wrappers import Response as AnyResponse
 from chat import database, files, journal, markdown, wire
 from chat.errors import BadRequest, Busy, Refused
 from chat.identity import author, form_token, is_own_form, you
-from chat.models import Page, Room
+from chat.models import Room
 
-LABEL = re.compile(r"[A-Za-z0-9_-]{1,50}")
 A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
 RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
-TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)  # five draws, then longer numbers
 STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+PAGES = {
+    404: ("There is no such page", A_LABEL),
+    500: ("Something went wrong here", "It is our fault, and it is in the log. Please try again."),
+}
 
 pages = Blueprint("pages", __name__)
 
@@ -43,24 +35,22 @@ pages = Blueprint("pages", __name__)
 class LabelConverter(BaseConverter):
     """The labels of rooms in URLs: letters, digits, underscore and hyphen, at most fifty. Case matters."""
 
-    regex = LABEL.pattern
+    regex = "[A-Za-z0-9_-]{1,50}"
 
 
 @pages.get("/")
 def about() -> str | AnyResponse:
     """What Confab is, and the ways into a room."""
     wanted = request.args.get("room", "").strip()
-    if not wanted:
-        return render_template("about.html")
     if is_label(wanted):
         return redirect(url_for("pages.room", label=wanted))
-    return render_template("about.html", refused=A_LABEL, wanted=wanted)
+    return render_template("about.html", refused=wanted and A_LABEL)
 
 
 @pages.route("/new/", methods=["GET", "POST"])
 def new() -> AnyResponse:
     """Make a room with a name nobody has, and go there."""
-    for length in TOKEN_LENGTHS:
+    for length in (4, 4, 4, 4, 4, 5, 6, 8, 10, 12):  # five draws, then longer numbers
         made = journal.make_room(Haikunator().haikunate(token_length=length))
         if made is not None:
             return redirect(url_for("pages.room", label=made.label), 303)
@@ -70,7 +60,7 @@ def new() -> AnyResponse:
 @pages.get("/<label:label>/")
 def room(label: str) -> AnyResponse:
     """A room, made by whoever comes first, with what was said there last; or a page further back."""
-    return _show(_open(label))
+    return _show(_open(label), {})
 
 
 @pages.post("/<label:label>/")
@@ -83,9 +73,9 @@ def say(label: str) -> AnyResponse:
             raise BadRequest(STRANGE_FORM)
         said = journal.post(here, author(), wire.Chat.parse(given)).message
     except Refused as refusal:
-        # Where it may have been stored all the same, the same id makes it one message.
-        kept = given if refusal.retry else given | {"id": _new_id()}
-        return _show(here, kept | {"refused": str(refusal)}, refusal.status)
+        if not refusal.retry:  # else it may have been stored all the same: the same id makes it one message
+            del given["id"]
+        return _show(here, given | {"refused": str(refusal)}, refusal.status)
     session["handle"] = given["handle"]
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{said.seq}"), 303)
 
@@ -95,9 +85,8 @@ def qr(label: str) -> AnyResponse:
     """The address of a room for the camera of a telephone. It makes no room."""
     if not is_label(label):
         abort(404)
-    response = Response(_qr(url_for("pages.room", label=label, _external=True)), mimetype="image/svg+xml")
-    response.headers["Cache-Control"] = "private, max-age=86400"  # who has the address has the room
-    return response
+    kept = {"Cache-Control": "private, max-age=86400"}  # who has the address has the room
+    return Response(_qr(url_for("pages.room", label=label, _external=True)), headers=kept, mimetype="image/svg+xml")
 
 
 @lru_cache(maxsize=1_000)
@@ -115,47 +104,33 @@ def _open(label: str) -> Room:
     return journal.open_room(label)
 
 
-def _show(here: Room, form: wire.JSON | None = None, status: int = 200) -> Response:
-    page = here.joined(after=None)
-    listed = _listed(here) if request.args else page
-    response = Response(
-        render_template(
-            "room.html",
-            room=here,
-            page={**wire.joined(here, page), **you(here)},  # what the script starts from
-            rows=wire.history(here, listed)["messages"],  # what is to be read without it
-            earlier=_further(here, "before", listed.messages[0].seq) if listed.older and listed.messages else None,
-            later=_further(here, "after", listed.messages[-1].seq) if listed.newer and listed.messages else None,
-            form={"csrf": form_token(), "id": _new_id(), "handle": session.get("handle", ""), "message": ""}
-            | (form or {}),
-            transports=current_app.config["CONFAB"].offered(),
-        ),
-        status,
+def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
+    page = listed = here.joined(after=None)
+    if request.args:  # a page further back, in the words of the event `history`
+        given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
+        asked = wire.History.parse(given)
+        listed = here.history(current_app.config["CONFAB"].page, asked.before, asked.after)
+    further = partial(url_for, "pages.room", label=here.label)
+    # With the id, sending a form twice says it once.
+    empty = {"id": secrets.token_urlsafe(16), "handle": session.get("handle", ""), "message": ""}
+    text = render_template(
+        "room.html",
+        room=here,
+        page={**wire.joined(here, page), **you(here)},  # what the script starts from
+        rows=wire.history(here, listed)["messages"],  # what is to be read without it
+        earlier=further(before=listed.messages[0].seq) if listed.older and listed.messages else None,
+        later=further(after=listed.messages[-1].seq) if listed.newer and listed.messages else None,
+        form={"csrf": form_token()} | empty | form,
+        transports=current_app.config["CONFAB"].offered(),
     )
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _listed(here: Room) -> Page:
-    """The page that the address asks for, in the words of the event `history`. Raises BadRequest."""
-    given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
-    asked = wire.History.parse(given)
-    return here.history(current_app.config["CONFAB"].page, asked.before, asked.after)
-
-
-def _new_id() -> str:
-    """With it, sending a form twice says it once."""
-    return secrets.token_urlsafe(16)
-
-
-def _further(here: Room, way: str, seq: int) -> str:
-    return f"{url_for('pages.room', label=here.label)}?{way}={seq}"
+    return Response(text, status, {"Cache-Control": "no-store"})
 
 
 @pages.get("/healthz")
 def healthz() -> wire.JSON:
     """Whether this process answers and its database does. Raises Busy."""
-    database.ping()
+    with database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1")
     return wire.ok()
 
 
@@ -184,7 +159,7 @@ pages.add_app_template_test(markdown.only_pictures, "large")
 
 def is_label(text: str) -> bool:
     """Whether a room may have this label."""
-    return LABEL.fullmatch(text) is not None and text.lower() not in RESERVED
+    return re.fullmatch(LabelConverter.regex, text) is not None and text.lower() not in RESERVED
 
 
 @pages.after_app_request
@@ -218,24 +193,14 @@ def _encoded(response: Response, how: str | None) -> Response:
 
 
 @pages.app_errorhandler(HTTPException)
-def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
-    """A page for what HTTP refuses. Redirects are no errors."""
-    if error.code is None or error.code < 400:
-        return error.get_response()
-    title, text = PAGES.get(error.code, (error.name, error.description or ""))
-    return render_template("error.html", code=error.code, title=title, text=text), error.code
+def not_so(error: HTTPException) -> tuple[str, int]:
+    """A page for what HTTP refuses."""
+    code = error.code or 500
+    title, text = PAGES.get(code, (error.name, error.description or ""))
+    return render_template("error.html", code=code, title=title, text=text), code
 
 
 @pages.app_errorhandler(Refused)
 def refused(error: Refused) -> tuple[str, int]:
     """A page for what Confab refuses."""
     return render_template("error.html", code=error.status, title="Not now", text=str(error)), error.status
-
-
-PAGES = {
-    404: (
-        "There is no such page",
-        "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else.",
-    ),
-    500: ("Something went wrong here", "It is our fault, and it is in the log. Please try again."),
-}
