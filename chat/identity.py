@@ -1,6 +1,7 @@
 """Who this browser is: a random number in its signed cookie, or in a token for those who keep no cookies."""
 
 import secrets
+from contextlib import suppress
 
 from flask import current_app, session
 from itsdangerous import BadData, Signer, URLSafeSerializer
@@ -14,17 +15,19 @@ def author() -> str:
     if "author" not in session:
         session["author"] = secrets.token_hex(16)
         session.permanent = True
-    known: str = session["author"]
-    return known
+    return str(session["author"])
 
 
 def recognise(auth: object = None) -> None:
     """At the start of a connection without a cookie: take the identity of the token it brings, else a new one."""
     if "author" in session:
         return
-    if (known := _read(auth)) is not None:
-        session["author"] = known
-    session["token"] = _signer().dumps(author())
+    signer = URLSafeSerializer(current_app.config["SECRET_KEY"], salt="confab-identity")
+    match auth:
+        case {"token": str(token)}:
+            with suppress(BadData, ValueError):
+                session["author"] = signer.loads(token)
+    session["token"] = signer.dumps(author())
 
 
 def you(room: Room) -> JSON:
@@ -46,18 +49,3 @@ def is_own_form(token: str) -> bool:
 
 def _form_signer() -> Signer:
     return Signer(current_app.config["SECRET_KEY"], salt="confab-form")
-
-
-def _read(auth: object) -> str | None:
-    token = auth.get("token") if isinstance(auth, dict) else None
-    if not isinstance(token, str):
-        return None
-    try:
-        known = _signer().loads(token)
-    except (BadData, ValueError):
-        return None
-    return known if isinstance(known, str) else None
-
-
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="confab-identity")

@@ -6,23 +6,18 @@ import secrets
 import time
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from flask import Flask, current_app, request, session
 
 from chat import broadcasts
-from chat.broadcasts import address
 from chat.errors import NotJoined, Refused
 from chat.identity import author
+from chat.leases import NoLeases
 from chat.models import Room
 from chat.people import LEASE_SECONDS, People
+from chat.queue import NoQueue
 from chat.wire import JSON
-
-if TYPE_CHECKING:
-    from socketio import Server
-
-    from chat.leases import Leases, NoLeases
-    from chat.queue import NoQueue, Queue
 
 BEAT_SECONDS = 1  # a room is told at most so often who comes and goes
 REFRESH_SECONDS = 10
@@ -39,22 +34,19 @@ def enter(room: Room) -> None:
     leave()
     # What a socket's session holds is of this connection alone, and never reaches a cookie.
     session["room"] = current_app.extensions["heads"].begin(room)
-    _server().enter_room(_connection(), address(room.label))
+    current_app.extensions["socketio"].server.enter_room(_connection(), broadcasts.address(room.label))
     _presence().enter(room, author(), _connection())
 
 
 def leave() -> None:
     """Take this connection out of its room."""
     if (room := session.pop("room", None)) is not None:
-        _server().leave_room(_connection(), address(room.label))
+        current_app.extensions["socketio"].server.leave_room(_connection(), broadcasts.address(room.label))
         _presence().leave(_connection())
 
 
 def joined_room() -> Room:
-    """The room this connection is in, as it was found; whether it is gone, whoever reads or writes there is told.
-
-    Raises NotJoined.
-    """
+    """The room of this connection, as found; who reads or writes there learns if it is gone. Raises NotJoined."""
     if "room" not in session:
         raise NotJoined
     return cast(Room, session["room"])
@@ -62,42 +54,33 @@ def joined_room() -> Room:
 
 def people(room: Room) -> JSON:
     """The people in a room, each once however many tabs they have; the one who asks comes first."""
-    return _presence().listed(room.label, room.mark(author()))
+    here = _presence()
+    return here.people.listed(room.label, room.mark(author())) | ({"partial": True} if here.partial else {})
 
 
 def known_as(handle: str) -> None:
     """The person of this connection goes by this name, and is listed under it."""
-    _presence().call(_connection(), handle)
+    room = joined_room()
+    _presence().people.call(room.label, room.mark(author()), handle)
 
 
 def typing(handle: str) -> None:
     """Tell the others in the room that this person is typing. Raises NotJoined."""
-    here = _presence().people.where(_connection())
-    if here is None:
-        raise NotJoined
+    room = joined_room()
     now = time.monotonic()
     if now - session.get("typed", -TYPING_SECONDS) >= TYPING_SECONDS:
         session["typed"] = now
-        _presence().type(*here, handle)
+        _presence().type({"label": room.label, "mark": room.mark(author()), "handle": handle})
 
 
 class Presence:
-    """Tells the people on this worker, and the other workers, who comes and goes; once a second at most, all together.
+    """Tells the people on this worker, and the other workers, who comes and goes; once a second at most, together."""
 
-    A worker says what is new as it happens, and every ten seconds all it has. Who says nothing for thirty is gone.
-    """
-
-    def __init__(
-        self, app: Flask, socketio: Any, queue: "Queue | NoQueue", leases: "Leases | NoLeases", patience: float
-    ) -> None:
-        """For so many seconds, `patience`, the queue may be away before what we know is called partial."""
+    def __init__(self, app: Flask, socketio: Any, queue: NoQueue, leases: NoLeases, patience: float) -> None:
         self.people = People()
         self.partial = patience == 0
-        self._patience = patience
-        self._app = app
-        self._socketio = socketio
-        self._queue = queue
-        self._leases = leases
+        self._app, self._socketio = app, socketio
+        self._queue, self._leases, self._patience = queue, leases, patience
         self._worker = secrets.token_hex(8)
         self._heard_at = time.monotonic()
         self._nameless: dict[str, tuple[Room, set[str]]] = {}
@@ -116,26 +99,15 @@ class Presence:
         """A tab has gone."""
         self.people.leave(tab, time.monotonic())
 
-    def call(self, tab: str, name: str) -> None:
-        """The person of a tab goes by this name."""
-        if (here := self.people.where(tab)) is not None:
-            self.people.call(*here, name)
-
-    def listed(self, label: str, mark: str) -> JSON:
-        """What somebody who enters learns of the people there."""
-        return self.people.listed(label, mark) | ({"partial": True} if self.partial else {})
-
-    def type(self, label: str, mark: str, handle: str) -> None:
+    def type(self, payload: JSON) -> None:
         """Tell it to the others, here and on the other workers, as long as they are few."""
-        if len(self.people.everybody(label)) <= TYPING_AMONG_AT_MOST:
-            payload = {"label": label, "mark": mark, "handle": handle}
+        if len(self.people.everybody(payload["label"])) <= TYPING_AMONG_AT_MOST:
             self.hear_typing("typing", payload)
             self._queue.publish("typing", payload)
 
     def hear_typing(self, _event: str, payload: JSON) -> None:
         """Somebody is typing, here or on another worker."""
-        but = self.people.tabs(payload["label"], payload["mark"])
-        broadcasts.typing(self._socketio, payload, but)
+        broadcasts.typing(self._socketio, payload, but=self.people.tabs(payload["label"], payload["mark"]))
 
     def hear(self, _event: str, payload: JSON) -> None:
         """Another worker says who is there."""
@@ -148,22 +120,27 @@ class Presence:
     def back(self) -> None:
         """The queue can be heard again, or for the first time: say what we have, and read what the others have left."""
         self._try(self.refresh)
-        self._try(self._read)
+        for worker, text, seconds in self._leases.kept():
+            if worker != self._worker and not self.people.knows(worker):
+                self._try(self.hear, "presence", json.loads(text) | {"seconds": seconds})
 
     def stop(self) -> None:
         """Tell nothing more."""
         self._beating = False
 
-    def beat(self, now: float | None = None) -> None:
+    def beat(self, now: float) -> None:
         """Tell what has changed: the other workers, and each room here."""
-        now = time.monotonic() if now is None else now
         self.people.expire(now)
         self._try(self._find_names)
-        turned = self._turned(now)
+        if self._queue.up:
+            self._heard_at = now
+        was_partial, self.partial = self.partial, now - self._heard_at > self._patience
+        if self.partial:
+            self.people.forget_others()
         here, gone = self.people.news()
         if here or gone:
             self._queue.publish("presence", {"worker": self._worker, "here": here, "gone": gone, "whole": False})
-        for difference in self.people.differences(also=turned):
+        for difference in self.people.differences(also=self.partial != was_partial):
             broadcasts.presence(self._socketio, difference | ({"partial": True} if self.partial else {}))
 
     def refresh(self) -> None:
@@ -171,20 +148,6 @@ class Presence:
         all_we_have = {"worker": self._worker, "here": self.people.own(), "gone": {}, "whole": True}
         self._leases.keep(self._worker, json.dumps(all_we_have), LEASE_SECONDS)  # first: who misses one has the other
         self._queue.publish("presence", all_we_have)
-
-    def _read(self) -> None:
-        for worker, text, seconds in self._leases.kept():
-            if worker != self._worker and not self.people.knows(worker):
-                self.hear("presence", json.loads(text) | {"seconds": seconds})
-
-    def _turned(self, now: float) -> bool:
-        """Whether what we know has just become partial, or is so no more."""
-        if self._queue.up:
-            self._heard_at = now
-        was, self.partial = self.partial, now - self._heard_at > self._patience
-        if self.partial and not was:
-            self.people.forget_others()
-        return self.partial != was
 
     def _find_names(self) -> None:
         """For those who came in and have not spoken since: under which name they did before."""
@@ -201,14 +164,14 @@ class Presence:
         while self._beating:
             self._socketio.sleep(BEAT_SECONDS)
             if self._beating:
-                self._try(self.beat)
+                self._try(self.beat, time.monotonic())
             if self._queue.up and time.monotonic() - refreshed >= REFRESH_SECONDS:
                 refreshed = time.monotonic()
                 self._socketio.start_background_task(self._try, self.refresh)  # Redis may keep it waiting
 
-    def _try(self, work: Callable[[], None]) -> None:
+    def _try(self, work: Callable[..., None], *given: object) -> None:
         try:
-            work()
+            work(*given)
         except Refused as refusal:
             log.warning("The names of people could not be read: %s", refusal)
         except Exception:
@@ -221,7 +184,3 @@ def _presence() -> Presence:
 
 def _connection() -> str:
     return cast(str, request.sid)  # type: ignore[attr-defined]  # Flask-SocketIO puts it there
-
-
-def _server() -> "Server":
-    return current_app.extensions["socketio"].server

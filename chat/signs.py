@@ -6,8 +6,7 @@ from chat.wire import JSON, ok
 
 def typing(data: object) -> JSON:
     """Let the others know that one is typing. Nobody waits for the answer."""
-    asked = wire.Typing.parse(data)
-    presence.typing(asked.handle)
+    presence.typing(wire.Typing.parse(data).handle)
     return ok()
 
 
