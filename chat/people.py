@@ -39,6 +39,7 @@ class People:
         self._crowds: dict[str, Crowd] = {}
         self._elsewhere: dict[str, dict[str, dict[str, str]]] = {}  # by worker what it said it has: names in rooms
         self._until: dict[str, float] = {}  # how long that is believed
+        self._whole: set[str] = set()  # those who have said all they have
         self._lock = threading.RLock()
 
     def enter(self, label: str, mark: str, tab: str) -> str:
@@ -91,15 +92,18 @@ class People:
             for worker in [worker for worker, until in self._until.items() if until <= now]:
                 self.hear(worker, {}, {}, 0, whole=True)
                 del self._elsewhere[worker], self._until[worker]
+                self._whole.discard(worker)
 
     def knows(self, worker: str) -> bool:
-        """Whether we have heard of this worker."""
-        return worker in self._until
+        """Whether we have heard all that this worker has, and not only what was new."""
+        return worker in self._whole
 
     def hear(self, worker: str, here: JSON, gone: JSON, until: float, *, whole: bool) -> None:
         """Another worker has these people; `whole` is all it has, otherwise what is new."""
         with self._lock:
             self._until[worker] = until
+            if whole:
+                self._whole.add(worker)
             rooms = self._elsewhere.setdefault(worker, {})
             for label in here.keys() | gone.keys() | (rooms.keys() if whole else set()):
                 own = self._crowds.get(label, Crowd()).names
@@ -109,7 +113,7 @@ class People:
                     new.pop(mark, None)
                 with self._watching(label, [mark for mark in old | new if old.get(mark) != new.get(mark)]):
                     rooms[label] = new
-                    for mark in own.keys() & new.keys():
+                    for mark in own.keys() & here.get(label, {}).keys():
                         if new[mark] and not (whole and own[mark]):  # what is new counts more than what is said again
                             own[mark] = new[mark]
                 if not new:

@@ -122,7 +122,7 @@ class Presence:
         self._try(self.refresh)
         for worker, text, seconds in self._leases.kept():
             if worker != self._worker and not self.people.knows(worker):
-                self._try(self.hear, "presence", json.loads(text) | {"seconds": seconds})
+                self._try(self.hear, "presence", json.loads(text) | {"seconds": seconds, "whole": False})
 
     def stop(self) -> None:
         """Tell nothing more."""
