@@ -43,7 +43,7 @@ class Person {
 
   async enterAgain() {
     try {
-      const answer = await this.ask("join", this.known.size ? { label: plan.label, after: this.applied } : { label: plan.label })
+      const answer = await this.ask("join", this.joined ? { label: plan.label, after: this.applied } : { label: plan.label })
       if (!answer.ok) {
         await sleep(500)
         return this.socket.connected && this.enterAgain()
