@@ -6,7 +6,7 @@ from math import inf
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import changes, database, engine, events, gate, heads, identity, instance, journal, presence, signs, views
+from chat import changes, database, engine, events, gate, heads, identity, instance, journal, presence, views
 from chat.leases import Leases, NoLeases
 from chat.packets import StrictJSON, TextPacket
 from chat.queue import NoQueue, Queue
@@ -71,7 +71,7 @@ def _open_sockets(app: Flask, config: Config) -> None:
 
     queue.back = back
     queue.heard = lambda event, payload: ears[event](event, payload)
-    doors = events.EVENTS | changes.EVENTS | signs.EVENTS
+    doors = events.EVENTS | changes.EVENTS
     engine.protect(socketio, events=doors)
     if config.engine:
         engine.speed_up(socketio)

@@ -72,7 +72,7 @@ def init_app(app: Flask) -> None:
 
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """A short read of its own. Raises Busy while the database is away."""
+    """For one statement that reads. Raises Busy while the database is away."""
     with _clearly(), db.engine.connect() as connection:
         yield connection
 
@@ -118,13 +118,12 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin as SQLite should: a writer takes the lock at once, because a reader that turns writer is refused it."""
-    how = "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
+    """A writer takes the lock of SQLite at once. A read is one statement, which is of one moment by itself."""
     give_up = time.monotonic() + LOCK_WAIT_SECONDS
     pause = 0.002  # seconds until the next try: short at first, for most writers are quick
-    while True:
+    while connection.get_execution_options().get("writes"):
         try:
-            connection.exec_driver_sql(how)
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
         except OperationalError as error:
             if "locked" not in str(error.orig) or time.monotonic() > give_up:

@@ -7,12 +7,11 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
-from chat import journal, wire
+from chat import journal, presence, wire
 from chat.errors import BadRequest, Refused, ServerError
 from chat.identity import author, you
-from chat.models import Room
 from chat.payload import refused
-from chat.presence import enter, joined_room, known_as, leave, people
+from chat.presence import enter, find_room, joined_room, known_as, leave, people
 from chat.wire import JSON, ok
 
 Handler = Callable[[Any], JSON]
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 def join(data: object) -> JSON:
     """Enter the room a link names; the answer holds what was said there (was: ws_connect)."""
     asked = wire.Join.parse(data)
-    room = Room.find(asked.label)  # not_found
+    room = find_room(asked.label)  # not_found
     enter(room)  # the Socket.IO room chat-<label>, before reading, so that nothing falls between
     return ok(wire.joined(room, room.joined(asked.after)), people(room), you(room))
 
@@ -50,6 +49,12 @@ def history(data: object) -> JSON:
     return ok(wire.history(room, room.history(asked.limit, asked.before, asked.after, asked.around)))
 
 
+def typing(data: object) -> JSON:
+    """Let the others know that one is typing; stored nowhere, and nobody waits for the answer."""
+    presence.typing(wire.Typing.parse(data).handle)
+    return ok()
+
+
 def leave_room(data: object) -> JSON:
     """Leave the room (was: ws_disconnect; a connection that ends leaves by itself)."""
     wire.Leave.parse(data)
@@ -57,7 +62,8 @@ def leave_room(data: object) -> JSON:
     return ok()
 
 
-EVENTS: dict[str, Handler] = {"join": join, "chat": chat, "since": since, "history": history, "leave": leave_room}
+EVENTS: dict[str, Handler] = {"join": join, "chat": chat, "since": since, "history": history}
+EVENTS |= {"typing": typing, "leave": leave_room}
 
 
 def register(socketio: SocketIO, events: dict[str, Handler]) -> None:

@@ -31,7 +31,7 @@ class Heads:
         self._app, self._socketio, self._queue_is_up = app, socketio, queue_is_up
         self._announced: dict[str, tuple[int, str]] = {}
         self._beating = False
-        self._rooms: WeakValueDictionary[int, Room] = WeakValueDictionary()
+        self.rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()  # with people here, by label
 
     def begin(self, room: Room) -> Room:
         """Somebody is about to enter this room, and shares it with those in it. The first of all starts the beacon."""
@@ -39,7 +39,7 @@ class Heads:
         if not self._beating:
             self._beating = True
             self._socketio.start_background_task(self._beat)
-        return self._rooms.setdefault(room.id, room)
+        return self.rooms.setdefault(room.label, room)
 
     def hear(self, event: str, payload: wire.JSON) -> None:
         """Another worker has told something. Raises ValueError for what it cannot have told."""
@@ -51,10 +51,6 @@ class Heads:
         """The queue can be heard again: what was lost meanwhile is told now, and everybody learns the heads."""
         self._try(self.check, True)
 
-    def stop(self) -> None:
-        """Beat no more."""
-        self._beating = False
-
     def check(self, force: bool = False) -> None:
         """One question for all rooms with people here: where are they now? What was not told is told, then the head."""
         with self._app.app_context():
@@ -64,6 +60,9 @@ class Heads:
                 found = connection.execute(select(rooms).where(rooms.c.label.in_(here))).all() if here else []
             for room in cast(list[Room], found):  # rows, which read like rooms
                 self._check(room, force)
+            ids = {room.label: room.id for room in found}
+            for label in [label for label, room in list(self.rooms.items()) if ids.get(label) != room.id]:
+                self.rooms.pop(label, None)
         self._announced = {label: known for label, known in self._announced.items() if label in here}
 
     def _check(self, room: Room, force: bool) -> None:

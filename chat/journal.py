@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import cast
 
 from flask import current_app
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -11,11 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from chat import broadcasts, wire
 from chat.database import writing
 from chat.errors import NotFound, Refused
-from chat.models import Message, Room, messages, rooms
-from chat.revisions import Change, Key, Post, values
+from chat.models import Message, Room, Standing, messages, rooms
+from chat.revisions import Change, Key, Post
 from chat.together import Together
 
-CHANGING = ("rev", "message", "edited_at", "deleted_at", "reactions")
+# Statements are made once, for that takes long.
+LOCKED = select(*rooms.c["id", "label", "name", "head", "epoch"]).where(rooms.c.id.in_(bindparam("rooms")))
+LOCKED = LOCKED.order_by(rooms.c.id).with_for_update()
+# Each half names the columns of one index. Pairs, as in (room_id, seq) IN (...), make SQLite read the whole table.
+IN_ROOMS, BY_ID, BY_SEQ = (messages.c[key].in_(bindparam(key)) for key in ("room_id", "client_id", "seq"))
+KNOWN = select(messages).where(IN_ROOMS & BY_ID | IN_ROOMS & BY_SEQ)
+CHANGED = update(messages).where(messages.c.room_id == bindparam("of_room"), messages.c.seq == bindparam("at"))
+MOVED = update(rooms).where(rooms.c.id == bindparam("of_room")).values(head=bindparam("to"), name=bindparam("called"))
 
 
 def post(room: Room, author: str, said: wire.Chat) -> Change:
@@ -69,21 +77,18 @@ def _store_and_tell(batch: list[Change]) -> None:
 
 def _lock(transaction: Connection, batch: list[Change]) -> dict[int, Room]:
     """Lock the rooms, in the order of their ids so that no two writers wait for each other; as they stand, by id."""
-    mine = rooms.c.id.in_({change.room.id for change in batch})
-    needed = select(*rooms.c["id", "label", "name", "head", "epoch"]).where(mine).order_by(rooms.c.id)
-    return {row.id: Room(**row._mapping) for row in transaction.execute(needed.with_for_update())}
+    found = transaction.execute(LOCKED, {"rooms": {change.room.id for change in batch}})
+    return {row.id: cast(Room, Standing(**row._mapping)) for row in found}
 
 
 def _known(transaction: Connection, batch: list[Change]) -> dict[tuple[int, Key], Message]:
     """The messages that the batch repeats or changes, by room and key."""
-    in_rooms = Message.room_id.in_({change.room.id for change in batch})
     keys = {key for change in batch for key in (change.key, change.answers)} - {None}
-    # Each half names the columns of one index. Pairs, as in (room_id, seq) IN (...), make SQLite read the whole table.
-    by_id = in_rooms & Message.client_id.in_([key for key in keys if isinstance(key, str)])
-    by_seq = in_rooms & Message.seq.in_([key for key in keys if isinstance(key, int)])
+    ids, seqs = [key for key in keys if isinstance(key, str)], [key for key in keys if isinstance(key, int)]
+    sought = {"room_id": {change.room.id for change in batch}, "client_id": ids, "seq": seqs}
     known: dict[tuple[int, Key], Message] = {}
-    for row in transaction.execute(select(messages).where(by_id | by_seq)) if keys else ():
-        known[row.room_id, row.client_id] = known[row.room_id, row.seq] = Message(**row._mapping)
+    for row in transaction.execute(KNOWN, sought) if keys else ():
+        known[row.room_id, row.client_id] = known[row.room_id, row.seq] = cast(Message, Standing(**row._mapping))
     return known
 
 
@@ -112,15 +117,10 @@ def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key]
 
 def _write(transaction: Connection, stored: list[Change]) -> None:
     """Write what has a number, and the rooms it moved."""
-    fresh = [values(each.message) for each in stored if each.is_new]
+    fresh = [vars(each.message) for each in stored if each.is_new]
     again = [each for each in stored if not each.is_new]
-    changed = [{"of_room": each.room.id, "at": each.message.seq, **values(each.message, CHANGING)} for each in again]
+    changed = [vars(each.message) | {"of_room": each.room.id, "at": each.message.seq} for each in again]
     moved = {each.room.id: {"of_room": each.room.id, "to": each.room.head, "called": each.room.name} for each in stored}
-    if fresh:
-        transaction.execute(insert(messages), fresh)
-    if changed:
-        this = (messages.c.room_id == bindparam("of_room")) & (messages.c.seq == bindparam("at"))
-        transaction.execute(update(messages).where(this).values({key: bindparam(key) for key in CHANGING}), changed)
-    if moved:
-        this_room = update(rooms).where(Room.id == bindparam("of_room"))
-        transaction.execute(this_room.values(head=bindparam("to"), name=bindparam("called")), list(moved.values()))
+    for statement, rows in ((insert(messages), fresh), (CHANGED, changed), (MOVED, list(moved.values()))):
+        if rows:
+            transaction.execute(statement, rows)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Self, cast
 
 import sqlalchemy as sa
@@ -106,7 +107,7 @@ class Room(Base):
             if not (found := connection.execute(_page_of(*parts), {"room": self.id, **numbers}).all()):
                 raise NotFound("This room is gone.")
         said = cast(list[Message], [row for row in found if row.seq is not None])  # rows, which read like messages
-        return Page(found[0].head, found[0].epoch, said, found[0].head)
+        return Page(found[0].head, found[0].epoch, found[0].name, said, found[0].head)
 
 
 @cache
@@ -120,7 +121,7 @@ def _page_of(*parts: str) -> sa.Executable:
         "changed": mine.where(rev > turn).order_by(rev).limit(below),
     }
     rows = sa.union_all(*(sa.select(pages[part].subquery()) for part in parts)).subquery()
-    moment = sa.select(rooms.c.head, rooms.c.epoch, rows)
+    moment = sa.select(*rooms.c["head", "epoch", "name"], rows)
     return moment.outerjoin_from(rooms, rows, sa.true()).where(rooms.c.id == room)
 
 
@@ -151,15 +152,25 @@ class Message(Base):
 
 rooms = cast(sa.Table, Room.__table__)
 messages = cast(sa.Table, Message.__table__)
+BLANK = dict.fromkeys(messages.columns.keys())
+
+
+class Standing(SimpleNamespace):
+    """A room or message while it is changed: reads like one, for a tenth of the cost."""
+
+    mark = Room.mark
+
+
 LABELLED = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))  # made once, for that takes long
 
 
 @dataclass
 class Page:
-    """Some messages of a room, with the head and epoch of the same moment."""
+    """Some messages of a room, with the head, epoch and name of the same moment."""
 
     head: int
     epoch: str
+    name: str
     messages: list[Message]
     upto: int  # who has this page has every change up to here
     older: bool = False

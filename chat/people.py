@@ -122,8 +122,8 @@ class People:
     def everybody(self, label: str) -> dict[str, str]:
         """The names of those in a room, by mark."""
         with self._lock:
-            found: dict[str, str] = {}
-            for names in self._lists(label):
+            found, *others = map(dict, self._lists(label) or [{}])
+            for names in others:
                 found |= {mark: name for mark, name in names.items() if not found.get(mark)}
             return found
 

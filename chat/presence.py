@@ -29,6 +29,11 @@ TYPING_AMONG_AT_MOST = 50
 log = logging.getLogger(__name__)
 
 
+def find_room(label: str) -> Room:
+    """The room of a link. Raises NotFound, or leaves that to who reads there, where people are in it here."""
+    return cast(Room, current_app.extensions["heads"].rooms.get(label) or Room.find(label))
+
+
 def enter(room: Room) -> None:
     """Bring this connection into a room, out of the one it was in."""
     leave()
@@ -123,10 +128,6 @@ class Presence:
         for worker, text, seconds in self._leases.kept():
             if worker != self._worker and not self.people.knows(worker):
                 self._try(self.hear, "presence", json.loads(text) | {"seconds": seconds, "whole": False})
-
-    def stop(self) -> None:
-        """Tell nothing more."""
-        self._beating = False
 
     def beat(self, now: float) -> None:
         """Tell what has changed: the other workers, and each room here."""

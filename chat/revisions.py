@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from chat.errors import Full, Gone, IdTaken, NotFound, NotYours
-from chat.models import Message, Room, messages
+from chat.models import BLANK, Message, Room, Standing
 
-COLUMNS = tuple(column.key for column in messages.columns)
 EMOJI_AT_MOST = 20  # different ones to a message
 PEOPLE_AT_MOST = 100  # to an emoji
 Key: TypeAlias = str | int | None  # the id or seq by which a message is known in its room
@@ -51,7 +50,7 @@ class Change:
     def new(self, number: int, **columns: object) -> Message:
         """A message that was not there before; it is not stored when its number has been taken."""
         numbers = {"room_id": self.room.id, "seq": number, "rev": number}
-        return Message(author=self.author, timestamp=datetime.now(UTC), **numbers, **columns)
+        return _message(None, author=self.author, timestamp=datetime.now(UTC), **numbers, **columns)
 
     def own(self, known: Message | None) -> Message:
         """The message, when it is there and its author asks."""
@@ -83,7 +82,7 @@ class Edit(Change):
             raise Gone
         if known.message == self.asked.message:
             return known
-        return _changed(known, rev=number, message=self.asked.message, edited_at=datetime.now(UTC))
+        return _message(known, rev=number, message=self.asked.message, edited_at=datetime.now(UTC))
 
 
 class Delete(Change):
@@ -93,7 +92,7 @@ class Delete(Change):
         known = self.own(known)
         if known.deleted_at is not None:
             return known
-        return _changed(known, rev=number, message="", reactions=None, deleted_at=datetime.now(UTC))
+        return _message(known, rev=number, message="", reactions=None, deleted_at=datetime.now(UTC))
 
 
 class React(Change):
@@ -111,7 +110,7 @@ class React(Change):
             raise Full
         after = [*by, self.author] if self.asked.on else [each for each in by if each != self.author]
         reactions = {emoji: people for emoji, people in (before | {self.asked.emoji: after}).items() if people}
-        return _changed(known, rev=number, reactions=reactions or None)
+        return _message(known, rev=number, reactions=reactions or None)
 
 
 class Title(Change):
@@ -141,10 +140,5 @@ def said(known: Message | None) -> Message:
     return known
 
 
-def _changed(known: Message, /, **new: object) -> Message:
-    return Message(**(values(known) | new))
-
-
-def values(message: Message, columns: tuple[str, ...] = COLUMNS) -> dict[str, object]:
-    """A message's columns, as the database takes them."""
-    return {column: vars(message).get(column) for column in columns}
+def _message(known: Message | None, /, **new: object) -> Message:
+    return cast(Message, Standing(**((vars(known) if known else BLANK) | new)))

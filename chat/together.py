@@ -33,7 +33,8 @@ class Together(Generic[T]):
     def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
         self._work, self._gather = work, gather
         self._waiting: deque[T] = deque()
-        self._turn = threading.Lock()
+        self._turn = threading.Condition(threading.Lock())  # all who wait for a batch go on at once
+        self._is_led = False
 
     def do(self, item: T) -> None:
         """Return when the item is done. Raises what came of it: Busy when too many wait, or the database is away."""
@@ -41,12 +42,22 @@ class Together(Generic[T]):
             raise Busy
         self._waiting.append(item)
         with self._turn:
-            if not item.done:
-                self._gather()
-            while not item.done:
-                self._do_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_AT_MOST))])
+            self._turn.wait_for(lambda: item.done or not self._is_led)
+            self._is_led = self._is_led or not item.done
+        if not item.done:
+            self._lead(item)
         if item.failure is not None:
             raise item.failure
+
+    def _lead(self, item: T) -> None:
+        try:
+            self._gather()
+            while not item.done:
+                self._do_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_AT_MOST))])
+        finally:
+            with self._turn:
+                self._is_led = False
+                self._turn.notify_all()
 
     def _do_batch(self, batch: list[T]) -> None:
         try:

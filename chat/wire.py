@@ -1,6 +1,7 @@
 """Every payload, in (parsed, closed world) and out (built): the only JSON shapes in the house."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from pydantic import model_validator
@@ -109,7 +110,7 @@ def ok(*parts: JSON) -> JSON:
 def joined(room: "Room", page: "Page") -> JSON:
     """The room, and what was said there: all that is new to somebody who comes back, or the last messages."""
     more = {"older": page.older} if page.missed is None else {"missed": page.missed}
-    return {"label": room.label, "name": room.name, **changes(room, page), **more}
+    return {"label": room.label, "name": page.name, **changes(room, page), **more}
 
 
 def stored(what: "Change") -> JSON:
@@ -164,6 +165,7 @@ def head(room: "Room") -> JSON:
     return {"label": room.label, "head": room.head, "epoch": room.epoch}
 
 
+@lru_cache(maxsize=1_000)  # a new message is told and acknowledged
 def moment(when: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -65,8 +65,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """Confab on an empty database. No context is left open: it would lend one person's identity to another."""
     made = create_app(Config(instance=tmp_path / "instance"))
     yield made
-    made.extensions["heads"].stop()
-    made.extensions["presence"].stop()
+    made.extensions["heads"]._beating = made.extensions["presence"]._beating = False
     with made.app_context():
         db.engine.dispose()
 

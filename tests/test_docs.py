@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chat import changes, errors, events, signs, views, wire
+from chat import changes, errors, events, views, wire
 from chat.models import Message, Room
 from chat.payload import Payload
 from config import Config
@@ -30,7 +30,7 @@ DELIVERY = (HERE / "docs" / "delivery.md").read_text()
 DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
 PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
 
-EVENTS = events.EVENTS | changes.EVENTS | signs.EVENTS
+EVENTS = events.EVENTS | changes.EVENTS
 A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
 A_NAME = re.compile(r"([a-z_]+)\.(\w+)(?:\(.*\))?")
 

@@ -146,6 +146,17 @@ def test_nobody_speaks_before_entering(tab: Open, ben: Tab) -> None:
     assert ben.heard() == []
 
 
+def test_who_comes_into_a_room_that_was_made_anew_is_not_in_the_old_one(ada: Tab, ben: Tab, app: Flask) -> None:
+    make_room(app, "garage")  # so that the kitchen gets another id
+    delete_room(app, "kitchen")
+    make_room(app, "kitchen")
+    app.extensions["heads"].check()
+
+    assert ben.ask("join", {"label": "kitchen"})["ok"]
+    assert ben.say("is anybody here?")["ok"]
+    assert ada.ask("chat", {"handle": "Ada", "message": "not in yours"})["code"] == "not_found"
+
+
 def test_nobody_speaks_in_a_room_that_is_gone(ada: Tab, app: Flask) -> None:
     delete_room(app, "kitchen")
 

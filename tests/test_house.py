@@ -20,7 +20,7 @@ FLOORS = [
     {"heads", "revisions"},
     {"presence"},
     {"journal"},
-    {"events", "changes", "signs", "views"},
+    {"events", "changes", "views"},
     {"__init__"},
 ]
 CORE = ["events", "models", "journal", "broadcasts", "wire", "errors"]

@@ -223,6 +223,29 @@ def test_who_stops_in_the_midst_of_it_leaves_nobody_waiting_for_ever() -> None:
     assert isinstance(waiting.failure, Busy)
 
 
+def test_who_stops_before_it_leaves_the_work_to_the_next() -> None:
+    def work(batch: list[Change]) -> None:
+        for change in batch:
+            change.done = True
+
+    leaving = iter([SystemExit])
+
+    def gather() -> None:
+        for reason in leaving:
+            raise reason
+
+    together = Together(work, gather)
+    ada, ben = Change(Room(id=1), "ada", None), Change(Room(id=1), "ben", None)
+    with pytest.raises(SystemExit):
+        together.do(ada)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(together.do, ben).result(10)
+
+    assert ada.done
+    assert ben.done
+
+
 def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(app: Flask, kitchen: str) -> None:
     with app.app_context():
         room = Room.find(kitchen)
