@@ -9,10 +9,10 @@ SAVED = "saved_session"  # where Flask-SocketIO keeps what it copied when the so
 
 
 class Confab(Flask):
-    """A Flask that does not match the address of a socket's events to a page again."""
+    """A Flask that looks for no page at the address of the sockets."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        return None if request is not None and SAVED in request.environ else super().create_url_adapter(request)
+        return None if request and request.path == "/socket.io/" else super().create_url_adapter(request)
 
 
 class Sessions(SecureCookieSessionInterface):
