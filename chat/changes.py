@@ -30,9 +30,10 @@ def react(data: object) -> JSON:
 def rename(data: object) -> JSON:
     """Go by another name in this room."""
     asked = wire.Rename.parse(data)
-    before = joined_room().names([author()]).get(author())
+    room = joined_room()
+    before = room.names([author()]).get(author())
     answer = _do(partial(Rename, before=before), asked)
-    known_as(asked.handle)
+    known_as(room, asked.handle)
     return answer
 
 

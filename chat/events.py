@@ -31,7 +31,7 @@ def chat(data: object) -> JSON:
     said = wire.Chat.parse(data)  # exactly handle and message, and perhaps id and reply_to
     room = joined_room()  # the room of this connection: not_joined; not_found when it is gone
     message = journal.post(room, author(), said)  # stored for good, and told to chat-<label>, when this returns
-    known_as(said.handle)  # among those who are here
+    known_as(room, said.handle)  # among those who are here
     return ok(wire.stored(message))
 
 

@@ -63,9 +63,8 @@ def people(room: Room) -> JSON:
     return here.people.listed(room.label, room.mark(author())) | ({"partial": True} if here.partial else {})
 
 
-def known_as(handle: str) -> None:
-    """The person of this connection goes by this name, and is listed under it."""
-    room = joined_room()
+def known_as(room: Room, handle: str) -> None:
+    """The person of this connection goes by this name in a room, and is listed under it."""
     _presence().people.call(room.label, room.mark(author()), handle)
 
 
