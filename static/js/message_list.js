@@ -162,7 +162,7 @@ export class MessageList {
   /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} about @param {string} text @param {string} note */
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
     write(element, ".message__name", handle || SOMEBODY)
-    write(element, ".message__mark", mark.slice(0, 4)).dataset.hue = mark.slice(0, 1)
+    Object.assign(write(element, ".message__mark", mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...handle].slice(0, 1) })
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)

@@ -41,7 +41,7 @@ export class PeoplePanel {
     const element = this.#parts.template("person")
     const ignored = this.#parts.ignored.has(mark)
     const write = (/** @type {string} */ part, /** @type {string} */ text) => Object.assign(/** @type {HTMLElement} */ (element.querySelector(`.person__${part}`)), { textContent: text })
-    write("mark", mark.slice(0, 4)).dataset.hue = mark.slice(0, 1)
+    Object.assign(write("mark", mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...name].slice(0, 1) })
     write("name", name || "No name yet").toggleAttribute("data-none", !name)
     write("note", me ? "you" : ignored ? "ignored" : "")
     const [mention, ignore] = /** @type {HTMLButtonElement[]} */ ([...element.querySelectorAll("button")])
