@@ -108,6 +108,7 @@ class Confab(Program):
         self.folder = folder
         self._server = server
         settings = {"INSTANCE": str(folder / "instance"), "LIMITS": "off", "PYTHONUNBUFFERED": "1"}
+        settings["ENGINE"] = os.environ.get("ENGINE", "on")  # all that has no say of its own may be tried without it
         super().__init__(folder, [], self._is_well, **settings | environment)
         self.move(free_port())
 
