@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,11 @@ def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Con
         yield server
 
 
-SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {"flask run": flask_run, "gunicorn": gunicorn}
+SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {
+    "flask run": flask_run,
+    "gunicorn": gunicorn,
+    "gunicorn with its engine off": partial(gunicorn, ENGINE="off"),
+}
 
 
 @contextmanager

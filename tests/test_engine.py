@@ -66,14 +66,7 @@ def test_the_libraries_are_what_the_engine_was_made_for(server: Confab) -> None:
 def test_it_can_be_switched_off(tmp_path: Path) -> None:
     with gunicorn(tmp_path, ENGINE="off") as server:
         talk(server)
-        with Stranger(server.url) as mallory:
-            mallory.send("42[", last=False)
-            for _ in range(40):
-                mallory.send(b"b" * 1024, 0, last=False)
-            with pytest.raises(Closed) as closed:
-                mallory.hear()
 
-        assert closed.value.code == 1009
         assert SLOWER not in server.log()
 
 

@@ -1,4 +1,4 @@
-"""People with the real socket.io-client, on both servers and over every transport."""
+"""People with the real socket.io-client, on every server and over every transport."""
 
 import http.client
 import json
