@@ -81,8 +81,10 @@ class Program:
     def processes(self) -> list[int]:
         """The ids of the program's processes, the one we started first."""
         assert self._started is not None
+        first = self._started.pid
         everybody = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
-        return sorted(pid for pid in everybody if _group(pid) == self._started.pid)
+        ours = (pid for pid in everybody if _group(pid) == first)
+        return sorted(ours, key=lambda pid: (pid != first, pid))  # numbers begin anew after the largest
 
     def log(self) -> str:
         """All it has written, over all its starts."""
