@@ -20,7 +20,7 @@ serve: ## the same with gunicorn and eventlet, for real use
 test: deps lint types js ## everything: JavaScript, Python, browser, several servers
 	bin/with-node .venv/bin/python -m pytest --durations=10
 
-torture: deps venv-dev node_modules ## faults of every kind while people talk; ends with a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30)
+torture: deps venv-dev node_modules ## faults of every kind while people talk; ends with a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off)
 	bin/with-node .venv/bin/python -m tests.torture
 
 bench: deps venv-dev ## what a message costs here, beside Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1)

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,10 @@ class Program:
     def processes(self) -> list[int]:
         """The ids of the program's processes, the one we started first."""
         assert self._started is not None
+        first = self._started.pid
         everybody = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
-        return sorted(pid for pid in everybody if _group(pid) == self._started.pid)
+        ours = (pid for pid in everybody if _group(pid) == first)
+        return sorted(ours, key=lambda pid: (pid != first, pid))  # numbers begin anew after the largest
 
     def log(self) -> str:
         """All it has written, over all its starts."""
@@ -108,6 +111,7 @@ class Confab(Program):
         self.folder = folder
         self._server = server
         settings = {"INSTANCE": str(folder / "instance"), "LIMITS": "off", "PYTHONUNBUFFERED": "1"}
+        settings["ENGINE"] = os.environ.get("ENGINE", "on")  # all that has no say of its own may be tried without it
         super().__init__(folder, [], self._is_well, **settings | environment)
         self.move(free_port())
 
@@ -171,7 +175,11 @@ def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Con
         yield server
 
 
-SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {"flask run": flask_run, "gunicorn": gunicorn}
+SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {
+    "flask run": flask_run,
+    "gunicorn": gunicorn,
+    "gunicorn with its engine off": partial(gunicorn, ENGINE="off"),
+}
 
 
 @contextmanager

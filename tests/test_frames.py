@@ -138,7 +138,15 @@ def test_whatever_the_pieces_what_is_said_is_heard(
     assert read(*(sent_bytes[start:end] for start, end in pairwise(cuts))) == messages
 
 
-@given(st.lists(st.binary(max_size=200), max_size=20))
+@st.composite
+def spoiled(draw: st.DrawFn) -> list[bytes]:
+    """What a client could send, but for one byte."""
+    data = bytearray(draw(conversations())[1] or sent(b"hello"))
+    data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return [bytes(data)]
+
+
+@given(st.one_of(st.lists(st.binary(max_size=200), max_size=20), spoiled()))
 def test_noise_is_refused_or_waited_for_and_never_kept(noise: list[bytes]) -> None:
     reader = Reader(1_000)
     try:

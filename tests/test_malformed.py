@@ -236,6 +236,7 @@ class Kitchen:
         return True
 
 
+@pytest.mark.parametrize("server", ["flask run", "gunicorn"], indirect=True)  # the engine has no part in it
 @pytest.mark.parametrize("bad", TABLE.values(), ids=TABLE)
 def test_a_malformed_payload_is_refused_and_nothing_else_happens(kitchen: Kitchen, bad: Bad) -> None:
     call = kitchen.mallory.emit(bad.event, *bad.arguments)

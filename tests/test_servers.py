@@ -1,4 +1,4 @@
-"""People with the real socket.io-client, on both servers and over every transport."""
+"""People with the real socket.io-client, on every server and over every transport."""
 
 import http.client
 import json
@@ -131,6 +131,29 @@ def test_a_line_that_begins_with_polling_becomes_a_websocket(server: Confab, mee
 
     assert ada.until("open") == "polling"
     assert ada.until("upgrade") == "websocket"
+
+
+def test_text_arrives_whole_at_every_length_where_frames_change_their_form(
+    server: Confab, meet: Meet, kitchen: str
+) -> None:
+    ada, ben = meet(server.url), meet(server.url)
+    for person in (ada, ben):
+        person.join(kitchen)
+    for length in range(64, 96):  # sent in frames of 110 to 142 bytes
+        ada.send("chat", {"handle": "Ada", "message": "b" * length})
+    assert [len(text) for text in texts(ben.hear(32))] == list(range(64, 96))
+
+    last = max(ada.say("b" * 3_600)["seq"] for _ in range(18))
+    ada.ask("edit", {"seq": last, "message": "c"})
+    with Stranger(server.url) as cy:
+        cy.ask("join", {"label": kitchen})
+        cy.emit("history", '{"limit": 18}')
+        while not (packet := cy.receive()).startswith("432"):
+            pass
+    needed = 1 + 65_536 - len(packet.encode())
+    for length in range(needed - 6, needed + 6):  # told in frames of about 65,530 to 65,542 bytes
+        assert ada.ask("edit", {"seq": last, "message": "c" * length})["ok"]
+        assert texts(ada.ask("history", {"limit": 18})["messages"])[-1] == "c" * length
 
 
 @TRANSPORTS

@@ -120,6 +120,13 @@ def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitche
     assert shown == [f"{number:02}" for number in range(3, 53)]
 
 
+def test_nothing_of_a_room_is_painted_before_all_that_one_sees_is_there(app: Flask, kitchen: str) -> None:
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    (awaited,) = re.findall(r'<link rel="expect" href="#(.+?)" blocking="render">', page)
+    assert page.index("</form>", page.index('id="composer"')) < page.index(f'id="{awaited}"') < page.index("<dialog")
+
+
 def shown(page: str) -> list[str]:
     return re.findall(r'<div class="message__text"[^>]*>(.*?)</div>', page.partition("<template")[0])
 

@@ -50,7 +50,7 @@ class Tab:
         )
 
 
-# Writes down the states of the line, and when they began.
+# Writes down the states of the line, when they began, and whether its words moved.
 SEEN = """
 () => {
   window.seen = []
@@ -58,6 +58,12 @@ SEEN = """
   const note = (state) => window.seen.push([state, performance.now()])
   const look = () => window.seen.at(-1)?.[0] !== line.dataset.state && note(line.dataset.state)
   new MutationObserver(look).observe(line, { attributeFilter: ["data-state"] })
+  window.moved = []
+  new PerformanceObserver((all) => {
+    for (const { value, sources } of all.getEntries()) {
+      if (sources.some(({ node }) => line.contains(node))) moved.push(value)
+    }
+  }).observe({ type: "layout-shift" })
 }
 """
 SAY_ALL = """
@@ -213,6 +219,7 @@ def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(server: Confab
     assert 1700 <= seen["trying"] - killed <= 4000
     assert 9700 <= seen["offline"] - killed <= 13_000
     assert 1400 <= seen["quiet"] - seen["back"] <= 4000
+    assert ada.page.evaluate("window.moved") == []
 
 
 def test_a_short_absence_is_not_worth_a_word(server: Confab, browser: Browsing) -> None:

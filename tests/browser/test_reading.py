@@ -770,11 +770,12 @@ new PerformanceObserver((all) => {
 
 
 @DEVICES
+@pytest.mark.parametrize("messages", [3, 60], ids=["a quiet room", "a full room"])
 @pytest.mark.parametrize("name", ["", "Ada Lovelace"], ids=["a stranger", "somebody with a name"])
 def test_nothing_moves_after_the_first_paint(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any], name: str
+    server: Confab, visit: Visit, room: str, device: dict[str, Any], name: str, messages: int
 ) -> None:
-    fill(server, room, 60)
+    fill(server, room, messages)
     page = visit("/", **device)
     page.evaluate("(name) => name && localStorage.setItem('confab:name', JSON.stringify(name))", name)
     page.add_init_script(SHIFTS)

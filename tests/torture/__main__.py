@@ -1,4 +1,4 @@
-"""`make torture`: the evenings one after the other, then the table. SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30."""
+"""`make torture`: the evenings one after the other, then the table. SEED=1, ONLY=F4,F9, FULL=1, SOAK=30, ENGINE=off."""
 
 import os
 import shutil
