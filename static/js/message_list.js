@@ -2,6 +2,7 @@
 
 import { drawReactions, drawReply, fold, turn, write } from "./extras.js"
 import { writeText } from "./markdown.js"
+import { lookOf } from "./people.js"
 import { begins, clockTime, dayName, follows, fullTime, said } from "./time.js"
 
 /** @import { Said } from "./time.js" */
@@ -23,6 +24,7 @@ export class MessageList {
   #elements = new Map()
   /** @type {WeakMap<Element, Said>} */ #said = new WeakMap()
   /** @type {WeakMap<Element, string>} */ #texts = new WeakMap()
+  #looks = new Map([["", ""]]) // marks by what their names look like
   /** @type {Line | null} */ #line = null
   /** @type {HTMLElement | undefined} */ #lineElement
 
@@ -163,6 +165,8 @@ export class MessageList {
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
     write(element, ".message__name", handle || SOMEBODY)
     Object.assign(write(element, ".message__mark", mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...handle].slice(0, 1) })
+    if (mark && (this.#looks.get(lookOf(handle)) ?? mark) !== mark) this.#list.dataset.twins = ""
+    if (mark) this.#looks.set(lookOf(handle), mark)
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)

@@ -1,5 +1,7 @@
 // What can be done with a message: by its menu, which hovering, a long press and Enter open, and by keys on it.
 
+import { firstLine, write } from "./extras.js"
+
 /** @import { Row } from "./wire.js" */
 /** @typedef {Record<string, (row: Row, emoji: string) => void>} Deeds */
 
@@ -27,7 +29,7 @@ export class MessageMenu {
   open(element) {
     this.#row = this.#of(element)
     if (!this.#row) return
-    this.#menu.ariaLabel = `Message by ${this.#row.handle}`
+    write(this.#menu, ".menu__of", `${this.#row.handle}: ${firstLine(this.#row)}`)
     this.#menu.dataset.of = this.#side(this.#row)
     delete this.#menu.dataset.more
     this.#menu.showPopover()

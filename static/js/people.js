@@ -7,6 +7,9 @@ const MARKS = /\p{M}/gu
 /** A name as it is compared: without accents, in one case. @param {string} name */
 export const plainName = (name) => name.normalize("NFKD").replace(MARKS, "").toLowerCase().trim()
 
+/** What a name looks like; nothing, where letters of another alphabet may look like ours. @param {string} name */
+export const lookOf = (name) => (/[\p{Script=Greek}\p{Script=Cyrillic}]/u.test(name) ? "" : plainName(name).replace(/[il1|]/g, "l").replaceAll("0", "o"))
+
 /** Dispatches `change`. */
 export class People extends EventTarget {
   count = 0

@@ -1,5 +1,7 @@
 // The list of who is here: beside the messages where there is room, over them where there is not. Loaded when it is first opened.
 
+import { lookOf } from "./people.js"
+
 /** @import { Ignored } from "./storage.js" */
 /** @import { People } from "./people.js" */
 
@@ -31,6 +33,8 @@ export class PeoplePanel {
     const { here, count } = people
     const away = Object.entries(ignored.all).filter(([mark]) => !here.some((each) => each.mark === mark))
     const all = [...here, ...away.map(([mark, name]) => ({ mark, name }))]
+    const looks = all.flatMap(({ name }) => (name ? lookOf(name) : []))
+    this.#panel.toggleAttribute("data-twins", looks.includes("") || new Set(looks).size < looks.length)
     this.#part("title").textContent = people.counted
     this.#part("note").textContent = people.partial ? PARTLY : count > here.length ? `and ${count - here.length} more` : ""
     this.#part("list").replaceChildren(...all.map(({ mark, name }) => this.#person(mark, name, mark === me())))

@@ -155,6 +155,34 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
     sees(here(ben), "hello", "is now called Ada Lovelace", "it is me")
 
 
+@pytest.mark.parametrize("other", ["Ada", "adá", "Ad\u0430"], ids=["the same", "an accent", "a Cyrillic letter"])
+def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(visit: Visit, room: str, other: str) -> None:
+    ada, ben, cy = (visit(f"/{room}/", **WIDE) for _ in range(3))
+    says(is_called(ada, "Ada"), "hello")
+    says(is_called(ben, "Ben"), "hello too")
+    sees(cy, "hello", "hello too")
+    expect(cy.locator("#m-1 .message__mark")).to_be_hidden()
+    cy.locator("#here").click()
+    expect(cy.locator(".person__mark").first).to_be_hidden()
+
+    says(is_called(visit(f"/{room}/"), other), "give me your keys")
+    sees(cy, "hello", "hello too", "give me your keys")
+    marks = [cy.locator(f"#m-{seq} .message__mark") for seq in (1, 3)]
+    for mark in marks:
+        expect(mark).to_be_visible()
+    assert marks[0].inner_text() != marks[1].inner_text()
+    expect(cy.locator(".person__mark").first).to_be_visible()
+
+
+def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:
+    ada, ben = is_called(visit(f"/{room}/"), "Ada"), visit(f"/{room}/")
+    says(ada, "the train is late\nagain")
+    sees(ben, "the train is late\nagain")
+    ben.locator("#m-1").focus()
+    ben.keyboard.press("Enter")
+    expect(ben.get_by_role("dialog", name="Ada: the train is late")).to_be_visible()
+
+
 def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_it(visit: Visit, room: str) -> None:
     ada, ben = is_called(visit(f"/{room}/"), "Adá"), visit(f"/{room}/")
     says(ada, "hello")
@@ -310,6 +338,7 @@ def test_a_reply_shows_what_it_replies_to_and_leads_there(server: Confab, visit:
     expect(ada.locator(".composer__bar")).to_be_hidden()
     choose(ada, 118, "reply")
     says(ada, "I see")
+    expect(ada.locator("#m-121")).to_contain_text("I see")
     with somebody(server, room) as ben:
         assert ben.ask("chat", {"handle": "Ben", "message": "long ago", "reply_to": 5})["ok"]
 
@@ -392,7 +421,7 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
     expect(message).to_be_focused()
 
     ada.keyboard.press("Enter")
-    menu = ada.get_by_role("dialog", name="Message by Ada")
+    menu = ada.get_by_role("dialog", name="Ada: ")
     expect(menu).to_be_visible()
     ada.keyboard.press("Escape")
     expect(menu).to_be_hidden()
@@ -425,7 +454,7 @@ def test_a_finger_that_rests_on_a_message_opens_its_menu(server: Confab, visit: 
     expect(ada.locator(".message__ways")).to_be_hidden()
 
     ada.locator("#m-1").evaluate(LONG_PRESS)
-    menu = ada.get_by_role("dialog", name="Message by Ben")
+    menu = ada.get_by_role("dialog", name="Ben: ")
     expect(menu).to_be_visible()
     assert ada.evaluate(SMALL) == []
     menu.get_by_role("button", name="Reply").tap()
