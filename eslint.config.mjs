@@ -6,7 +6,7 @@ const rules = {
   "complexity": ["error", 10], // a branch too many is a function not yet found
   "curly": ["error", "multi-line"], // one short line may stand without braces, two may not
   "eqeqeq": "error", // == converts, and nobody remembers how
-  "max-lines-per-function": ["error", 40], // the house's budget
+  "max-lines-per-function": ["error", 50], // the same limit as for Python, in tests/test_house.py
   "max-params": ["error", 5], // more is an object without a name
   "no-alert": "error", // it stops the page, and the conversation with it
   "no-console": "error", // what went wrong is said to the person, on the page

@@ -1,9 +1,8 @@
-"""The rules of the house: who may import whom, who may emit and commit, and how much of it there may be."""
+"""The rules of the code base: import direction, who may emit and commit, and how long a function may be."""
 
 import ast
 import re
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -23,7 +22,7 @@ FLOORS = [
     {"events", "changes", "views"},
     {"__init__"},
 ]
-CORE = ["events", "models", "journal", "broadcasts", "wire", "errors"]
+MAX_FUNCTION_LINES = 50
 
 
 def source(module: str) -> Path:
@@ -65,10 +64,6 @@ def files_with(pattern: str) -> set[str]:
 
 def python_files() -> list[Path]:
     return [ROOT / "app.py", ROOT / "config.py", ROOT / "gunicorn.conf.py", *CHAT.rglob("*.py")]
-
-
-def lines(*paths: Path) -> int:
-    return sum(len(path.read_text().splitlines()) for path in paths)
 
 
 def test_every_module_has_its_floor() -> None:
@@ -137,35 +132,15 @@ def test_every_file_opens_with_what_it_is_for() -> None:
         assert path.read_text().lstrip().startswith(("//", "/*")), path
 
 
-def test_the_door_of_the_conversation_is_read_in_a_minute() -> None:
-    assert lines(CHAT / "events.py") <= 120
-
-
-def test_the_core_is_read_in_one_sitting() -> None:
-    assert lines(*map(source, CORE)) <= 700
-
-
-def test_the_house_stays_small() -> None:
-    assert lines(*(CHAT / "engine").rglob("*.py")) <= 900
-    assert lines(*CHAT.rglob("*.py")) <= 3_700
-    assert lines(*ROOT.glob("static/js/**/*.js")) <= 3_800
-
-
-def test_functions_are_short() -> None:
+def test_functions_have_at_most_fifty_lines() -> None:
     lengths = {
         f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
         for path in python_files()
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    assert {name: length for name, length in lengths.items() if length > 40} == {}
-    assert median(lengths.values()) <= 8
-
-
-def test_at_most_fifteen_packages_run_it() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
-    direct = re.findall(r'^    "([\w-]+)[<>=]', project.split("[dependency-groups]")[0], re.MULTILINE)
-    assert 5 < len(direct) <= 15
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
 
 
 def test_the_lock_files_name_no_address() -> None:
