@@ -153,15 +153,13 @@ class Message(Base):
 rooms = cast(sa.Table, Room.__table__)
 messages = cast(sa.Table, Message.__table__)
 BLANK = dict.fromkeys(messages.columns.keys())
+LABELLED = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))  # made once, for that takes long
 
 
 class Standing(SimpleNamespace):
     """A room or message while it is changed: reads like one, for a tenth of the cost."""
 
     mark = Room.mark
-
-
-LABELLED = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))  # made once, for that takes long
 
 
 @dataclass

@@ -54,6 +54,11 @@ export function write(element, piece, text) {
   return found
 }
 
+/** The mark of a person, on which their colour and the letter of their face hang. @param {HTMLElement} element @param {string} piece @param {string} mark @param {string} name */
+export function writeMark(element, piece, mark, name) {
+  Object.assign(write(element, piece, mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...name].slice(0, 1) })
+}
+
 /** A screenful is enough to know whether one wants the rest. @param {string} text */
 export function isLong(text) {
   return text.length > CHARACTERS || text.split("\n", LINES + 1).length > LINES

@@ -1,6 +1,6 @@
 // Draws a timeline into the list: one shape for what the server wrote and what arrives later.
 
-import { drawReactions, drawReply, fold, turn, write } from "./extras.js"
+import { drawReactions, drawReply, fold, turn, write, writeMark } from "./extras.js"
 import { writeText } from "./markdown.js"
 import { lookOf } from "./people.js"
 import { begins, clockTime, dayName, follows, fullTime, said } from "./time.js"
@@ -164,9 +164,8 @@ export class MessageList {
   /** @param {HTMLElement} element @param {{ handle: string, timestamp: string, mark?: string }} about @param {string} text @param {string} note */
   #fill(element, { handle, timestamp, mark = "" }, text, note) {
     write(element, ".message__name", handle || SOMEBODY)
-    Object.assign(write(element, ".message__mark", mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...handle].slice(0, 1) })
-    if (mark && (this.#looks.get(lookOf(handle)) ?? mark) !== mark) this.#list.dataset.twins = ""
-    if (mark) this.#looks.set(lookOf(handle), mark)
+    writeMark(element, ".message__mark", mark, handle)
+    if (mark) this.#compare(lookOf(handle), mark)
     write(element, ".message__note", note)
     const time = write(element, ".message__time", clockTime(timestamp))
     time.setAttribute("datetime", timestamp)
@@ -176,6 +175,12 @@ export class MessageList {
     if (element.dataset.kind) return void write(element, ".message__text", happened(element.dataset.kind, text))
     this.#word(element, text)
     fold(element, text, () => this.#templates("more"))
+  }
+
+  /** As soon as two people look alike by their names, their marks are shown. @param {string} look @param {string} mark */
+  #compare(look, mark) {
+    if ((this.#looks.get(look) ?? mark) !== mark) this.#list.dataset.twins = ""
+    this.#looks.set(look, mark)
   }
 
   /** One message that cannot be drawn breaks no others. @param {HTMLElement} element @param {string} text */

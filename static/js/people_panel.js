@@ -1,5 +1,6 @@
 // The list of who is here: beside the messages where there is room, over them where there is not. Loaded when it is first opened.
 
+import { write, writeMark } from "./extras.js"
 import { lookOf } from "./people.js"
 
 /** @import { Ignored } from "./storage.js" */
@@ -44,10 +45,9 @@ export class PeoplePanel {
   #person(mark, name, me) {
     const element = this.#parts.template("person")
     const ignored = this.#parts.ignored.has(mark)
-    const write = (/** @type {string} */ part, /** @type {string} */ text) => Object.assign(/** @type {HTMLElement} */ (element.querySelector(`.person__${part}`)), { textContent: text })
-    Object.assign(write("mark", mark.slice(0, 4)).dataset, { hue: mark.slice(0, 1), initial: [...name].slice(0, 1) })
-    write("name", name || "No name yet").toggleAttribute("data-none", !name)
-    write("note", me ? "you" : ignored ? "ignored" : "")
+    writeMark(element, ".person__mark", mark, name)
+    write(element, ".person__name", name || "No name yet").toggleAttribute("data-none", !name)
+    write(element, ".person__note", me ? "you" : ignored ? "ignored" : "")
     const [mention, ignore] = /** @type {HTMLButtonElement[]} */ ([...element.querySelectorAll("button")])
     mention.dataset.name = name
     mention.disabled = me || !name

@@ -600,7 +600,7 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(server: Confab, v
     fill(server, room, 290)
     page = here(visit(f"/{room}/", **DESKTOP))
     page.evaluate(
-        "() => { window.long = [0]; new PerformanceObserver((all) => { for (const one of all.getEntries())"
+        "() => { window.long = []; new PerformanceObserver((all) => { for (const one of all.getEntries())"
         " window.long.push(one.duration) }).observe({ type: 'longtask' }) }"
     )
     longest = []
@@ -615,6 +615,7 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(server: Confab, v
     expect(page.locator(".message").last).to_contain_text("quick 299")
 
     assert at_end(page)
+    assert page.locator(".message").count() <= MOST
     assert median(longest) <= 100  # a single one may be the machine's fault
 
 
