@@ -19,6 +19,8 @@ from chat.engine.hub import take_turn
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
+NORMAL_CLOSURE = 1000  # RFC 6455, section 7.4.1
+GOING_AWAY = 1001
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +88,14 @@ def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: objec
 def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
+    session = handler.__self__  # type: ignore[attr-defined]  # the Engine.IO socket
+
     def handle(ws: Any) -> Any:
         try:
-            return handler(Readable(ws))
+            return handler(Readable(ws, session))
         finally:
-            socket = handler.__self__  # type: ignore[attr-defined]
-            if not socket.closed:
-                socket.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+            if not session.closed:
+                session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
 
     def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if "werkzeug.socket" in environ:
@@ -126,8 +129,9 @@ class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no typ
 class Readable:
     """A WebSocket that skips frames which are no Engine.IO packet."""
 
-    def __init__(self, ws: Any) -> None:
+    def __init__(self, ws: Any, session: Any) -> None:
         self._ws = ws
+        self._session = session
 
     def wait(self) -> str | None:
         """The next readable packet, or None at the end."""
@@ -142,8 +146,9 @@ class Readable:
         if (line := getattr(self._ws, "socket", None)) is None:
             self._ws.close()
             return
+        code = NORMAL_CLOSURE if self._session.closed else GOING_AWAY
         with suppress(OSError):
-            self._ws._send_closing_frame(True)
+            self._ws._send_closing_frame(True, (code, ""))
             line.shutdown(SHUT_RDWR)
 
     def __getattr__(self, name: str) -> Any:
