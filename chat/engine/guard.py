@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
-from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
+from socket import SHUT_RDWR
 from typing import Any
 
 from engineio import payload
@@ -16,6 +16,7 @@ from socketio import Server, packet
 
 from chat.engine.frames import FRAGMENTS_AT_MOST
 from chat.engine.hub import take_turn
+from chat.engine.tcp import send_without_delay
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
@@ -99,8 +100,7 @@ def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: 
 
     def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if "werkzeug.socket" in environ:
-            # Else an answer behind a broadcast waits for the client's delayed acknowledgement of that: 40 ms.
-            environ["werkzeug.socket"].setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            send_without_delay(environ["werkzeug.socket"])
         driver = websocket(handle, eio)
         if hasattr(driver, "server_args"):  # simple-websocket has no limit unless it is given one
             driver.server_args["max_message_size"] = eio.max_http_buffer_size

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY
+from socket import SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET
 from struct import pack
 from time import monotonic
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from engineio.packet import NOOP, Packet
 
 from chat.engine.frames import CLOSE, PING, PONG, TEXT, Broken, Reader, frame
 from chat.engine.hub import turns
+from chat.engine.tcp import limit_unacknowledged, send_without_delay
 
 FRAMES_AT_MOST, BYTES_AT_MOST, STILL_SECONDS = 256, 1_000_000, 15  # for a client that does not read
 UNHANDLED_AT_MOST = 16  # packets of one client, before we read on
@@ -67,8 +68,8 @@ class Line:
         self._tail = b""  # what the kernel did not take: nothing else goes before
         self._since = self._moved = monotonic()  # of the last ping, pong or upgrade; of what the kernel took last
         self._ends: float | None = None
-        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # else an answer waits for the client's delayed acknowledgement
-        socket.setsockopt(IPPROTO_TCP, 18, STILL_SECONDS * 1000)  # TCP_USER_TIMEOUT of Linux
+        send_without_delay(socket)
+        limit_unacknowledged(socket, STILL_SECONDS)
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 128 * 1024)  # the most that the kernel takes of what waits
         lines.open.add(self)
         self._read_on()
