@@ -34,6 +34,8 @@ class Room(Base):
     epoch: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime] = mapped_column(Moment)
 
+    __table_args__ = ({"sqlite_autoincrement": True},)  # ids are never reused: a connection may hold one for days
+
     @classmethod
     def find(cls, label: str) -> Self:
         """The room with this label. Raises NotFound."""

@@ -132,3 +132,52 @@ def test_another_epoch_is_no_reason_to_refuse(ada: Tab, ben: Tab, app: Flask) ->
 
     assert ada.say("still here")["ok"]
     assert [said["message"] for said in ben.heard("chat")] == ["still here"]
+
+
+def test_the_id_of_a_deleted_room_is_never_given_to_another(app: Flask, kitchen: str) -> None:
+    make_room(app, "garage")
+    highest = delete_room(app, "garage")
+
+    make_room(app, "party")
+
+    assert stored(app, "party")[0]["id"] > highest
+
+
+def test_ids_are_not_reused_after_the_last_room_is_deleted(app: Flask, kitchen: str) -> None:
+    highest = delete_room(app, kitchen)
+
+    make_room(app, kitchen)
+
+    assert stored(app, kitchen)[0]["id"] > highest
+
+
+def test_a_room_made_again_can_be_entered_at_once(ada: Tab, ben: Tab, app: Flask) -> None:
+    ada.say("hello")
+    delete_room(app, "kitchen")
+    make_room(app, "kitchen")
+
+    answer = ben.join("kitchen")
+
+    assert (answer["ok"], answer["head"], answer["messages"]) == (True, 0, [])
+    assert ben.say("is anybody here?")["seq"] == 1
+    assert ada.say("not in yours")["code"] == "not_found"
+
+
+def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(ada: Tab, ben: Tab, app: Flask) -> None:
+    before = ada.join("kitchen")["epoch"]
+    for number in range(3):
+        ada.say(f"message {number}")
+    delete_room(app, "kitchen")
+    make_room(app, "kitchen")
+    ada.heard()
+
+    app.extensions["heads"].check()
+
+    [head] = ada.heard("head")
+    assert (head["label"], head["head"]) == ("kitchen", 0)
+    assert head["epoch"] != before
+    assert ada.ask("since", {"after": 3})["code"] == "not_found"
+    assert ada.join("kitchen")["epoch"] == head["epoch"]
+    ben.join("kitchen")
+    ben.say("hello again")
+    assert [said["message"] for said in ada.heard("chat")] == ["hello again"]
