@@ -3,26 +3,28 @@
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script, ScriptDirectory
 from flask import Flask
 from flask_migrate import Migrate, upgrade
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event
+from sqlalchemy import URL, Connection, DateTime, Dialect, Text, TypeDecorator, delete, event, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
 START_WAIT_SECONDS = 3.0
+COMPATIBLE_FROM = "compatible_from"  # a key of the table `instance`, and a variable of each migration
 VACUUM_BYTES = 64 * 2**20  # a larger file would keep the others from writing for too long
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,15 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value and value.replace(tzinfo=UTC)
+
+
+class Instance(Base):
+    """A property of the whole database. `compatible_from`: the oldest revision whose program may use this schema."""
+
+    __tablename__ = "instance"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
@@ -82,6 +93,51 @@ def writing() -> Iterator[Connection]:
     """The one kind of transaction that writes: it has the lock from the start. Raises Busy: locked, full, or away."""
     with _clearly(), db.engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def migrating() -> Iterator[Connection]:
+    """The transaction of migrations. Raises CannotStart when they would leave rows that refer to a deleted row.
+
+    SQLite changes most of a table only by building another and dropping the first. That fails while foreign keys
+    refer to it, so they are not enforced here; they are checked before the commit.
+    """
+    with db.engine.connect().execution_options(writes=True) as connection:
+        if connection.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        with _foreign_keys_off(connection), connection.begin():
+            # Deleting a room in the sqlite3 shell, which enforces no foreign keys, leaves its messages behind.
+            violations = _foreign_key_violations(connection)
+            yield connection
+            if _foreign_key_violations(connection) - violations:
+                raise CannotStart("Migrating the database would leave messages without a room: please report this bug.")
+
+
+@contextmanager
+def _foreign_keys_off(connection: Connection) -> Iterator[None]:
+    driver: Any = connection.connection.driver_connection  # before SQLAlchemy begins: no effect in a transaction
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
+
+
+def _foreign_key_violations(connection: Connection) -> Counter[tuple[str, str]]:
+    """How many rows refer to a row that does not exist, by their table and the table they refer to."""
+    rows = connection.exec_driver_sql("PRAGMA foreign_key_check").mappings()
+    return Counter((row["table"], row["parent"]) for row in rows)
+
+
+def write_compatible_from(ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+    """After each migration, up or down: write the `compatible_from` of the revision that the database has now."""
+    for script in cast(tuple[Script, ...], step.destination_revisions):  # one, or none at all below the first
+        compatible_from = vars(script.module).get(COMPATIBLE_FROM)
+        if compatible_from is not None:  # the table came with revision 0003
+            ctx.execute(delete(Instance).where(Instance.key == COMPATIBLE_FROM))
+            ctx.execute(insert(Instance).values(key=COMPATIBLE_FROM, value=compatible_from))
 
 
 def close(app: Flask) -> None:
@@ -153,22 +209,32 @@ def _upgrade(app: Flask) -> None:
     known = {script.revision for script in scripts.walk_revisions()}
     with db.engine.connect() as connection, _alone(connection):
         current = MigrationContext.configure(connection).get_current_revision()
+        compatible_from = _compatible_from(connection)
         connection.rollback()
-        if current is not None and current not in known:
+        if current is None or current in known:
+            if current != scripts.get_current_head():
+                upgrade(directory=scripts.dir)
+        elif compatible_from in known:
+            log.warning("The database has the schema of a newer Confab (%s), which this release can use.", current)
+        else:
             raise CannotStart(
                 f"This database was made by a newer Confab (schema {current}): "
                 "update the program, or name another DATABASE_URL."
             )
-        if current != scripts.get_current_head():
-            upgrade(directory=scripts.dir)
+
+
+def _compatible_from(connection: Connection) -> str | None:
+    """The oldest revision whose program may use this schema; None before revision 0003, where none was written."""
+    if not inspect(connection).has_table(Instance.__tablename__):
+        return None
+    return connection.scalar(select(Instance.value).where(Instance.key == COMPATIBLE_FROM))
 
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     """Nobody else sees to the schema meanwhile: for SQLite the lock of the start does that, PostgreSQL has its own."""
     if connection.dialect.name == "sqlite":
-        connection.rollback()  # the journal mode cannot change inside a transaction
-        connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # no transaction is open: _begin() opens none to read
         yield
         return
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:

@@ -8,10 +8,10 @@ from typing import Any
 from flask_socketio import SocketIO
 
 from chat import journal, presence, wire
-from chat.errors import BadRequest, Refused, ServerError
+from chat.errors import BadRequest, NotFound, Refused, ServerError
 from chat.identity import author, you
 from chat.payload import refused
-from chat.presence import enter, find_room, joined_room, known_as, leave, people
+from chat.presence import enter, enter_again, find_room, joined_room, known_as, leave, people
 from chat.wire import JSON, ok
 
 Handler = Callable[[Any], JSON]
@@ -23,7 +23,12 @@ def join(data: object) -> JSON:
     asked = wire.Join.parse(data)
     room = find_room(asked.label)  # not_found
     enter(room)  # the Socket.IO room chat-<label>, before reading, so that nothing falls between
-    return ok(wire.joined(room, room.joined(asked.after)), people(room), you(room))
+    try:
+        page = room.joined(asked.after)
+    except NotFound:  # the room was deleted after somebody on this worker had found it
+        room = enter_again(room)
+        page = room.joined(asked.after)
+    return ok(wire.joined(room, page), people(room), you(room))
 
 
 def chat(data: object) -> JSON:

@@ -19,6 +19,7 @@ from chat.order import InOrder
 BEAT_SECONDS = (2.0, 3.0)  # a random time between these, so that workers do not ask all at once
 PATIENCE_SECONDS = 0.05  # how long a missing number may still be on its way through the queue
 READ_AT_ONCE = 200
+NEVER_ANNOUNCED = -1  # no room has this head
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,17 @@ class Heads:
     def begin(self, room: Room) -> Room:
         """Somebody is about to enter this room, and shares it with those in it. The first of all starts the beacon."""
         self.order.begin(room.label, room.head)
+        self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
         if not self._beating:
             self._beating = True
             self._socketio.start_background_task(self._beat)
         return self.rooms.setdefault(room.label, room)
+
+    def forget(self, room: Room) -> None:
+        """This room has been deleted: share it with nobody who enters from now on."""
+        shared = self.rooms.get(room.label)
+        if shared is not None and shared.id == room.id:
+            self.rooms.pop(room.label, None)
 
     def hear(self, event: str, payload: wire.JSON) -> None:
         """Another worker has told something. Raises ValueError for what it cannot have told."""
@@ -56,6 +64,7 @@ class Heads:
         with self._app.app_context():
             here = self._labels()
             self.order.keep_only(here)
+            self._announced = {label: known for label, known in self._announced.items() if label in here}
             with reading() as connection:
                 found = connection.execute(select(rooms).where(rooms.c.label.in_(here))).all() if here else []
             for room in cast(list[Room], found):  # rows, which read like rooms
@@ -63,7 +72,6 @@ class Heads:
             ids = {room.label: room.id for room in found}
             for label in [label for label, room in list(self.rooms.items()) if ids.get(label) != room.id]:
                 self.rooms.pop(label, None)
-        self._announced = {label: known for label, known in self._announced.items() if label in here}
 
     def _check(self, room: Room, force: bool) -> None:
         now, before = (room.head, room.epoch), self._announced.get(room.label)

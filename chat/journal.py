@@ -97,11 +97,9 @@ def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key]
     key = change.room.id, change.key
     change.failure = None
     try:
-        if change.room.id not in locked:
-            raise NotFound("This room is gone.")
+        change.room = _same_room(change.room, locked)
         if change.answers is not None and (change.room.id, change.answers) not in known:
             raise NotFound("There is no such message in this room.")
-        change.room = locked[change.room.id]
         number = change.room.head + 1
         change.message = change.apply(known.get(key) if change.key is not None else None, number)
     except Refused as refusal:
@@ -113,6 +111,18 @@ def _number(change: Change, locked: dict[int, Room], known: dict[tuple[int, Key]
         known[key] = change.message
     change.head = change.room.head
     return not change.duplicate
+
+
+def _same_room(found: Room, locked: dict[int, Room]) -> Room:
+    """The locked row of a room that was found earlier. Raises NotFound when the room has been deleted since.
+
+    A row with the same id but another label is another room: after a backup has been restored, for example. The epoch
+    may differ, because it changes while people are in the room.
+    """
+    room = locked.get(found.id)
+    if room is None or room.label != found.label:
+        raise NotFound("This room is gone.")
+    return room
 
 
 def _write(transaction: Connection, stored: list[Change]) -> None:

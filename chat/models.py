@@ -34,6 +34,8 @@ class Room(Base):
     epoch: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime] = mapped_column(Moment)
 
+    __table_args__ = ({"sqlite_autoincrement": True},)  # ids are never reused: a connection may hold one for days
+
     @classmethod
     def find(cls, label: str) -> Self:
         """The room with this label. Raises NotFound."""
@@ -104,8 +106,9 @@ class Room(Base):
 
     def _page(self, *parts: str, **numbers: int) -> "Page":
         with reading() as connection:
-            if not (found := connection.execute(_page_of(*parts), {"room": self.id, **numbers}).all()):
-                raise NotFound("This room is gone.")
+            found = connection.execute(_page_of(*parts), {"room": self.id, "label": self.label, **numbers}).all()
+        if not found:
+            raise NotFound("This room is gone.")
         said = cast(list[Message], [row for row in found if row.seq is not None])  # rows, which read like messages
         return Page(found[0].head, found[0].epoch, found[0].name, said, found[0].head)
 
@@ -122,7 +125,9 @@ def _page_of(*parts: str) -> sa.Executable:
     }
     rows = sa.union_all(*(sa.select(pages[part].subquery()) for part in parts)).subquery()
     moment = sa.select(*rooms.c["head", "epoch", "name"], rows)
-    return moment.outerjoin_from(rooms, rows, sa.true()).where(rooms.c.id == room)
+    # A row with this id and another label is another room: after a backup has been restored, for example.
+    is_same_room = (rooms.c.id == room) & (rooms.c.label == sa.bindparam("label"))
+    return moment.outerjoin_from(rooms, rows, sa.true()).where(is_same_room)
 
 
 class Message(Base):

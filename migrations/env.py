@@ -1,14 +1,14 @@
-"""Runs the schema's steps on the app's own database (`flask db ...`, and every start)."""
+"""Runs the migrations on the app's own database (`flask db ...`, and every start)."""
 
 from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
-from chat.database import writing
+from chat.database import migrating, write_compatible_from
 
 target = current_app.extensions["migrate"].db
 
-with writing() as connection:
+with migrating() as connection:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time
     context.configure(
@@ -16,5 +16,6 @@ with writing() as connection:
         target_metadata=target.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        on_version_apply=write_compatible_from,
     )
     context.run_migrations()

@@ -8,6 +8,10 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+# The oldest revision whose program may use the schema as it is after this migration. A migration that only adds has
+# the value of the one before; one that removes has the first revision whose program does without.
+compatible_from = ${repr(up_revision)}
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
