@@ -23,7 +23,7 @@ test: deps lint types js ## everything: JavaScript, Python, browser, several ser
 torture: deps venv-dev node_modules ## faults of every kind while people talk; ends with a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off)
 	bin/with-node .venv/bin/python -m tests.torture
 
-bench: deps venv-dev ## what a message costs here, beside Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1)
+bench: deps venv-dev ## what a message costs here, beside Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1), or beside another commit (BEFORE=v1.0, PAIRS=15)
 	bin/with-node .venv/bin/python -m bench
 
 check: lint types js ## what needs no server and no browser, in less than a minute

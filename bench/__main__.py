@@ -1,4 +1,4 @@
-"""`make bench`: the same work for every peer, in turns, then tables and a picture. ONLY=, PEERS=, REPS=1, QUICK=1."""
+"""`make bench`: the same work for every peer, in turns, then tables and a picture; README.md has the settings."""
 
 import json
 import os
@@ -11,13 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench import measure, report
+from bench import measure, pairs, report
+from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
 from bench.measure import Run
-from bench.peers import CONFAB, PEERS, Peer
+from bench.peers import AGAIN, ALL_PEERS, BEFORE, CONFAB, CONTROL, PEERS, Installation, Peer
 from bench.plot import plot
 from bench.report import Results
 from bench.scenarios import QUICK, SCENARIOS, Scenario
@@ -27,10 +29,11 @@ RESULTS = measure.BUILT.parent
 PAGE = HERE / "docs" / "performance.md"
 PICTURE = HERE / "docs" / "performance.svg"
 REPS = 5
+PAIRS = 15
 LONGEST_MINUTES = 40
+SECONDS_AROUND_A_RUN = 4  # to start the servers, to connect everybody, to be idle and to stop
 RETRIES = 5
 T = TypeVar("T")
-Turn = tuple[Scenario, Peer]
 MARKS = "<!-- from here: written by make bench -->", "<!-- to here: written by make bench -->"
 
 
@@ -47,42 +50,113 @@ def chosen(name: str, among: dict[str, T]) -> list[T]:
     return [among[each] for each in names] if names else list(among.values())
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: every peer does every scenario, `reps` times."""
+
+    peers: list[Peer]
+    scenarios: list[Scenario]
+    reps: int
+    whole: bool = False  # everything there is, so that the results are worth publishing
+    listed: tuple[Peer, ...] = tuple(PEERS.values())  # in the tables of numbers
+
+    def minutes(self) -> float:
+        """The expected time for all of it."""
+        round_seconds = sum(SECONDS_AROUND_A_RUN + each.warm_up + each.seconds for each in self.scenarios)
+        return round_seconds * len(self.peers) * self.reps / 60
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run that is to be made."""
+
+    scenario: Scenario
+    peer: Peer
+    repeat: int
+
+
+def plan(stack: ExitStack) -> Plan:
+    """What the environment variables ask for; what has to be undone at the end is left to the stack."""
+    quick = bool(os.environ.get("QUICK"))
+    scenarios = [QUICK] if quick else chosen("ONLY", SCENARIOS)
+    if commit := os.environ.get("BEFORE"):
+        return _plan_of_pairs(commit, scenarios, quick, stack)
+    if os.environ.get("PAIRS"):
+        sys.exit("PAIRS= goes with BEFORE=: name a commit too, or say REPS= instead.")
+    peers = [PEERS[CONFAB]] if quick else chosen("PEERS", ALL_PEERS)
+    reps = 1 if quick else number_of_repeats("REPS", REPS)
+    whole = len(peers) == len(ALL_PEERS) and len(scenarios) == len(SCENARIOS) and reps >= REPS
+    return Plan(peers, scenarios, reps, whole)
+
+
+def _plan_of_pairs(commit: str, scenarios: list[Scenario], quick: bool, stack: ExitStack) -> Plan:
+    """This tree, another commit and this tree again; other peers only where PEERS= names them."""
+    if os.environ.get("REPS"):
+        sys.exit("With BEFORE=, say PAIRS= instead of REPS=.")
+    pairs_asked = number_of_repeats("PAIRS", 1 if quick else PAIRS)
+    named = chosen("PEERS", ALL_PEERS) if os.environ.get("PEERS") else []
+    others = [peer for peer in named if peer not in (PEERS[CONFAB], CONTROL)]
+    found = full_hash(commit, HERE)
+    tree = stack.enter_context(worktree(found, HERE))
+    before = Installation(tree, python_for(tree, HERE)).peer(BEFORE, f"Confab at {found[:7]}")
+    peers = [PEERS[CONFAB], before, CONTROL, *others]
+    return Plan(peers, scenarios, pairs_asked, listed=tuple(peers))
+
+
+def number_of_repeats(name: str, default: int) -> int:
+    """A number of repeats from an environment variable."""
+    text = os.environ.get(name) or str(default)
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        sys.exit(f"{name}={text} is no number of repeats: write a whole number from 1 to 9999.")
+    return int(text)
+
+
 def turns(peers: list[Peer], scenarios: list[Scenario], reps: int) -> list[Turn]:
     """Every peer does every scenario, so many times; by turns, for whatever else the machine does hits all alike."""
     return [
-        (scenario, peers[(number + rep) % len(peers)])
-        for rep in range(reps)
+        Turn(scenario, peer, repeat)
+        for repeat in range(reps)
         for scenario in scenarios
-        for number in range(len(peers))
+        for peer in _in_order(peers, repeat)
     ]
 
 
-def run_all(to_do: list[Turn], failed: list[str]) -> Iterator[Run]:
+def _in_order(peers: list[Peer], repeat: int) -> list[Peer]:
+    """The peers in the order of one repeat.
+
+    Another one begins every second time, and the time between is in reverse: of each two, each is first half the time.
+    """
+    first = repeat // 2 % len(peers)
+    rotated = peers[first:] + peers[:first]
+    return rotated if repeat % 2 == 0 else rotated[::-1]
+
+
+def run_all(to_do: list[Turn], failed: list[str], longest_minutes: float = LONGEST_MINUTES) -> Iterator[Run]:
     """One after the other; what fails is noted, and tried once more at the end."""
-    until = time.monotonic() + LONGEST_MINUTES * 60
+    until = time.monotonic() + longest_minutes * 60
     with tempfile.TemporaryDirectory(prefix="confab-bench-") as folder:
-        for number, (scenario, peer) in enumerate(to_do, 1):
+        for number, turn in enumerate(to_do, 1):
             if time.monotonic() > until:
-                failed.append(f"after {LONGEST_MINUTES} minutes, {len(to_do) - number + 1} runs were left")
+                failed.append(f"after {longest_minutes:.0f} minutes, {len(to_do) - number + 1} runs were left")
                 return
-            place = Path(folder) / f"{number}-{peer.name}-{scenario.name}"
+            place = Path(folder) / f"{number}-{turn.peer.name}-{turn.scenario.name}"
             try:
-                run = measure.measure(peer, scenario, place)
+                run = measure.measure(turn.peer, turn.scenario, place, kept=Path(folder))
                 shutil.rmtree(place)
             except (AssertionError, RuntimeError, OSError) as error:
-                failed.append(f"{scenario.name} of {peer.title} failed: {error}")
+                failed.append(f"{turn.scenario.name} of {turn.peer.title} failed: {error}")
                 say(failed[-1])
                 if len(failed) <= RETRIES:
-                    to_do.append((scenario, peer))
+                    to_do.append(turn)
             else:
                 say(f"{number:3}/{len(to_do)} {_line(run)}")
-                yield run
+                yield replace(run, repeat=turn.repeat)
 
 
 def _line(run: Run) -> str:
     checks = f"lost {run.lost} doubled {run.doubled} disordered {run.disordered} {' '.join(run.wrong)}"
     return (
-        f"{run.scenario:6} {run.peer:10} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s p99 {run.p99:6.1f} ms "
+        f"{run.scenario:6} {run.peer:12} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s p99 {run.p99:6.1f} ms "
         f"connect {run.connect_ms:5.2f} ms idle {run.idle_kib:5.1f} KiB load {run.load_cpu:4.0%} {checks}"
     )
 
@@ -103,9 +177,24 @@ def tables(results: Results, reps: int) -> str:
     if results.compared():
         parts += ["As parts of what Node socket.io needs:", report.ratios(results)]
         parts += ["Confab is slower than Node here:", report.slower(results)]
-    parts.append(report.checks(results))
+    parts += _pairs(results)
     parts += ["CPU of the servers for a delivery, in B for a message:", report.numbers(results)]
     return "\n\n".join([*parts, "One person who does nothing else:", report.people(results)])
+
+
+def _pairs(results: Results) -> list[str]:
+    """What the pairs say, and what became of everything that was sent."""
+    runs = {run.peer for run in results.runs}
+    parts = [report.checks(results)]
+    quartiles = "the median of the ratios of all pairs of runs, and in brackets their lower and upper quartile"
+    if {CONFAB, AGAIN, BEFORE} <= runs:
+        [title] = [peer.title for peer in results.peers if peer.name == BEFORE]
+        about = f"Now is {describe(HERE)}, before is {title}."
+        parts += [report.checks(results, title, [BEFORE]), f"{about} Each figure is {quartiles}:"]
+        parts += [pairs.against_before(results)]
+    elif {CONFAB, AGAIN} <= runs:
+        parts += [f"Confab against itself, {quartiles}:", pairs.against_itself(results)]
+    return parts
 
 
 def write(results: Results, reps: int, whole: bool) -> None:
@@ -122,27 +211,35 @@ def write(results: Results, reps: int, whole: bool) -> None:
         say("docs/performance.md and docs/performance.svg are written.")
 
 
-def main() -> int:
-    """Run what was asked for; 1 when Confab lost, doubled or disordered something."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
-    quick = bool(os.environ.get("QUICK"))
-    scenarios = [QUICK] if quick else chosen("ONLY", SCENARIOS)
-    peers = [PEERS[CONFAB]] if quick else chosen("PEERS", PEERS)
-    reps = 1 if quick else int(os.environ.get("REPS") or REPS)
+def run_plan(asked: Plan) -> int:
+    """Run a plan and write its results; 1 when a run failed, or Confab lost, doubled or disordered something."""
     measure.build()
-    for peer in peers:
+    for peer in asked.peers:
         peer.install()
     measure.stay_out_of_the_way()
+    to_do = turns(asked.peers, asked.scenarios, asked.reps)
+    wrong: list[str] = []
+    number_asked = len(to_do)
+    say(f"Number of runs: {number_asked}. Expected time: {max(1, asked.minutes()):.0f} min; ONLY= chooses scenarios.")
     begun = time.monotonic()
-    to_do, wrong = turns(peers, scenarios, reps), list[str]()
-    asked = len(to_do)
-    results = Results(run_all(to_do, wrong))
-    write(results, reps, whole=len(results.runs) == asked == reps * len(PEERS) * len(SCENARIOS) and reps >= REPS)
+    longest_minutes = max(LONGEST_MINUTES, 2 * asked.minutes())
+    results = Results(run_all(to_do, wrong, longest_minutes), asked.listed)
+    write(results, asked.reps, whole=asked.whole and len(results.runs) == number_asked)
     say(f"That took {(time.monotonic() - begun) / 60:.1f} minutes.")
     wrong += [f"Confab, {each}" for run in results.runs for each in measure.complaints(run)]
     for each in wrong:
         say(f"Wrong: {each}.")
     return 1 if wrong else 0
+
+
+def main() -> int:
+    """Run what was asked for; 1 when something was wrong."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
+    try:
+        with ExitStack() as stack:
+            return run_plan(plan(stack))
+    except CheckoutError as reason:
+        sys.exit(str(reason))
 
 
 if __name__ == "__main__":

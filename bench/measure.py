@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.peers import CONFAB, Peer
+from bench.peers import AGAIN, CONFAB, Peer
 from bench.scenarios import Scenario
 from tests.servers import HERE, Program, cpu_seconds, resident_bytes
 from tests.services import Redis
@@ -43,6 +43,7 @@ class Run:
     doubled: int
     disordered: int
     wrong: list[str]  # everything else that is not as it should be
+    repeat: int = 0  # in which round it was made; a pair is two runs of one scenario and one round
 
 
 @dataclass
@@ -70,11 +71,11 @@ def stay_out_of_the_way() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def measure(peer: Peer, scenario: Scenario, folder: Path) -> Run:
-    """Let the people of a scenario talk on a peer's fresh servers."""
+def measure(peer: Peer, scenario: Scenario, folder: Path, kept: Path) -> Run:
+    """Let the people of a scenario talk on a peer's fresh servers; `kept` is a folder that all runs share."""
     data = folder / "data"
     data.mkdir(parents=True)
-    peer.prepare(data)
+    peer.prepare(data, kept)
     with _servers(peer, scenario, folder, data) as (servers, redis):
         run = _talk(peer, scenario, servers, redis)
     run["wrong"] += [f"a traceback in {folder.name}" for each in servers if "Traceback" in each.log()]
@@ -153,7 +154,7 @@ def _summed_up(scenario: Scenario, moments: dict[str, Used], report: dict[str, A
 
 def complaints(run: Run) -> list[str]:
     """What a run of Confab must not show."""
-    if run.peer != CONFAB:
+    if run.peer not in (CONFAB, AGAIN):
         return []
     counted = {"lost": run.lost, "doubled": run.doubled, "out of order": run.disordered}
     found = [f"{count} {name}" for name, count in counted.items() if count] + run.wrong

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.measure import Run
-from bench.peers import CONFAB, PEERS, REFERENCE
+from bench.peers import AGAIN, CONFAB, PEERS, REFERENCE, Peer
 from bench.scenarios import QUICK, SCENARIOS, Scenario
 
 CALM = ("W1000", "L1000", "A1000")  # a thousand people on one server: how they connect, and what an idle one keeps
@@ -15,10 +15,11 @@ OTHERS = [each for each in PEERS.values() if each.name not in (CONFAB, REFERENCE
 
 
 class Results:
-    """The runs of a benchmark, by scenario and peer."""
+    """The runs of a benchmark, by scenario and peer; `peers` are those that the tables of numbers list."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    def __init__(self, runs: Iterable[Run], peers: Iterable[Peer] = PEERS.values()) -> None:
         self.runs = list(runs)
+        self.peers = list(peers)
 
     def of(self, peer: str, *scenarios: str) -> list[Run]:
         """The runs of a peer in some scenarios."""
@@ -98,7 +99,7 @@ def ratios(results: Results) -> str:
     lines = [
         [row.about, row.bound, _confabs(row), *(_part(row.of(each.name)) for each in OTHERS)] for row in rows(results)
     ]
-    return _table([["", "At most", "Confab", *(each.title for each in OTHERS)], *lines])
+    return table([["", "At most", "Confab", *(each.title for each in OTHERS)], *lines])
 
 
 def _confabs(row: Row) -> str:
@@ -116,15 +117,15 @@ def slower(results: Results) -> str:
     return "\n".join(found or ["- Nowhere that is measured here."])
 
 
-def checks(results: Results) -> str:
-    """What became of everything that was said to Confab."""
-    runs = [run for run in results.runs if run.peer == CONFAB]
+def checks(results: Results, title: str = "Confab", names: Iterable[str] = (CONFAB, AGAIN)) -> str:
+    """What became of everything that was said to some peers; without names, to this tree of Confab."""
+    runs = [run for run in results.runs if run.peer in names]
     said, lost, doubled, disordered = (
         sum(getattr(run, what) for run in runs) for what in ("said", "lost", "doubled", "disordered")
     )
     other = [each for run in runs for each in run.wrong]
     return (
-        f"Confab, in {len(runs)} runs: {said:,} messages, {lost} deliveries lost, {doubled} doubled, "
+        f"{title}, in {len(runs)} runs: {said:,} messages, {lost} deliveries lost, {doubled} doubled, "
         f"{disordered} out of order; {', '.join(other) or 'every message acknowledged, and as many stored as sent'}."
     )
 
@@ -141,9 +142,9 @@ def numbers(results: Results) -> str:
         "p50 ms",
         "p99 ms",
     ]
-    pairs = [(scenario.name, peer) for scenario in results.scenarios() for peer in PEERS.values()]
+    pairs = [(scenario.name, peer) for scenario in results.scenarios() for peer in results.peers]
     lines = [[name, peer.title, *_numbers(runs)] for name, peer in pairs if (runs := results.of(peer.name, name))]
-    return _table([[*heads, "lost / doubled / out of order"], *lines])
+    return table([[*heads, "lost / doubled / out of order"], *lines])
 
 
 def _numbers(runs: list[Run]) -> list[str]:
@@ -168,16 +169,21 @@ def _microseconds(cost: float) -> str:
 
 def people(results: Results) -> str:
     """The third table: what one person costs who only connects, joins and stays."""
-    calm = CALM if any(results.of(peer, *CALM) for peer in PEERS) else [each.name for each in results.scenarios()]
+    calm = (
+        CALM
+        if any(results.of(peer.name, *CALM) for peer in results.peers)
+        else [each.name for each in results.scenarios()]
+    )
     lines = [
         [peer.title, *(f"{median(getattr(run, what) for run in runs):.2f}" for what in ("connect_ms", "idle_kib"))]
-        for peer in PEERS.values()
+        for peer in results.peers
         if (runs := results.of(peer.name, *calm))
     ]
-    return _table([["Peer", "connect and join, ms of CPU", "idle connection, KiB"], *lines])
+    return table([["Peer", "connect and join, ms of CPU", "idle connection, KiB"], *lines])
 
 
-def _table(lines: list[list[str]]) -> str:
+def table(lines: list[list[str]]) -> str:
+    """A table in Markdown; the first line is its head."""
     head, *rest = lines
     rule = ["-", *("-:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rest])

@@ -1,5 +1,6 @@
 """The cast: an app of its own for every test, and people with browsers who talk in it."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -129,6 +130,16 @@ def database(request: pytest.FixtureRequest) -> dict[str, Any]:
         return {}
     elephant: Postgres = request.getfixturevalue("elephant")
     return {"DATABASE_URL": elephant.database()}
+
+
+@pytest.fixture
+def in_background() -> Iterator[None]:
+    """Ignore the signals of a terminal, as whatever a shell without job control starts with `&` does."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def in_room(person: Tab, label: str) -> Tab:

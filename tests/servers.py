@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine
 
 HERE = Path(__file__).resolve().parent.parent
+LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_signals.py")))
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -29,6 +30,14 @@ def until(condition: Callable[[], object], seconds: float = 10.0, what: str = ""
     while not condition():
         assert time.monotonic() < give_up, f"not within {seconds:g} seconds: {what or condition}"
         time.sleep(0.01)
+
+
+def with_default_signals(words: Sequence[str]) -> list[str]:
+    """The command line that runs a command with default signal handling, whatever this process ignores or blocks.
+
+    It is for every process that is ended by a signal other than SIGKILL.
+    """
+    return [*LAUNCHER, *words]
 
 
 def free_port() -> int:
@@ -59,7 +68,7 @@ class Program:
         """Start it; return when it answers."""
         with self._log.open("ab") as log:
             self._started = started = subprocess.Popen(
-                self.words,
+                with_default_signals(self.words),
                 cwd=self.where,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -6,14 +6,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import combinations
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Lock, Thread
 
 import pytest
 
-from bench.__main__ import MARKS
+from bench.__main__ import MARKS, tables, turns
 from bench.measure import BUILT, Run, build, complaints
-from bench.peers import CONFAB, PEERS, REFERENCE
+from bench.pairs import Comparison, against_before, against_itself, compare, verdict
+from bench.peers import AGAIN, BEFORE, CONFAB, CONTROL, PEERS, REFERENCE, THIS_TREE
 from bench.plot import plot
 from bench.report import Results, ratios, slower
 from bench.scenarios import SCENARIOS
@@ -23,7 +25,7 @@ PAGE = HERE / "docs" / "performance.md"
 
 
 def run(peer: str, scenario: str, cost: float, **else_: int) -> Run:
-    checks = {"said": 9, "lost": 0, "doubled": 0, "disordered": 0} | else_
+    checks = {"said": 9, "lost": 0, "doubled": 0, "disordered": 0, "repeat": 0} | else_
     return Run(peer, scenario, cost, 0.0, 1.0, 20.0, 50.0, 50_000.0, 10.0, 20.0, 0.5, wrong=[], **checks)
 
 
@@ -130,6 +132,94 @@ def test_where_confab_is_slower_is_said() -> None:
 def test_a_lost_message_is_a_complaint() -> None:
     assert complaints(run(CONFAB, "B", 1.0, lost=2)) == ["B: 2 lost"]
     assert complaints(run(CONFAB, "B", 1.0)) == []
+
+
+def test_confab_is_held_to_its_promise_when_it_is_measured_beside_itself_too() -> None:
+    assert complaints(run(AGAIN, "B", 1.0, lost=2)) == ["B: 2 lost"]
+    assert complaints(run(BEFORE, "B", 1.0, lost=2)) == []
+
+
+def pairs_of(*costs: tuple[float, float, float]) -> Results:
+    """Runs of this tree, of another commit and of this tree again, repeat after repeat."""
+    before = THIS_TREE.peer(BEFORE, "Confab at 1234567")
+    runs = [
+        run(peer, "B", cost, repeat=repeat)
+        for repeat, three in enumerate(costs)
+        for peer, cost in zip((CONFAB, BEFORE, AGAIN), three, strict=True)
+    ]
+    return Results(runs, [PEERS[CONFAB], before, CONTROL])
+
+
+def test_a_pair_is_two_runs_of_one_repeat_so_a_slow_minute_changes_no_ratio() -> None:
+    results = pairs_of((10.0, 5.0, 10.0), (900.0, 450.0, 900.0), (11.0, 5.5, 11.0))
+    results.runs.reverse()
+
+    compared = compare(results, CONFAB, BEFORE, "B", "cost")
+
+    assert compared == Comparison((2.0, 2.0, 2.0))
+
+
+def test_a_repeat_of_which_one_run_failed_is_no_pair() -> None:
+    results = pairs_of((10.0, 5.0, 10.0), (12.0, 4.0, 12.0))
+    results.runs = [each for each in results.runs if (each.peer, each.repeat) != (BEFORE, 0)]
+
+    assert compare(results, CONFAB, BEFORE, "B", "cost") == Comparison((3.0,))
+    assert compare(results, CONFAB, BEFORE, "W1000", "cost") is None
+
+
+def test_a_run_in_which_memory_did_not_grow_is_no_pair() -> None:
+    results = pairs_of((10.0, 5.0, 10.0), (12.0, 4.0, 12.0))
+    results.runs[1].idle_kib = -0.5
+
+    compared = compare(results, CONFAB, BEFORE, "B", "idle_kib")
+
+    assert compared == Comparison((1.0,))
+
+
+@pytest.mark.parametrize(
+    ("now_before", "now_now", "said"),
+    [
+        (1.02, 1.0, "2.0 % worse: within 5 % + 0.0 %"),
+        (1.07, 1.0, "7.0 % worse: beyond 5 % + 0.0 %"),
+        (1.07, 1.03, "7.0 % worse: within 5 % + 3.0 %"),
+        (1.07, 0.97, "7.0 % worse: within 5 % + 3.0 %"),
+        (0.90, 1.0, "10.0 % better: within 5 % + 0.0 %"),
+    ],
+)
+def test_the_bound_is_wider_by_the_spread_of_the_tree_against_itself(
+    now_before: float, now_now: float, said: str
+) -> None:
+    assert verdict(Comparison((now_before,)), Comparison((now_now,))) == said
+
+
+def test_the_table_of_pairs_has_the_median_and_the_quartiles_of_both_figures() -> None:
+    results = pairs_of(*((10.0 + number, 10.0, 10.0 + number) for number in range(5)))
+
+    row = "| B | CPU | 5 | 1.200 (1.050 to 1.350) | 1.000 (1.000 to 1.000) | 20.0 % worse: beyond 5 % + 0.0 % |"
+    assert row in against_before(results)
+    assert row in tables(results, 5)
+    assert "before is Confab at 1234567" in tables(results, 5)
+
+
+def test_without_another_commit_the_tree_is_compared_with_itself_alone() -> None:
+    results = pairs_of((10.0, 5.0, 8.0))
+    results.runs = [each for each in results.runs if each.peer != BEFORE]
+
+    assert "| B | 1.250 | 1.000 | 1.000 |" in against_itself(results)
+    assert against_itself(results) in tables(results, 1)
+    assert "Verdict" not in tables(results, 1)
+
+
+@pytest.mark.parametrize("number_of_peers", [3, 5])
+def test_of_each_two_peers_each_is_first_as_often_as_the_other(number_of_peers: int) -> None:
+    peers = [*PEERS.values(), CONTROL][:number_of_peers]
+    reps = 2 * number_of_peers
+    to_do = turns(peers, [SCENARIOS["B"]], reps)
+
+    for one, other in combinations(peers, 2):
+        order = [turn.peer for turn in to_do if turn.peer in (one, other)]
+        assert [each.repeat for each in to_do if each.peer == one] == list(range(reps))
+        assert order[::2].count(one) == order[::2].count(other) == number_of_peers
 
 
 def test_the_picture_has_a_dot_for_every_peer_and_names_what_it_shows() -> None:

@@ -11,10 +11,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from tests.servers import with_default_signals
 
 pytestmark = pytest.mark.servers
 
@@ -62,7 +64,7 @@ def program(path: Path, script: str) -> None:
 def command(tree: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":
     """Start a command with a bare environment and no terminal, in a process group of its own."""
     return subprocess.Popen(
-        [str(shutil.which(words[0]) or words[0]), *words[1:]],
+        with_default_signals([str(shutil.which(words[0]) or words[0]), *words[1:]]),
         cwd=tree,
         env={"PATH": os.environ["PATH"], "HOME": str(tree.parent), "LANG": "C.UTF-8"} | environment,
         stdin=subprocess.DEVNULL,
@@ -140,6 +142,21 @@ def test_a_second_start_installs_nothing_and_answers_within_seconds(ready: Path)
     assert time.monotonic() - begun < 10
     assert "Installing" not in said
     assert (ready / "instance").is_dir()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_server_that_was_started_in_the_background_ends_by_a_signal(
+    ready: Path, in_background: None, name: str
+) -> None:
+    with command(ready, "make", "run", f"PORT={free()}") as run:
+        assert run.stderr is not None
+        try:
+            assert any("Running on" in line for line in run.stderr)
+            os.killpg(run.pid, signal.Signals[name])
+            run.communicate(timeout=15)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
 
 
 def test_run_goes_to_the_next_port_when_its_own_is_taken_and_says_so(ready: Path, taken: int) -> None:

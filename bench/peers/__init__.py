@@ -10,15 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat import create_app, journal
-from chat.database import db
-from config import Config
 from tests.servers import HERE, Program, free_port
 
 PLAIN = HERE / "bench" / "peers" / "plain"
 NODE = HERE / "bench" / "peers" / "node"
 ROOMS = 200
-GUNICORN = (sys.executable, "-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:app")
+GUNICORN = ("-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:app")
 
 
 class Server(Program):
@@ -41,37 +38,75 @@ class Server(Program):
 
 @dataclass(frozen=True)
 class Peer:
-    """A chat to compare with. `server` is called with a folder for its log, one for its data, cores and settings."""
+    """A chat to compare with.
+
+    `server` is called with a folder for its log, one for its data, cores and settings. `prepare` is called before the
+    servers of a run start, with the folder of their data and a folder that is kept until the benchmark ends.
+    """
 
     name: str  # as PEERS= names it
     title: str
     server: Callable[..., Server]
     database: str  # in the folder of the run
-    prepare: Callable[[Path], None] = lambda folder: None  # called with the folder of a run, before the servers start
+    prepare: Callable[[Path, Path], None] = lambda data, kept: None
     install: Callable[[], None] = lambda: None
 
 
-def _confab(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    passed = {name: value for name, value in os.environ.items() if name == "ENGINE"}
-    settings = {"INSTANCE": str(data / "instance"), "LIMITS": "off"}
-    words = [*GUNICORN, "-b", "127.0.0.1:{port}"]
-    return Server(folder, cores, words, HERE, **settings, **passed, **environment)
+@dataclass(frozen=True)
+class Installation:
+    """A tree of Confab and the Python that has its packages.
 
+    It may be another commit with another structure and another schema. So its code is never imported here, and its
+    database is made by its own server.
+    """
 
-def _make_rooms(data: Path) -> None:
-    """The rooms r0, r1, ...; made once, then copied."""
-    made = data.parent / "rooms"
-    if not made.exists():
-        app = create_app(Config(instance=made))
-        with app.app_context():
+    tree: Path
+    python: str = sys.executable
+
+    def peer(self, name: str, title: str) -> Peer:
+        """This Confab as one of the peers."""
+        return Peer(name, title, self.server, "instance/confab.db", prepare=self.prepare)
+
+    def server(self, folder: Path, data: Path, cores: str, **environment: str) -> Server:
+        """One worker, not started yet, that keeps what it stores in `data`."""
+        passed = {name: value for name, value in os.environ.items() if name == "ENGINE"}
+        settings = {"INSTANCE": str(data / "instance"), "LIMITS": "off"}
+        words = [self.python, *GUNICORN, "-b", "127.0.0.1:{port}"]
+        return Server(folder, cores, words, self.tree, **settings, **passed, **environment)
+
+    def prepare(self, data: Path, kept: Path) -> None:
+        """Copy an instance with the rooms r0, r1, ... into `data`; it is made once and kept in `kept`."""
+        made = kept / f"rooms-of-{self.tree.name}"
+        if not made.exists():
+            unfinished = kept / f"unfinished-{made.name}"
+            self._make_rooms(unfinished)
+            unfinished.rename(made)
+        shutil.copytree(made / "instance", data / "instance")
+
+    def _make_rooms(self, folder: Path) -> None:
+        """Visit the pages of the rooms, which makes them."""
+        our_cores = ",".join(map(str, os.sched_getaffinity(0)))
+        server = self.server(folder, folder, our_cores)
+        try:
+            server.start()
             for number in range(ROOMS):
-                journal.open_room(f"r{number}")
-            db.engine.dispose()
-    shutil.copytree(made, data / "instance")
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/r{number}/", timeout=30) as page:
+                    page.read()
+        finally:
+            server.stop()
 
 
 def _plain(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    words = [*GUNICORN, "--worker-connections", "10000", "--log-level", "warning", "-b", "127.0.0.1:{port}"]
+    words = [
+        sys.executable,
+        *GUNICORN,
+        "--worker-connections",
+        "10000",
+        "--log-level",
+        "warning",
+        "-b",
+        "127.0.0.1:{port}",
+    ]
     return Server(folder, cores, words, PLAIN, DATABASE=str(data / "chat.db"), **environment)
 
 
@@ -92,13 +127,16 @@ def _install_node() -> None:
     shutil.copy(lock, installed)
 
 
-CONFAB, REFERENCE = "confab", "node"
+CONFAB, AGAIN, BEFORE, REFERENCE = "confab", "confab-again", "before", "node"
+THIS_TREE = Installation(HERE)
 PEERS = {
     each.name: each
     for each in (
-        Peer(CONFAB, "Confab", _confab, "instance/confab.db", prepare=_make_rooms),
+        THIS_TREE.peer(CONFAB, "Confab"),
         Peer(REFERENCE, "Node socket.io", _node, "chat.db", install=_install_node),
         Peer("node-tuned", "Node, tuned", _node_tuned, "chat.db", install=_install_node),
         Peer("plain", "plain Flask-SocketIO", _plain, "chat.db"),
     )
 }
+CONTROL = THIS_TREE.peer(AGAIN, "Confab again")
+ALL_PEERS = {**PEERS, AGAIN: CONTROL}  # CONTROL is for pairs of runs only; ratios and the picture are of PEERS
