@@ -1,13 +1,10 @@
 """Real pages in Chromium: who is here, what one can do with a message, and a composer that loses nothing."""
 
-import re
-from collections.abc import Iterator
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, say, somebody, violations
 from tests.servers import Confab, flask_run
@@ -16,14 +13,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 GONE_MS = 20_000  # five seconds of grace, and what a busy machine takes
-LONG_PRESS = """
-(message) => {
-  const body = message.querySelector(".message__body")
-  const { left, top } = body.getBoundingClientRect()
-  const at = { pointerType: "touch", bubbles: true, clientX: left + 9, clientY: top + 9 }
-  body.dispatchEvent(new PointerEvent("pointerdown", at))
-}
-"""
 # Writes down what the header's count says.
 WATCH = """
 () => {
@@ -38,41 +27,6 @@ SMALL = """
   .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
   .filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
-    """What `make run` serves."""
-    with flask_run(tmp_path_factory.mktemp("server")) as started:
-        yield started
-
-
-@pytest.fixture
-def room(server: Confab, request: pytest.FixtureRequest) -> str:
-    """The label of a room that only this test knows."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
-    return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
-
-
-@pytest.fixture
-def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
-    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def come(path: str, **settings: Any) -> Page:
-        contexts.append(chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.goto(server.url + path)
-        return here(page)
-
-    yield come
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def field(page: Page) -> Locator:
@@ -445,25 +399,6 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
     ada.locator("#log").focus()
     ada.keyboard.type("so")
     expect(field(ada)).to_have_value("so")
-
-
-def test_a_finger_that_rests_on_a_message_opens_its_menu(server: Confab, visit: Visit, room: str) -> None:
-    with somebody(server, room) as ben:
-        say(ben, "hello")
-    ada = visit(f"/{room}/", **PHONE)
-    expect(ada.locator(".message__ways")).to_be_hidden()
-
-    ada.locator("#m-1").evaluate(LONG_PRESS)
-    menu = ada.get_by_role("dialog", name="Ben: ")
-    expect(menu).to_be_visible()
-    assert ada.evaluate(SMALL) == []
-    menu.get_by_role("button", name="Reply").tap()
-
-    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ben: hello")
-    ada.locator("#m-1").evaluate(LONG_PRESS)
-    ada.locator("#m-1 .message__body").dispatch_event("pointerup", {"pointerType": "touch"})
-    ada.wait_for_timeout(700)
-    expect(menu).to_be_hidden()
 
 
 def test_whoever_is_ignored_is_not_read_until_that_is_undone(server: Confab, visit: Visit, room: str) -> None:
