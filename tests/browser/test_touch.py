@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
 
-from tests.browser.test_people import SMALL, field, is_called, reactions, sees
+from tests.browser.test_people import SMALL, field, is_called, reactions, sees, typing_with_ta_and_tam
 from tests.browser.test_reading import PHONE, Visit, fill, say, somebody
 from tests.servers import Confab
 
@@ -356,6 +356,25 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
     send(finger, ada)
     expect(field(ada)).to_be_focused()  # the keyboard stays where it is
     sees(ada, "from Ada", "from Ben", "@Ben hello")
+
+
+def test_a_name_is_chosen_by_touch_and_the_message_sent(server: Confab, visit: Visit, room: str) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room, **PHONE)
+    finger = Finger(ada)
+
+    field(ada).press_sequentially("thanks @t")
+    finger.press(names.nth(1))
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    finger.lift()
+    expect(field(ada)).to_have_value("thanks @Tam ")
+    expect(names).to_have_count(0)
+    expect(field(ada)).to_be_focused()
+    field(ada).press_sequentially("and @t")
+    finger.tap(names.nth(0))
+    expect(field(ada)).to_have_value("thanks @Tam and @Ta ")
+    send(finger, ada)
+
+    sees(ada, "hello", "hello", "thanks @Tam and @Ta")
 
 
 def test_a_mouse_opens_the_menu_by_its_button_and_has_the_context_menu_of_the_browser(
