@@ -1,12 +1,11 @@
 // What can be done with a message: by its menu, which hovering, a long press and Enter open, and by keys on it.
 
 import { firstLine, write } from "./extras.js"
+import { LongPress } from "./long_press.js"
 
 /** @import { Row } from "./wire.js" */
 /** @typedef {Record<string, (row: Row, emoji: string) => void>} Deeds */
 
-const LONG_MS = 500
-const STILL_PX = 10
 const EDGE_PX = 8
 
 export class MessageMenu {
@@ -22,19 +21,20 @@ export class MessageMenu {
     this.#parts = parts
     menu.addEventListener("click", ({ target }) => this.#chosen(/** @type {HTMLElement} */ (target).closest("button")?.dataset ?? {}))
     parts.log.addEventListener("keydown", (event) => this.#pressed(event))
-    parts.log.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.#held(event))
+    new LongPress(parts.log, { accepts: takesLongPress, open: (target) => this.open(target) })
   }
 
-  /** @param {Element} element the message, or anything in it */
+  /** Returns the menu, or null when there is nothing to do with this message. @param {Element} element the message, or anything in it */
   open(element) {
     this.#row = this.#of(element)
-    if (!this.#row) return
+    if (!this.#row) return null
     write(this.#menu, ".menu__of", `${this.#row.handle}: ${firstLine(this.#row)}`)
     this.#menu.dataset.of = this.#side(this.#row)
     delete this.#menu.dataset.more
     this.#menu.showPopover()
     this.#place(/** @type {HTMLElement} */ (element.closest(".message")))
     this.#first()?.focus()
+    return this.#menu
   }
 
   /** @param {Element} element the message, or anything in it @param {string} action @param {string} [emoji] */
@@ -79,16 +79,7 @@ export class MessageMenu {
     else return
     event.preventDefault()
   }
-
-  /** A finger that rests on a message. @param {PointerEvent} event */
-  #held({ target, clientX, clientY }) {
-    const touched = /** @type {Element} */ (target)
-    if (!touched.closest(".message__body") || touched.closest("a, button")) return
-    const over = new AbortController()
-    const { signal } = over
-    const timer = setTimeout(() => (over.abort(), this.open(touched)), LONG_MS)
-    signal.addEventListener("abort", () => clearTimeout(timer))
-    for (const end of ["pointerup", "pointercancel", "scroll"]) addEventListener(end, () => over.abort(), { signal, capture: true })
-    addEventListener("pointermove", (now) => Math.hypot(now.clientX - clientX, now.clientY - clientY) > STILL_PX && over.abort(), { signal })
-  }
 }
+
+/** A link has a menu of the browser's own. @param {Element} target */
+const takesLongPress = (target) => target.closest(".message__body") !== null && target.closest("a") === null

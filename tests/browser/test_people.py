@@ -1,13 +1,10 @@
 """Real pages in Chromium: who is here, what one can do with a message, and a composer that loses nothing."""
 
-import re
-from collections.abc import Iterator
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, say, somebody, violations
 from tests.servers import Confab, flask_run
@@ -16,14 +13,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 GONE_MS = 20_000  # five seconds of grace, and what a busy machine takes
-LONG_PRESS = """
-(message) => {
-  const body = message.querySelector(".message__body")
-  const { left, top } = body.getBoundingClientRect()
-  const at = { pointerType: "touch", bubbles: true, clientX: left + 9, clientY: top + 9 }
-  body.dispatchEvent(new PointerEvent("pointerdown", at))
-}
-"""
 # Writes down what the header's count says.
 WATCH = """
 () => {
@@ -38,41 +27,6 @@ SMALL = """
   .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
   .filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
-    """What `make run` serves."""
-    with flask_run(tmp_path_factory.mktemp("server")) as started:
-        yield started
-
-
-@pytest.fixture
-def room(server: Confab, request: pytest.FixtureRequest) -> str:
-    """The label of a room that only this test knows."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
-    return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
-
-
-@pytest.fixture
-def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
-    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def come(path: str, **settings: Any) -> Page:
-        contexts.append(chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.goto(server.url + path)
-        return here(page)
-
-    yield come
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def field(page: Page) -> Locator:
@@ -447,25 +401,6 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
     expect(field(ada)).to_have_value("so")
 
 
-def test_a_finger_that_rests_on_a_message_opens_its_menu(server: Confab, visit: Visit, room: str) -> None:
-    with somebody(server, room) as ben:
-        say(ben, "hello")
-    ada = visit(f"/{room}/", **PHONE)
-    expect(ada.locator(".message__ways")).to_be_hidden()
-
-    ada.locator("#m-1").evaluate(LONG_PRESS)
-    menu = ada.get_by_role("dialog", name="Ben: ")
-    expect(menu).to_be_visible()
-    assert ada.evaluate(SMALL) == []
-    menu.get_by_role("button", name="Reply").tap()
-
-    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ben: hello")
-    ada.locator("#m-1").evaluate(LONG_PRESS)
-    ada.locator("#m-1 .message__body").dispatch_event("pointerup", {"pointerType": "touch"})
-    ada.wait_for_timeout(700)
-    expect(menu).to_be_hidden()
-
-
 def test_whoever_is_ignored_is_not_read_until_that_is_undone(server: Confab, visit: Visit, room: str) -> None:
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
     with somebody(server, room) as ben:
@@ -536,6 +471,159 @@ def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str)
     field(ada).press("Escape")
     expect(names).to_have_count(0)
     expect(field(ada)).to_have_value(f"hi @Zoë Brontë and @{chosen} @b")
+
+
+def typing_with_ta_and_tam(server: Confab, visit: Visit, room: str, **settings: Any) -> tuple[Page, Locator]:
+    """Ada's page in a room with Ta and Tam, and the names that are offered there."""
+    for name in ("Ta", "Tam"):
+        with somebody(server, room) as other:
+            say(other, "hello", name)
+    ada = is_called(visit(f"/{room}/", **settings), "Ada")
+    return ada, ada.get_by_role("listbox", name="Names").get_by_role("option")
+
+
+@pytest.mark.parametrize("key", ["Tab", "Enter"])
+def test_a_message_that_ends_with_a_chosen_name_is_sent_with_enter(
+    server: Confab, visit: Visit, room: str, key: str
+) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially("thanks @t")
+    expect(names).to_have_text(["Ta", "Tam"])
+    field(ada).press(key)
+    expect(field(ada)).to_have_value("thanks @Ta ")
+    expect(names).to_have_count(0)
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", "thanks @Ta")
+    expect(field(ada)).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    "typed", ["@Ta", "@Ta ", "@Tam", "and @Ta and @Ta"], ids=["a name", "a space behind", "a longer name", "two names"]
+)
+def test_enter_sends_when_the_whole_name_is_typed(server: Confab, visit: Visit, room: str, typed: str) -> None:
+    ada, _ = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially(f"thanks {typed}")
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", f"thanks {typed.strip()}")
+
+
+def test_a_longer_name_is_still_chosen_with_an_arrow(server: Confab, visit: Visit, room: str) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially("@Ta")
+    expect(names.nth(0)).to_have_attribute("aria-selected", "true")
+    field(ada).press("ArrowDown")
+    field(ada).press("Enter")
+
+    expect(field(ada)).to_have_value("@Tam ")
+    field(ada).press("Enter")
+    sees(ada, "hello", "hello", "@Tam")
+
+
+def test_a_name_of_several_words_is_chosen_and_typed_as_a_whole(server: Confab, visit: Visit, room: str) -> None:
+    for name in ("Zoë Brontë", "Adam Zoë Brontë"):
+        with somebody(server, room) as other:
+            say(other, "hello", name)
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    names = ada.get_by_role("listbox", name="Names").get_by_role("option")
+
+    field(ada).press_sequentially("@zoë b")
+    expect(names).to_have_count(2)
+    field(ada).press("ArrowDown")
+    field(ada).press("Tab")
+    chosen = field(ada).input_value()
+    field(ada).press("Enter")
+    sees(ada, "hello", "hello", chosen.strip())
+    field(ada).press_sequentially("bye @Zoë Brontë")
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", chosen.strip(), "bye @Zoë Brontë")
+
+
+def test_names_stay_closed_after_one_is_chosen_or_escape_until_there_is_a_new_at(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially("@t")
+    field(ada).press("Tab")
+    for key in ("Space", "Backspace", "Backspace", "Space", "t", "Backspace"):
+        field(ada).press(key)
+        expect(names).to_have_count(0)
+    field(ada).press_sequentially("@t")
+    expect(names).to_have_count(2)
+    field(ada).press("Escape")
+    field(ada).press_sequentially("a")
+    expect(names).to_have_count(0)
+    field(ada).press_sequentially(" @")
+    expect(names).to_have_count(2)
+    field(ada).press("Escape")
+    field(ada).press("Control+A")
+    field(ada).press_sequentially("@ta")
+    expect(names).to_have_count(2)
+    field(ada).press("Escape")
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", "@ta")
+
+
+def test_a_name_in_the_middle_of_a_message_is_chosen_and_the_message_sent(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).fill("thanks , see you")
+    field(ada).press("Home")
+    for _ in "thanks ":
+        field(ada).press("ArrowRight")
+    field(ada).press_sequentially("@Ta")
+    expect(names).to_have_count(2)
+    field(ada).press("Tab")
+    expect(field(ada)).to_have_value("thanks @Ta , see you")
+    field(ada).press_sequentially("@t")
+    expect(names).to_have_count(2)
+    field(ada).press("Home")  # away from the name: nothing of it is left to choose
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", "thanks @Ta @t, see you")
+    expect(names).to_have_count(0)
+
+
+def test_control_enter_and_the_button_send_while_names_are_offered(server: Confab, visit: Visit, room: str) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially("one @t")
+    expect(names).to_have_count(2)
+    field(ada).press("Control+Enter")
+    sees(ada, "hello", "hello", "one @t")
+    expect(names).to_have_count(0)
+    field(ada).press_sequentially("two @t")
+    expect(names).to_have_count(2)
+    ada.get_by_role("button", name="Send").click()
+    sees(ada, "hello", "hello", "one @t", "two @t")
+    expect(names).to_have_count(0)
+    field(ada).press("Tab")
+
+    expect(field(ada)).to_have_value("")
+
+
+def test_a_name_is_chosen_with_the_mouse_and_the_message_sent_with_enter(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room)
+
+    field(ada).press_sequentially("thanks @t")
+    names.nth(1).click()
+    expect(field(ada)).to_have_value("thanks @Tam ")
+    expect(names).to_have_count(0)
+    expect(field(ada)).to_be_focused()
+    field(ada).press("Enter")
+
+    sees(ada, "hello", "hello", "thanks @Tam")
 
 
 def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, visit: Visit, room: str) -> None:

@@ -1,0 +1,395 @@
+"""The room page on a phone, with touches sent by the browser itself: pages cannot tell them from a real finger."""
+
+import pytest
+from playwright.sync_api import CDPSession, Locator, Page, expect
+
+from tests.browser.test_people import SMALL, field, is_called, reactions, sees, typing_with_ta_and_tam
+from tests.browser.test_reading import PHONE, Visit, fill, say, somebody
+from tests.servers import Confab
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+NO_LONG_PRESS_MS = 900  # longer than a long press takes
+MESSAGES = 12  # enough to fill the screen: the first ones stay visible above the menu, the last ones do not
+HIGH, LOW = 3, MESSAGES
+
+# Records whether the context menu of the browser was suppressed.
+WATCH_CONTEXT_MENUS = """
+() => {
+  window.contextMenus = []
+  addEventListener("contextmenu", (event) => window.contextMenus.push(event.defaultPrevented))
+}
+"""
+# The middle of the first line of an element, and whether something else lies above it there.
+MIDDLE = """
+(element) => {
+  const { left, top, width, height } = element.getClientRects()[0]
+  const [x, y] = [left + width / 2, top + height / 2]
+  return [x, y, !element.contains(document.elementFromPoint(x, y))]
+}
+"""
+# Waits until the browser has handled all input it has been given.
+SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+
+
+class Finger:
+    """One finger on the screen of a phone."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._devtools: CDPSession = page.context.new_cdp_session(page)
+        self._at = (0.0, 0.0)
+
+    def press(self, place: Locator) -> None:
+        """Put the finger on something."""
+        place.scroll_into_view_if_needed()
+        x, y, covered = place.evaluate(MIDDLE)
+        assert not covered, f"{place} is covered"
+        self._at = (x, y)
+        self._touch("touchStart", [self._at])
+
+    def press_beside(self, distance: float) -> None:
+        """Put a second finger on the screen, beside the first."""
+        x, y = self._at
+        self._touch("touchStart", [(x, y), (x, y + distance)])
+
+    def move(self, down: float, steps: int = 8) -> None:
+        """Move the finger down the screen, without lifting it."""
+        for _ in range(steps):
+            self._at = (self._at[0], self._at[1] + down / steps)
+            self._touch("touchMove", [self._at])
+
+    def lift(self) -> None:
+        """Take all fingers off the screen; return when the page has handled that."""
+        self._touch("touchEnd", [])
+        self._page.evaluate(SETTLED)
+
+    def tap(self, place: Locator) -> None:
+        """Touch something shortly."""
+        self.press(place)
+        self.lift()
+
+    def long_press(self, place: Locator, opens: Locator) -> None:
+        """Rest on something until a menu opens, then lift the finger."""
+        self.press(place)
+        expect(opens).to_be_visible()
+        self.lift()
+
+    def _touch(self, kind: str, points: list[tuple[float, float]]) -> None:
+        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self._devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+
+def fill_screen(server: Confab, room: str) -> None:
+    """Ben posts as many short messages as a phone shows at once."""
+    with somebody(server, room) as ben:
+        for number in range(1, MESSAGES + 1):
+            say(ben, f"number {number}")
+
+
+def menu_of(page: Page) -> Locator:
+    """The menu of a message."""
+    return page.locator("#menu")
+
+
+def words_of(page: Page, seq: int) -> Locator:
+    """The text of a message."""
+    return page.locator(f"#m-{seq} .message__text")
+
+
+def choose(finger: Finger, page: Page, seq: int, action: str) -> None:
+    """Choose something from the menu of a message, as one does on a phone."""
+    finger.long_press(words_of(page, seq), menu_of(page))
+    finger.tap(menu_of(page).locator(f'[data-action="{action}"]').first)
+    expect(menu_of(page)).to_be_hidden()
+
+
+def send(finger: Finger, page: Page) -> None:
+    """Touch the button that sends."""
+    finger.tap(page.get_by_role("button", name="Send"))
+
+
+def meet(visit: Visit, room: str) -> tuple[Page, Page]:
+    """Ada on a phone and Ben at a desk, each after a first message."""
+    ada = is_called(visit(f"/{room}/", **PHONE), "Ada")
+    ben = is_called(visit(f"/{room}/"), "Ben")
+    field(ada).fill("from Ada")
+    field(ada).press("Control+Enter")
+    sees(ben, "from Ada")
+    field(ben).fill("from Ben")
+    field(ben).press("Enter")
+    sees(ada, "from Ada", "from Ben")
+    return ada, ben
+
+
+@pytest.mark.parametrize("seq", [HIGH, LOW], ids=["above the menu", "under the menu"])
+def test_the_menu_opens_under_a_long_press_and_stays_open_when_the_finger_lifts(
+    server: Confab, visit: Visit, room: str, seq: int
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+    expect(ada.locator(".message__ways").first).to_be_hidden()
+
+    finger.long_press(words_of(ada, seq), menu_of(ada))
+
+    expect(menu_of(ada)).to_be_visible()
+    assert ada.evaluate(SMALL) == []
+    expect(menu_of(ada)).to_contain_text(f"number {seq}")
+    expect(ada.locator(".composer__bar")).to_be_hidden()  # the lifting finger has chosen nothing
+    assert ada.locator("#notice").inner_text() == ""
+    assert reactions(ada, seq) == []
+    finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
+    expect(ada.locator(".composer__bar")).to_contain_text(f"number {seq}")
+
+
+def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(visit: Visit, room: str) -> None:
+    ada, ben = meet(visit, room)
+    ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    finger = Finger(ada)
+
+    choose(finger, ada, 2, "react")
+    expect(ben.locator("#m-2 .reaction")).to_have_text("👍 1")
+    finger.long_press(words_of(ada, 2), menu_of(ada))
+    finger.tap(menu_of(ada).get_by_role("button", name="More emoji"))
+    finger.tap(menu_of(ada).locator('[data-emoji="🚀"]'))
+    expect(ben.locator("#m-2 .reaction")).to_have_text(["👍 1", "🚀 1"])
+
+    choose(finger, ada, 2, "reply")
+    field(ada).press_sequentially("I agree")
+    send(finger, ada)
+    sees(ben, "from Ada", "from Ben", "I agree")
+    expect(ben.locator("#m-5 .reply")).to_have_text("Ben from Ben")
+
+    choose(finger, ada, 2, "mention")
+    expect(field(ada)).to_have_value("@Ben ")
+    field(ada).press_sequentially("hello")
+    send(finger, ada)
+    sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
+
+    choose(finger, ada, 2, "copy")
+    expect(ada.locator("#notice")).to_have_text("Copied")
+    assert ada.evaluate("navigator.clipboard.readText()") == "from Ben"
+    choose(finger, ada, 2, "link")
+    ada.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#m-2'))")
+    choose(finger, ada, 2, "ignore")
+    expect(ada.locator("#m-2")).to_be_hidden()
+    sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
+
+
+def test_one_can_edit_react_to_and_delete_an_own_message_by_touch(visit: Visit, room: str) -> None:
+    ada, ben = meet(visit, room)
+    finger = Finger(ada)
+
+    choose(finger, ada, 1, "edit")
+    expect(field(ada)).to_have_value("from Ada")
+    field(ada).fill("from Ada, again")
+    send(finger, ada)
+    sees(ben, "from Ada, again", "from Ben")
+
+    choose(finger, ada, 1, "react")
+    expect(ben.locator("#m-1 .reaction")).to_have_text("👍 1")
+    finger.tap(ada.locator("#m-1 .reaction"))
+    expect(ben.locator("#m-1 .reaction")).to_have_count(0)
+
+    choose(finger, ada, 1, "delete")
+    finger.tap(ada.get_by_role("button", name="Keep it"))
+    sees(ben, "from Ada, again", "from Ben")
+    choose(finger, ada, 1, "delete")
+    finger.tap(ada.get_by_role("button", name="Delete", exact=True))
+    sees(ben, "message deleted", "from Ben")
+
+    finger.press(words_of(ada, 1))
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    expect(menu_of(ada)).to_be_hidden()  # nothing can be done with a deleted message
+    finger.lift()
+
+
+def test_a_finger_that_scrolls_opens_no_menu(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 40)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    finger.press(words_of(ada, 36))
+    finger.move(120)
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    expect(menu_of(ada)).to_be_hidden()
+    assert ada.locator("#log").evaluate("(log) => log.scrollTop") < 0
+    finger.lift()
+
+    expect(menu_of(ada)).to_be_hidden()
+
+
+def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(server: Confab, visit: Visit, room: str) -> None:
+    fill(server, room, 40)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+    finger.press(words_of(ada, 36))
+    finger.move(120)
+    finger.lift()
+
+    with somebody(server, room) as ben:
+        finger.press(words_of(ada, 35))
+        say(ben, "meanwhile")
+        expect(ada.locator("#m-41")).to_be_attached()
+        expect(menu_of(ada)).to_contain_text("number 35")
+        finger.lift()
+
+    expect(menu_of(ada)).to_be_visible()
+
+
+def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(server: Confab, visit: Visit, room: str) -> None:
+    fill_screen(server, room)
+    with somebody(server, room) as ben:
+        seq = say(ben, "some **bold** words")
+        ada = visit(f"/{room}/", **PHONE)
+        finger = Finger(ada)
+
+        finger.press(ada.locator(f"#m-{seq} strong"))
+        expect(menu_of(ada)).to_be_visible()
+        assert ben.ask("edit", {"seq": seq, "message": "some *other* words"})["ok"]
+        expect(words_of(ada, seq)).to_have_text("some other words")
+        finger.lift()
+
+    expect(menu_of(ada)).to_be_visible()
+    expect(ada.locator(".composer__bar")).to_be_hidden()
+
+
+def test_a_short_touch_and_two_fingers_open_no_menu(server: Confab, visit: Visit, room: str) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    finger.tap(words_of(ada, HIGH))
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    expect(menu_of(ada)).to_be_hidden()
+    finger.press(words_of(ada, HIGH))
+    finger.press_beside(60)
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    expect(menu_of(ada)).to_be_hidden()
+    finger.lift()
+    finger.long_press(words_of(ada, HIGH), menu_of(ada))
+
+    expect(menu_of(ada)).to_be_visible()
+
+
+def test_a_second_long_press_opens_the_menu_of_the_other_message(server: Confab, visit: Visit, room: str) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+    finger.long_press(words_of(ada, HIGH), menu_of(ada))
+
+    finger.press(words_of(ada, HIGH + 1))
+    expect(menu_of(ada)).to_contain_text(f"number {HIGH + 1}")
+    finger.lift()
+
+    expect(menu_of(ada)).to_be_visible()
+    finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
+    expect(ada.locator(".composer__bar")).to_contain_text(f"number {HIGH + 1}")
+
+
+def test_a_touch_beside_the_menu_closes_it(server: Confab, visit: Visit, room: str) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+    for _ in range(2):
+        finger.long_press(words_of(ada, HIGH), menu_of(ada))
+        expect(menu_of(ada)).to_be_visible()
+
+        finger.tap(words_of(ada, HIGH))
+
+        expect(menu_of(ada)).to_be_hidden()
+
+
+def test_a_long_press_on_a_link_is_left_to_the_browser(server: Confab, visit: Visit, room: str) -> None:
+    with somebody(server, room) as ben:
+        say(ben, f"see {server.url}/elsewhere/")
+        assert ben.ask("chat", {"handle": "Ben", "message": "again", "reply_to": 1})["ok"]
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    for link in ("#m-1 .link", "#m-1 .message__link", "#m-2 .reply"):
+        finger.press(ada.locator(link))
+        ada.wait_for_timeout(NO_LONG_PRESS_MS)
+        expect(menu_of(ada)).to_be_hidden()
+        finger.move(20)  # so that lifting the finger does not follow the link
+        finger.lift()
+    finger.long_press(ada.locator("#m-1 .message__name"), menu_of(ada))
+
+    expect(menu_of(ada)).to_be_visible()
+
+
+def test_a_long_press_on_a_reaction_opens_the_menu_and_does_not_react(server: Confab, visit: Visit, room: str) -> None:
+    with somebody(server, room) as ben:
+        say(ben, "hello")
+        assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    finger.long_press(ada.locator("#m-1 .reaction"), menu_of(ada))
+
+    expect(menu_of(ada)).to_be_visible()
+    expect(ada.locator("#m-1 .reaction")).to_have_attribute("aria-pressed", "false")
+    finger.tap(menu_of(ada).get_by_role("button", name="👍"))
+    expect(ada.locator("#m-1 .reaction")).to_have_text("👍 2")
+
+
+def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
+    ada, _ = meet(visit, room)
+    finger = Finger(ada)
+    panel = ada.locator("#people")
+
+    finger.tap(ada.locator("#here"))
+    ben = panel.locator(".person", has_text="Ben")
+    finger.tap(ben.get_by_role("button", name="Ignore"))
+    expect(ada.locator("#m-2")).to_be_hidden()
+    finger.tap(ben.get_by_role("button", name="Stop ignoring"))
+    finger.press(ben.locator(".person__who"))
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    expect(panel).to_be_visible()
+    finger.lift()
+
+    expect(panel).to_be_hidden()
+    expect(field(ada)).to_have_value("@Ben ")
+    expect(field(ada)).to_be_focused()
+    field(ada).press_sequentially("hello")
+    send(finger, ada)
+    expect(field(ada)).to_be_focused()  # the keyboard stays where it is
+    sees(ada, "from Ada", "from Ben", "@Ben hello")
+
+
+def test_a_name_is_chosen_by_touch_and_the_message_sent(server: Confab, visit: Visit, room: str) -> None:
+    ada, names = typing_with_ta_and_tam(server, visit, room, **PHONE)
+    finger = Finger(ada)
+
+    field(ada).press_sequentially("thanks @t")
+    finger.press(names.nth(1))
+    ada.wait_for_timeout(NO_LONG_PRESS_MS)
+    finger.lift()
+    expect(field(ada)).to_have_value("thanks @Tam ")
+    expect(names).to_have_count(0)
+    expect(field(ada)).to_be_focused()
+    field(ada).press_sequentially("and @t")
+    finger.tap(names.nth(0))
+    expect(field(ada)).to_have_value("thanks @Tam and @Ta ")
+    send(finger, ada)
+
+    sees(ada, "hello", "hello", "thanks @Tam and @Ta")
+
+
+def test_a_mouse_opens_the_menu_by_its_button_and_has_the_context_menu_of_the_browser(
+    server: Confab, visit: Visit, room: str
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/")
+    ada.evaluate(WATCH_CONTEXT_MENUS)
+
+    words_of(ada, 3).click(button="right")
+    words_of(ada, 3).click(delay=NO_LONG_PRESS_MS)
+    expect(menu_of(ada)).to_be_hidden()
+    assert ada.evaluate("contextMenus") == [False]
+    ada.locator("#m-3").hover()
+    ada.locator("#m-3 .message__ways").click()
+    expect(menu_of(ada)).to_be_visible()
+    ada.mouse.click(5, 400)
+    expect(menu_of(ada)).to_be_hidden()
