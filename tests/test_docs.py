@@ -239,7 +239,7 @@ def test_defaults_and_bounds_of_limit_are_as_explained() -> None:
             wire.History.parse({"limit": beyond})
 
 
-def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, kitchen: str) -> None:
     said = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
     answers = [
         ("chat", ada.ask("chat", said)),

@@ -246,7 +246,7 @@ def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str
     assert ada.heard() == []
 
 
-def test_a_form_never_says_the_same_secret_twice(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_a_form_never_says_the_same_secret_twice(app: Flask, kitchen: str) -> None:
     browser = app.test_client()
     forms = [form_of(browser.get(f"/{kitchen}/").text) for _ in range(2)]
 
@@ -345,7 +345,7 @@ def test_health(app: Flask) -> None:
     assert app.test_client().get("/healthz").json == {"ok": True}
 
 
-def test_health_is_bad_without_a_database(app: Flask, monkeypatch: Patch) -> None:
+def test_health_is_bad_without_a_database(app: Flask) -> None:
     browser = app.test_client()
     with app.app_context():
         db.engine.dispose()
