@@ -1,4 +1,4 @@
-"""The pages' door: about, a new room, a room, the files they need, and the health check."""
+"""What is served over HTTP: about, a new room, a room, its QR code, the static files, and the health check."""
 
 import io
 import re
