@@ -65,7 +65,7 @@ class Config:
         said = []
         if self.workers > 1 and self.redis_url is None:
             said.append(
-                f"{self.workers} workers without REDIS_URL: people on different workers see messages up to 3 s late."
+                f"{self.workers} workers without REDIS_URL: people on different workers see messages up to 3.5 s late."
             )
         if self.workers > 1 and self.transports is None:
             said.append(f"{self.workers} workers speak WebSocket only; behind a sticky proxy, set TRANSPORTS.")

@@ -1,4 +1,4 @@
-"""The door for changes to what stands: edit, delete, react, rename and title."""
+"""Handlers of the events that change a message, a name or the room: edit, delete, react, rename and title."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The conversation's door: what a browser can ask over Socket.IO, one plain function each."""
+"""Handlers of the events with which a client enters a room, posts, reads and leaves; changes.py has the others."""
 
 import logging
 from collections.abc import Callable
@@ -34,8 +34,9 @@ def join(data: object) -> JSON:
 def chat(data: object) -> JSON:
     """Say something: stored, then told to everyone in the room (was: ws_receive)."""
     said = wire.Chat.parse(data)  # exactly handle and message, and perhaps id and reply_to
-    room = joined_room()  # the room of this connection: not_joined; not_found when it is gone
-    message = journal.post(room, author(), said)  # stored for good, and told to chat-<label>, when this returns
+    room = joined_room()  # the room of this connection, or not_joined
+    # When this returns, the message is committed and was sent to chat-<label>; not_found when the room is gone.
+    message = journal.post(room, author(), said)
     known_as(room, said.handle)  # among those who are here
     return ok(wire.stored(message))
 

@@ -1,4 +1,4 @@
-"""Rooms and what was said in them. Reads are short transactions of their own; nothing here commits or emits."""
+"""Rooms and their messages. A read is one statement on a connection of its own; nothing here commits or emits."""
 
 import hmac
 from collections.abc import Collection

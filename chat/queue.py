@@ -137,6 +137,6 @@ class Queue(NoQueue):
     def _say(self, error: Exception) -> None:
         """Once for every time that Redis goes away."""
         if self._said is None:
-            how = "messages reach the other workers through the database, up to 3 s later."
+            how = "messages reach the other workers through the database, up to 3.5 s later."
             log.warning("Redis cannot be reached (%s): %s", error, how)
         self._said = str(error)

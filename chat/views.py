@@ -1,4 +1,4 @@
-"""The pages' door: about, a new room, a room, the files they need, and the health check."""
+"""What is served over HTTP: about, a new room, a room, its QR code, the static files, and the health check."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from chat import database, files, journal, markdown, wire
 from chat.errors import BadRequest, Busy, Refused
 from chat.identity import author, form_token, is_own_form, you
-from chat.models import Room
+from chat.models import Page, Room
 
 A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
 RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
@@ -105,11 +105,8 @@ def _open(label: str) -> Room:
 
 
 def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
-    page = listed = here.joined(after=None)
-    if request.args:  # a page further back, in the words of the event `history`
-        given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
-        asked = wire.History.parse(given)
-        listed = here.history(current_app.config["CONFAB"].page, asked.before, asked.after)
+    page = here.joined(after=None)
+    listed = _requested_page(here) or page
     further = partial(url_for, "pages.room", label=here.label)
     # With the id, sending a form twice says it once.
     empty = {"id": secrets.token_urlsafe(16), "handle": session.get("handle", ""), "message": ""}
@@ -124,6 +121,19 @@ def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
         transports=current_app.config["CONFAB"].offered(),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
+
+
+def _requested_page(room: Room) -> Page | None:
+    """The page that `?before=` or `?after=` asks for, or None: links get cut off, and an empty page helps nobody."""
+    given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
+    if not given:
+        return None
+    try:
+        asked = wire.History.parse(given)
+    except BadRequest:
+        return None
+    found = room.history(current_app.config["CONFAB"].page, asked.before, asked.after)
+    return found if found.messages else None
 
 
 @pages.get("/healthz")

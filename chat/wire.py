@@ -1,4 +1,7 @@
-"""Every payload, in (parsed, closed world) and out (built): the only JSON shapes in the house."""
+"""Payloads: those of events, parsed into a closed world of keys, and those of messages and answers, built.
+
+Who is here and who is typing is built in people.py and presence.py, a refusal in payload.py.
+"""
 
 from datetime import UTC, datetime
 from functools import lru_cache

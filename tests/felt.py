@@ -12,7 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-from tests.browser.test_reading import CHROMIUM, DESKTOP, PHONE, READ_BACK, fill, here, somebody
+from tests.browser.conftest import CHROMIUM
+from tests.browser.test_reading import DESKTOP, PHONE, READ_BACK, fill, here, somebody
 from tests.servers import Confab, gunicorn
 
 TIMES = 9

@@ -199,7 +199,7 @@ def test_who_has_not_spoken_or_goes_by_that_name_takes_no_number(ada: Tab, ben: 
     assert [line["message"] for line in ben.heard("chat")] == ["Bea"]
 
 
-def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(ada: Tab, ben: Tab, app: Flask) -> None:
+def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(ada: Tab, ben: Tab) -> None:
     ada.say("hello", handle="Ada")
     ada.ask("rename", {"handle": "Bea"})
     ada.ask("rename", {"handle": "Cleo"})
@@ -211,7 +211,7 @@ def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(ada: Ta
     assert [(line["handle"], line["message"]) for line in lines] == [("Ada", "Bea"), ("Bea", "Cleo"), ("Dora", "Eve")]
 
 
-def test_who_spoke_long_ago_only_needs_no_line(ada: Tab, ben: Tab, app: Flask, kitchen: str) -> None:
+def test_who_spoke_long_ago_only_needs_no_line(ada: Tab, app: Flask, kitchen: str) -> None:
     ada.say("hello", handle="Ada")
     with app.app_context():
         room = Room.find(kitchen)
@@ -252,7 +252,7 @@ def test_ben_answers_what_ada_said(ada: Tab, ben: Tab, cy: Tab) -> None:
     assert cy.heard() == []
 
 
-def test_what_is_not_there_cannot_be_answered(ada: Tab, cy: Tab, app: Flask) -> None:
+def test_what_is_not_there_cannot_be_answered(ada: Tab, cy: Tab) -> None:
     ada.say("tea?")
     ada.ask("edit", {"seq": 1, "message": "tea!"})
 

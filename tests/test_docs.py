@@ -174,6 +174,14 @@ def test_the_table_of_the_last_run_has_a_line_for_every_fault_and_nothing_lost()
     assert f"> {len(rows)} evenings of faults, {total:,} messages and changes acknowledged" in DELIVERY
 
 
+def test_every_fault_that_made_somebody_wait_longer_than_promised_is_named_as_an_exception() -> None:
+    [seconds] = re.findall(r"at most ([\d.]+) seconds late", DELIVERY)
+    rows = table(DELIVERY, "The last full run")
+    late = {row["Fault"].split()[0] for row in rows if float(row["Worst delay"].split()[0]) > float(seconds)}
+
+    assert late <= set(re.findall(r"\bF\d+\b", section(DELIVERY, "What is not promised")))
+
+
 # What the pages point at
 
 
@@ -205,6 +213,14 @@ def test_the_map_of_the_house_is_whole() -> None:
     packages = {f"chat/{path.parent.name}/" for path in (HERE / "chat").glob("*/__init__.py")}
     rows = column(table(DEVELOPMENT, "Where things are"), "Module")
     assert modules | packages | {"config.py"} == set(rows)
+
+
+def test_every_event_is_listed_with_the_module_that_handles_it() -> None:
+    rows = column(table(DEVELOPMENT, "Where things are"), "Module")
+
+    for module, handled in {"chat/events.py": set(events.EVENTS), "chat/changes.py": set(changes.EVENTS)}.items():
+        [about] = [text for name, text in rows[module].items() if name != "Module"]
+        assert set(code(about)) == handled
 
 
 # The wire
@@ -239,7 +255,7 @@ def test_defaults_and_bounds_of_limit_are_as_explained() -> None:
             wire.History.parse({"limit": beyond})
 
 
-def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, kitchen: str) -> None:
     said = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
     answers = [
         ("chat", ada.ask("chat", said)),

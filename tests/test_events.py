@@ -162,7 +162,7 @@ def test_nobody_speaks_in_a_room_that_is_gone(ada: Tab, app: Flask) -> None:
     assert ada.say("hello")["code"] == "not_found"
 
 
-def test_the_same_id_twice_is_one_message(ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_the_same_id_twice_is_one_message(ada: Tab, ben: Tab) -> None:
     first = ada.say("hello", id=ID)
     again = ada.say("hello", id=ID)
 
@@ -407,7 +407,7 @@ def test_ben_hears_the_name_of_the_room_as_a_line_in_it(ada: Tab, ben: Tab) -> N
     assert ben.ask("history", {})["messages"] == ben.ask("since", {"after": 0})["messages"] == [line]
 
 
-def test_strangers_hear_nothing_of_the_name(ada: Tab, cy: Tab, tab: Open, app: Flask) -> None:
+def test_strangers_hear_nothing_of_the_name(ada: Tab, cy: Tab, tab: Open) -> None:
     ada.ask("title", {"name": "Tea"})
 
     assert cy.heard() == []

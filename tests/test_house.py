@@ -121,14 +121,21 @@ def test_text_enters_a_page_as_text() -> None:
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    for path in [*ROOT.glob("static/js/**/*.js"), *ROOT.glob("static/css/*.css"), *ROOT.glob("templates/*.html")]:
+    kinds = [ROOT.glob("static/js/**/*.js"), ROOT.glob("static/css/*.css"), ROOT.glob("templates/*.html")]
+    scripts, sheets, templates = (list(files) for files in kinds)
+    assert scripts
+    assert sheets
+    assert templates
+    for path in [*scripts, *sheets, *templates]:
         assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", path.read_text()), path
 
 
 def test_every_file_opens_with_what_it_is_for() -> None:
     for path in python_files():
         assert ast.get_docstring(ast.parse(path.read_text())), path
-    for path in ROOT.glob("static/js/**/*.js"):
+    scripts = list(ROOT.glob("static/js/**/*.js"))
+    assert scripts
+    for path in scripts:
         assert path.read_text().lstrip().startswith(("//", "/*")), path
 
 

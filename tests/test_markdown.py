@@ -1,21 +1,60 @@
 """The server draws text as the page does: both are held to one table."""
 
 import json
+import os
+import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from flask import Flask
-from hypothesis import given
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from chat import markdown
-from tests.conftest import Tab
+from tests.conftest import JSON, Tab
+from tests.markdown_texts import TEXTS
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "markdown.json").read_text())
 HOSTILE = ["*", "`", "> ", ">", "*a ", "**a *b ", "`a``b", "http://a", "http://a)", "(", "```\n", ">\n", "> ```\n"]
 HOSTILE += ["\U0001f44d\u200d", "```\nx```\n"]
+FUZZ_EXAMPLES = int(os.environ.get("MARKDOWN_EXAMPLES", "2000"))
+FUZZ_SEED = int(os.environ.get("SEED", "1"))
+
+
+class PageMarkdown:
+    """The page's Markdown in a node process that answers each message with its tree."""
+
+    def __init__(self) -> None:
+        node = shutil.which("node")
+        assert node, "this test needs node"
+        script = Path(__file__).parent / "markdown_trees.mjs"
+        self._process = subprocess.Popen([node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=10)
+
+    def parse(self, source: str) -> JSON:
+        """The tree of a message, and whether it is shown large."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(source) + "\n")
+        self._process.stdin.flush()
+        parsed: JSON = json.loads(self._process.stdout.readline())
+        return parsed
+
+
+@pytest.fixture(scope="module")
+def page_markdown() -> Iterator[PageMarkdown]:
+    """The page's Markdown, to be compared with the server's."""
+    with PageMarkdown() as running:
+        yield running
 
 
 def neutral(nodes: list[markdown.Node]) -> list[Any]:
@@ -34,6 +73,16 @@ def test_it_means_the_same_here(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"]))
 def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
     assert markdown.only_pictures(vector["source"]) is vector["large"]
+
+
+@pytest.mark.timeout(600)
+@seed(FUZZ_SEED)
+@settings(max_examples=FUZZ_EXAMPLES, database=None, deadline=None)
+@given(TEXTS)
+def test_page_and_server_parse_any_text_to_the_same_tree(page_markdown: PageMarkdown, source: str) -> None:
+    expected = {"tree": neutral(markdown.parse(source)), "large": markdown.only_pictures(source)}
+
+    assert page_markdown.parse(source) == expected, f"SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
 
 
 def test_all_marks_as_html() -> None:

@@ -147,7 +147,7 @@ def test_two_tabs_are_one_person_until_both_are_closed(
     assert told(ada) == [(set(), {his}, 1)]
 
 
-def test_who_enters_another_room_leaves_the_first(clock: Clock, ada: Tab, ben: Tab, cy: Tab, kitchen: str) -> None:
+def test_who_enters_another_room_leaves_the_first(clock: Clock, ada: Tab, ben: Tab, cy: Tab) -> None:
     clock.beat()
     ada.heard("presence"), cy.heard("presence")
 

@@ -24,11 +24,7 @@ def pythons() -> dict[int, Path]:
     for minor in range(11, NEWEST + 1):
         for folder in folders:
             program = folder / f"python3.{minor}"
-            works = (
-                program.exists()
-                and not subprocess.run([program, "-c", "import venv, ensurepip"], capture_output=True).returncode
-            )
-            if works and minor != sys.version_info.minor:
+            if minor != sys.version_info.minor and program.exists() and makes_venvs(program):
                 found[minor] = program
     return found
 

@@ -267,7 +267,7 @@ def test_the_page_and_its_line_are_one_person(server: Confab, meet: Meet, kitche
     assert "token" not in you
 
 
-def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server: Confab, meet: Meet) -> None:
+def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server: Confab) -> None:
     together = threading.Barrier(20)
 
     def open_page(_: int) -> str:

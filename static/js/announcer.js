@@ -1,11 +1,13 @@
 // What the reader is told in passing: what is new is read out, and sentences are shown that go away by themselves.
 
+import { truncate } from "./text.js"
+
 /** @import { Clock } from "./clock.js" */
 /** @import { Row } from "./wire.js" */
 
 const TOGETHER_MS = 300
 const EACH = 3
-const LONGEST = 300
+const MAX_CHARACTERS = 300
 const KEPT_MS = 20_000
 const SHOWN_MS = 6000
 
@@ -24,7 +26,7 @@ export class Announcer {
   /** @param {Row[]} rows */
   heard(rows) {
     if (rows.length && !this.#waiting.length) this.#clock.later(TOGETHER_MS, () => this.#readOut())
-    this.#waiting.push(...rows.map(({ handle, message }) => `${handle}: ${message.slice(0, LONGEST)}`))
+    this.#waiting.push(...rows.map(({ handle, message }) => `${handle}: ${truncate(message, MAX_CHARACTERS)}`))
   }
 
   /** @param {string} words */

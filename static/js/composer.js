@@ -1,5 +1,6 @@
 // The box you type in: it is never disabled and never loses words.
 
+import { MAX_WAITING } from "./outbox.js"
 import { lengthOf, order, parts } from "./text.js"
 
 /** @import { Draft, Drafts, Mode, Storage } from "./storage.js" */
@@ -8,12 +9,12 @@ import { lengthOf, order, parts } from "./text.js"
 
 const NAME_KEY = "name"
 const NAMELESS = "Add your name first, then send."
-const FULL = "A hundred messages are waiting to be sent. This one stays here until there is room."
+const FULL = "Too many messages are waiting to be sent. Your text stays here until there is room for it."
 const KEPT = "Not changed. What you wrote comes back when you edit it again."
 const NEAR = 0.9 // of what is allowed, from where on it is counted
 
 /**
- * Dispatches `say` with the handle, the message and the mode, and keeps the words when that is prevented: then they are kept
+ * Dispatches `say` with the handle, the messages and the mode, and keeps the words when that is prevented: then they are kept
  * nowhere else; `command`, `named` with another name, and `typing`.
  */
 export class Composer extends EventTarget {
@@ -146,15 +147,16 @@ export class Composer extends EventTarget {
       return this.nameField.focus()
     }
     this.#parts.storage.set(NAME_KEY, handle)
-    if (this.#offer(message)) this.#done()
+    this.#offer([message])
   }
 
-  /** Whether somebody has taken it. @param {string} message */
-  #offer(message) {
+  /** Clears the composer when all of them have been taken; otherwise none has been. @param {string[]} messages */
+  #offer(messages) {
     const { edit, reply_to } = this.#mode ?? {}
-    const taken = this.dispatchEvent(new CustomEvent("say", { detail: { handle: this.name, message, edit, reply_to }, cancelable: true }))
-    this.explain(taken ? "" : FULL)
-    return taken
+    const detail = { handle: this.name, messages, edit, reply_to }
+    const taken = this.dispatchEvent(new CustomEvent("say", { detail, cancelable: true }))
+    if (taken) this.#done()
+    else this.explain(FULL)
   }
 
   #done() {
@@ -170,8 +172,9 @@ export class Composer extends EventTarget {
   #tooLong(message) {
     const over = lengthOf(message) - this.#most
     const all = parts(message.trim(), this.#most)
-    const way = { words: `Send it as ${all.length} messages`, work: () => all.every((part) => this.#offer(part)) && this.#done() }
-    this.explain(`This is ${over.toLocaleString()} characters longer than a message may be.`, this.#mode?.edit || !this.name.trim() ? null : way)
+    const way = { words: `Send it as ${all.length} messages`, work: () => this.#offer(all) }
+    const canBeSplit = !this.#mode?.edit && this.name.trim() !== "" && all.length <= MAX_WAITING
+    this.explain(`This is ${over.toLocaleString()} characters longer than a message may be.`, canBeSplit ? way : null)
   }
 
   /** @param {InputEvent} [event] */

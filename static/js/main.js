@@ -19,7 +19,8 @@ import { Travel, keepPlace, keptPlace } from "./travel.js"
 
 /** @import { Reader } from "./message_list.js" */
 /** @import { Step } from "./timeline.js" */
-/** @import { Away, Joined, Presence, Row, Wish, You } from "./wire.js" */
+/** @import { Away, Joined, Presence, Row, You } from "./wire.js" */
+/** @typedef {{ handle: string, messages: string[], edit?: number, reply_to?: number }} Said */
 
 const TOKEN_KEY = "token"
 const AGAIN_MS = 3000
@@ -150,9 +151,13 @@ people.addEventListener("change", () => {
 })
 
 composer.addEventListener("say", (event) => {
-  const { edit, ...said } = /** @type {CustomEvent<Wish & { message: string, edit?: number }>} */ (event).detail
-  if (!(edit ? revise(edit, said.message) : room.outbox.say(said))) event.preventDefault()
-  else if (!edit) travel.latest()
+  const { handle, messages, edit, reply_to } = /** @type {CustomEvent<Said>} */ (event).detail
+  if (edit) {
+    if (!revise(edit, messages[0])) event.preventDefault()
+    return
+  }
+  if (room.outbox.sayAll(messages.map((message) => ({ handle, message, reply_to })))) travel.latest()
+  else event.preventDefault()
 })
 composer.addEventListener("command", (event) => {
   const { command, rest } = /** @type {CustomEvent<{ command: string, rest: string }>} */ (event).detail

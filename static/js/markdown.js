@@ -6,7 +6,14 @@ const QUOTES_AT_MOST = 3 // quotes within quotes; further ones are text
 const SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://" // letter by letter: to ignore case would let the long s in, which is no scheme
 const SPACE = "\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff"
 const UNSEEN = "\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069" // would hide where an address ends, or turn it around
-const PIECE = new RegExp(`\`+|\\*+|(?<![A-Za-z0-9_])${SCHEME}(?=[\\p{L}\\p{N}]|\\[[0-9A-Fa-f:])[^${SPACE}${UNSEEN}<>"\\\\\`]+`, "gu")
+// Beyond ASCII a host may begin with every character but these: punctuation, symbols, emoji, combining marks and private use.
+// Not `\p{L}`: Unicode gets new letters every year, and the server and a browser may know different versions of it.
+const NOT_LETTERS =
+  "\\x80-\\xbf\\xd7\\xf7\\u0300-\\u036f\\u2000-\\u206f\\u20a0-\\u20ff\\u2190-\\u2bff\\u2e00-\\u2e7f\\u3000-\\u3004\\u3008-\\u3020" +
+  "\\ud800-\\uf8ff\\ufe00-\\ufe6f\\uff00-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65\\uffe0-\\uffff" +
+  "\\u{1f000}-\\u{1ffff}\\u{e0000}-\\u{10ffff}"
+const HOST_START = `[A-Za-z0-9]|[^\\x00-\\x7f${NOT_LETTERS}]|\\[[0-9A-Fa-f:]`
+const PIECE = new RegExp(`\`+|\\*+|(?<![A-Za-z0-9_])${SCHEME}(?=${HOST_START})[^${SPACE}${UNSEEN}<>"\\\\\`]+`, "gu")
 const TRAILING = ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
 /** @type {Record<string, string>} */
 const PAIRS = { ")": "(", "]": "[", "}": "{", "\uff09": "\uff08" }

@@ -11,6 +11,7 @@ import { MessageMenu } from "./message_menu.js"
 import { Notices } from "./notices.js"
 import { PeoplePanel } from "./people_panel.js"
 import { RecentRooms } from "./storage.js"
+import { truncate } from "./text.js"
 import { chooseTheme } from "./theme.js"
 import { Typing } from "./typing.js"
 
@@ -75,7 +76,7 @@ export const menu = new MessageMenu(find("menu"), { log: find("log"), rowOf: (se
 
 /** @type {Record<string, (rest: string) => unknown>} */
 export const commands = {
-  nick: (rest) => (rest ? (composer.name = rest.slice(0, composer.nameField.maxLength)) : composer.nameField.focus()),
+  nick: (rest) => (rest ? (composer.name = truncate(rest, composer.nameField.maxLength)) : composer.nameField.focus()),
   help: () => openDialog("shortcuts"),
   who: () => panel.toggle(),
   leave: () => location.assign("/"),

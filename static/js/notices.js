@@ -1,6 +1,6 @@
 // Notifications by the browser: only when somebody has asked for them, only for what nobody is looking at, one for each room.
 
-import { counted, mentions } from "./text.js"
+import { counted, mentions, truncate } from "./text.js"
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Storage } from "./storage.js" */
@@ -8,7 +8,7 @@ import { counted, mentions } from "./text.js"
 /** @typedef {"all" | "mentions" | "off"} Level */
 
 const OLD_MS = 2 * 60_000
-const LONGEST = 140
+const MAX_CHARACTERS = 140
 const UNABLE = "This browser cannot show notifications here."
 const DENIED = "Notifications for this site are blocked. Allow them in the browser's settings for this site, then come back."
 
@@ -46,7 +46,7 @@ export class Notices {
     if (!wanted.length) return
     const last = /** @type {Row} */ (wanted.at(-1))
     const old = this.#parts.clock.now() - Date.parse(last.timestamp) > OLD_MS
-    this.#show(old ? counted(wanted.length, "new message") : `${last.handle}: ${last.message.slice(0, LONGEST)}`)
+    this.#show(old ? counted(wanted.length, "new message") : `${last.handle}: ${truncate(last.message, MAX_CHARACTERS)}`)
   }
 
   test() {

@@ -10,7 +10,7 @@ import { Refused } from "./answers.js"
 const FIRST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 30_000
 const LONGEST_WAIT_MS = 24 * 3600 * 1000
-const MOST = 100
+export const MAX_WAITING = 100 // messages and changes
 const TOO_OLD = "For a day it could not be sent."
 
 /**
@@ -57,15 +57,26 @@ export class Outbox extends EventTarget {
     return [...this.#items.values()].filter((item) => item.state === "failed")
   }
 
-  /** Keeps what was said or asked for and will send it; nothing when too much is waiting already. @param {Wish} wish */
+  /** Queues a message or change and returns its item, or null when too much is waiting already. @param {Wish} wish */
   say(wish) {
-    if (this.waiting >= MOST) return null
+    return this.sayAll([wish])?.[0] ?? null
+  }
+
+  /** Queues all of them in order and returns their items; when not all fit, queues nothing and returns null. @param {Wish[]} wishes */
+  sayAll(wishes) {
+    if (this.waiting + wishes.length > MAX_WAITING) return null
+    const items = wishes.map((wish) => this.#queued(wish))
+    this.#run()
+    return items
+  }
+
+  /** @param {Wish} wish */
+  #queued(wish) {
     const at = this.#last()
     const timestamp = new Date(this.#parts.clock.now()).toISOString()
     /** @type {Item} */
     const item = { id: newId(), handle: "", message: "", ...wish, timestamp, at, state: "queued" }
     this.#change(item)
-    this.#run()
     return item
   }
 

@@ -21,12 +21,39 @@ export function order(text) {
 /** As the server counts. @param {string} text */
 export const lengthOf = (text) => [...text].length
 
-/** In parts of at most so many characters, cut at the end of a line or a word where there is one. @param {string} text that begins with something to see @param {number} most @returns {string[]} */
+/**
+ * The first characters of a text, as the server counts them: a character outside the Basic Multilingual Plane is two
+ * UTF-16 code units, and half of it would be refused.
+ * @param {string} text @param {number} max
+ */
+export const truncate = (text, max) => [...text.slice(0, 2 * max)].slice(0, max).join("")
+
+const WHITE_SPACE = /\s*/y
+
+/**
+ * Splits a text into parts of at most `most` characters, at the end of a line or a word where there is one. White space at
+ * both ends of a part is dropped. Each part looks only at its own stretch of the text, so a long text takes linear time.
+ * @param {string} text that begins with something to see @param {number} most
+ */
 export function parts(text, most) {
-  const fits = [...text].slice(0, most).join("")
-  if (fits.length === text.length) return text.trim() ? [text] : []
-  const cut = Math.max(fits.lastIndexOf("\n"), fits.lastIndexOf(" ")) + 1 || fits.length
-  return [text.slice(0, cut).trimEnd(), ...parts(text.slice(cut).trimStart(), most)]
+  /** @type {string[]} */ const found = []
+  let start = 0
+  while (start < text.length) {
+    const end = endOfPart(text, start, most)
+    found.push(text.slice(start, end).trimEnd())
+    WHITE_SPACE.lastIndex = end
+    WHITE_SPACE.test(text)
+    start = WHITE_SPACE.lastIndex
+  }
+  return found
+}
+
+/** @param {string} text @param {number} start @param {number} most */
+function endOfPart(text, start, most) {
+  const fits = truncate(text.slice(start, start + 2 * most), most)
+  if (start + fits.length === text.length) return text.length
+  const breakAt = Math.max(fits.lastIndexOf("\n"), fits.lastIndexOf(" "))
+  return start + (breakAt < 0 ? fits.length : breakAt + 1)
 }
 
 /** "Straße" and "STRASSE" are one name. @param {string} text */

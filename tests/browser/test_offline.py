@@ -355,3 +355,36 @@ def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(server: Confab, b
     server.start()
 
     ada.shows("sent", *hundred)
+
+
+def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_composer(
+    server: Confab, browser: Browsing
+) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    server.kill()
+    waiting = [f"number {number}" for number in range(98)]
+    ada.page.evaluate(SAY_ALL, waiting)
+    part = "word " * 799 + "end "
+    ada.says(3 * part)
+    ada.page.get_by_role("button", name="Send it as 3 messages").click()
+    expect(ada.page.locator("#composer-hint")).to_contain_text("stays here")
+    expect(ada.field).to_have_value(3 * part)
+    expect(ada.texts).to_have_count(98)
+    server.start()
+    ada.shows("sent", *waiting)
+
+    ada.field.press("Enter")
+    ada.page.get_by_role("button", name="Send it as 3 messages").click()
+    expect(ada.field).to_have_value("")
+    ada.shows("sent", *waiting, *3 * [part.strip()])
+    assert stored(server) == [*waiting, *3 * [part.strip()]]
+
+
+def test_a_text_of_more_parts_than_can_ever_wait_is_not_offered_in_parts(server: Confab, browser: Browsing) -> None:
+    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada.says("x" * 400_000)
+    expect(ada.page.get_by_role("button", name="Send it as 100 messages")).to_be_visible()
+    ada.says("x" * 400_001)
+    expect(ada.page.locator("#composer-hint")).to_contain_text("396,001 characters longer")
+
+    expect(ada.page.get_by_role("button", name="Send it as")).to_have_count(0)

@@ -649,6 +649,15 @@ def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, vi
     expect(ada).to_have_url(f"{server.url}/")
 
 
+def test_a_long_name_given_by_command_keeps_whole_characters_and_can_be_used(visit: Visit, room: str) -> None:
+    ada = is_called(visit(f"/{room}/"), "Ada")
+    says(ada, "/nick a" + "\U0001f600" * 70)
+    expect(ada.get_by_role("textbox", name="Your name")).to_have_value("a" + "\U0001f600" * 63)
+    says(ada, "hello")
+
+    expect(ada.locator('.message[data-state="sent"]')).to_have_count(1)
+
+
 def test_what_is_too_long_is_explained_and_can_be_sent_in_parts(visit: Visit, room: str) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     field(ada).fill("word " * 700)

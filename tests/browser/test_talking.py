@@ -118,15 +118,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
 
 
 @pytest.fixture
-def kitchen(server: Confab, request: pytest.FixtureRequest) -> str:
+def kitchen(request: pytest.FixtureRequest) -> str:
     """The path of a room that only this test knows."""
     return f"/{re.sub(r'[^a-z0-9]+', '-', request.node.name[5:])[:50]}/"
 
 
 @pytest.mark.parametrize("kind", ["flask run", "gunicorn"])
-def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(
-    kind: str, visit: Visit, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(kind: str, visit: Visit, tmp_path: Path) -> None:
     with SERVERS[kind](tmp_path) as server:
         ada, cy = visit(server.url), visit(server.url)
         for visitor in (ada, cy):

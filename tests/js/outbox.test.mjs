@@ -251,6 +251,21 @@ test("a hundred messages wait; the next one Ada keeps in her hand", async () => 
   assert.equal(outbox.waiting, 100)
 })
 
+test("a text in several parts is queued completely, in order, or not at all", async () => {
+  const parts = ["one", "two", "three"].map((message) => ({ handle: "Ada", message }))
+  for (let count = 0; count < 98; count += 1) say(`number ${count}`)
+
+  assert.equal(outbox.sayAll(parts), null)
+  assert.equal(outbox.waiting, 98)
+  assert.equal(shelf.length, 98)
+  assert.deepEqual(outbox.sayAll(parts.slice(0, 2)).map(({ message }) => message), ["one", "two"])
+  assert.equal(outbox.sayAll(parts.slice(2)), null)
+
+  outbox.wake()
+  for (let turn = 0; turn < 120; turn += 1) await settled()
+  assert.deepEqual(words().slice(-2), ["one", "two"])
+})
+
 test("a browser with no room to keep it sends it all the same, and says that it is not kept", async () => {
   shelf.full = true
   say("hello")

@@ -3,8 +3,10 @@
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
+import { Announcer } from "../../static/js/announcer.js"
 import { Attention } from "../../static/js/attention.js"
 import { isLong } from "../../static/js/extras.js"
+import { Notices } from "../../static/js/notices.js"
 import { begins, follows, said } from "../../static/js/time.js"
 import { Storage } from "../../static/js/storage.js"
 import { mentions } from "../../static/js/text.js"
@@ -138,3 +140,38 @@ test("what was in sight when the page closed is not new when it opens again", ()
 
   assert.equal(attention.line, null)
 })
+
+for (const letters of ["x", "xx"]) {
+  const message = letters + "👍".repeat(400)
+
+  test(`a screen reader is given whole characters of a long message that begins with ${letters}`, async () => {
+    const read = []
+    globalThis.document = { createElement: () => ({ remove() {} }) }
+    new Announcer({ append: ({ textContent }) => read.push(textContent) }, clock).heard([row(1, { message })])
+    await clock.pass(1000)
+    delete globalThis.document
+
+    assert.equal(read.length, 1)
+    assert.ok(read[0].isWellFormed())
+    assert.ok(read[0].startsWith(`Ada: ${letters}👍👍`))
+  })
+
+  test(`a notification shows whole characters of a long message that begins with ${letters}`, () => {
+    const shown = []
+    globalThis.Notification = class extends EventTarget {
+      static permission = "granted"
+
+      constructor(title, { body }) {
+        super()
+        shown.push(body)
+      }
+    }
+    const notices = new Notices({ label: "kitchen", storage, clock, title: () => "kitchen", name: () => "Ben", answers: () => true })
+    notices.tell([row(1, { message })])
+    delete globalThis.Notification
+
+    assert.equal(shown.length, 1)
+    assert.ok(shown[0].isWellFormed())
+    assert.ok(shown[0].startsWith(`Ada: ${letters}👍👍`))
+  })
+}

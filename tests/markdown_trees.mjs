@@ -1,0 +1,10 @@
+// The page's Markdown for tests/test_markdown.py: reads a message per line, as JSON, and answers each with its tree.
+
+import { createInterface } from "node:readline"
+
+import { onlyPictures, parse } from "../static/js/markdown.js"
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const source = JSON.parse(line)
+  console.log(JSON.stringify({ tree: parse(source), large: onlyPictures(source) }))
+}
