@@ -27,7 +27,9 @@ from tests.services import Postgres
 HERE = Path(__file__).resolve().parent.parent
 MIGRATIONS = HERE / "migrations"
 SCRIPTS = {script.revision: script for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-FIRST_WITH_INSTANCE = "0003"
+ORDER = list(reversed(SCRIPTS))  # the oldest revision first
+WITH_INSTANCE = ORDER[ORDER.index("0003") :]  # those that know the table
+HEAD = ORDER[-1]
 JSON = dict[str, Any]
 
 NEWER = "0099"
@@ -44,16 +46,9 @@ def downgrade():
 """
 
 
-def head() -> str:
-    """The revision of this program."""
-    found = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    assert found
-    return found
-
-
 def add_migration(migrations: Path, **given: str) -> None:
     """Make a folder of migrations that of a newer release, with one more than this program has."""
-    defaults = {"head": head(), "compatible_from": head(), "upgrade": "pass", "downgrade": "pass"}
+    defaults = {"head": HEAD, "compatible_from": HEAD, "upgrade": "pass", "downgrade": "pass"}
     (migrations / "versions" / f"{NEWER}_newer.py").write_text(NEWER_MIGRATION.format(**defaults | given))
 
 
@@ -160,7 +155,7 @@ def test_an_upgrade_keeps_every_room_message_and_reaction(config: Config, start:
 
     with running(config):
         assert stored(without=without) == before
-        assert revision() == head()
+        assert revision() == HEAD
         said = Room.find("garden").changes(0, 10).messages
         assert [message.message for message in said] == ["hello", "hello"]
         assert [message.reactions for message in said] == [None, None if start == "0001" else {"👍": ["ben"]}]
@@ -189,7 +184,7 @@ def test_a_database_goes_down_to_nothing_and_up_again(config: Config) -> None:
         downgrade(directory=str(MIGRATIONS), revision="base")
     with running(config):
         assert stored() == []
-        assert revision() == head()
+        assert revision() == HEAD
 
 
 def test_an_upgraded_schema_is_that_of_the_models(config: Config) -> None:
@@ -308,17 +303,17 @@ def test_a_start_that_cannot_migrate_a_locked_database_says_so(sqlite: Config, m
     assert "database is locked" in refused.value.sentence
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(SCRIPTS) if name >= FIRST_WITH_INSTANCE])
+@pytest.mark.parametrize("name", WITH_INSTANCE)
 def test_every_migration_names_the_oldest_revision_whose_program_may_still_run(name: str) -> None:
     script = SCRIPTS[name]
     before = SCRIPTS[str(script.down_revision)]
+    earliest = getattr(before.module, "compatible_from", ORDER[0])
 
     assert re.search(r"^compatible_from = ", Path(script.path).read_text(), re.MULTILINE)
-    assert script.module.compatible_from in SCRIPTS
-    assert getattr(before.module, "compatible_from", "0001") <= script.module.compatible_from <= name
+    assert ORDER.index(earliest) <= ORDER.index(script.module.compatible_from) <= ORDER.index(name)
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(SCRIPTS) if name >= FIRST_WITH_INSTANCE])
+@pytest.mark.parametrize("name", WITH_INSTANCE)
 def test_the_database_has_what_its_revision_says(config: Config, name: str) -> None:
     with schema_tools(config):
         upgrade(directory=str(MIGRATIONS), revision=name)
@@ -332,6 +327,6 @@ def test_a_downgrade_restores_the_earlier_value(config: Config, tmp_path: Path) 
         upgrade(directory=newer)
         assert compatible_from() == NEWER
 
-        downgrade(directory=newer, revision=head())
+        downgrade(directory=newer, revision=HEAD)
 
-        assert compatible_from() == SCRIPTS[head()].module.compatible_from
+        assert compatible_from() == SCRIPTS[HEAD].module.compatible_from
