@@ -4,9 +4,11 @@ import ast
 import importlib
 import json
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from chat.models import Message, Room
 from chat.payload import Payload
 from config import Config
 from tests.conftest import Tab
-from tests.servers import flask_run, until
+from tests.servers import Confab, flask_run, gunicorn, until
 from tests.torture.__main__ import title
 from tests.torture.scenarios import FAULTS
 
@@ -125,6 +127,20 @@ class Talker:
             self.printed.append(line.rstrip("\n"))
 
 
+def listen(port: int) -> socket.socket:
+    """Listen where a server was killed, as soon as its last process has released the port."""
+    listeners: list[socket.socket] = []
+
+    def try_port() -> bool:
+        with suppress(OSError):
+            listeners.append(socket.create_server(("127.0.0.1", port)))
+        return bool(listeners)
+
+    until(try_port, what=f"port {port} is released")
+    listeners[0].settimeout(30)
+    return listeners[0]
+
+
 @pytest.fixture
 def talker() -> Iterator[Callable[[str], Talker]]:
     """Start the client of the README; it is stopped after the test."""
@@ -139,21 +155,70 @@ def talker() -> Iterator[Callable[[str], Talker]]:
         each.close()
 
 
-@pytest.mark.servers
-def test_the_client_in_the_readme_joins_sends_and_prints(tmp_path: Path, talker: Callable[[str], Talker]) -> None:
+@pytest.fixture(params=["flask run", "gunicorn with two workers"])
+def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Confab, str]]:
+    """A server, and the client of the README for it; for several workers it connects as docs/protocol.md shows."""
     [client] = re.findall(r"^```js\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    [connecting] = re.findall(r"^const socket = io\(.+(, \{.*\})\)$", PROTOCOL, re.MULTILINE)
+    address = "http://127.0.0.1:5000"
+    assert address in client
+    assert "io(url)" in client
 
-    with flask_run(tmp_path) as server:
-        address = "http://127.0.0.1:5000"
-        assert address in client
-        one = talker(client.replace(address, server.url))
-        one.type("hello")
-        until(lambda: one.printed == ["Ada: hello"], what="its own line is printed")
+    if request.param == "flask run":
+        with flask_run(tmp_path) as server:
+            yield server, client.replace(address, server.url)
+    else:
+        with gunicorn(tmp_path, workers=2) as server:
+            yield server, client.replace(address, server.url).replace("io(url)", f"io(url{connecting})")
 
-        other = talker(client.replace(address, server.url))
-        until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
-        other.type("good morning")
-        until(lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"], what="both print it once")
+
+@pytest.mark.servers
+def test_the_client_in_the_readme_joins_sends_and_prints(
+    serving: tuple[Confab, str], talker: Callable[[str], Talker]
+) -> None:
+    _, client = serving
+    one = talker(client)
+    one.type("hello")
+    until(lambda: one.printed == ["Ada: hello"], what="its own line is printed")
+
+    other = talker(client)
+    until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
+    other.type("good morning")
+    until(lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"], what="both print it once")
+
+
+@pytest.mark.servers
+def test_the_client_in_the_readme_sends_once_what_is_typed_during_an_outage(
+    serving: tuple[Confab, str], talker: Callable[[str], Talker]
+) -> None:
+    server, client = serving
+    ada, ben = talker(client), talker(client)
+    ada.type("before")
+    until(lambda: ada.printed == ben.printed == ["Ada: before"], what="both are in the room")
+
+    ada.type("as it stops")
+    server.kill()
+    ada.type("just after")
+    with listen(server.port) as listener:
+        for _ in (ada, ben):  # each has noticed the outage when it tries to reconnect
+            listener.accept()[0].close()
+        ada.type("while it is away")
+        ben.type("by the other one")
+    server.start()
+    typed = {"Ada: as it stops", "Ada: just after", "Ada: while it is away", "Ada: by the other one"}
+    until(lambda: set(ada.printed) == set(ben.printed) == {"Ada: before", *typed}, 30, "what was typed is printed")
+    ada.type("after")
+
+    until(lambda: ada.printed[-1] == ben.printed[-1] == "Ada: after", what="a line typed afterwards is printed")
+    for printed in (ada.printed, ben.printed):
+        assert sorted(printed) == sorted(["Ada: before", *typed, "Ada: after"])
+        assert [line for line in printed if line != "Ada: by the other one"] == [
+            "Ada: before",
+            "Ada: as it stops",
+            "Ada: just after",
+            "Ada: while it is away",
+            "Ada: after",
+        ]
 
 
 # The promise

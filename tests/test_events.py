@@ -492,6 +492,38 @@ def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) ->
         assert ada.ask(event, *arguments)["code"] == "bad_request"
 
 
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("chat", {"handle": "Ada", "message": "again", "id": ID}),
+        ("since", {"after": 0}),
+        ("history", {}),
+        ("edit", {"seq": 1, "message": "hello, all"}),
+        ("delete", {"seq": 1}),
+        ("react", {"seq": 1, "emoji": "👍", "on": True}),
+        ("rename", {"handle": "Ada Lovelace"}),
+        ("title", {"name": "Tea"}),
+        ("typing", {"handle": "Ada"}),
+    ],
+)
+def test_an_event_refused_before_joining_changes_nothing_and_can_be_repeated_after_it(
+    ada: Tab, ben: Tab, kitchen: str, event: str, payload: JSON
+) -> None:
+    ada.say("hello")
+    ada.ask("leave", {})
+    ben.heard()
+
+    refused = ada.ask(event, payload)
+    assert (refused["ok"], refused["code"]) == (False, "not_joined")
+    assert ben.heard() == []
+    assert ada.join(kitchen)["head"] == 1
+    repeated = ada.ask(event, payload)
+
+    assert repeated["ok"]
+    assert "duplicate" not in repeated
+    assert len(ben.heard()) == (0 if event in ("since", "history") else 1)
+
+
 def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(ada: Tab, app: Flask, caplog: Log) -> None:
     app.extensions["journal"] = None
 
