@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,9 +26,11 @@ FULL = bool(os.environ.get("STOCK_CLIENTS"))  # how many fresh servers are tried
 SERVERS = int(os.environ.get("STOCK_CLIENTS") or 1)
 ARRIVE_SECONDS = 20 if FULL else 3  # for those who do not connect at once
 SERVICE_SECONDS = 18 if FULL else 2.5  # Engine.IO's service task visits every session within the ping timeout
-CROWDS = [("socket.io-client", 1, 65), ("python-socketio", 1, 20)]
+CROWDS = [("socket.io-client", 1, 65)]
 if FULL:
     CROWDS = [(library, workers, 65) for library in CLIENTS for workers in (1, 2)]
+
+Kind = tuple[str, list[str] | None]  # a library, and its transports; None is its default
 
 
 @contextmanager
@@ -46,23 +48,25 @@ def post(server: Confab, message: str) -> None:
         assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
 
 
-def stopped_receiving(server: Confab, clients: StockClients) -> list[ClientState]:
+def stopped_receiving(server: Confab, *processes: StockClients) -> list[ClientState]:
     """The clients that do not receive a new message, or no answer to a request, within 3.5 s."""
     message = f"probe {time.monotonic()}"
-    before = [client.answers for client in clients.report()]
-    clients.probe()
+    answers = [client.answers for clients in processes for client in clients.report()]
     post(server, message)
 
     def silent() -> list[ClientState]:
+        states = [client for clients in processes for client in clients.report()]
         return [
             client
-            for client, answers in zip(clients.report(), before, strict=True)
-            if message not in client.messages or client.answers == answers
+            for client, before in zip(states, answers, strict=True)
+            if message not in client.messages or client.answers == before
         ]
 
     give_up = time.monotonic() + DELIVERED_SECONDS
     while silent() and time.monotonic() < give_up:
-        time.sleep(0.1)
+        for clients in processes:
+            clients.probe()
+        time.sleep(0.5)
     return silent()
 
 
@@ -221,41 +225,61 @@ def end_one_worker(server: Confab) -> None:
     until(lambda: len(worker_ids(server)) == len(old) and old[0] not in worker_ids(server), 30)
 
 
+@contextmanager
+def four_clients_of_each(url: str, *kinds: Kind) -> Iterator[list[StockClients]]:
+    """Four clients of each kind, joined and caught up."""
+    with ExitStack() as stack:
+        processes = []
+        for library, transports in kinds:
+            clients = stack.enter_context(StockClients(library))
+            clients.connect(url, "kitchen", 4, transports=transports)
+            processes.append(clients)
+        wait_until_joined(kinds, processes)
+        yield processes
+
+
+def wait_until_joined(kinds: Sequence[Kind], processes: list[StockClients], connects: int = 1) -> None:
+    """Wait until every client has connected so often, uses its last transport, and has caught up."""
+
+    def missing() -> list[Kind]:
+        return [
+            (library, transports)
+            for (library, transports), clients in zip(kinds, processes, strict=True)
+            if not clients.have_joined(transports[-1] if transports else "websocket", connects=connects)
+        ]
+
+    with suppress(AssertionError):
+        until(lambda: not missing(), 30)
+    assert missing() == []
+
+
 @pytest.mark.parametrize("engine", ["on", "off"])
-@pytest.mark.parametrize("library", CLIENTS)
-@pytest.mark.parametrize("transports", [None, ["polling"]], ids=["default options", "polling only"])
-def test_clients_reconnect_when_the_only_worker_is_replaced(
-    tmp_path: Path, library: str, engine: str, transports: list[str] | None
-) -> None:
-    used = "polling" if transports else "websocket"
-    with gunicorn(tmp_path, ENGINE=engine) as server, StockClients(library) as clients:
+def test_clients_reconnect_when_the_only_worker_is_replaced(tmp_path: Path, engine: str) -> None:
+    kinds = [(library, transports) for library in CLIENTS for transports in (None, ["polling"])]
+    with gunicorn(tmp_path, ENGINE=engine) as server:
         server.room("kitchen")
-        clients.connect(server.url, "kitchen", 4, transports=transports)
-        until(lambda: clients.have_joined(used))
+        with four_clients_of_each(server.url, *kinds) as processes:
+            replace_the_workers(server)
+            post(server, "while they were away")
 
-        replace_the_workers(server)
-        post(server, "while they were away")
-
-        until(lambda: clients.have_joined(used, connects=2), 30, "all 4 have reconnected")
-        assert stopped_receiving(server, clients) == []
-        assert all("while they were away" in client.messages for client in clients.report())
+            wait_until_joined(kinds, processes, connects=2)
+            assert stopped_receiving(server, *processes) == []
+            assert all("while they were away" in client.messages for each in processes for client in each.report())
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])
-@pytest.mark.parametrize("library", CLIENTS)
-def test_clients_reconnect_when_one_of_two_workers_is_ended(tmp_path: Path, library: str, engine: str) -> None:
-    with gunicorn(tmp_path, 2, ENGINE=engine) as server, StockClients(library) as clients:
+def test_clients_reconnect_when_one_of_two_workers_is_ended(tmp_path: Path, engine: str) -> None:
+    kinds = [(library, ["websocket"]) for library in CLIENTS]
+    with gunicorn(tmp_path, 2, ENGINE=engine) as server:
         server.room("kitchen")
-        clients.connect(server.url, "kitchen", 4, transports=["websocket"])
-        until(lambda: clients.have_joined("websocket"))
+        with four_clients_of_each(server.url, *kinds) as processes:
+            end_one_worker(server)
+            end_one_worker(server)  # now everybody has lost a connection
+            post(server, "while they were away")
 
-        end_one_worker(server)
-        end_one_worker(server)  # now everybody has lost a connection
-        post(server, "while they were away")
-
-        until(lambda: clients.have_joined("websocket", connects=2), 30, "all 4 have reconnected")
-        assert stopped_receiving(server, clients) == []
-        assert all("while they were away" in client.messages for client in clients.report())
+            wait_until_joined(kinds, processes, connects=2)
+            assert stopped_receiving(server, *processes) == []
+            assert all("while they were away" in client.messages for each in processes for client in each.report())
 
 
 @pytest.mark.timeout(240 * SERVERS)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -73,13 +73,14 @@ def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(serve
     elsewhere.close()
 
 
-@pytest.mark.parametrize("library", CLIENTS)
-def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_path: Path, library: str) -> None:
-    with behind_nginx(tmp_path) as server, StockClients(library) as clients:
+def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_path: Path) -> None:
+    with behind_nginx(tmp_path) as server, ExitStack() as stack:
         server.room("kitchen")
-        clients.connect(server.url, "kitchen", 4)
-        until(lambda: clients.have_joined("websocket"))
+        processes = [stack.enter_context(StockClients(library)) for library in CLIENTS]
+        for clients in processes:
+            clients.connect(server.url, "kitchen", 4)
+        until(lambda: all(clients.have_joined("websocket") for clients in processes))
 
         os.kill(server.processes()[0], signal.SIGHUP)
 
-        until(lambda: clients.have_joined("websocket", connects=2), 30)
+        until(lambda: all(clients.have_joined("websocket", connects=2) for clients in processes), 30)

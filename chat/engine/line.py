@@ -57,12 +57,17 @@ class Line:
     upgrading = False
 
     def __init__(self, lines: Lines, socket: Any, polling: Any) -> None:
-        self.sid, self.closed, self.closing = polling.sid, False, False
-        self._lines, self._socket, self._polling = lines, socket, polling
+        self.sid = polling.sid
+        self.closed = False
+        self.closing = False
+        self._lines = lines
+        self._socket = socket
+        self._polling = polling
         self._reader = Reader(lines.eio.max_http_buffer_size)
         self._writing: Any = None
         self._came: list[str | None] = []  # what is to be handled; None is the end
-        self._busy = self._pinged = False
+        self._busy = False
+        self._pinged = False
         self._going_away = False  # no more packets are read; the WebSocket closes when those read are answered
         self._out, self._size = list[bytes](), 0  # what waits, and its size as soon as there is a tail
         self._tail = b""  # what the kernel did not take: nothing else goes before
@@ -134,7 +139,8 @@ class Line:
 
     def beat(self, now: float) -> None:
         """Ping, and end what has stood still for too long. Called each second."""
-        eio, still = self._lines.eio, now - self._since
+        eio = self._lines.eio
+        still = now - self._since
         if self._ends is not None:
             if now > self._ends:
                 self._drop()
@@ -234,13 +240,14 @@ class Line:
             eio._trigger_event("message", self.sid, packet[1:], run_async=False)
 
     def _upgrade(self, packet: str | None) -> None:
-        """A polling client tries whether a WebSocket reaches us, and changes over to it."""
-        old, began = self._polling, self._polling.upgrading
-        old.upgrading = packet == "2probe" and not began
-        if old.upgrading:
+        """Handle the packets of an upgrade from polling: a probe, then the upgrade; any other ends this WebSocket."""
+        polling = self._polling
+        probed = polling.upgrading
+        polling.upgrading = packet == "2probe" and not probed
+        if polling.upgrading:
             self.push(frame("3probe"))
-            old.queue.put(Packet(NOOP))  # ends the request that waits
-        elif packet == "5" and began and self._may_adopt():
+            polling.queue.put(Packet(NOOP))  # ends the pending GET request
+        elif packet == "5" and probed and self._may_adopt():
             self.adopt()
         else:
             self.cut()
