@@ -79,10 +79,11 @@ def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
 @seed(FUZZ_SEED)
 @settings(max_examples=FUZZ_EXAMPLES, database=None, deadline=None)
 @given(TEXTS)
-def test_page_and_server_parse_any_text_to_the_same_tree(page_markdown: PageMarkdown, source: str) -> None:
-    expected = {"tree": neutral(markdown.parse(source)), "large": markdown.only_pictures(source)}
+def test_page_and_server_parse_any_text_to_the_same_tree(page_markdown: PageMarkdown, text: str) -> None:
+    for source in (text, f"http://{text}", f"a*{text}*", f"> {text}\n>> {text}", f"```{text}\n{text}```", f"`{text}`"):
+        expected = {"tree": neutral(markdown.parse(source)), "large": markdown.only_pictures(source)}
 
-    assert page_markdown.parse(source) == expected, f"SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
+        assert page_markdown.parse(source) == expected, f"{source!a} SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
 
 
 def test_all_marks_as_html() -> None:
