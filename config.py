@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from redis import ConnectionPool
+from redis import ConnectionPool, RedisError, UnixDomainSocketConnection
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from chat.errors import CannotStart
 
 TRANSPORTS = ("polling", "websocket")
+UNIX_PATH_BYTES = 107  # of a socket's address on Linux, see unix(7)
 HERE = Path(__file__).resolve().parent
 
 
@@ -24,7 +26,7 @@ class Config:
     secret_key: str | None = None  # None: made once and kept in the instance folder
     database_url: str | None = None  # None: SQLite in the instance folder
 
-    redis_url: str | None = None  # None: nothing between workers but the database
+    redis_url: str | None = None  # redis://, rediss:// or unix://; None: nothing between workers but the database
     workers: int = 1  # how many gunicorn runs
     transports: tuple[str, ...] | None = None  # None: those that work with so many workers
 
@@ -98,12 +100,27 @@ def replaces_another(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def _redis_url(url: str | None) -> str | None:
-    if url is not None:
-        try:
-            ConnectionPool.from_url(url).make_connection()  # it does not connect yet
-        except (ValueError, TypeError):
-            raise CannotStart("REDIS_URL is not a Redis address: write redis://host:6379/0.") from None
+    """Check a Redis URL without connecting. Raises CannotStart for one that can never work."""
+    if url is None:
+        return None
+    try:
+        connection = ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError, RedisError):
+        raise CannotStart(
+            "REDIS_URL is not a Redis address: write redis://host:6379/0 or unix:///path/to/redis.sock."
+        ) from None
+    if isinstance(connection, UnixDomainSocketConnection):
+        _check_socket_path(url, connection.path)
     return url
+
+
+def _check_socket_path(url: str, path: str) -> None:
+    if (
+        not path.strip("/") or urlsplit(url).hostname
+    ):  # redis-py ignores a host, so the first part of unix://tmp/redis.sock
+        raise CannotStart("REDIS_URL has no absolute path: write unix:///path/to/redis.sock, with three slashes.")
+    if len(os.fsencode(path)) > UNIX_PATH_BYTES:
+        raise CannotStart(f"REDIS_URL has a path that is too long for a Unix socket: {UNIX_PATH_BYTES} bytes at most.")
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

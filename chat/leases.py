@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import redis
 
-from chat.queue import OPTIONS
+from chat.queue import redis_client
 
 
 class NoLeases:
@@ -22,7 +22,7 @@ class Leases(NoLeases):
     """One text for each worker, under a key that ends by itself."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._redis = redis.Redis.from_url(url, **OPTIONS, decode_responses=True)
+        self._redis = redis_client(url, decode_responses=True)
         self._key = key
 
     def keep(self, worker: str, text: str, seconds: float) -> None:

@@ -19,9 +19,18 @@ PIPELINED_AT_MOST = 100
 TICK_SECONDS = 2.0
 SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
 FIRST_SECONDS = 2.0  # a worker that starts waits so long for what the others have left
-OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 1, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0)}
+
+# For every connection to Redis. A Unix socket has no keep-alive, and redis-py refuses that option for one.
+OPTIONS: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+TCP_OPTIONS: dict[str, Any] = {"socket_keepalive": True}
 
 log = logging.getLogger(__name__)
+
+
+def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
+    """A client of the Redis at a `redis://`, `rediss://` or `unix://` URL; it connects with its first command."""
+    options = OPTIONS if url.startswith("unix://") else OPTIONS | TCP_OPTIONS
+    return redis.Redis.from_url(url, decode_responses=decode_responses, **options)
 
 
 class NoQueue(Manager):  # type: ignore[misc]  # it ships no types
@@ -75,7 +84,7 @@ class Queue(NoQueue):
             self.server.sleep(TICK_SECONDS)
 
     def _publisher(self) -> None:
-        client = redis.Redis.from_url(self._url, **OPTIONS)
+        client = redis_client(self._url)
         while True:
             pipeline = client.pipeline(transaction=False)  # a new one: while Redis is away, it keeps what it was given
             pipeline.publish(self._channel, self._outbox.get())
@@ -96,7 +105,7 @@ class Queue(NoQueue):
             self.server.sleep(random.uniform(0.25, 0.5))  # noqa: S311  # no secret
 
     def _listen_until_silent(self) -> None:
-        with redis.Redis.from_url(self._url, **OPTIONS) as client:
+        with redis_client(self._url) as client:
             pubsub = client.pubsub()
             pubsub.subscribe(self._channel)
             heard = time.monotonic()

@@ -1,4 +1,8 @@
-"""Work that is cheaper done together: whoever comes first does it for everyone who waits."""
+"""Group commit: changes that arrive at about the same time are stored in one transaction.
+
+The first thread (or greenlet) to arrive becomes the leader. It works on everything that is queued, in batches, until
+its own item is done. The other threads are followers: each waits until its item is done, or until it can lead.
+"""
 
 import logging
 import threading
@@ -15,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Item(Protocol):
-    """Something to be done, and the exception that came of it, if one did."""
+    """A unit of work, used for one call of `do`. `failure` is what that call raises, once the item is done."""
 
     done: bool
     failure: Exception | None
@@ -25,58 +29,106 @@ T = TypeVar("T", bound=Item)
 
 
 class Together(Generic[T]):
-    """A queue of items that `work` does many at a time, in the order they came, one batch after the other.
+    """Works on the items of many threads in batches, one batch after the other, in the order they arrived.
 
-    `work` does all of a batch and marks each item done, or raises and has done nothing. `gather` lets in who is ready.
+    `work` gets a batch. It completes all of it, or raises and has done nothing. It may mark items as done before it
+    returns: what is marked stays done, whatever fails afterwards. `gather` is called by each new leader before it
+    takes its first batch; under eventlet it lets the greenlets run that are ready, so that their items join the batch.
+
+    `_condition` guards `_waiting` and `_has_leader`; `work` and `gather` run without it. An item is in the queue until
+    a leader takes it, with a batch or to refuse it. That leader marks it as done, also when it is stopped itself.
     """
 
     def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
-        self._work, self._gather = work, gather
+        self._work = work
+        self._gather = gather
         self._waiting: deque[T] = deque()
-        self._turn = threading.Condition(threading.Lock())  # all who wait for a batch go on at once
-        self._is_led = False
+        self._has_leader = False
+        self._condition = threading.Condition(threading.Lock())
 
     def do(self, item: T) -> None:
-        """Return when the item is done. Raises what came of it: Busy when too many wait, or the database is away."""
-        if len(self._waiting) >= WAITING_AT_MOST:
-            raise Busy
-        self._waiting.append(item)
-        with self._turn:
-            self._turn.wait_for(lambda: item.done or not self._is_led)
-            self._is_led = self._is_led or not item.done
-        if not item.done:
+        """Return when the item is done.
+
+        Raises the item's failure: Busy when too many items wait or the database is not available.
+        """
+        if self._queue_until_leader(item):
             self._lead(item)
         if item.failure is not None:
             raise item.failure
 
+    def _queue_until_leader(self, item: T) -> bool:
+        """Queue an item and wait until it is done, or until this thread is the leader. Returns whether it is."""
+        with self._condition:
+            if len(self._waiting) >= WAITING_AT_MOST:
+                raise Busy
+            self._waiting.append(item)
+            while self._has_leader and not item.done:
+                self._condition.wait()
+            if item.done:
+                return False
+            self._has_leader = True
+            return True
+
     def _lead(self, item: T) -> None:
+        """Work on batches until the leader's own item is done, then let a follower lead."""
         try:
             self._gather()
             while not item.done:
-                self._do_batch([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_AT_MOST))])
+                self._complete(self._take_batch())
         finally:
-            with self._turn:
-                self._is_led = False
-                self._turn.notify_all()
+            with self._condition:
+                self._has_leader = False
+                self._condition.notify_all()  # all of a batch go on at once, and one of the others leads
 
-    def _do_batch(self, batch: list[T]) -> None:
+    def _take_batch(self) -> list[T]:
+        """Take the items that have waited longest. The leader's own item is in the queue, so there is at least one."""
+        with self._condition:
+            size = max(1, min(len(self._waiting), BATCH_AT_MOST))  # an empty queue is a bug: raise, never loop on it
+            return [self._waiting.popleft() for _ in range(size)]
+
+    def _take_all(self) -> list[T]:
+        with self._condition:
+            items = list(self._waiting)
+            self._waiting.clear()
+            return items
+
+    def _complete(self, batch: list[T]) -> None:
+        """Work on a batch. All its items are done when this returns, and also when it raises."""
+        try:
+            self._attempt(batch)
+        except Busy as busy:
+            # The items that are queued by now have waited for the same lock. Refuse them too, or they wait again.
+            _refuse([*batch, *self._take_all()], str(busy))
+        except BaseException:  # this thread or greenlet is being stopped
+            _refuse(batch)
+            raise
+
+    def _attempt(self, batch: list[T]) -> None:
+        """Work on a batch; when that fails, on each of its items alone. Raises Busy when the database is not available.
+
+        Then, and when this thread is stopped, items may be left that are not done.
+        """
         try:
             self._work(batch)
-        except Busy as busy:
-            # Who waits behind this batch has waited as long: nobody waits for the same lock twice.
-            for item in (*batch, *self._waiting):
-                item.done, item.failure = True, Busy(str(busy))
-            self._waiting.clear()
-        except Exception as error:
-            left = [item for item in batch if not item.done]
-            if len(left) == 1:
-                left[0].done, left[0].failure = True, error
-                return
-            log.exception("%d items could not be done together; each is now done alone", len(left))
-            for item in left:
-                self._do_batch([item])
-        except BaseException:
-            # Whoever works here is being stopped; the others must not wait for what nobody does any more.
-            for item in batch:
-                item.done, item.failure = True, item.failure or Busy()
+        except Busy:
             raise
+        except Exception as error:
+            failed = [item for item in batch if not item.done]
+            if len(failed) == 1:
+                failed[0].failure = error
+                failed[0].done = True
+                return
+            log.exception("%d of %d changes could not be stored together", len(failed), len(batch))
+            for item in failed:
+                self._attempt([item])
+        else:
+            for item in batch:
+                item.done = True
+
+
+def _refuse(items: list[T], sentence: str | None = None) -> None:
+    """Answer the items that are not done yet with Busy."""
+    for item in items:
+        if not item.done:
+            item.failure = Busy(sentence)  # one each: an exception that several threads raise mixes up their tracebacks
+            item.done = True  # last: from now on its thread may read the failure

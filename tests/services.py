@@ -27,8 +27,7 @@ class Redis(Program):
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        words = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-        super().__init__(folder, words, self._is_well)
+        super().__init__(folder, redis_server(folder, "--port", str(self.port), "--bind", "127.0.0.1"), self._is_well)
 
     def pause(self) -> None:
         """Let it stand still, with its connections open."""
@@ -40,7 +39,7 @@ class Redis(Program):
 
     def ask(self, *command: str | bytes) -> object:
         """Send it a command; the answer."""
-        with redis_client.Redis(port=self.port, socket_timeout=2) as client:
+        with redis_client.Redis.from_url(self.url, socket_timeout=2) as client:
             return client.execute_command(*command)
 
     def _is_well(self) -> bool:
@@ -48,6 +47,21 @@ class Redis(Program):
             return bool(self.ask("PING"))
         except redis_client.RedisError:
             return False
+
+
+class UnixRedis(Redis):
+    """A Redis that listens on a Unix socket only, with a password."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        socket = folder / "redis.sock"
+        self.url = f"unix://{socket}?db=1&password=secret"
+        self.words = redis_server(folder, "--port", "0", "--unixsocket", str(socket), "--requirepass", "secret")
+
+
+def redis_server(folder: Path, *options: str) -> list[str]:
+    """The command that starts a Redis which keeps nothing on disk."""
+    return ["redis-server", "--save", "", "--dir", str(folder), *options]
 
 
 class Postgres(Program):
@@ -163,9 +177,9 @@ def nginx(folder: Path, port: int, upstream: Path) -> Iterator[Nginx]:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[Redis]:
+def redis(folder: Path, kind: type[Redis] = Redis) -> Iterator[Redis]:
     """A Redis from its start to its end."""
-    service = Redis(folder)
+    service = kind(folder)
     service.start()
     try:
         yield service

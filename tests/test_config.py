@@ -5,6 +5,7 @@ from flask import Flask
 
 from chat import instance
 from chat.errors import CannotStart
+from chat.queue import redis_client
 from config import Config
 from tests.conftest import Tab
 
@@ -20,6 +21,17 @@ from tests.conftest import Tab
         ("REDIS_URL", "http://localhost", "write redis:"),
         ("REDIS_URL", "redis://localhost:port/0", "write redis:"),
         ("REDIS_URL", "redis://localhost:6379/0?foo=bar", "write redis:"),
+        ("REDIS_URL", "redis://localhost:99999/0", "write redis:"),
+        ("REDIS_URL", "redis://localhost:6379/0?protocol=9", "write redis:"),
+        ("REDIS_URL", "rediss://localhost:6379/0?ssl_cert_reqs=perhaps", "write redis:"),
+        ("REDIS_URL", "unix:///tmp/redis.sock?socket_keepalive=1", "write redis:"),
+        ("REDIS_URL", "unix:///tmp/redis.sock?db=first", "write redis:"),
+        ("REDIS_URL", "/tmp/redis.sock", "write redis:"),
+        ("REDIS_URL", "unix://", "three slashes"),
+        ("REDIS_URL", "unix:///", "three slashes"),
+        ("REDIS_URL", "unix://?db=1", "three slashes"),
+        ("REDIS_URL", "unix://tmp/redis.sock", "three slashes"),
+        ("REDIS_URL", f"unix:///{'x' * 107}", "too long"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
         ("ENGINE", "steam", "ENGINE=off"),
     ],
@@ -29,6 +41,29 @@ def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:
         Config.from_environment({name: value}).database()
 
     assert word in refused.value.sentence
+    assert refused.value.code == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://ada:secret@localhost:6379/1",
+        "rediss://localhost:6379/0",
+        "rediss://localhost:6379/0?ssl_cert_reqs=none",
+        "unix:///run/redis.sock",
+        "unix:///run/redis.sock?db=1&password=secret",
+        "unix://ada:secret@/run/redis.sock",
+        f"unix:///{'x' * 106}",
+    ],
+)
+def test_every_redis_url_that_is_accepted_makes_a_connection(url: str) -> None:
+    accepted = Config.from_environment({"REDIS_URL": url}).redis_url
+    assert accepted == url
+
+    for decode_responses in (False, True):
+        with redis_client(accepted, decode_responses=decode_responses) as client:
+            assert client.connection_pool.make_connection()
 
 
 @pytest.mark.parametrize("spelled", ["postgres", "postgresql", "postgresql+psycopg2"])

@@ -141,7 +141,7 @@ def test_a_change_that_cannot_be_stored_takes_nobody_with_it(app: Flask, kitchen
         poison.asked = Chat.model_construct(handle=["no text"], message="poison", id=None, reply_to=None)  # type: ignore[arg-type]
         changes = [Post(room, "ada", said("before")), poison, Post(room, "ada", said("after"))]
 
-        app.extensions["journal"]._do_batch(changes)
+        app.extensions["journal"]._complete(changes)
 
         assert isinstance(poison.failure, DatabaseError)
         assert stored(room) == [(1, 1, "before"), (2, 2, "after")]

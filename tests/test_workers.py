@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 
 from tests.clients import Node
 from tests.servers import Confab, _serving, gunicorn, until
-from tests.services import Postgres, Redis
+from tests.services import Postgres, Redis, UnixRedis, redis
 
 SECONDS = float(os.environ.get("CROWD_SECONDS", "8"))
 STARTS = int(os.environ.get("STARTS", "3"))
@@ -72,6 +72,30 @@ def test_two_programs_with_a_worker_each_are_one_chat(tmp_path: Path, queue: Red
 
         assert [said["message"] for said in ben.hear(2)] == ["hello", "hello yourself"]
         assert ada.hear(2) == ben.hear(2)
+
+
+def test_a_redis_on_a_unix_socket_carries_messages_at_once(tmp_path: Path) -> None:
+    shared = {"DATABASE_URL": f"sqlite:///{tmp_path}/confab.db", "SECRET_KEY": "the same for both of them"}
+    with redis(tmp_path / "redis", UnixRedis) as queue:
+        shared["REDIS_URL"] = queue.url
+        with (
+            gunicorn(tmp_path / "one", 1, **shared) as one,
+            gunicorn(tmp_path / "two", 1, **shared) as two,
+            Node() as node,
+        ):
+            one.room("kitchen")
+            ada, ben = node.person(one.url), node.person(two.url)
+            ada.join("kitchen")
+            assert "partial" not in ben.join("kitchen"), "the people of the other worker are not known"
+
+            began = time.monotonic()
+            for number in range(5):  # one after the other: each has to wait for the reconciler when Redis does not work
+                ada.say(f"message {number}")
+                ben.hear(number + 1)
+            took = time.monotonic() - began
+
+            assert took < 4, "messages reach the other worker through the database"
+            assert "Redis cannot be reached" not in one.log() + two.log()
 
 
 def test_without_redis_people_on_other_workers_hear_a_little_later(tmp_path: Path) -> None:
