@@ -3,15 +3,17 @@
 import atexit
 import sys
 
-from chat import create_app, database
+from chat import create_app, database, engine
 from chat.errors import CannotStart
-from config import replaces_another
+from config import replaces_another, reports_failure
 
 try:
+    engine.require_async_worker()
     app = create_app()
     atexit.register(database.close, app)
 except CannotStart as reason:
-    print(f"Confab cannot start: {reason.sentence}", file=sys.stderr)
+    if reports_failure():
+        print(f"Confab cannot start: {reason.sentence}", file=sys.stderr)
     if replaces_another():
         sys.exit(1)  # gunicorn tries again, and lets the others serve; after 3 it would end them all
     raise

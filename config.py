@@ -1,6 +1,7 @@
 """Everything the outside world may decide; the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,15 +46,12 @@ class Config:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings; raise CannotStart with one sentence where one of them is wrong."""
-        secret = environ.get("SECRET_KEY") or None
-        if secret is not None and len(secret) < 16:
-            raise CannotStart("SECRET_KEY is too short to keep anything secret: give it 16 characters or more.")
         return cls(
             instance=Path(environ.get("INSTANCE") or cls.instance).absolute(),
-            secret_key=secret,
+            secret_key=_secret_key(environ.get("SECRET_KEY") or None),
             database_url=environ.get("DATABASE_URL") or None,
             redis_url=_redis_url(environ.get("REDIS_URL") or None),
-            workers=int(environ.get("CONFAB_WORKERS") or 1),  # set by gunicorn.conf.py
+            workers=_workers(environ.get("CONFAB_WORKERS") or "1"),  # set by gunicorn.conf.py
             engine=_switch(environ, "ENGINE"),
             transports=_transports(environ.get("TRANSPORTS") or None),
         )
@@ -97,6 +95,34 @@ class Config:
 def replaces_another(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether this process takes the place of a worker that ended (gunicorn.conf.py says so)."""
     return bool(environ.get("CONFAB_REPLACES"))
+
+
+def reports_failure(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is the one to report that it cannot start.
+
+    Of the first workers of a gunicorn, all of which fail for the same reason, only one is: the one that reads the
+    byte which gunicorn.conf.py has written into a pipe.
+    """
+    pipe = environ.get("CONFAB_FAILURE_PIPE")
+    if pipe is None or replaces_another(environ):
+        return True
+    return os.read(int(pipe), 1) != b""
+
+
+def _secret_key(key: str | None) -> str | None:
+    if key is None:
+        return None
+    if len(key) < 16:
+        raise CannotStart("SECRET_KEY is too short to keep anything secret: give it 16 characters or more.")
+    if any("\ud800" <= character <= "\udfff" for character in key):  # bytes of the environment that are not UTF-8
+        raise CannotStart("SECRET_KEY is not text in UTF-8: give it letters and digits, 16 characters or more.")
+    return key
+
+
+def _workers(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) == 0:
+        raise CannotStart(f"CONFAB_WORKERS={text} is not a number of workers: leave it out, gunicorn.conf.py sets it.")
+    return int(text)
 
 
 def _redis_url(url: str | None) -> str | None:

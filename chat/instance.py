@@ -9,6 +9,8 @@ from pathlib import Path
 
 from chat.errors import CannotStart
 
+MIN_KEY_CHARS = 16
+
 
 @contextmanager
 def starting(folder: Path) -> Iterator[None]:
@@ -26,13 +28,39 @@ def starting(folder: Path) -> Iterator[None]:
 
 
 def secret(folder: Path) -> str:
-    """The key that signs our cookies: made once, readable by us alone. Call it while holding the lock of the start."""
-    kept = folder / "secret_key"
-    if not kept.exists() or len(kept.read_text()) < 16:
-        made = folder / "secret_key.new"
-        made.unlink(missing_ok=True)
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as new:
-            new.write(secrets.token_urlsafe(32).encode())
-            os.fsync(new)  # a name without its content would be worse than neither
-        made.rename(kept)
-    return kept.read_text().strip()
+    """The key that signs our cookies: made once, readable by us alone. Call it while holding the lock of the start.
+
+    Raises CannotStart when the file cannot be read, or be made.
+    """
+    path = folder / "secret_key"
+    try:
+        key = _read_key(path)
+        if len(key) < MIN_KEY_CHARS:
+            key = secrets.token_urlsafe(32)
+            _write_key(path, key)
+    except OSError as error:
+        raise CannotStart(
+            f"The file {path} cannot be read or made ({error.strerror}): "
+            "give it to the user that runs Confab, or set SECRET_KEY."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CannotStart(
+            f"The file {path} is not text: restore it from a backup, or remove it, and everybody gets a new identity."
+        ) from error
+    return key
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _write_key(path: Path, key: str) -> None:
+    unfinished = path.with_name("secret_key.new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+        file.write(key.encode())
+        os.fsync(file)  # before the renaming, so that a crash cannot leave an empty file
+    unfinished.rename(path)

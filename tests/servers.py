@@ -52,6 +52,11 @@ def free_port() -> int:
             return port
 
 
+def bound_by_permissions() -> tuple[str, ...]:
+    """Words before a command that make the permissions of files count for root too."""
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+
+
 class Program:
     """A program in a process group of its own, which writes its log to a file. It may be killed and started again."""
 

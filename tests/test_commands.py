@@ -176,6 +176,35 @@ def test_serve_honours_host_port_and_workers(ready: Path) -> None:
         assert answers(address)
 
 
+def test_serve_with_a_port_alone_is_not_reached_from_outside(ready: Path) -> None:
+    port = free()
+
+    with serving(ready, "make", "serve", f"PORT={port}") as (address, _):
+        assert address == f"http://127.0.0.1:{port}"
+
+
+def test_serve_finds_the_address_of_a_host_by_its_name(ready: Path) -> None:
+    port = free()
+
+    with serving(ready, "make", "serve", "HOST=localhost", PORT=str(port)) as (address, _):
+        assert address == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("workers", ["many", "0", "-1"])
+def test_a_number_of_workers_that_is_none_is_refused(ready: Path, workers: str) -> None:
+    said = ending(ready, "make", "serve", f"PORT={free()}", f"WORKERS={workers}")
+
+    assert said == f"Confab cannot start: WORKERS={workers} is not a number of workers: give 1 or more."
+
+
+@pytest.mark.parametrize("script", ["bin/run", "bin/serve"])
+def test_a_wrong_setting_ends_with_exit_status_3(ready: Path, script: str) -> None:
+    with command(ready, str(ready / script), PORT="http") as started:
+        started.communicate()
+
+    assert started.returncode == 3
+
+
 def test_serve_never_takes_another_port_by_itself(ready: Path, taken: int) -> None:
     assert ending(ready, "make", "serve", f"PORT={taken}") == (
         f"Port {taken} is taken: stop what uses it, or choose another with PORT=."

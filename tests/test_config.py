@@ -14,6 +14,11 @@ from tests.conftest import Tab
     ("name", "value", "word"),
     [
         ("SECRET_KEY", "short", "16 characters"),
+        ("SECRET_KEY", "not in UTF-8: \udcff\udcfe", "UTF-8"),
+        ("CONFAB_WORKERS", "x", "leave it out"),
+        ("CONFAB_WORKERS", "0", "leave it out"),
+        ("CONFAB_WORKERS", "-1", "leave it out"),
+        ("CONFAB_WORKERS", "1_0", "leave it out"),
         ("DATABASE_URL", "nonsense", "write sqlite:"),
         ("DATABASE_URL", "sqlite://", "write sqlite:"),
         ("DATABASE_URL", "postgresql://ada@host:port/name", "write sqlite:"),
@@ -73,12 +78,43 @@ def test_every_spelling_of_postgres_is_understood(spelled: str) -> None:
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://ada:secret@host/name"
 
 
-def test_a_secret_that_was_cut_short_is_made_again(app: Flask) -> None:
+@pytest.mark.parametrize("left", ["", "short", " " * 20])
+def test_a_secret_that_was_cut_short_is_made_again(app: Flask, left: str) -> None:
     folder = app.config["CONFAB"].instance
-    (folder / "secret_key").write_text("")
+    (folder / "secret_key").write_text(left)
 
-    assert len(instance.secret(folder)) > 40
+    key = instance.secret(folder)
+
+    assert len(key) > 40
+    assert instance.secret(folder) == key
     assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_that_is_not_a_file_of_text_is_named(app: Flask) -> None:
+    path = app.config["CONFAB"].instance / "secret_key"
+
+    path.write_bytes(b"\xff\xfe" * 20)
+    with pytest.raises(CannotStart) as garbage:
+        instance.secret(path.parent)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CannotStart) as folder:
+        instance.secret(path.parent)
+
+    assert f"The file {path} is not text" in garbage.value.sentence
+    assert f"The file {path} cannot be read" in folder.value.sentence
+
+
+def test_a_secret_that_cannot_be_made_is_named(app: Flask) -> None:
+    path = app.config["CONFAB"].instance / "secret_key"
+    path.unlink()
+    (path.parent / "secret_key.new").mkdir()
+
+    with pytest.raises(CannotStart) as refused:
+        instance.secret(path.parent)
+
+    assert str(path) in refused.value.sentence
+    assert "SECRET_KEY" in refused.value.sentence
 
 
 def test_a_name_that_nobody_sees_is_none(ada: Tab) -> None:

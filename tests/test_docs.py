@@ -480,6 +480,7 @@ def test_every_variable_of_the_commands_is_documented() -> None:
 
     [promised] = re.findall(r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (HERE / "Makefile").read_text(), re.MULTILINE)
     scripts = "".join(script.read_text() for script in (HERE / "bin").iterdir() if script.is_file())
+    server = (HERE / "gunicorn.conf.py").read_text()
     assert set(column(commands, "Variable")) == set(re.findall(r"[A-Z]+", promised))
     for variable in column(commands, "Variable"):
-        assert f"${{{variable}:-" in scripts
+        assert f"${{{variable}:-" in scripts or f'os.environ["{variable}"]' in server

@@ -1,0 +1,288 @@
+"""Starting Confab: plain gunicorn works, and what cannot work ends in one sentence and exit status 3."""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients import Node
+from tests.conftest import Patch
+from tests.servers import HERE, Confab, _serving, bound_by_permissions, free_port, until
+
+GUNICORN = (sys.executable, "-m", "gunicorn", "app:app")
+FLASK = (sys.executable, "-m", "flask", "--app", "app", "run")
+PREFIX = "Confab cannot start: "
+
+servers = pytest.mark.servers
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What a start finds in its environment: an instance folder of its own, and next to nothing else."""
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "INSTANCE": str(tmp_path / "instance")}
+
+
+def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3) -> str:
+    """What a start that has to fail prints."""
+    try:
+        ended = subprocess.run(
+            words, cwd=HERE, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        )
+    except subprocess.TimeoutExpired as still:
+        pytest.fail(f"{words} still runs: {still.stderr!r}")
+    printed = ended.stdout + ended.stderr
+    assert "Traceback" not in printed, printed
+    assert ended.returncode == status, printed
+    return printed
+
+
+def sentence(words: tuple[str, ...], environment: dict[str, str]) -> str:
+    """The one sentence with which a start fails."""
+    printed = output(words, environment)
+    sentences = [line for line in printed.splitlines() if line.startswith(PREFIX)]
+    assert len(sentences) == 1, printed
+    assert sentences[0].endswith("."), printed
+    return sentences[0].removeprefix(PREFIX)
+
+
+# What works
+
+
+@servers
+def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
+    server = Confab(tmp_path, lambda port: [*GUNICORN, "-b", f"127.0.0.1:{port}"])
+    with _serving(server), Node() as node:
+        server.room("kitchen")
+        ada, ben = node.person(server.url), node.person(server.url)
+        ada.join("kitchen")
+        ben.join("kitchen")
+
+        ada.say("hello")
+
+        assert [message["message"] for message in ben.hear(1)] == ["hello"]
+        assert server.page("/healthz")
+
+
+@servers
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_plain_gunicorn_listens_where_host_and_port_say(tmp_path: Path, host: str) -> None:
+    port = str(free_port())
+    with _started(tmp_path, HOST=host, PORT=port, WORKERS="2") as server:
+        shown = f"[{host}]" if ":" in host else host
+        until(lambda: f"Listening at: http://{shown}:{port} " in server.log(), what="it listens there")
+        until(lambda: server.log().count("Booting worker") == 2, what="two workers")
+
+
+@servers
+def test_a_host_that_is_no_address_is_ignored_and_reported_once(tmp_path: Path) -> None:
+    port = str(free_port())
+    with _started(tmp_path, HOST="x86_64-pc-linux-gnu", PORT=port) as server:
+        until(lambda: f"Listening at: http://0.0.0.0:{port} " in server.log(), what="it listens")
+        reported = re.findall(r"HOST=x86_64-pc-linux-gnu is not an IP address.*", server.log())
+        assert len(reported) == 1
+
+
+@contextmanager
+def _started(folder: Path, **environment: str) -> Iterator[Confab]:
+    """A plain gunicorn that only its environment tells where to listen."""
+    server = Confab(folder, lambda _port: list(GUNICORN), **environment)
+    server._answers = lambda: "Listening at" in server.log()
+    with _serving(server):
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("environment", "bind"),
+    [
+        ({}, "127.0.0.1:5000"),
+        ({"HOST": "", "PORT": ""}, "127.0.0.1:5000"),
+        ({"PORT": "8000"}, "0.0.0.0:8000"),
+        ({"HOST": "10.0.0.1"}, "10.0.0.1:5000"),
+        ({"HOST": "10.0.0.1", "PORT": "8000"}, "10.0.0.1:8000"),
+        ({"HOST": "::1"}, "[::1]:5000"),
+        ({"HOST": "[::]", "PORT": "8000"}, "[::]:8000"),
+        ({"HOST": "localhost", "PORT": "8000"}, "127.0.0.1:8000"),
+        ({"HOST": "adas-laptop", "PORT": "8000"}, "0.0.0.0:8000"),
+        ({"HOST": "adas-laptop"}, "127.0.0.1:5000"),
+        ({"HOST": "10.0.0.256"}, "127.0.0.1:5000"),
+    ],
+)
+def test_gunicorn_binds_to_what_host_and_port_say(
+    environment: dict[str, str], bind: str, settings: Callable[..., dict[str, Any]]
+) -> None:
+    assert settings(**environment)["bind"] == bind
+
+
+@pytest.mark.parametrize("words", [("-b", "127.0.0.1:8000"), ("--bind=127.0.0.1:8000",), ("-b127.0.0.1:8000",)])
+def test_a_bind_on_the_command_line_takes_precedence(
+    words: tuple[str, ...], settings: Callable[..., dict[str, Any]]
+) -> None:
+    read = settings(*words, HOST="adas-laptop", PORT="no port")
+    assert "bind" not in read
+    assert read["remarks"] == []
+    assert "bind" not in settings(GUNICORN_CMD_ARGS=" ".join(words), PORT="no port")
+
+
+def test_workers_on_the_command_line_take_precedence(settings: Callable[..., dict[str, Any]]) -> None:
+    assert settings(WORKERS="3")["workers"] == 3
+    assert "workers" not in settings(WEB_CONCURRENCY="3")  # which gunicorn reads itself
+    assert "workers" not in settings("-w", "2", WORKERS="3")
+    assert "workers" not in settings(GUNICORN_CMD_ARGS="--workers=2", WORKERS="many")
+
+
+@pytest.fixture
+def settings(monkeypatch: Patch) -> Callable[..., dict[str, Any]]:
+    """Read gunicorn.conf.py as gunicorn would, with a command line and an environment."""
+
+    def read(*words: str, **environment: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["gunicorn", *words, "app:app"])
+        for name in ("HOST", "PORT", "WORKERS", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(HERE / "gunicorn.conf.py"))
+
+    return read
+
+
+# What cannot work
+
+
+@servers
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ("-k sync", "leave -k out"),
+        ("-k gthread --threads 4", "leave -k out"),
+        ("-k tornado", "leave -k out"),
+        ("-k evenlet", "leave -k out"),
+        ("-k gunicorn.workers.sync.SyncWorker -w 2", "leave -k out"),
+        ("-c /dev/null", "gunicorn.conf.py"),
+        ("--preload", "leave --preload out"),
+        ("-k gevent --preload", "leave --preload out"),
+        ("-w 0", "1 or more"),
+    ],
+)
+def test_a_start_command_that_cannot_work_is_refused(
+    options: str, remedy: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if "/dev/null" in options:
+        (tmp_path / "empty.py").write_text("")
+        options = options.replace("/dev/null", str(tmp_path / "empty.py"))
+    port = f"127.0.0.1:{free_port()}"
+
+    assert remedy in sentence((*GUNICORN, "-b", port, *options.split()), environment)
+
+
+@servers
+def test_options_in_the_environment_are_checked_too(environment: dict[str, str]) -> None:
+    environment["GUNICORN_CMD_ARGS"] = f"-k sync -b 127.0.0.1:{free_port()}"
+
+    assert sentence(GUNICORN, environment).startswith("The worker class sync ")
+
+
+@servers
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "\u0665\u0660"),
+        ("WORKERS", "many"),
+        ("WORKERS", "0"),
+        ("WORKERS", "-1"),
+        ("SECRET_KEY", "short"),
+    ],
+)
+def test_gunicorn_refuses_a_wrong_setting(name: str, value: str, environment: dict[str, str]) -> None:
+    assert sentence(GUNICORN, environment | {"PORT": str(free_port()), name: value}).startswith(name)
+
+
+@servers
+def test_several_workers_that_cannot_start_say_it_once(environment: dict[str, str]) -> None:
+    environment |= {"PORT": str(free_port()), "WORKERS": "4", "SECRET_KEY": "short"}
+
+    assert sentence(GUNICORN, environment).startswith("SECRET_KEY")
+
+
+@servers
+@pytest.mark.parametrize("value", ["x", "0", "-1", "1_0", "\u0664"])
+def test_flask_refuses_a_wrong_number_of_workers(value: str, environment: dict[str, str]) -> None:
+    assert "number" in sentence(FLASK, environment | {"CONFAB_WORKERS": value})
+
+
+@servers
+@pytest.mark.parametrize("words", [FLASK, GUNICORN], ids=["flask", "gunicorn"])
+def test_a_secret_key_that_cannot_be_read_is_named(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    path = Path(environment["INSTANCE"], "secret_key")
+    path.parent.mkdir()
+    path.write_text("a secret of somebody else")
+    path.chmod(0)
+    environment["PORT"] = str(free_port())
+
+    assert str(path) in sentence((*bound_by_permissions(), *words), environment)
+
+
+@servers
+def test_a_database_that_cannot_be_opened_is_named(environment: dict[str, str]) -> None:
+    path = Path(environment["INSTANCE"], "confab.db")
+    path.parent.mkdir()
+    for content in (b"", b"not a database" * 1000):
+        path.write_bytes(content)
+        path.chmod(0o600 if content else 0)
+
+        assert str(path) in sentence((*bound_by_permissions(), *FLASK), environment)
+
+
+# Packages that are not what they have to be
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A folder with all installed packages, from which a test takes one away; python -S finds them by PYTHONPATH."""
+    installed = next(Path(each) for each in sys.path if each.endswith("site-packages"))
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for each in installed.iterdir():
+        (folder / each.name).symlink_to(each)
+    return folder
+
+
+def without_site(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The same start, with no packages but those in PYTHONPATH."""
+    return (words[0], "-S", *words[1:])
+
+
+@servers
+def test_a_gunicorn_without_an_eventlet_worker_is_named(packages: Path, environment: dict[str, str]) -> None:
+    installed = (packages / "gunicorn").resolve()
+    (packages / "gunicorn").unlink()
+    shutil.copytree(installed, packages / "gunicorn", ignore=shutil.ignore_patterns("geventlet.py", "__pycache__"))
+    table = packages / "gunicorn" / "workers" / "__init__.py"
+    table.write_text(re.sub(r'(?m)^.*"eventlet".*\n', "", table.read_text()))
+    environment |= {"PYTHONPATH": str(packages), "PORT": str(free_port())}
+
+    for options in ((), ("-k", "eventlet")):
+        said = sentence((*without_site(GUNICORN), *options), environment)
+        assert re.match(r"gunicorn \d+\.\d+\.\d+ has no eventlet worker: ", said)
+        assert "requirements/run.txt" in said
+
+
+@servers
+@pytest.mark.parametrize(("options", "package"), [((), "eventlet"), (("-k", "gevent"), "gevent")])
+def test_a_missing_package_is_named(
+    packages: Path, environment: dict[str, str], options: tuple[str, ...], package: str
+) -> None:
+    (packages / package).unlink()
+    environment |= {"PYTHONPATH": str(packages), "PORT": str(free_port())}
+
+    assert package in sentence((*without_site(GUNICORN), *options), environment)
