@@ -41,6 +41,14 @@ def short_pings(folder: Path, **environment: str) -> Iterator[Confab]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    """gunicorn with a ping timeout of 2 s, for all tests that only connect to it."""
+    with short_pings(tmp_path_factory.mktemp("server")) as started:
+        started.room("kitchen")
+        yield started
+
+
 def post(server: Confab, message: str) -> None:
     """Ada posts a message over a connection of her own."""
     with Stranger(server.url) as ada:
@@ -98,10 +106,9 @@ def receives(websocket: WebSocket) -> bool:
     return True
 
 
-def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(tmp_path: Path) -> None:
-    with short_pings(tmp_path) as server, ExitStack() as stack:
-        server.room("kitchen")
-        sessions = [UpgradedByHand(server) for _ in range(20)]
+def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(server: Confab) -> None:
+    sessions = [UpgradedByHand(server) for _ in range(20)]
+    with ExitStack() as stack:
         websockets = []
         for session in reversed(sessions):  # the task visits the oldest first
             time.sleep(0.15)  # so that the upgrades are spread over more than a round of the task, which takes 2 s
@@ -113,10 +120,9 @@ def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(t
         assert len(silent) == 0, f"{len(silent)} of 20 sessions stopped receiving"
 
 
-def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(tmp_path: Path) -> None:
-    with short_pings(tmp_path) as server, ExitStack() as stack:
-        server.room("kitchen")
-        session = UpgradedByHand(server)
+def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(server: Confab) -> None:
+    session = UpgradedByHand(server)
+    with ExitStack() as stack:
         pending = [HTTPConnection(urlsplit(server.url).netloc, timeout=DELIVERED_SECONDS) for _ in range(3)]
         for connection in pending:
             stack.callback(connection.close)
@@ -129,25 +135,24 @@ def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(tmp_p
         assert receives(websocket)
 
 
-def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(tmp_path: Path) -> None:
+def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(server: Confab) -> None:
+    label = server.room("pantry")
     posts = [f'42{number}["chat",{{"handle":"Ada","message":"{number}"}}]' for number in range(500)]
-    body = "\x1e".join(['42["join",{"label":"kitchen"}]', *posts])
-    with short_pings(tmp_path) as server, ExitStack() as stack, ThreadPoolExecutor(1) as thread:
-        server.room("kitchen")
-        session = UpgradedByHand(server)
+    body = "\x1e".join([f'42["join",{{"label":"{label}"}}]', *posts])
+    session = UpgradedByHand(server)
+    with ThreadPoolExecutor(1) as thread:
         sent = thread.submit(session.polling.request, "POST", body)
-        until(lambda: server.head("kitchen") > 0)
+        until(lambda: server.head(label) > 0)
 
-        websocket = stack.enter_context(session.upgrade())
+        with session.upgrade() as websocket:
+            assert not sent.done()
+            answered = set[str]()
+            while "43499" not in answered:
+                answered.add(websocket.receive().partition("[")[0])
 
-        assert not sent.done()
-
-        answered = set[str]()
-        while "43499" not in answered:
-            answered.add(websocket.receive().partition("[")[0])
         assert answered >= {f"43{number}" for number in range(500)}
         assert sent.result() == (200, "OK")
-        assert server.head("kitchen") == 500
+        assert server.head(label) == 500
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])
@@ -166,31 +171,22 @@ def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnec
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])
-def test_a_stopping_worker_closes_the_websocket_and_not_the_session(tmp_path: Path, engine: str) -> None:
-    with (
-        gunicorn(tmp_path, ENGINE=engine) as server,
-        Stranger(server.url) as ada,
-        UpgradedByHand(server).upgrade() as ben,
-    ):
+def test_a_stopping_worker_closes_transports_and_not_sessions(tmp_path: Path, engine: str) -> None:
+    with gunicorn(tmp_path, ENGINE=engine) as server, ExitStack() as stack:
         server.room("kitchen")
-        assert ada.ask("join", {"label": "kitchen"})["ok"]
-        assert receives(ben)
-
-        os.kill(server.processes()[0], signal.SIGHUP)
-
-        for websocket in (ada, ben):
-            assert packets_until_closed(websocket) == ([], 1001)
-
-
-@pytest.mark.parametrize("engine", ["on", "off"])
-def test_a_stopping_worker_answers_polling_requests_with_400(tmp_path: Path, engine: str) -> None:
-    with gunicorn(tmp_path, ENGINE=engine) as server, ThreadPoolExecutor(1) as thread:
+        websockets = [
+            stack.enter_context(Stranger(server.url)),
+            stack.enter_context(UpgradedByHand(server).upgrade()),
+        ]
+        assert all(receives(websocket) for websocket in websockets)
         waiting, idle = Polling(server.url), Polling(server.url)
-        pending = thread.submit(waiting.request, "GET")
+        pending = stack.enter_context(ThreadPoolExecutor(1)).submit(waiting.request, "GET")
         server.page("/healthz")  # answered after the request before it has begun to wait
 
         os.kill(server.processes()[0], signal.SIGHUP)
 
+        for websocket in websockets:
+            assert packets_until_closed(websocket) == ([], 1001)
         assert pending.result()[0] == 400
         until(lambda: idle.request("POST", "3")[0] == 400)
         assert idle.request("GET")[0] == 400
