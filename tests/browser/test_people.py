@@ -113,6 +113,7 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
 def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(visit: Visit, room: str, other: str) -> None:
     ada, ben, cy = (visit(f"/{room}/", **WIDE) for _ in range(3))
     says(is_called(ada, "Ada"), "hello")
+    sees(ben, "hello")
     says(is_called(ben, "Ben"), "hello too")
     sees(cy, "hello", "hello too")
     expect(cy.locator("#m-1 .message__mark")).to_be_hidden()
