@@ -17,8 +17,31 @@ from chat.errors import BadRequest, Busy, Refused
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Room
 
-A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
-RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
+A_LABEL = (
+    "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else. "
+    "A few words, like about, help and login, are reserved."
+)
+RESERVED = {
+    "about",
+    "admin",
+    "api",
+    "export",
+    "files",
+    "healthz",
+    "help",
+    "host",
+    "login",
+    "metrics",
+    "new",
+    "privacy",
+    "readyz",
+    "rooms",
+    "security",
+    "settings",
+    "static",
+    "version",
+}
+NOT_RESERVED = rf"(?!(?i:{'|'.join(sorted(RESERVED))})\Z)"
 STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
@@ -33,9 +56,12 @@ pages = Blueprint("pages", __name__)
 
 
 class LabelConverter(BaseConverter):
-    """The labels of rooms in URLs: letters, digits, underscore and hyphen, at most fifty. Case matters."""
+    """The labels of rooms in URLs: letters, digits, underscore and hyphen, at most fifty. Case matters.
 
-    regex = "[A-Za-z0-9_-]{1,50}"
+    Reserved words, in any case, do not match.
+    """
+
+    regex = NOT_RESERVED + "[A-Za-z0-9_-]{1,50}"
 
 
 @pages.get("/")
@@ -83,8 +109,6 @@ def say(label: str) -> AnyResponse:
 @pages.get("/<label:label>/qr.svg")
 def qr(label: str) -> AnyResponse:
     """The address of a room for the camera of a telephone. It makes no room."""
-    if not is_label(label):
-        abort(404)
     kept = {"Cache-Control": "private, max-age=86400"}  # who has the address has the room
     return Response(_qr(url_for("pages.room", label=label, _external=True)), headers=kept, mimetype="image/svg+xml")
 
@@ -98,8 +122,6 @@ def _qr(address: str) -> bytes:
 
 
 def _open(label: str) -> Room:
-    if not is_label(label):
-        abort(404)
     author()  # the page sets the cookie by which the socket knows its person
     return journal.open_room(label)
 
@@ -159,7 +181,7 @@ pages.add_app_template_test(markdown.only_pictures, "large")
 
 def is_label(text: str) -> bool:
     """Whether a room may have this label."""
-    return re.fullmatch(LabelConverter.regex, text) is not None and text.lower() not in RESERVED
+    return re.fullmatch(LabelConverter.regex, text) is not None
 
 
 @pages.after_app_request
