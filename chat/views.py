@@ -6,16 +6,28 @@ import secrets
 from functools import lru_cache, partial
 
 import segno
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from haikunator import Haikunator
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import database, files, journal, markdown, wire
-from chat.errors import BadRequest, Busy, Refused
+from chat import database, engine, files, journal, markdown, wire
+from chat.errors import BadRequest, Busy, Draining, NotFound, Refused, ServerError
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Room
+from chat.payload import refused as refused_answer
 
 A_LABEL = (
     "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else. "
@@ -42,6 +54,8 @@ RESERVED = {
     "version",
 }
 NOT_RESERVED = rf"(?!(?i:{'|'.join(sorted(RESERVED))})\Z)"
+PROBES = ("/healthz", "/readyz")
+READY_TIMEOUT_SECONDS = 2.0  # the longest that /readyz waits for the database, under eventlet
 STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
@@ -149,11 +163,33 @@ def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
 
 
 @pages.get("/healthz")
-def healthz() -> wire.JSON:
-    """Whether this process answers and its database does. Raises Busy."""
-    with database.reading() as connection:
-        connection.exec_driver_sql("SELECT 1")
-    return wire.ok()
+def healthz() -> AnyResponse:
+    """Whether this process answers; the database is not asked."""
+    return _probe_answer(wire.ok(), 200)
+
+
+@pages.get("/readyz")
+def readyz() -> AnyResponse:
+    """Whether this process can store messages. Raises Draining, Busy."""
+    if engine.is_draining():
+        raise Draining
+    try:
+        with engine.patience(READY_TIMEOUT_SECONDS):
+            database.check_writable()
+    except TimeoutError:
+        raise Busy("Nothing can be stored: the database does not answer.") from None
+    return _probe_answer(wire.ok(), 200)
+
+
+def _probe_answer(answer: wire.JSON, status: int) -> Response:
+    response = jsonify(answer)
+    response.status_code = status
+    response.cache_control.no_store = True
+    return response
+
+
+def _is_probe() -> bool:
+    return request.path.rstrip("/") in PROBES
 
 
 @pages.get("/static/<version>/<path:filename>")
@@ -215,14 +251,31 @@ def _encoded(response: Response, how: str | None) -> Response:
 
 
 @pages.app_errorhandler(HTTPException)
-def not_so(error: HTTPException) -> tuple[str, int]:
-    """A page for what HTTP refuses."""
+def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
+    """A page for what HTTP refuses; programs that ask for our health get JSON."""
     code = error.code or 500
+    if _is_probe():
+        return _refused_probe(error, code)
     title, text = PAGES.get(code, (error.name, error.description or ""))
     return render_template("error.html", code=code, title=title, text=text), code
 
 
+def _refused_probe(error: HTTPException, code: int) -> AnyResponse:
+    if code >= 500:
+        refusal: Refused = ServerError()
+    elif code == 404:
+        refusal = NotFound("There is no such page.")
+    else:
+        refusal = BadRequest(error.description)
+    response = _probe_answer(refused_answer(refusal), code)
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
+
+
 @pages.app_errorhandler(Refused)
-def refused(error: Refused) -> tuple[str, int]:
-    """A page for what Confab refuses."""
+def refused(error: Refused) -> AnyResponse | tuple[str, int]:
+    """A page for what Confab refuses; programs that ask for our health get JSON."""
+    if _is_probe():
+        return _probe_answer(refused_answer(error), error.status)
     return render_template("error.html", code=error.status, title="Not now", text=str(error)), error.status

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import segno
@@ -12,7 +11,7 @@ from haikunator import Haikunator
 from sqlalchemy import func, select, update
 
 from chat import journal, views
-from chat.database import db, reading
+from chat.database import reading
 from chat.errors import Busy
 from chat.models import Room, messages
 from tests.conftest import Patch, Tab, in_room, make_room
@@ -370,22 +369,6 @@ def test_a_file_of_another_release_is_not_kept(app: Flask) -> None:
 def test_no_file_outside_static_is_served(app: Flask) -> None:
     for path in ("../config.py", "..%2fconfig.py", "%2e%2e/config.py"):
         assert app.test_client().get(f"/static/x/{path}").status_code == 404
-
-
-def test_health(app: Flask) -> None:
-    assert app.test_client().get("/healthz").json == {"ok": True}
-
-
-def test_health_is_bad_without_a_database(app: Flask, monkeypatch: Patch) -> None:
-    browser = app.test_client()
-    with app.app_context():
-        db.engine.dispose()
-    database = Path(app.instance_path) / "confab.db"
-    database.unlink()
-    database.mkdir()
-
-    assert browser.get("/healthz").status_code == 503
-    assert browser.get("/kitchen/").status_code == 503
 
 
 def test_a_long_room_costs_its_database_what_a_short_one_costs(app: Flask, kitchen: str) -> None:
