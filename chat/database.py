@@ -9,23 +9,47 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script, ScriptDirectory
 from flask import Flask
 from flask_migrate import Migrate, upgrade
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, DateTime, Dialect, Text, TypeDecorator, delete, event, insert, inspect, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    DateTime,
+    Dialect,
+    Text,
+    TypeDecorator,
+    column,
+    create_engine,
+    delete,
+    event,
+    false,
+    insert,
+    inspect,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool
 
 from chat.errors import Busy, CannotStart
 
 LOCK_WAIT_SECONDS = 5.0
+READY_WAIT_SECONDS = 1.0  # for the lock of another writer, before the database is called not ready
 START_WAIT_SECONDS = 3.0
 COMPATIBLE_FROM = "compatible_from"  # a key of the table `instance`, and a variable of each migration
 VACUUM_BYTES = 64 * 2**20  # a larger file would keep the others from writing for too long
+
+# Changes no row, and is refused all the same: by a read-only file or file system, on a standby, without the right to
+# write, and without tables. BEGIN IMMEDIATE alone is not: for a read-only file, SQLite begins a transaction that reads.
+WRITE_NOTHING = update(table("rooms", column("head"))).values(head=column("head")).where(false())
 
 log = logging.getLogger(__name__)
 
@@ -175,9 +199,15 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     """A writer takes the lock of SQLite at once. A read is one statement, which is of one moment by itself."""
-    give_up = time.monotonic() + LOCK_WAIT_SECONDS
+    if connection.get_execution_options().get("writes"):
+        _begin_immediate(connection, LOCK_WAIT_SECONDS)
+
+
+def _begin_immediate(connection: Connection, wait_seconds: float) -> None:
+    """Begin a transaction of SQLite that may write. Raises OperationalError."""
+    give_up = time.monotonic() + wait_seconds
     pause = 0.002  # seconds until the next try: short at first, for most writers are quick
-    while connection.get_execution_options().get("writes"):
+    while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
@@ -186,6 +216,42 @@ def _begin(connection: Connection) -> None:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def check_writable() -> None:
+    """Begin a transaction that may write to the tables, and roll it back. Raises Busy when that is not possible.
+
+    It does not notice a full disk, which only a stored change does.
+    """
+    try:
+        if db.engine.dialect.name == "sqlite":
+            _check_sqlite()
+        else:
+            _check_postgresql()
+    except (DBAPIError, PoolTimeout) as error:
+        log.warning("The database cannot be written: %s", str(error).partition("\n")[0])
+        raise Busy("Nothing can be stored: the database is locked, read-only or cannot be reached.") from error
+
+
+def _check_sqlite() -> None:
+    # On a connection of its own: those in the pool have the file open, and would write to it even when it has become
+    # read-only or was deleted. Without mode=rw, SQLite would make a file that has gone.
+    url = db.engine.url
+    path = url.database or ""
+    uri = path if path.startswith("file:") else f"file:{quote(path)}"
+    existing = url.set(database=uri).update_query_dict({"mode": "rw", "uri": "true"})
+    probe = create_engine(existing, poolclass=NullPool, connect_args=engine_options(url)["connect_args"])
+    with probe.connect() as connection:
+        _begin_immediate(connection, READY_WAIT_SECONDS)
+        connection.execute(WRITE_NOTHING)
+        connection.rollback()
+
+
+def _check_postgresql() -> None:
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{READY_WAIT_SECONDS}s'")
+        connection.execute(WRITE_NOTHING)
+        connection.rollback()
 
 
 def bring_up_to_date(app: Flask) -> None:

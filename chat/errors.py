@@ -60,6 +60,10 @@ class Busy(Refused, code="busy", status=503):
     retry_after_ms = 5000
 
 
+class Draining(Refused, code="draining", status=503):
+    """This worker is about to end. Another one will answer."""
+
+
 class CannotStart(SystemExit):
     """A start that cannot go on; the sentence says what to do. After exit code 3 gunicorn does not try again."""
 

@@ -6,19 +6,56 @@ import secrets
 from functools import lru_cache, partial
 
 import segno
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from haikunator import Haikunator
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import database, files, journal, markdown, wire
-from chat.errors import BadRequest, Busy, Refused
+from chat import database, engine, files, journal, markdown, wire
+from chat.errors import BadRequest, Busy, Draining, NotFound, Refused, ServerError
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Page, Room
+from chat.payload import refused as refused_answer
 
-A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
-RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
+A_LABEL = (
+    "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else. "
+    "A few words, like about, help and login, are reserved."
+)
+RESERVED = {
+    "about",
+    "admin",
+    "api",
+    "export",
+    "files",
+    "healthz",
+    "help",
+    "host",
+    "login",
+    "metrics",
+    "new",
+    "privacy",
+    "readyz",
+    "rooms",
+    "security",
+    "settings",
+    "static",
+    "version",
+}
+NOT_RESERVED = rf"(?!(?i:{'|'.join(sorted(RESERVED))})\Z)"
+PROBES = ("/healthz", "/readyz")
+READY_TIMEOUT_SECONDS = 2.0  # the longest that /readyz waits for the database, under eventlet
 STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
@@ -33,9 +70,12 @@ pages = Blueprint("pages", __name__)
 
 
 class LabelConverter(BaseConverter):
-    """The labels of rooms in URLs: letters, digits, underscore and hyphen, at most fifty. Case matters."""
+    """The labels of rooms in URLs: letters, digits, underscore and hyphen, at most fifty. Case matters.
 
-    regex = "[A-Za-z0-9_-]{1,50}"
+    Reserved words, in any case, do not match.
+    """
+
+    regex = NOT_RESERVED + "[A-Za-z0-9_-]{1,50}"
 
 
 @pages.get("/")
@@ -83,8 +123,6 @@ def say(label: str) -> AnyResponse:
 @pages.get("/<label:label>/qr.svg")
 def qr(label: str) -> AnyResponse:
     """The address of a room for the camera of a telephone. It makes no room."""
-    if not is_label(label):
-        abort(404)
     kept = {"Cache-Control": "private, max-age=86400"}  # who has the address has the room
     return Response(_qr(url_for("pages.room", label=label, _external=True)), headers=kept, mimetype="image/svg+xml")
 
@@ -98,8 +136,6 @@ def _qr(address: str) -> bytes:
 
 
 def _open(label: str) -> Room:
-    if not is_label(label):
-        abort(404)
     author()  # the page sets the cookie by which the socket knows its person
     return journal.open_room(label)
 
@@ -137,11 +173,33 @@ def _requested_page(room: Room) -> Page | None:
 
 
 @pages.get("/healthz")
-def healthz() -> wire.JSON:
-    """Whether this process answers and its database does. Raises Busy."""
-    with database.reading() as connection:
-        connection.exec_driver_sql("SELECT 1")
-    return wire.ok()
+def healthz() -> AnyResponse:
+    """Whether this process answers; the database is not asked."""
+    return _probe_answer(wire.ok(), 200)
+
+
+@pages.get("/readyz")
+def readyz() -> AnyResponse:
+    """Whether this process can store messages. Raises Draining, Busy."""
+    if engine.is_draining():
+        raise Draining
+    try:
+        with engine.patience(READY_TIMEOUT_SECONDS):
+            database.check_writable()
+    except TimeoutError:
+        raise Busy("Nothing can be stored: the database does not answer.") from None
+    return _probe_answer(wire.ok(), 200)
+
+
+def _probe_answer(answer: wire.JSON, status: int) -> Response:
+    response = jsonify(answer)
+    response.status_code = status
+    response.cache_control.no_store = True
+    return response
+
+
+def _is_probe() -> bool:
+    return request.path.rstrip("/") in PROBES
 
 
 @pages.get("/static/<version>/<path:filename>")
@@ -169,7 +227,7 @@ pages.add_app_template_test(markdown.only_pictures, "large")
 
 def is_label(text: str) -> bool:
     """Whether a room may have this label."""
-    return re.fullmatch(LabelConverter.regex, text) is not None and text.lower() not in RESERVED
+    return re.fullmatch(LabelConverter.regex, text) is not None
 
 
 @pages.after_app_request
@@ -203,14 +261,31 @@ def _encoded(response: Response, how: str | None) -> Response:
 
 
 @pages.app_errorhandler(HTTPException)
-def not_so(error: HTTPException) -> tuple[str, int]:
-    """A page for what HTTP refuses."""
+def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
+    """A page for what HTTP refuses; programs that ask for our health get JSON."""
     code = error.code or 500
+    if _is_probe():
+        return _refused_probe(error, code)
     title, text = PAGES.get(code, (error.name, error.description or ""))
     return render_template("error.html", code=code, title=title, text=text), code
 
 
+def _refused_probe(error: HTTPException, code: int) -> AnyResponse:
+    if code >= 500:
+        refusal: Refused = ServerError()
+    elif code == 404:
+        refusal = NotFound("There is no such page.")
+    else:
+        refusal = BadRequest(error.description)
+    response = _probe_answer(refused_answer(refusal), code)
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
+
+
 @pages.app_errorhandler(Refused)
-def refused(error: Refused) -> tuple[str, int]:
-    """A page for what Confab refuses."""
+def refused(error: Refused) -> AnyResponse | tuple[str, int]:
+    """A page for what Confab refuses; programs that ask for our health get JSON."""
+    if _is_probe():
+        return _probe_answer(refused_answer(error), error.status)
     return render_template("error.html", code=error.status, title="Not now", text=str(error)), error.status

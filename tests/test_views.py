@@ -1,20 +1,20 @@
 """The pages: what a person and a search engine get."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import segno
 from flask import Flask
 from haikunator import Haikunator
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from chat import journal, views
-from chat.database import db, reading
+from chat.database import reading
 from chat.errors import Busy
 from chat.models import Room, messages
-from tests.conftest import Patch, Tab
+from tests.conftest import Patch, Tab, in_room, make_room
 
 
 def rooms(app: Flask) -> int:
@@ -60,7 +60,7 @@ def test_going_to_a_room_by_name(app: Flask) -> None:
     assert app.test_client().get("/?room=%20kitchen%20").location == "/kitchen/"
 
 
-@pytest.mark.parametrize("name", ["two words", "x" * 51, "küche", "new", "a/b"])
+@pytest.mark.parametrize("name", ["two words", "x" * 51, "küche", "new", "help", "LOGIN", "a/b"])
 def test_a_name_that_is_none_is_explained(app: Flask, name: str) -> None:
     page = app.test_client().get("/", query_string={"room": name})
 
@@ -108,6 +108,71 @@ def test_what_is_not_a_label_is_not_a_room(app: Flask, path: str) -> None:
     assert answer.status_code == 404
     assert "There is no such page" in answer.text
     assert rooms(app) == 0
+
+
+RESERVED = [
+    "new",
+    "about",
+    "api",
+    "static",
+    "healthz",
+    "readyz",
+    "version",
+    "metrics",
+    "admin",
+    "privacy",
+    "security",
+    "help",
+    "rooms",
+    "host",
+    "login",
+    "files",
+    "export",
+    "settings",
+]
+
+
+@pytest.mark.parametrize("word", RESERVED)
+def test_a_reserved_word_is_not_a_room(app: Flask, tab: Callable[..., Tab], word: str) -> None:
+    browser = app.test_client()
+
+    for label in (word, word.upper(), word.title()):
+        for path in (f"/{label}", f"/{label}/", f"/{label}/qr.svg"):
+            answer = browser.get(path)
+            assert answer.status_code == 404 or path.startswith(("/new", "/healthz", "/readyz"))
+            assert 'id="composer"' not in answer.text
+        assert browser.post(f"/{label}/", data={}).status_code != 200
+        assert views.A_LABEL in browser.get("/", query_string={"room": label}).text
+        assert tab().join(label)["code"] == "not_found"
+    with app.app_context(), reading() as connection:
+        assert word not in {name.lower() for name in connection.scalars(select(Room.label))}
+
+
+@pytest.mark.parametrize("label", ["helper", "my-help", "help-", "Help_1", "news", "xlogin", "host2"])
+def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -> None:
+    assert app.test_client().get(f"/{label}").location == f"http://localhost/{label}/"
+    assert app.test_client().get(f"/{label}/").status_code == 200
+
+
+def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
+    made = app.test_client().post("/new/").location.strip("/")
+
+    assert views.is_label(made)
+    assert "-" in made
+    assert not any("-" in word for word in views.RESERVED)
+
+
+def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(app: Flask, tab: Callable[..., Tab]) -> None:
+    label = make_room(app, "help")  # by an earlier release
+    ada = in_room(tab(), label)
+    ada.say("hello")
+
+    assert app.test_client().get("/help/").status_code == 404
+
+    with app.app_context(), reading() as connection:
+        connection.execute(update(Room).values(label="help-room"))  # as the changelog says
+        connection.commit()
+    assert "hello" in app.test_client().get("/help-room/").text
 
 
 def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitchen: str) -> None:
@@ -339,22 +404,6 @@ def test_a_file_of_another_release_is_not_kept(app: Flask) -> None:
 def test_no_file_outside_static_is_served(app: Flask) -> None:
     for path in ("../config.py", "..%2fconfig.py", "%2e%2e/config.py"):
         assert app.test_client().get(f"/static/x/{path}").status_code == 404
-
-
-def test_health(app: Flask) -> None:
-    assert app.test_client().get("/healthz").json == {"ok": True}
-
-
-def test_health_is_bad_without_a_database(app: Flask) -> None:
-    browser = app.test_client()
-    with app.app_context():
-        db.engine.dispose()
-    database = Path(app.instance_path) / "confab.db"
-    database.unlink()
-    database.mkdir()
-
-    assert browser.get("/healthz").status_code == 503
-    assert browser.get("/kitchen/").status_code == 503
 
 
 def test_a_long_room_costs_its_database_what_a_short_one_costs(app: Flask, kitchen: str) -> None:

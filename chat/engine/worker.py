@@ -11,6 +11,7 @@ from typing import Any
 import eventlet
 
 from chat.engine.acceptor import accept
+from chat.engine.draining import Process
 from chat.engine.hub import async_mode
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
@@ -22,6 +23,7 @@ FILES_OF_OUR_OWN = 100  # database, log, Redis, and what is being opened
 
 def ready(worker: Any) -> None:
     """The app is loaded, and nobody is served yet: listen to the other workers first."""
+    Process.worker = worker
     app = worker.app.callable
     remarks = app.config["CONFAB"].remarks()
     if async_mode() == "eventlet":
