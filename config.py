@@ -37,6 +37,8 @@ class Config:
     message_chars: int = 4000
     message_bytes: int = 16 * 1024
     frame_bytes: int = 32 * 1024
+    body_bytes: int = 64 * 1024  # a page's form: the longest message, percent-encoded, takes 48 KiB of it
+    body_seconds: int = 10
     page: int = 50
     catch_up: int = 200
     cookie_seconds: int = 400 * 24 * 3600  # the longest that browsers keep one

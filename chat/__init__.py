@@ -13,6 +13,8 @@ from chat.queue import NoQueue, Queue
 from chat.sessions import Confab, Sessions
 from config import Config
 
+MAX_FORM_PARTS = 10  # of a form sent as multipart/form-data; that of a room's page has four fields
+
 
 def create_app(config: Config | None = None) -> Flask:
     """Build Confab, with its database brought up to date. Raises CannotStart with a sentence that says what to do."""
@@ -29,6 +31,9 @@ def create_app(config: Config | None = None) -> Flask:
             SESSION_COOKIE_SAMESITE="Lax",
             PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
             SESSION_REFRESH_EACH_REQUEST=False,
+            MAX_CONTENT_LENGTH=config.body_bytes,
+            MAX_FORM_MEMORY_SIZE=config.body_bytes,
+            MAX_FORM_PARTS=MAX_FORM_PARTS,
         )
         database.init_app(app)
         database.bring_up_to_date(app)
@@ -59,7 +64,12 @@ def _open_sockets(app: Flask, config: Config) -> None:
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
-    app.wsgi_app = gate.begin_well(app.wsgi_app, config.offered(), config.frame_bytes)  # type: ignore[method-assign]  # as Flask says
+    app.wsgi_app = gate.BodyLimit(  # type: ignore[method-assign]  # as Flask says
+        gate.begin_well(app.wsgi_app, config.offered()),
+        page_bytes=config.body_bytes,
+        socket_bytes=config.frame_bytes,
+        seconds=config.body_seconds,
+    )
     watch = heads.Heads(app, socketio, lambda: queue.up)
     here = presence.Presence(app, socketio, queue, leases, patience)
     app.extensions.update(heads=watch, order=watch.order, presence=here, queue=queue)

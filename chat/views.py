@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from chat import database, engine, files, journal, markdown, wire
 from chat.errors import BadRequest, Busy, Draining, NotFound, Refused, ServerError
+from chat.gate import REFUSAL
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Page, Room
 from chat.payload import refused as refused_answer
@@ -63,10 +64,20 @@ POLICY = (
 )
 PAGES = {
     404: ("There is no such page", A_LABEL),
+    408: ("The message did not arrive", "The connection was too slow or broke off. Please send the message again."),
+    413: ("The message is too large", "Go back, shorten the message, and send it again."),
+    415: ("Files cannot be sent", "Confab takes text only. Go back, and send the message without a file."),
     500: ("Something went wrong here", "It is our fault, and it is in the log. Please try again."),
 }
 
 pages = Blueprint("pages", __name__)
+
+
+@pages.before_app_request
+def refuse_body() -> None:
+    """Raise the reason why the body of a request was refused; its error page is the answer."""
+    if (refusal := request.environ.get(REFUSAL)) is not None:
+        raise refusal
 
 
 class LabelConverter(BaseConverter):
@@ -106,6 +117,8 @@ def room(label: str) -> AnyResponse:
 @pages.post("/<label:label>/")
 def say(label: str) -> AnyResponse:
     """Say something without scripts. What is refused is shown again, with the reason."""
+    if request.files:
+        abort(415)
     here = _open(label)
     given = {key: request.form.get(key, "") for key in ("handle", "message", "id")}
     try:

@@ -1,9 +1,11 @@
 """What runs our greenlets or threads: found out, never decided here; and whose turn it is among greenlets."""
 
+import socket
 import sys
+import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from time import monotonic
 from typing import Any, Literal
@@ -22,12 +24,39 @@ def async_mode() -> Literal["eventlet", "gevent", "threading"]:
     return "threading"
 
 
-def patience(seconds: float) -> AbstractContextManager[Any]:
-    """Raise TimeoutError when what is done within takes longer. Threads have no way to do that, and wait."""
-    if async_mode() != "eventlet":
+def patience(seconds: float, connection: socket.socket | None = None) -> AbstractContextManager[Any]:
+    """Raise TimeoutError when reading from a connection takes longer in all than `seconds`."""
+    mode = async_mode()
+    if mode != "threading":
+        timeout: AbstractContextManager[Any] = sys.modules[mode].Timeout(seconds, TimeoutError())
+        return timeout
+    if connection is None:
         return nullcontext()
-    timeout: AbstractContextManager[Any] = sys.modules["eventlet"].Timeout(seconds, TimeoutError())
-    return timeout
+    return _close_for_reading_after(seconds, connection)
+
+
+@contextmanager
+def _close_for_reading_after(seconds: float, connection: socket.socket) -> Iterator[None]:
+    """Nobody can interrupt a thread, but its connection can end: what waits for data then goes on without any.
+
+    The timeout of a socket is not enough: it begins anew with each byte.
+    """
+    expired = threading.Event()
+
+    def close_for_reading() -> None:
+        expired.set()
+        with suppress(OSError):  # the client may have gone
+            connection.shutdown(socket.SHUT_RD)
+
+    timer = threading.Timer(seconds, close_for_reading)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if expired.is_set():
+            raise TimeoutError
 
 
 def gather() -> None:

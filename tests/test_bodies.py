@@ -1,0 +1,424 @@
+"""The bodies of requests: what is too large, too slow or malformed is refused, costs little, and harms nobody else."""
+
+import http.client
+import json
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from flask import Flask
+
+from tests.conftest import Tab
+from tests.servers import Confab, _serving, until
+
+BODY_BYTES = 64 * 1024
+FRAME_BYTES = 32 * 1024
+BODY_SECONDS = 1  # of tests/impatient.py
+MEGABYTE = 1_000_000
+ALLOWED_GROWTH_BYTES = 3 * MEGABYTE
+
+GUNICORN = [sys.executable, "-m", "gunicorn", "-w", "1", "tests.impatient:app"]
+SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "flask run": ([sys.executable, "-m", "flask", "--app", "tests.impatient", "run", "--port"], {}),
+    "gunicorn": ([*GUNICORN, "-k", "eventlet", "-b"], {}),
+    "gunicorn with its engine off": ([*GUNICORN, "-k", "eventlet", "-b"], {"ENGINE": "off"}),
+    "gunicorn with gevent": ([*GUNICORN, "-k", "gevent", "-b"], {}),
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    """A server that waits one second for a body."""
+    words, environment = SERVERS[request.param]
+    host = "" if "flask" in words else "127.0.0.1:"
+    confab = Confab(tmp_path_factory.mktemp("server"), lambda port: [*words, f"{host}{port}"], **environment)
+    with _serving(confab) as started:
+        started.room("kitchen")
+        yield started
+
+
+class Connection:
+    """A connection over which anything may be sent, and everything that comes back is read."""
+
+    def __init__(self, server: Confab) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), 15)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> bool:
+        """Send something. Returns False when the server no longer takes it."""
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Send nothing more, and go on listening."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def receive(self) -> bytes:
+        """The next bytes from the server; none when it has closed the connection."""
+        try:
+            return self._socket.recv(65536)
+        except ConnectionError:
+            return b""
+
+    def receive_all(self) -> bytes:
+        """Everything the server sends until it closes the connection."""
+        return b"".join(iter(self.receive, b""))
+
+
+def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
+    """A request as it is sent. Its Content-Length is that of the body, unless other headers are given."""
+    sent = {"Host": "confab.test", "Content-Type": "application/x-www-form-urlencoded"}
+    sent |= {name.replace("_", "-"): value for name, value in (headers or {"Content_Length": str(len(body))}).items()}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def chunked(body: bytes, size: int = 1000) -> bytes:
+    """A body in chunks."""
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+def status(answer: bytes) -> int:
+    """The status of an answer, or 0 when there is none."""
+    found = re.match(rb"HTTP/1.[01] (\d+)", answer)
+    return int(found[1]) if found else 0
+
+
+class Cost:
+    """What a server needed since this was made: the most memory at a time, and the bytes it has written to files."""
+
+    def __init__(self, server: Confab) -> None:
+        self._process = Path(f"/proc/{server.processes()[-1]}")
+        (self._process / "clear_refs").write_text("5")  # forget the peak until now
+        self._memory_before, self._written_before = self._peak(), self._written()
+
+    def memory(self) -> int:
+        """Bytes."""
+        return self._peak() - self._memory_before
+
+    def written(self) -> int:
+        """Bytes; what goes to sockets is not counted."""
+        return self._written() - self._written_before
+
+    def _peak(self) -> int:
+        return 1024 * self._number("status", "VmHWM")
+
+    def _written(self) -> int:
+        return self._number("io", "wchar")
+
+    def _number(self, file: str, name: str) -> int:
+        found = re.search(rf"^{name}:\s*(\d+)", (self._process / file).read_text(), re.MULTILINE)
+        assert found
+        return int(found[1])
+
+
+class Browser:
+    """Somebody without scripts, in the kitchen."""
+
+    def __init__(self, server: Confab) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
+        self._cookie = ""
+        headers, page = self._request("GET", None, {})
+        self._cookie = headers["Set-Cookie"].partition(";")[0]
+        self.form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def say(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
+        """Send the form; the status, and the page that came with it."""
+        form = urlencode(self.form | {"handle": "Ada", "message": message}).encode()
+        body = iter([form[:10], form[10:]]) if in_chunks else form  # http.client sends what is iterated in chunks
+        headers, page = self._request("POST", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        return int(headers["Status"]), page
+
+    def _request(self, method: str, body: Any, headers: dict[str, str]) -> tuple[Message, str]:
+        self._connection.request(method, "/kitchen/", body, headers | {"Cookie": self._cookie})
+        with self._connection.getresponse() as response:
+            response.headers["Status"] = str(response.status)
+            return response.headers, response.read().decode()
+
+
+def messages(server: Confab) -> list[str]:
+    """What has been said in the kitchen."""
+    page = server.page("/kitchen/")
+    embedded = re.search(r'id="page">(.*?)</script>', page)
+    assert embedded
+    return [row["message"] for row in json.loads(embedded[1])["messages"]]
+
+
+def is_well(server: Confab) -> bool:
+    """Whether somebody else is served."""
+    began = time.monotonic()
+    return '"ok"' in server.page("/healthz") and time.monotonic() - began < 1
+
+
+@pytest.mark.servers
+def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: Confab) -> None:
+    body = b"message=" + b"%41" * 3_000_000
+    cost = Cost(server)
+
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", body))
+        answer = mallory.receive_all()
+
+    assert status(answer) == 413
+    assert b"The message is too large" in answer
+    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert is_well(server)
+
+
+@pytest.mark.servers
+def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: Confab) -> None:
+    cost = Cost(server)
+
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", Transfer_Encoding="chunked"))
+        mallory.send(chunked(b"m" * 9 * MEGABYTE))
+        answer = mallory.receive_all()
+
+    assert status(answer) == 413
+    assert cost.memory() < ALLOWED_GROWTH_BYTES
+
+
+@pytest.mark.servers
+def test_an_upload_of_200_megabytes_is_refused_before_it_is_sent(server: Confab) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    kind = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": str(200 * MEGABYTE)}
+    cost = Cost(server)
+
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", head, **kind))
+        answer = mallory.receive()
+        while mallory.send(b"f" * MEGABYTE):
+            pass
+
+    assert status(answer) == 413
+    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert cost.written() < MEGABYTE
+    assert is_well(server)
+
+
+UNFINISHED = {
+    "by length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
+    "in chunks": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
+    "without a first chunk": request("POST", "/kitchen/", Transfer_Encoding="chunked"),
+    "that was asked for": request("POST", "/kitchen/", Content_Length="100", Expect="100-continue"),
+    "of a polling client": request("POST", "/socket.io/?EIO=4&transport=polling", b"4", Content_Length="100"),
+    "to nowhere": request("PUT", "/no/such/page", b"4", Content_Length="100"),
+}
+
+
+@pytest.mark.servers
+def test_a_body_that_does_not_arrive_ends_its_connection(server: Confab) -> None:
+    def send(unfinished: bytes) -> tuple[int, float]:
+        """The status of the answer, and the seconds after which the connection has ended."""
+        with Connection(server) as mallory:
+            began = time.monotonic()
+            mallory.send(unfinished)
+            answer = mallory.receive_all().replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+            return status(answer), time.monotonic() - began
+
+    with ThreadPoolExecutor(len(UNFINISHED)) as threads:
+        ends = {name: threads.submit(send, unfinished) for name, unfinished in UNFINISHED.items()}
+        assert is_well(server)
+
+    assert {name: end.result()[0] for name, end in ends.items()} == dict.fromkeys(UNFINISHED, 408)
+    assert all(BODY_SECONDS <= end.result()[1] < BODY_SECONDS + 3 for end in ends.values())
+
+
+CUT_OFF = {
+    "by length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
+    "in a chunk": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
+    "in a large chunk": request("POST", "/kitchen/", b"20000\r\nmessage=hel", Transfer_Encoding="chunked"),
+    "between two chunks": request("POST", "/kitchen/", b"5\r\nhello\r\n", Transfer_Encoding="chunked"),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("body", CUT_OFF.values(), ids=CUT_OFF)
+def test_a_body_that_is_cut_off_is_refused(server: Confab, body: bytes) -> None:
+    with Connection(server) as mallory:
+        mallory.send(body)
+        mallory.end()
+        assert status(mallory.receive_all()) == 400
+
+
+@pytest.mark.servers
+def test_a_body_that_trickles_in_ends_its_connection(server: Confab) -> None:
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", Content_Length="1000"))
+        began = time.monotonic()
+        until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "nobody reads any more")
+
+    assert time.monotonic() - began > BODY_SECONDS / 2
+
+
+REFUSED_PATHS = {
+    "GET": "/kitchen/",
+    "HEAD": "/kitchen/",
+    "PUT": "/kitchen/",
+    "DELETE": "/no/such/page",
+    "POST": "/static/x/js/main.js",
+    "PATCH": "/healthz",
+    "OPTIONS": "/",
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("method", REFUSED_PATHS)
+def test_every_request_has_a_limit(server: Confab, method: str) -> None:
+    with Connection(server) as mallory:
+        mallory.send(request(method, REFUSED_PATHS[method], b"m" * (BODY_BYTES + 1)))
+        assert status(mallory.receive_all()) == 413
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("transport", ["polling", "websocket", "pigeon"])
+def test_a_request_for_a_socket_has_the_limit_of_a_frame(server: Confab, transport: str) -> None:
+    with Connection(server) as mallory:
+        mallory.send(request("POST", f"/socket.io/?EIO=4&transport={transport}", b"m" * (FRAME_BYTES + 1)))
+        assert status(mallory.receive_all()) == 413
+
+
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: confab.test\r\n\r\n"
+HIDING = {
+    "by length": request("POST", "/kitchen/", HIDDEN * 2000),
+    "in chunks": request("POST", "/kitchen/", chunked(HIDDEN * 2000, len(HIDDEN)), Transfer_Encoding="chunked"),
+    "after a broken chunk": request("POST", "/kitchen/", b"zz\r\n" + HIDDEN, Transfer_Encoding="chunked"),
+    "after a chunk without its end": request("POST", "/kitchen/", b"1\r\nab" + HIDDEN, Transfer_Encoding="chunked"),
+    "after another coding": request("POST", "/kitchen/", chunked(HIDDEN), Transfer_Encoding="gzip, chunked"),
+    "behind two lengths": request(
+        "POST", "/kitchen/", b"0\r\n\r\n" + HIDDEN, Transfer_Encoding="chunked", Content_Length="5"
+    ),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("hiding", HIDING.values(), ids=HIDING)
+def test_a_request_in_a_refused_body_is_none(server: Confab, hiding: bytes) -> None:
+    with Connection(server) as mallory:
+        mallory.send(hiding)
+        answer = mallory.receive_all()
+
+    assert status(answer) in (400, 413)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b'"ok"' not in answer
+
+
+LENGTHS = ["-5", "+5", "five", "0x5", "5.0", "5, 5", "1_0", "\u00b2", "9" * 5000]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("length", LENGTHS, ids=[length[:10] for length in LENGTHS])
+def test_a_length_that_is_none_is_refused(server: Confab, length: str) -> None:
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", b"12345", Content_Length=length))
+        assert status(mallory.receive_all()) == 400
+
+
+ENDLESS = {
+    "a chunk's extension": b"1;" + b"x" * 9 * MEGABYTE,
+    "a chunk's length": b"0" * 9 * MEGABYTE,
+    "a trailer": b"0\r\nX: " + b"x" * 9 * MEGABYTE,
+    "tiny chunks": b"1\r\nx\r\n" * 2 * MEGABYTE,
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
+def test_what_belongs_to_chunks_is_limited_too(server: Confab, body: bytes) -> None:
+    cost = Cost(server)
+
+    with Connection(server) as mallory:
+        mallory.send(request("POST", "/kitchen/", Transfer_Encoding="chunked") + body)
+        assert status(mallory.receive_all()) in (400, 413)
+
+    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert is_well(server)
+
+
+@pytest.mark.servers
+def test_the_longest_message_fits_into_the_form(server: Confab) -> None:
+    longest = "\U0001f600" * 4000  # four bytes each, and twelve in the form
+
+    with Browser(server) as ada:
+        assert ada.say(longest)[0] == 303
+
+    assert longest in messages(server)
+
+
+@pytest.mark.servers
+def test_a_message_that_is_a_little_too_long_is_shown_again(server: Confab) -> None:
+    too_long = "\U0001f600" * 4096
+
+    with Browser(server) as ada:
+        refused, page = ada.say(too_long)
+
+    assert refused == 413
+    assert too_long in page
+
+
+@pytest.mark.servers
+def test_a_form_in_chunks_is_accepted(server: Confab) -> None:
+    with Browser(server) as ada:
+        for _ in range(2):  # over the same connection, where the server keeps it
+            assert ada.say("in chunks", in_chunks=True)[0] == 303
+
+    assert messages(server).count("in chunks") == 1
+
+
+def multipart(fields: dict[str, str], file: str = "") -> bytes:
+    """A form as multipart/form-data, with the boundary `x`."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    ]
+    if file:
+        parts.append(f'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n{file}\r\n')
+    return "".join([*parts, "--x--\r\n"]).encode()
+
+
+def test_a_form_with_a_file_is_refused(app: Flask, ada: Tab, kitchen: str) -> None:
+    browser = app.test_client()
+    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(f"/{kitchen}/").text))
+    form |= {"handle": "Ben", "message": "hello"}
+    kind = "multipart/form-data; boundary=x"
+
+    refused = browser.post(f"/{kitchen}/", data=multipart(form, file="hello"), content_type=kind)
+    assert refused.status_code == 415
+    assert "Files cannot be sent" in refused.text
+    assert ada.heard() == []
+
+    accepted = browser.post(f"/{kitchen}/", data=multipart(form), content_type=kind)
+    assert accepted.status_code == 303
+    assert [said["message"] for said in ada.heard("chat")] == ["hello"]
+
+
+def test_a_form_with_many_fields_is_refused(app: Flask, kitchen: str) -> None:
+    fields = {f"field{number}": "" for number in range(100)}
+
+    answer = app.test_client().post(
+        f"/{kitchen}/", data=multipart(fields), content_type="multipart/form-data; boundary=x"
+    )
+
+    assert answer.status_code == 413
