@@ -12,6 +12,7 @@ from tests.servers import free_port
 
 CHUNK = 65_536
 ANSWER = re.compile(rb'43\d+\[\{"ok":true,"seq":')
+UPGRADE = re.compile(rb"GET .*^upgrade: websocket", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 Rewrite = Callable[[bytes], bytes | None]  # what the far end says becomes this; None cuts the line
 
@@ -40,10 +41,13 @@ class Proxy:
     def __init__(self, to_port: int, rewrite: Callable[[], Rewrite] = lambda: unchanged) -> None:
         self.port = free_port()
         self.seconds_late = 0.0
+        self.refuses_upgrades = False  # to WebSocket, as some companies' proxies do
         self._to_port = to_port
         self._rewrite = rewrite
         self._links: set[Link] = set()
         self._new_are_silent = False
+        self._upgrades_pass = asyncio.Event()
+        self._upgrades_pass.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -72,6 +76,14 @@ class Proxy:
         """Be a good line again. The silent connections are forgotten, as a router would."""
         self._new_are_silent = False
         self._run(lambda link: link.silent, Link.cut)
+
+    def hold_upgrades(self) -> None:
+        """From now on handshakes of WebSocket wait; all other requests pass."""
+        self._loop.call_soon_threadsafe(self._upgrades_pass.clear)
+
+    def release_upgrades(self) -> None:
+        """Let the handshakes pass that wait, and all later ones."""
+        self._loop.call_soon_threadsafe(self._upgrades_pass.set)
 
     def _run(self, which: Callable[[Link], bool], work: Callable[[Link], None]) -> None:
         async def run() -> None:
@@ -102,6 +114,11 @@ class Proxy:
                     await asyncio.sleep(self.seconds_late)
                 if link.silent:
                     continue
+                if UPGRADE.match(chunk):
+                    if self.refuses_upgrades:
+                        link.cut()
+                        return
+                    await self._upgrades_pass.wait()
                 said = rewrite(chunk)
                 if said is None:
                     link.cut()
