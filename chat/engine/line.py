@@ -1,5 +1,6 @@
 """The WebSocket of one client: what comes is handled in its turn, what goes waits in one ordered, bounded outbox."""
 
+import logging
 from contextlib import suppress
 from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY
 from struct import pack
@@ -15,6 +16,8 @@ from chat.engine.hub import turns
 FRAMES_AT_MOST, BYTES_AT_MOST, STILL_SECONDS = 256, 1_000_000, 15  # for a client that does not read
 UNHANDLED_AT_MOST = 16  # packets of one client, before we read on
 GOODBYE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Lines:
@@ -123,6 +126,9 @@ class Line:
         if self._ends is not None:
             if now > self._ends:
                 self._drop()
+        elif self._is_orphaned():
+            log.warning("Engine.IO has lost the session of a connection. It is closed, so that its client reconnects.")
+            self._finish(1001)
         elif self._tail and now - self._moved > STILL_SECONDS:
             self.cut()
         elif self._polling is not None or self._pinged:
@@ -132,15 +138,29 @@ class Line:
             self._pinged, self._since = True, now
             self.push(frame("2"))
 
+    def _is_orphaned(self) -> bool:
+        """Whether Engine.IO has no entry for this connection: its client would be connected, but receive nothing."""
+        if self._polling is not None or self.closing:
+            return False
+        return self._lines.eio.sockets.get(self.sid) is not self
+
     def adopt(self) -> None:
-        """Take the place of the socket: what is for its client comes here from now on, after what waits there."""
-        eio, old, self._polling, self._since = self._lines.eio, self._polling, None, monotonic()
-        while not old.queue.empty():
-            if (packet := old.queue.get(block=False)) is not None:
+        """Take over the session: from now on, packets for its client are sent here, after those still in its queue.
+
+        The polling socket is marked as closing, never as closed. Engine.IO's service task iterates over a copy of the
+        sockets and deletes the entry of a closed one by its sid, which would be the entry of this connection.
+        """
+        polling = self._polling
+        polling.closing = True
+        while not polling.queue.empty():
+            packet = polling.queue.get(block=False)
+            if packet is not None:
                 self.send(packet)
-        old.closed = old.connected  # a new one is not closed: with it, Engine.IO would forget us
-        old.queue.put(None)  # for a request that still waits
-        eio.sockets[self.sid] = self
+        for _ in range(polling.queue.getting()):
+            polling.queue.put(None)  # ends a pending GET request: at its timeout, it would end the session
+        self._polling = None
+        self._since = monotonic()
+        self._lines.eio.sockets[self.sid] = self
 
     def _read_on(self) -> None:
         hub = self._lines.hub
@@ -206,10 +226,15 @@ class Line:
         if old.upgrading:
             self.push(frame("3probe"))
             old.queue.put(Packet(NOOP))  # ends the request that waits
-        elif packet == "5" and began and not old.closed:
+        elif packet == "5" and began and self._may_adopt():
             self.adopt()
         else:
             self.cut()
+
+    def _may_adopt(self) -> bool:
+        """Whether the session is still open and has not been taken over by another connection."""
+        polling = self._polling
+        return self._lines.eio.sockets.get(self.sid) is polling and not polling.closing and not polling.closed
 
     def _write(self, _: int = 0) -> None:
         hub, before = self._lines.hub, len(self._tail)
