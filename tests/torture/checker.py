@@ -333,22 +333,43 @@ def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[
     """How late things were for those who were connected, how long people were away, and until when all were whole."""
     begun = max(line["at"] for line in of(lines, "begin", "restored"))
     healed = max((line["at"] for line in of(lines, "healed")), default=begun)
-    connected: dict[str, float] = {}
+    connections: defaultdict[str, list[Connection]] = defaultdict(list)
     shown: set[tuple[str, int]] = set()
     whole = healed
-    for line in of(here, "up", "seen", "load"):
+    for line in of(here, "up", "down", "seen", "load"):
         who = line["who"]
         if line["what"] == "up":
-            connected[who] = line["at"]
-            continue
-        new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
-        shown |= new
-        for stored_at in (since[rev] for _, rev in new if rev in since):
-            if stored_at > begun:
-                verdict.late.append((line["at"], line["at"] - max(stored_at, connected.get(who, 0)), who))
-            if stored_at <= healed:
-                whole = max(whole, line["at"])
+            connections[who].append(Connection(line["at"]))
+        elif line["what"] == "down":
+            for connection in connections[who][-1:]:
+                connection.until = min(connection.until, line["at"])
+        else:
+            new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
+            shown |= new
+            for stored_at in (since[rev] for _, rev in new if rev in since):
+                if stored_at > begun:
+                    verdict.late.append((line["at"], _waited(connections[who], stored_at, line["at"]), who))
+                if stored_at <= healed:
+                    whole = max(whole, line["at"])
     verdict.whole_ms = max(verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed)
+
+
+@dataclass
+class Connection:
+    """From when to when a client was connected."""
+
+    since: float
+    until: float = inf
+
+
+def _waited(connections: list[Connection], stored_at: float, seen_at: float) -> float:
+    """How long a client was connected and did not have what was stored: on one connection, at most."""
+    waits = [seen_at - stored_at] if not connections else []
+    for connection in reversed(connections):
+        if connection.until <= stored_at:
+            break
+        waits.append(min(connection.until, seen_at) - max(connection.since, stored_at))
+    return max(waits, default=0)
 
 
 def _known_since(here: list[JSON], room: Stored, wanted: list[Wish], exact_clock: bool) -> dict[int, float]:

@@ -25,7 +25,7 @@ const [{ clock }, { Outbox, newId }, { Room }, { dial }, { OutboxStore, lockLead
 const EVERYBODY_WAITS_MS = 10_000 // at most, until nothing is missing
 const BEAT_MS = 3_000 // so long nothing may be missing before we believe it
 const plan = { talkers: 0, strangers: 2, bots: 1, rate: 10, ...JSON.parse(process.argv[2]) }
-const PROBE_MS = 5_000 // longer than the promise, so that a late probe is noted as late
+const PROBE_MS = 4_000 // longer than the promise, so that a late probe is noted as late
 
 let hushed = false
 let over = false

@@ -94,16 +94,30 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
+            first = await self._first_chunk(reader)
             far_reader, far = await asyncio.open_connection("127.0.0.1", self._to_port)
         except OSError:
             near.transport.abort()
             return
         link = Link(near, far, self._new_are_silent)
         self._links.add(link)
+        if not link.silent:
+            far.write(first)
         await asyncio.gather(
             self._pass_on(link, reader, far, unchanged), self._pass_on(link, far_reader, near, self._rewrite())
         )
         self._links.discard(link)
+
+    async def _first_chunk(self, reader: asyncio.StreamReader) -> bytes:
+        """What the near end says first, when it may pass. A server would not wait for a handshake that is held here."""
+        first = await reader.read(CHUNK)
+        if UPGRADE.match(first):
+            if self.refuses_upgrades:
+                raise ConnectionRefusedError
+            await self._upgrades_pass.wait()
+        if self.seconds_late:
+            await asyncio.sleep(self.seconds_late)
+        return first
 
     async def _pass_on(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rewrite: Rewrite
@@ -114,11 +128,6 @@ class Proxy:
                     await asyncio.sleep(self.seconds_late)
                 if link.silent:
                     continue
-                if UPGRADE.match(chunk):
-                    if self.refuses_upgrades:
-                        link.cut()
-                        return
-                    await self._upgrades_pass.wait()
                 said = rewrite(chunk)
                 if said is None:
                     link.cut()

@@ -341,7 +341,8 @@ def _queue_url(evening: Evening) -> str:
 
 
 def _start(evening: Evening, folder: Path, workers: int, environment: dict[str, str]) -> None:
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
+    app = "tests.short_pings:app" if "short pings" in evening.fault.needs else "app:app"
+    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), app, "-b"]
     server = Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
     server.where = evening.tree
     evening.stack.callback(server.stop)

@@ -10,8 +10,8 @@ import { io } from "socket.io-client"
 import { brief, dice, History, sleep, until } from "./history.mjs"
 
 const START_MS = 20_000
-const SETTLE_MS = 15_000 // more than the longest pause between two attempts to reconnect
-const PROBE_MS = 5_000 // longer than the promise, so that a late probe is noted as late
+const SETTLE_MS = 10_000 // more than the longest pause between two attempts to reconnect
+const PROBE_MS = 4_000 // longer than the promise, so that a late probe is noted as late
 const RETRY_MS = 1_000 // after a refusal that does not say how long to wait
 
 const plan = JSON.parse(process.argv[2])

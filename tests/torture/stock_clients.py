@@ -23,8 +23,8 @@ from socketio.exceptions import BadNamespaceError, SocketIOError
 from socketio.exceptions import ConnectionError as NotConnected
 
 START_SECONDS = 20.0
-SETTLE_SECONDS = 15.0  # more than the longest pause between two attempts to reconnect
-PROBE_SECONDS = 5.0  # longer than the promise, so that a late probe is noted as late
+SETTLE_SECONDS = 10.0  # more than the longest pause between two attempts to reconnect
+PROBE_SECONDS = 4.0  # longer than the promise, so that a late probe is noted as late
 RETRY_MS = 1_000  # after a refusal that does not say how long to wait
 POLL_SECONDS = 0.05
 

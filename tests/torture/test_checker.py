@@ -64,9 +64,9 @@ class Night:
         event = "chat" if row["rev"] == row["seq"] else "change"
         return [invoke, *(line for who in self.EVERYBODY for line in told(who, row, event)), ok]
 
-    def judged(self) -> Verdict:
+    def judged(self, exact_clock: bool = True) -> Verdict:
         """What the checker says of it."""
-        return check(self.lines_in_time(), {"kitchen": self.stored})
+        return check(self.lines_in_time(), {"kitchen": self.stored}, exact_clock)
 
     def lines_in_time(self) -> list[JSON]:
         """Every line with its time."""
@@ -110,6 +110,15 @@ def test_after_history_is_restored_a_number_may_be_told_again() -> None:
     night.lines[at + 1 : at + 1] = [restored, dict(night.lines[at])]
 
     assert night.judged().findings == {}
+
+
+def test_who_was_connected_and_did_not_receive_waited_even_if_a_new_connection_brought_it() -> None:
+    night = Night()
+    at = night.first("told", "kitchen python 0")
+    waiting = [{"who": "", "what": "talk"}] * 10
+    night.lines[at:at] = [*waiting, *({"who": "kitchen python 0", "what": what} for what in ("down", "up"))]
+
+    assert night.judged(exact_clock=False).worst() >= 10
 
 
 def test_the_pauses_of_stock_clients_before_they_reconnect_are_counted_apart() -> None:
