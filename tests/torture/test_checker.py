@@ -231,6 +231,10 @@ def stay_away(night: Night) -> None:
     night.lines.append({"who": "kitchen 1", "what": "down"})
 
 
+def stay_away_until_the_end(night: Night) -> None:
+    night.lines.insert(night.first("screen"), {"who": "kitchen 1", "what": "down"})
+
+
 WRONGS: list[tuple[Callable[[Night], None], str]] = [
     (lose_a_row, "I1 lost: acknowledged and not stored"),
     (store_it_otherwise, "I1 lost: stored otherwise than acknowledged"),
@@ -256,6 +260,7 @@ WRONGS: list[tuple[Callable[[Night], None], str]] = [
     (make_up_a_name, "I5 stored, and nobody said it"),
     (make_up_a_name, "I1 lost: acknowledged and not stored"),
     (stay_away, "I3 lost: never came back"),
+    (stay_away_until_the_end, "I3 lost: never came back"),
 ]
 
 
