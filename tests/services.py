@@ -1,9 +1,11 @@
-"""The services a Confab of several workers uses, for the tests: Redis and PostgreSQL, started from their binaries."""
+"""The services beside a Confab, for the tests: Redis, PostgreSQL and nginx, started from their binaries."""
 
 import os
 import pwd
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from uuid import uuid4
 import psycopg2
 import redis as redis_client
 
-from tests.servers import Program, free_port
+from tests.servers import HERE, Program, free_port
 
 POSTGRES_USER = "postgres"  # initdb refuses root
 
@@ -105,6 +107,59 @@ class Postgres(Program):
         except psycopg2.OperationalError:
             return False
         return True
+
+
+class Nginx(Program):
+    """An nginx that passes every request on to a Unix socket, configured as docs/self-hosting.md shows."""
+
+    def __init__(self, folder: Path, port: int, upstream: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._port = port
+        location = re.search(
+            r"^location / \{\n.*?^\}", (HERE / "docs/self-hosting.md").read_text(), re.DOTALL | re.MULTILINE
+        )
+        assert location
+        proxied = re.sub(r"proxy_pass .*;", f"proxy_pass http://unix:{upstream};", location[0])
+        configuration = folder / "nginx.conf"
+        configuration.write_text(f"""
+            daemon off;
+            user {pwd.getpwuid(os.geteuid()).pw_name};
+            pid {folder}/pid;
+            events {{}}
+            http {{
+                access_log off;
+                client_body_temp_path {folder}/body;
+                proxy_temp_path {folder}/proxy;
+                fastcgi_temp_path {folder}/fastcgi;
+                uwsgi_temp_path {folder}/uwsgi;
+                scgi_temp_path {folder}/scgi;
+                server {{
+                    listen 127.0.0.1:{port};
+                    {proxied}
+                }}
+            }}
+        """)
+        binary = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert binary, "these tests need nginx: make deps"
+        super().__init__(folder, [binary, "-e", "stderr", "-p", str(folder), "-c", str(configuration)], self._is_well)
+
+    def _is_well(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self._port)).close()
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def nginx(folder: Path, port: int, upstream: Path) -> Iterator[Nginx]:
+    """An nginx from its start to its end."""
+    service = Nginx(folder, port, upstream)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
 
 
 @contextmanager

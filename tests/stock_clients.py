@@ -1,14 +1,19 @@
-"""Unmodified Socket.IO clients with default options: socket.io-client (Node) and python-socketio[client]."""
+"""Unmodified Socket.IO clients with default options, each library in a process of its own."""
 
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from tests.servers import HERE
 
-JSON = dict[str, Any]
+CLIENTS = {
+    "socket.io-client": ["node", "tests/stock_clients.mjs"],
+    "python-socketio": [sys.executable, "-m", "tests.stock_clients_python"],
+}
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,17 @@ class ClientState:
     broadcasts: list[tuple[int, int]]  # seq, and how often it was broadcast to this client
 
 
-class NodeClients:
-    """A Node process with any number of socket.io-client connections."""
+class StockClients:
+    """A process with any number of connections of one client library, each of which keeps one room up to date."""
+
+    def __init__(self, library: str = "socket.io-client") -> None:
+        self._command: Sequence[str] = CLIENTS[library]
+        self._count = 0
 
     def __enter__(self) -> Self:
-        node = shutil.which("node")
-        assert node, "these tests need node"
+        assert shutil.which(self._command[0]), f"these tests need {self._command[0]}"
         self._process = subprocess.Popen(
-            [node, "tests/stock_clients.mjs"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 
@@ -45,8 +53,12 @@ class NodeClients:
         self._process.stdin.close()
         self._process.stdout.close()
 
-    def connect(self, url: str, label: str, count: int, seconds: float = 0, **options: Any) -> None:
+    def connect(
+        self, url: str, label: str, count: int, seconds: float = 0, transports: list[str] | None = None
+    ) -> None:
         """Open so many connections, evenly spread over so many seconds; return at once."""
+        self._count += count
+        options = {} if transports is None else {"transports": transports}
         self._order("connect", url=url, label=label, count=count, seconds=seconds, options=options)
 
     def probe(self) -> None:
@@ -58,6 +70,16 @@ class NodeClients:
         self._order("report")
         assert self._process.stdout is not None
         return [ClientState(**state) for state in json.loads(self._process.stdout.readline())]
+
+    def have_joined(self, *transports: str, connects: int = 1) -> bool:
+        """Whether every client has connected so often, has caught up, and uses one of these transports."""
+        clients = self.report()
+        ready = [
+            client
+            for client in clients
+            if client.joined and client.connects >= connects and client.transport in transports
+        ]
+        return len(ready) == self._count
 
     def _order(self, order: str, **details: Any) -> None:
         assert self._process.stdin is not None

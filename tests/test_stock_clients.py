@@ -1,9 +1,12 @@
 """Stock Socket.IO clients with default options (polling, then upgrade) receive for as long as they are connected."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,12 +14,21 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.clients import Closed, Polling, Stranger, WebSocket
-from tests.servers import Confab, _serving, until
-from tests.stock_clients import ClientState, NodeClients
+from tests.servers import Confab, _serving, gunicorn, until
+from tests.services import Redis
+from tests.stock_clients import CLIENTS, ClientState, StockClients
 
 pytestmark = pytest.mark.servers
 
 DELIVERED_SECONDS = 3.5
+
+FULL = bool(os.environ.get("STOCK_CLIENTS"))  # how many fresh servers are tried in the long form, such as 5
+SERVERS = int(os.environ.get("STOCK_CLIENTS") or 1)
+ARRIVE_SECONDS = 20 if FULL else 3  # for those who do not connect at once
+SERVICE_SECONDS = 18 if FULL else 2.5  # Engine.IO's service task visits every session within the ping timeout
+CROWDS = [("socket.io-client", 1, 65), ("python-socketio", 1, 20)]
+if FULL:
+    CROWDS = [(library, workers, 65) for library in CLIENTS for workers in (1, 2)]
 
 
 @contextmanager
@@ -34,7 +46,7 @@ def post(server: Confab, message: str) -> None:
         assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
 
 
-def stopped_receiving(server: Confab, clients: NodeClients) -> list[ClientState]:
+def stopped_receiving(server: Confab, clients: StockClients) -> list[ClientState]:
     """The clients that do not receive a new message, or no answer to a request, within 3.5 s."""
     message = f"probe {time.monotonic()}"
     before = [client.answers for client in clients.report()]
@@ -114,13 +126,147 @@ def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(tmp_p
 
 
 def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnects(tmp_path: Path) -> None:
-    with short_pings(tmp_path) as server, NodeClients() as clients:
+    with short_pings(tmp_path) as server, StockClients() as clients:
         server.room("kitchen")
         clients.connect(server.url, "kitchen", 4)
-        until(lambda: all(client.joined and client.transport == "websocket" for client in clients.report()))
+        until(lambda: clients.have_joined("websocket"))
 
         assert server.page("/lose/sessions") == "4"
 
-        until(lambda: all(client.joined and client.connects == 2 for client in clients.report()))
+        until(lambda: clients.have_joined("websocket", connects=2))
         assert stopped_receiving(server, clients) == []
         assert {tuple(client.disconnects) for client in clients.report()} == {("transport close",)}
+
+
+@pytest.mark.parametrize("engine", ["on", "off"])
+def test_a_stopping_worker_closes_the_websocket_and_not_the_session(tmp_path: Path, engine: str) -> None:
+    with (
+        gunicorn(tmp_path, ENGINE=engine) as server,
+        Stranger(server.url) as ada,
+        UpgradedByHand(server).upgrade() as ben,
+    ):
+        server.room("kitchen")
+        assert ada.ask("join", {"label": "kitchen"})["ok"]
+        assert receives(ben)
+
+        os.kill(server.processes()[0], signal.SIGHUP)
+
+        for websocket in (ada, ben):
+            assert packets_until_closed(websocket) == ([], 1001)
+
+
+@pytest.mark.parametrize("engine", ["on", "off"])
+def test_a_stopping_worker_answers_polling_requests_with_400(tmp_path: Path, engine: str) -> None:
+    with gunicorn(tmp_path, ENGINE=engine) as server, ThreadPoolExecutor(1) as thread:
+        waiting, idle = Polling(server.url), Polling(server.url)
+        pending = thread.submit(waiting.request, "GET")
+        server.page("/healthz")  # answered after the request before it has begun to wait
+
+        os.kill(server.processes()[0], signal.SIGHUP)
+
+        assert pending.result()[0] == 400
+        until(lambda: idle.request("POST", "3")[0] == 400)
+        assert idle.request("GET")[0] == 400
+
+
+def packets_until_closed(websocket: WebSocket) -> tuple[list[str], int | None]:
+    """The Engine.IO packets other than messages and pings until the server closes, and the code it closes with."""
+    packets = []
+    while True:
+        try:
+            packets.append(websocket.receive())
+        except Closed as closed:
+            return [packet for packet in packets if packet[:1] not in "24"], closed.code
+
+
+def worker_ids(server: Confab) -> list[int]:
+    """The process ids of gunicorn's workers."""
+    return server.processes()[1:]
+
+
+def replace_the_workers(server: Confab) -> None:
+    """Send HUP to gunicorn, and wait until every worker is a new one."""
+    old = set(worker_ids(server))
+    os.kill(server.processes()[0], signal.SIGHUP)
+    until(lambda: len(worker_ids(server)) == len(old) and not old & set(worker_ids(server)), 30)
+
+
+def end_one_worker(server: Confab) -> None:
+    """Send TERM to the oldest worker, and wait until gunicorn has started another in its place."""
+    old = worker_ids(server)
+    os.kill(old[0], signal.SIGTERM)
+    until(lambda: len(worker_ids(server)) == len(old) and old[0] not in worker_ids(server), 30)
+
+
+@pytest.mark.parametrize("engine", ["on", "off"])
+@pytest.mark.parametrize("library", CLIENTS)
+@pytest.mark.parametrize("transports", [None, ["polling"]], ids=["default options", "polling only"])
+def test_clients_reconnect_when_the_only_worker_is_replaced(
+    tmp_path: Path, library: str, engine: str, transports: list[str] | None
+) -> None:
+    used = "polling" if transports else "websocket"
+    with gunicorn(tmp_path, ENGINE=engine) as server, StockClients(library) as clients:
+        server.room("kitchen")
+        clients.connect(server.url, "kitchen", 4, transports=transports)
+        until(lambda: clients.have_joined(used))
+
+        replace_the_workers(server)
+        post(server, "while they were away")
+
+        until(lambda: clients.have_joined(used, connects=2), 30, "all 4 have reconnected")
+        assert stopped_receiving(server, clients) == []
+        assert all("while they were away" in client.messages for client in clients.report())
+
+
+@pytest.mark.parametrize("engine", ["on", "off"])
+@pytest.mark.parametrize("library", CLIENTS)
+def test_clients_reconnect_when_one_of_two_workers_is_ended(tmp_path: Path, library: str, engine: str) -> None:
+    with gunicorn(tmp_path, 2, ENGINE=engine) as server, StockClients(library) as clients:
+        server.room("kitchen")
+        clients.connect(server.url, "kitchen", 4, transports=["websocket"])
+        until(lambda: clients.have_joined("websocket"))
+
+        end_one_worker(server)
+        end_one_worker(server)  # now everybody has lost a connection
+        post(server, "while they were away")
+
+        until(lambda: clients.have_joined("websocket", connects=2), 30, "all 4 have reconnected")
+        assert stopped_receiving(server, clients) == []
+        assert all("while they were away" in client.messages for client in clients.report())
+
+
+@pytest.mark.timeout(240 * SERVERS)
+@pytest.mark.parametrize(("library", "workers", "count"), CROWDS)
+def test_every_stock_client_receives_after_connecting_and_after_a_restart(
+    tmp_path: Path, queue: Redis, library: str, workers: int, count: int
+) -> None:
+    silent = 0
+    for number in range(SERVERS):
+        with crowd_server(tmp_path / str(number), workers, queue) as server, StockClients(library) as clients:
+            silent += silent_clients(server, clients, count, ["websocket"] if workers > 1 else None)
+
+    sys.stdout.write(f"{silent} of {count * SERVERS} clients of {library} on {workers} workers stopped receiving\n")
+    assert silent == 0
+
+
+def silent_clients(server: Confab, clients: StockClients, count: int, transports: list[str] | None) -> int:
+    """How many of so many clients stop receiving after they have connected, and after the workers were replaced."""
+    server.room("kitchen")
+    at_once = count * 40 // 65
+    clients.connect(server.url, "kitchen", at_once, transports=transports)
+    clients.connect(server.url, "kitchen", count - at_once, ARRIVE_SECONDS, transports=transports)
+    until(lambda: clients.have_joined("websocket"), 30 + ARRIVE_SECONDS)
+    time.sleep(SERVICE_SECONDS)
+    connected = stopped_receiving(server, clients)
+
+    replace_the_workers(server)
+    until(lambda: clients.have_joined("websocket", connects=2), 30)
+    time.sleep(SERVICE_SECONDS)
+    return len(connected) + len(stopped_receiving(server, clients))
+
+
+def crowd_server(folder: Path, workers: int, queue: Redis) -> AbstractContextManager[Confab]:
+    """A fresh server: in full with the default ping timeout, else with a short one."""
+    if FULL or workers > 1:
+        return gunicorn(folder, workers, REDIS_URL=queue.url)
+    return short_pings(folder)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
-from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
+from socket import SHUT_RDWR
 from typing import Any
 
 from engineio import payload
@@ -16,9 +16,12 @@ from socketio import Server, packet
 
 from chat.engine.frames import FRAGMENTS_AT_MOST
 from chat.engine.hub import take_turn
+from chat.engine.tcp import send_without_delay
 
 BAD_AT_MOST = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
+NORMAL_CLOSURE = 1000  # RFC 6455, section 7.4.1
+GOING_AWAY = 1001
 
 log = logging.getLogger(__name__)
 
@@ -86,18 +89,18 @@ def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: objec
 def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
+    session = handler.__self__  # type: ignore[attr-defined]  # the Engine.IO socket
+
     def handle(ws: Any) -> Any:
         try:
-            return handler(Readable(ws))
+            return handler(Readable(ws, session))
         finally:
-            socket = handler.__self__  # type: ignore[attr-defined]
-            if not socket.closed:
-                socket.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+            if not session.closed:
+                session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
 
     def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if "werkzeug.socket" in environ:
-            # Else an answer behind a broadcast waits for the client's delayed acknowledgement of that: 40 ms.
-            environ["werkzeug.socket"].setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            send_without_delay(environ["werkzeug.socket"])
         driver = websocket(handle, eio)
         if hasattr(driver, "server_args"):  # simple-websocket has no limit unless it is given one
             driver.server_args["max_message_size"] = eio.max_http_buffer_size
@@ -126,8 +129,9 @@ class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no typ
 class Readable:
     """A WebSocket that skips frames which are no Engine.IO packet."""
 
-    def __init__(self, ws: Any) -> None:
+    def __init__(self, ws: Any, session: Any) -> None:
         self._ws = ws
+        self._session = session
 
     def wait(self) -> str | None:
         """The next readable packet, or None at the end."""
@@ -142,8 +146,9 @@ class Readable:
         if (line := getattr(self._ws, "socket", None)) is None:
             self._ws.close()
             return
+        code = NORMAL_CLOSURE if self._session.closed else GOING_AWAY
         with suppress(OSError):
-            self._ws._send_closing_frame(True)
+            self._ws._send_closing_frame(True, (code, ""))
             line.shutdown(SHUT_RDWR)
 
     def __getattr__(self, name: str) -> Any:

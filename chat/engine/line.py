@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY
+from socket import SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET
 from struct import pack
 from time import monotonic
 from typing import Any, ClassVar
@@ -12,10 +12,12 @@ from engineio.packet import NOOP, Packet
 
 from chat.engine.frames import CLOSE, PING, PONG, TEXT, Broken, Reader, frame
 from chat.engine.hub import turns
+from chat.engine.tcp import limit_unacknowledged, send_without_delay
 
 FRAMES_AT_MOST, BYTES_AT_MOST, STILL_SECONDS = 256, 1_000_000, 15  # for a client that does not read
 UNHANDLED_AT_MOST = 16  # packets of one client, before we read on
 GOODBYE_SECONDS = 1.0
+GOING_AWAY = 1001  # RFC 6455, section 7.4.1
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +63,13 @@ class Line:
         self._writing: Any = None
         self._came: list[str | None] = []  # what is to be handled; None is the end
         self._busy = self._pinged = False
+        self._going_away = False  # no more packets are read; the WebSocket closes when those read are answered
         self._out, self._size = list[bytes](), 0  # what waits, and its size as soon as there is a tail
         self._tail = b""  # what the kernel did not take: nothing else goes before
         self._since = self._moved = monotonic()  # of the last ping, pong or upgrade; of what the kernel took last
         self._ends: float | None = None
-        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # else an answer waits for the client's delayed acknowledgement
-        socket.setsockopt(IPPROTO_TCP, 18, STILL_SECONDS * 1000)  # TCP_USER_TIMEOUT of Linux
+        send_without_delay(socket)
+        limit_unacknowledged(socket, STILL_SECONDS)
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 128 * 1024)  # the most that the kernel takes of what waits
         lines.open.add(self)
         self._read_on()
@@ -108,6 +111,15 @@ class Line:
             eio.sockets.pop(self.sid, None)
         self._finish(1000)
 
+    def close_transport(self) -> None:
+        """Close the WebSocket with 1001 (going away), after the answers to the packets that were already read.
+
+        No Engine.IO CLOSE packet is sent: the client loses its connection, not its session, and reconnects.
+        """
+        self._going_away = True
+        if not self._busy:
+            self._finish(GOING_AWAY)
+
     def cut(self) -> None:
         """End the connection now: what waits is thrown away, by the kernel too."""
         self._ends = self._ends or monotonic() + GOODBYE_SECONDS
@@ -128,7 +140,7 @@ class Line:
                 self._drop()
         elif self._is_orphaned():
             log.warning("Engine.IO has lost the session of a connection. It is closed, so that its client reconnects.")
-            self._finish(1001)
+            self._finish(GOING_AWAY)
         elif self._tail and now - self._moved > STILL_SECONDS:
             self.cut()
         elif self._polling is not None or self._pinged:
@@ -172,7 +184,7 @@ class Line:
         try:
             if not (data := self._socket.recv(16_384)):
                 self._drop()
-            elif self._ends is None:
+            elif self._ends is None and not self._going_away:
                 messages = self._reader.feed(data)
         except BlockingIOError:
             return
@@ -207,6 +219,8 @@ class Line:
                 self._handle(self._came.pop(0))
         finally:
             self._busy = False
+            if self._going_away:
+                self._finish(GOING_AWAY)
             if self._reading is None and self in self._lines.open:
                 self._read_on()
 

@@ -12,10 +12,11 @@ import eventlet
 
 from chat.engine.acceptor import accept
 from chat.engine.hub import async_mode
+from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
 
 WATCH_SECONDS = 0.1
-DRAIN_SECONDS = 2.0  # within this, at random moments, so that not everybody comes back at once
+DRAIN_SECONDS = 2.0
 FILES_OF_OUR_OWN = 100  # database, log, Redis, and what is being opened
 
 
@@ -53,17 +54,26 @@ def _raise_limits(worker: Any) -> list[str]:
 
 
 def _watch(worker: Any, eio: Any) -> None:
-    """End with the master, and when the worker is to end, send everybody elsewhere."""
+    """Wait until the worker is to stop or its master is gone; then send its clients to other workers."""
     while worker.alive and os.getppid() == worker.ppid:
         eventlet.sleep(WATCH_SECONDS)
     worker.alive = False
     if os.getppid() != worker.ppid:
         eventlet.spawn_after(DRAIN_SECONDS + 0.5, os._exit, 0)  # nobody is left to see to it that an orphan ends
-    sent: set[str] = set()
-    last = monotonic() + DRAIN_SECONDS  # for those too who come while gunicorn has not yet stopped listening
+    _drain(eio)
+
+
+def _drain(eio: Any) -> None:
+    """Close every transport at a random moment within DRAIN_SECONDS, so that not all clients reconnect at once.
+
+    It does not return: clients still connect until gunicorn has stopped listening, and those are closed at once.
+    """
+    end = monotonic() + DRAIN_SECONDS
+    scheduled: set[str] = set()
     while True:
-        for sid in eio.sockets.keys() - sent:
-            sent.add(sid)
-            away = random.uniform(0, max(0.0, last - monotonic()))  # noqa: S311  # no secret
-            eventlet.spawn_after(away, eio.disconnect, sid)  # after Socket.IO's own goodbye nobody would come back
+        for sid, session in list(eio.sockets.items()):
+            if session.connected and sid not in scheduled:
+                scheduled.add(sid)
+                delay = random.uniform(0, max(0.0, end - monotonic()))  # noqa: S311  # no secret
+                eventlet.spawn_after(delay, close_transport, eio, sid)
         eventlet.sleep(WATCH_SECONDS)

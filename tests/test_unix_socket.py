@@ -1,0 +1,76 @@
+"""gunicorn on a Unix socket, behind nginx: everything works as over TCP."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.clients import POLLING, UPGRADE, WEBSOCKET, Node, Stranger, WebSocket
+from tests.servers import Confab, _serving, until
+from tests.services import nginx
+from tests.stock_clients import CLIENTS, StockClients
+
+pytestmark = pytest.mark.servers
+
+KITCHENS = count(1)
+
+
+@contextmanager
+def behind_nginx(folder: Path, **environment: str) -> Iterator[Confab]:
+    """gunicorn on a Unix socket; its address is that of the nginx in front of it."""
+    path = folder / "confab.sock"
+    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", "1", "-b", f"unix:{path}", "app:app"]
+    confab = Confab(folder, lambda _: words, **environment)
+    with nginx(folder / "nginx", confab.port, path), _serving(confab) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["on", "off"], ids=["engine on", "engine off"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+    with behind_nginx(tmp_path_factory.mktemp("unix"), ENGINE=request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def kitchen(server: Confab) -> str:
+    return server.room(f"kitchen-{next(KITCHENS)}")
+
+
+@pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"])
+def test_ada_posts_and_ben_receives_behind_nginx(server: Confab, kitchen: str, transports: tuple[str, ...]) -> None:
+    with Node() as node:
+        ada, ben = (node.person(server.url, transports) for _ in range(2))
+        ada.join(kitchen)
+        ben.join(kitchen)
+        if transports == UPGRADE:
+            assert ben.until("upgrade") == "websocket"
+
+        ada.say("Hello")
+
+        assert [each["message"] for each in ben.hear(1)] == ["Hello"]
+
+
+def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(server: Confab, kitchen: str) -> None:
+    with Stranger(server.url, Origin=server.url) as ada:
+        assert ada.ask("join", {"label": kitchen})["ok"]
+
+    elsewhere = WebSocket(server.url, Origin="http://elsewhere.example")
+    assert elsewhere.status == "400"
+    elsewhere.close()
+
+
+@pytest.mark.parametrize("library", CLIENTS)
+def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_path: Path, library: str) -> None:
+    with behind_nginx(tmp_path) as server, StockClients(library) as clients:
+        server.room("kitchen")
+        clients.connect(server.url, "kitchen", 4)
+        until(lambda: clients.have_joined("websocket"))
+
+        os.kill(server.processes()[0], signal.SIGHUP)
+
+        until(lambda: clients.have_joined("websocket", connects=2), 30)
