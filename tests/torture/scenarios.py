@@ -400,4 +400,6 @@ FAULTS = (
     Fault("F22", "a clock is set", a_clock_is_set, needs=frozenset({"another clock"}), exact_clock=False),
     Fault("F23", "a worker stands still", a_worker_stands_still, people=20),
     Fault("F24", "a backup is restored", a_backup_is_restored),
+    Fault("F26", "upgrades to WebSocket are slow", upgrades_are_slow, stock=6, needs=SLOW_UPGRADES),
+    Fault("F27", "the only worker is replaced", the_only_worker_is_replaced, stock=4, needs=POLLING_LINE),
 )
