@@ -125,13 +125,36 @@ def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(tmp_p
         assert receives(websocket)
 
 
-def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnects(tmp_path: Path) -> None:
-    with short_pings(tmp_path) as server, StockClients() as clients:
+def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(tmp_path: Path) -> None:
+    posts = [f'42{number}["chat",{{"handle":"Ada","message":"{number}"}}]' for number in range(500)]
+    body = "\x1e".join(['42["join",{"label":"kitchen"}]', *posts])
+    with short_pings(tmp_path) as server, ExitStack() as stack, ThreadPoolExecutor(1) as thread:
+        server.room("kitchen")
+        session = UpgradedByHand(server)
+        sent = thread.submit(session.polling.request, "POST", body)
+        until(lambda: server.head("kitchen") > 0)
+
+        websocket = stack.enter_context(session.upgrade())
+
+        assert not sent.done()
+
+        answered = set[str]()
+        while "43499" not in answered:
+            answered.add(websocket.receive().partition("[")[0])
+        assert answered >= {f"43{number}" for number in range(500)}
+        assert sent.result() == (200, "OK")
+        assert server.head("kitchen") == 500
+
+
+@pytest.mark.parametrize("engine", ["on", "off"])
+def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnects(tmp_path: Path, engine: str) -> None:
+    with short_pings(tmp_path, ENGINE=engine) as server, StockClients() as clients:
         server.room("kitchen")
         clients.connect(server.url, "kitchen", 4)
         until(lambda: clients.have_joined("websocket"))
 
         assert server.page("/lose/sessions") == "4"
+        clients.probe()  # with the engine off, a connection notices when its client sends something, such as a pong
 
         until(lambda: clients.have_joined("websocket", connects=2))
         assert stopped_receiving(server, clients) == []

@@ -1,4 +1,4 @@
-"""gunicorn on a Unix socket, behind nginx: everything works as over TCP."""
+"""A server on a Unix socket, behind nginx: everything works as over TCP."""
 
 import os
 import signal
@@ -20,19 +20,28 @@ pytestmark = pytest.mark.servers
 KITCHENS = count(1)
 
 
+GUNICORN = "gunicorn -k eventlet -w 1 -b unix:{path} app:app"
+SERVERS = {
+    "gunicorn": (GUNICORN, "on"),
+    "gunicorn with its engine off": (GUNICORN, "off"),
+    "flask run": ("flask --app app run --host unix://{path}", "on"),
+}
+
+
 @contextmanager
-def behind_nginx(folder: Path, **environment: str) -> Iterator[Confab]:
-    """gunicorn on a Unix socket; its address is that of the nginx in front of it."""
+def behind_nginx(folder: Path, command: str = GUNICORN, engine: str = "on") -> Iterator[Confab]:
+    """A server on a Unix socket; its address is that of the nginx in front of it."""
     path = folder / "confab.sock"
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", "1", "-b", f"unix:{path}", "app:app"]
-    confab = Confab(folder, lambda _: words, **environment)
+    words = [sys.executable, "-m", *command.format(path=path).split()]
+    confab = Confab(folder, lambda _: words, ENGINE=engine)
     with nginx(folder / "nginx", confab.port, path), _serving(confab) as server:
         yield server
 
 
-@pytest.fixture(scope="module", params=["on", "off"], ids=["engine on", "engine off"])
+@pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
-    with behind_nginx(tmp_path_factory.mktemp("unix"), ENGINE=request.param) as started:
+    command, engine = SERVERS[request.param]
+    with behind_nginx(tmp_path_factory.mktemp("unix"), command, engine) as started:
         yield started
 
 

@@ -138,6 +138,8 @@ class Readable:
         while True:
             frame = self._ws.wait()
             take_turn()
+            if self._session.server.sockets.get(self._session.sid) is not self._session:
+                return None  # Engine.IO has lost the session: its client would be connected, but receive nothing
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
                 return frame
 
