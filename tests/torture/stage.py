@@ -80,12 +80,19 @@ class Outcome:
 
 
 class Clients:
-    """A process full of clients, which obeys orders."""
+    """A process full of clients, which obeys orders. What it complains of is in a file of the evening's folder."""
 
-    def __init__(self, what: str, words: list[str], plan: dict[str, Any], tree: Path) -> None:
+    def __init__(self, what: str, words: list[str], plan: dict[str, Any], evening: "Evening") -> None:
         self._what = what
-        words = [*words, json.dumps(plan)]
-        self._process = subprocess.Popen(words, cwd=tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with (evening.folder / f"{what}.log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*words, json.dumps(plan)],
+                cwd=evening.tree,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
 
     def order(self, order: str) -> None:
         """Give an order."""
@@ -221,9 +228,9 @@ class Evening:
         python = [sys.executable, "-m", "tests.torture.stock_clients"]
         self.servers[0].room(self.label)  # stock clients do not load the page, which makes the room
         return [
-            Clients("people", [node, str(here / "people.mjs")], plan | people, self.tree),
-            Clients("stock clients", [node, str(here / "stock_clients.mjs")], plan | stock, self.tree),
-            Clients("stock Python clients", python, plan | stock, self.tree),
+            Clients("people", [node, str(here / "people.mjs")], plan | people, self),
+            Clients("stock clients", [node, str(here / "stock_clients.mjs")], plan | stock, self),
+            Clients("stock Python clients", python, plan | stock, self),
         ]
 
     def _say_and_wait(self, order: str) -> None:
