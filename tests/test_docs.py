@@ -21,7 +21,7 @@ from chat.payload import Payload
 from config import Config
 from tests.conftest import Tab
 from tests.servers import Confab, flask_run, gunicorn, until
-from tests.torture.__main__ import title
+from tests.torture.report import title
 from tests.torture.scenarios import FAULTS
 
 HERE = Path(__file__).resolve().parent.parent
@@ -236,7 +236,13 @@ def test_the_table_of_the_last_run_has_a_line_for_every_fault_and_nothing_lost()
     assert [row["Fault"] for row in rows] == [title(fault, database) for fault, database in played]
     assert {(row["Lost"], row["Doubled"], row["Out of order"]) for row in rows} == {("0", "0", "0")}
     total = sum(int(row["Acknowledged"]) for row in rows)
-    assert f"> {len(rows)} evenings of faults, {total:,} messages and changes acknowledged" in DELIVERY
+    assert f"> {len(rows)} fault scenarios, {total:,} messages and changes acknowledged" in DELIVERY
+
+
+def test_the_last_run_says_which_commit_and_seed_it_was_of() -> None:
+    origin = r"^`make torture FULL=1 SEED=\d+`, commit `[0-9a-f]{10,}`, \d{4}-\d\d-\d\d, on: .+$"
+
+    assert re.search(origin, section(DELIVERY, "The last full run"), re.MULTILINE)
 
 
 def test_every_fault_that_made_somebody_wait_longer_than_promised_is_named_as_an_exception() -> None:

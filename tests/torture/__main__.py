@@ -12,11 +12,10 @@ from pathlib import Path
 from tests.servers import HERE
 from tests.services import Postgres, postgres
 from tests.torture.mutations import MUTATIONS
+from tests.torture.report import Run, checked_out, not_publishable, not_repeatable, publish, table
 from tests.torture.scenarios import FAULTS
 from tests.torture.soak import SOAK, soak
 from tests.torture.stage import Evening, Fault, Outcome, play, staged
-
-COLUMNS = "Fault", "Acknowledged", "Lost", "Doubled", "Out of order", "Worst delay", "Until whole"
 
 
 def say(text: str) -> None:
@@ -53,27 +52,6 @@ def evening(
     return outcome
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """What came of it, as Markdown."""
-    rows = [COLUMNS, tuple("-" * len(name) for name in COLUMNS), *map(_row, outcomes)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
-
-
-def title(fault: Fault, database: str) -> str:
-    """How the table calls an evening."""
-    return f"{fault.number} {fault.sentence}" + ("" if database == "SQLite" else f", {database}")
-
-
-def _row(outcome: Outcome) -> tuple[str, ...]:
-    verdict = outcome.verdict
-    numbers = verdict.acknowledged, verdict.lost, verdict.doubled, verdict.disordered
-    times = (f"{milliseconds / 1000:.1f} s" for milliseconds in (verdict.worst(), verdict.whole_ms))
-    return (title(outcome.fault, outcome.database), *map(str, numbers), *times)
-
-
 def report(outcome: Outcome) -> None:
     """One line for an evening, and what was wrong."""
     how = "not as promised" if outcome.broken else "as promised"
@@ -97,16 +75,30 @@ def main() -> int:
     if only - known:
         say(f"There is no {', '.join(sorted(only - known))}: choose from {', '.join(sorted(known))}.")
         return 2
+    full = bool(os.environ.get("FULL"))
+    commit = checked_out()
+    if full and (reasons := not_repeatable(commit)):
+        say(f"docs/delivery.md will not be written: {', and '.join(reasons)}.")
     outcomes = []
     with ExitStack() as stack:
         elephant = stack.enter_context(postgres())
         for outcome in _outcomes(seed, only or known, elephant):
             outcomes.append(outcome)
             report(outcome)
-        checked = "mutations" in only or (os.environ.get("FULL") and not only)
+        checked = "mutations" in only or (full and not only)
         found_out = not checked or _mutations(seed, elephant)
     say(f"\n{table(outcomes)}" if outcomes else "")
+    if full:
+        _publish(Run(seed, commit, outcomes, found_out))
     return 0 if found_out and not any(outcome.broken for outcome in outcomes) else 1
+
+
+def _publish(run: Run) -> None:
+    if reasons := not_publishable(run):
+        say(f"docs/delivery.md is not written: {', and '.join(reasons)}.")
+        return
+    publish(run)
+    say("docs/delivery.md and the line in README.md are written.")
 
 
 def _outcomes(seed: int, only: set[str], elephant: Postgres) -> Iterator[Outcome]:

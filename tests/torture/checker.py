@@ -5,6 +5,7 @@ I3 every screen shows what is stored, each thing once.  I4 one sender's messages
 I5 nothing is stored or shown that nobody said.         I6 what was said after an answer comes after it.
 I7 strangers hear nothing.                              I8 the servers let go of what they held (see stage.py).
 I9 of what was taken back, nothing is left in the files (see stage.py).
+I10 at the end, a message reaches every client: page, bot, stock JavaScript client, stock Python client.
 """
 
 import json
@@ -12,10 +13,13 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 
-from tests.torture.history import JSON, Row, Stored, Wish, label_of, of, wishes
+from tests.torture.history import JSON, Row, Stored, Wish, is_probe, is_stock, label_of, of, wishes
 
+PROBE_MS = 3_500  # the promise
 SAID_AT_MOST = 5  # findings of one kind that are spelled out
+CLIENTS_NAMED_AT_MOST = 50
 
 
 @dataclass
@@ -29,14 +33,15 @@ class Verdict:
     late: list[tuple[float, float, str]] = field(default_factory=list)  # when seen, how late in ms, by whom
     answers: list[tuple[float, float]] = field(default_factory=list)  # when asked, how long the answer took in ms
     away: list[tuple[float, float]] = field(default_factory=list)  # since when, how long in ms
+    stock_away: list[tuple[float, float]] = field(default_factory=list)  # the same of stock clients
     whole_ms: float = 0
     findings: Counter[str] = field(default_factory=Counter)  # by invariant and kind
     spelled: list[str] = field(default_factory=list)
 
-    def found(self, kind: str, detail: object) -> None:
+    def found(self, kind: str, detail: object, spelled_at_most: int = SAID_AT_MOST) -> None:
         """Something is not as promised."""
         self.findings[kind] += 1
-        if self.findings[kind] <= SAID_AT_MOST:
+        if self.findings[kind] <= spelled_at_most:
             self.spelled.append(f"{kind}: {detail}")
         family = {"lost": "lost", "doubled": "doubled", "out of order": "disordered"}
         for word, count in family.items():
@@ -55,6 +60,7 @@ class Verdict:
             "late",
             "answers",
             "away",
+            "stock_away",
         ):
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.whole_ms = max(self.whole_ms, other.whole_ms)
@@ -68,8 +74,15 @@ class Verdict:
         return _at_most([took for _, took in self.answers], portion)
 
     def longest_away(self, portion: float = 1.0) -> float:
-        """How long those were without a connection who lost it: at most, or this portion of them at most."""
+        """How long those were without a connection who lost it: at most, or this portion of them at most.
+
+        Stock clients are counted apart: how long they wait between two attempts is their own default.
+        """
         return _at_most([how_long for _, how_long in self.away], portion)
+
+    def longest_stock_away(self) -> float:
+        """How long a stock client was without a connection at most."""
+        return _at_most([how_long for _, how_long in self.stock_away], 1.0)
 
 
 def _at_most(values: list[float], portion: float) -> float:
@@ -97,6 +110,8 @@ def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True)
         _time_is_respected(verdict, fresh)
         _strangers_hear_nothing(verdict, here, label)
         _told_once_and_in_order(verdict, after)
+        _chat_is_told_once_for_each_message(verdict, after)
+        _everybody_receives_the_probe(verdict, mine, here)
         _measure(verdict, lines, after, _known_since(after, room, fresh, exact_clock))
     healed = max((line["at"] for line in of(lines, "healed")), default=0.0)
     late_answers = [wish.answered for wish in counted.values() if wish.answered and wish.at <= healed]
@@ -270,7 +285,7 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
         if line["what"] == "up" or (line["what"] == "load" and line["epoch"] != epochs.get(who)):
             last[who] = 0
             epochs[who] = line.get("epoch", epochs.get(who, ""))
-        elif line["what"] == "told" and line["event"] in ("chat", "change"):
+        elif line["what"] == "told" and line["event"] in ("chat", "change") and line.get("ordered", True):
             number = line["row"]["rev"]
             if number == last.get(who):
                 verdict.found("I2 doubled: told twice over one connection", line)
@@ -279,26 +294,83 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
             last[who] = number
 
 
+def _chat_is_told_once_for_each_message(verdict: Verdict, here: list[JSON]) -> None:
+    """Over one connection, a message comes as `chat` once, whatever its `rev`; until history is another.
+
+    Another connection may be to a worker that has not told it yet.
+    """
+    told: defaultdict[str, set[int]] = defaultdict(set)
+    epochs: dict[str, str] = {}
+    for line in here:
+        who = line["who"]
+        if line["what"] == "up":
+            told[who].clear()
+        elif line["what"] == "load" and line["epoch"] != epochs.get(who):
+            told[who].clear()
+            epochs[who] = line["epoch"]
+        elif line["what"] == "told" and line["event"] == "chat":
+            seq = line["row"]["seq"]
+            if seq in told[who]:
+                verdict.found("I2 doubled: a message was told as new twice over one connection", line)
+            told[who].add(seq)
+
+
+def _everybody_receives_the_probe(verdict: Verdict, wanted: list[Wish], here: list[JSON]) -> None:
+    """Everybody who was ever connected has what is posted at the end, on time: nobody only seems to be connected."""
+    for probe in (wish for wish in wanted if is_probe(wish.who)):
+        if probe.answered is None:
+            verdict.found("I10 the probe was not acknowledged", probe)
+            continue
+        received: dict[str, float] = {}
+        for line in of(here, "told", "seen"):
+            if line["row"].get("id") == probe.id:
+                received.setdefault(line["who"], line["at"])
+        for who in sorted({line["who"] for line in of(here, "up")}):
+            if received.get(who, inf) - probe.answered > PROBE_MS:
+                verdict.found("I10 stopped receiving", who, CLIENTS_NAMED_AT_MOST)
+
+
 def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[int, float]) -> None:
     """How late things were for those who were connected, how long people were away, and until when all were whole."""
     begun = max(line["at"] for line in of(lines, "begin", "restored"))
     healed = max((line["at"] for line in of(lines, "healed")), default=begun)
-    connected: dict[str, float] = {}
+    connections: defaultdict[str, list[Connection]] = defaultdict(list)
     shown: set[tuple[str, int]] = set()
     whole = healed
-    for line in of(here, "up", "seen", "load"):
+    for line in of(here, "up", "down", "seen", "load"):
         who = line["who"]
         if line["what"] == "up":
-            connected[who] = line["at"]
-            continue
-        new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
-        shown |= new
-        for stored_at in (since[rev] for _, rev in new if rev in since):
-            if stored_at > begun:
-                verdict.late.append((line["at"], line["at"] - max(stored_at, connected.get(who, 0)), who))
-            if stored_at <= healed:
-                whole = max(whole, line["at"])
+            connections[who].append(Connection(line["at"]))
+        elif line["what"] == "down":
+            for connection in connections[who][-1:]:
+                connection.until = min(connection.until, line["at"])
+        else:
+            new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
+            shown |= new
+            for stored_at in (since[rev] for _, rev in new if rev in since):
+                if stored_at > begun:
+                    verdict.late.append((line["at"], _waited(connections[who], stored_at, line["at"]), who))
+                if stored_at <= healed:
+                    whole = max(whole, line["at"])
     verdict.whole_ms = max(verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed)
+
+
+@dataclass
+class Connection:
+    """From when to when a client was connected."""
+
+    since: float
+    until: float = inf
+
+
+def _waited(connections: list[Connection], stored_at: float, seen_at: float) -> float:
+    """How long a client was connected and did not have what was stored: on one connection, at most."""
+    waits = [seen_at - stored_at] if not connections else []
+    for connection in reversed(connections):
+        if connection.until <= stored_at:
+            break
+        waits.append(min(connection.until, seen_at) - max(connection.since, stored_at))
+    return max(waits, default=0)
 
 
 def _known_since(here: list[JSON], room: Stored, wanted: list[Wish], exact_clock: bool) -> dict[int, float]:
@@ -318,11 +390,12 @@ def _measure_absences(verdict: Verdict, here: list[JSON]) -> float:
     """How long each was without a connection; when the last came back."""
     down: dict[str, float] = {}
     back = 0.0
-    for line in of(here, "down", "up", "screen"):
+    for line in of(here, "down", "up"):
         if line["what"] == "down":
             down.setdefault(line["who"], line["at"])
-        elif (since := down.pop(line["who"], None)) is not None and line["what"] == "up":
-            verdict.away.append((since, line["at"] - since))
+        elif (since := down.pop(line["who"], None)) is not None:
+            away = verdict.stock_away if is_stock(line["who"]) else verdict.away
+            away.append((since, line["at"] - since))
             back = line["at"]
     for who in down:
         verdict.found("I3 lost: never came back", who)

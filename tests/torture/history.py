@@ -110,6 +110,16 @@ def label_of(who: str) -> str:
     return who.partition(" ")[0]
 
 
+def is_stock(who: str) -> bool:
+    """Whether this is a stock client."""
+    return who.split(" ")[1] in ("node", "python")
+
+
+def is_probe(who: str) -> bool:
+    """Whether this posts the probe."""
+    return who.split(" ")[1] == "probe"
+
+
 class History:
     """The lines of one evening, in the order of time."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import HERE
-from tests.torture.scenarios import BAD_LINE, TWO_HOSTS, everybody_is_cut_off, the_disk_is_full
+from tests.torture.scenarios import BAD_LINE, SLOW_UPGRADES, TWO_HOSTS, everybody_is_cut_off, the_disk_is_full
 from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
 
 PATCHES = Path(__file__).with_name("mutations")
@@ -31,6 +31,18 @@ def redis_is_dead(evening: Evening) -> Nemesis:
     time.sleep(8)
     evening.queue.start()
     evening.healed()
+    verdict = yield
+    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+
+
+def upgrades_wait(evening: Evening) -> Nemesis:
+    """All clients poll for longer than a round of Engine.IO's service task, 2 s here, and then upgrade in one round."""
+    evening.line.hold_upgrades()
+    evening.line.cut()
+    time.sleep(4)  # so that all have polled for a whole round; python-socketio gives up an upgrade after 5 s
+    evening.line.release_upgrades()
+    evening.healed()
+    time.sleep(2.5)
     verdict = yield
     evening.at_most("late, ms", verdict.worst(), LATE_MS)
 
@@ -88,5 +100,10 @@ MUTATIONS = (
         Fault("M6", "nothing happens", nothing_happens, rate=30, bots=3),
         "I4 out of order: one sender's messages",
         "PostgreSQL",
+    ),
+    Mutation(
+        "session_forgotten_after_an_upgrade",
+        Fault("M7", "upgrades wait", upgrades_wait, people=4, rate=2, stock=4, needs=SLOW_UPGRADES | {"short pings"}),
+        "I10 stopped receiving",
     ),
 )

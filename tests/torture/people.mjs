@@ -1,13 +1,17 @@
 // People for the torture: the very modules the browser loads, with and without cookies, and what each of them saw in a history file.
 // Usage: node people.mjs '{"urls": [...], "label": "kitchen", "people": 10, "talkers": 4, "rate": 20, "seed": 1, "deadline_seconds": 60, "history": "..."}'
-// Lines on stdin: "hush", "talk", and "home", after which everybody waits until nothing is missing, reads back to the first message, and leaves.
+// Orders on stdin, one a line:
+//   hush, talk    stop posting, post again
+//   settle        wait until nothing is missing on any screen; answered with "done"
+//   probe ID      wait until everybody has received the message ID-LABEL of their room; answered with "done"
+//   home          read back to the first message, and leave
 
-import { appendFileSync } from "node:fs"
 import { register } from "node:module"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
 import { FakeLocks, FakeShelf } from "../js/helpers.mjs"
+import { brief, dice, History, sleep, until } from "./history.mjs"
 
 // socket.js asks the browser's own build of Socket.IO for a line; here it gets node's, which can send a cookie.
 const stand_in = "data:text/javascript,export const io = (options) => globalThis.dialling(options)"
@@ -21,43 +25,21 @@ const [{ clock }, { Outbox, newId }, { Room }, { dial }, { OutboxStore, lockLead
 const EVERYBODY_WAITS_MS = 10_000 // at most, until nothing is missing
 const BEAT_MS = 3_000 // so long nothing may be missing before we believe it
 const plan = { talkers: 0, strangers: 2, bots: 1, rate: 10, ...JSON.parse(process.argv[2]) }
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
+const PROBE_MS = 4_000 // longer than the promise, so that a late probe is noted as late
 
-let lines = []
 let hushed = false
 let over = false
-
-/** Times are those of the machine's monotonic clock, which Python reads too. */
-function note(who, what, more = {}) {
-  lines.push(JSON.stringify({ at: Number(process.hrtime.bigint() / 1000n) / 1000, who, what, ...more }))
-}
-
-function write() {
-  if (lines.length) appendFileSync(plan.history, `${lines.join("\n")}\n`)
-  lines = []
-}
-
-/** Mulberry32: the same seed gives the same evening. */
-function dice(seed) {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+const history = new History(plan.history)
+const note = history.note.bind(history)
 
 /** A line to the server as `options` wish it; all that arrives is noted as it arrives. */
 function line(who, label, url, options) {
   const made = io(url, { ...options, forceNew: true })
   made.on("connect", () => note(who, "up"))
   made.on("disconnect", () => note(who, "down"))
-  made.onAny((event, said) => note(who, "told", { event, label: said.label, in: label, row: brief(said), head: said.head }))
+  made.onAny((event, payload) => history.told(who, label, event, payload))
   return made
 }
-
-const brief = ({ seq, rev, id, message, deleted, edited, timestamp, kind, reactions }) => ({ seq, rev, id, message, deleted, kind, reactions, since: edited ?? timestamp })
 
 /** Somebody in front of the page of a room. */
 class Person {
@@ -173,6 +155,10 @@ class Person {
     }
   }
 
+  has(id) {
+    return this.timeline.rows.some((row) => row.id === id)
+  }
+
   get whole() {
     return this.room.state === "here" && !this.timeline.behind && !this.room.outbox.waiting && !this.busy
   }
@@ -197,13 +183,18 @@ class Bot {
   visit = 0
   said = 0
   whole = true
+  heard = "" // the id of the last message
 
   constructor(number, label) {
+    this.label = label
     this.who = `${label} bot ${number}`
     this.line = line(this.who, label, plan.urls[number % plan.urls.length], { transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 1000 })
     this.line.on("connect", () => {
       this.visit += 1
       this.line.emit("join", { label })
+    })
+    this.line.on("chat", ({ id }) => {
+      this.heard = id
     })
   }
 
@@ -220,11 +211,10 @@ class Bot {
     const answer = await this.line.timeout(8000).emitWithAck("chat", said).catch(() => null)
     if (answer?.ok) note(this.who, "ok", { id: said.id, seq: answer.seq, rev: answer.seq })
   }
-}
 
-async function until(condition, ms) {
-  for (const end = performance.now() + ms; !condition() && performance.now() < end; ) await sleep(50)
-  return condition()
+  has(id) {
+    return this.heard === id
+  }
 }
 
 const whole = () => people.every((person) => person.whole && person.timeline.applied === tip(person.label))
@@ -244,21 +234,27 @@ const people = Array.from({ length: plan.people }, (_, number) => new Person(num
 for (let number = 0; number < plan.strangers; number += 1) people.push(new Person(number, `${plan.label}-next-door`))
 for (let first = 0; first < people.length; first += 20) await Promise.all(people.slice(first, first + 20).map((person) => person.arrive()))
 const talkers = [...people.slice(0, plan.talkers), ...people.slice(plan.people, plan.people + 1)]
+const bots = []
 if (plan.bots) await until(() => people.every((person) => person.whole), 20_000)
-for (let number = 0; number < plan.bots; number += 1) talkers.push(new Bot(number, plan.label))
+for (let number = 0; number < plan.bots; number += 1) bots.push(new Bot(number, plan.label))
 if (!(await until(() => people.every((person) => person.whole), 20_000))) process.exit(1)
 note("", "begin")
-setInterval(write, 200).unref()
 console.log("ready")
-for (const talker of talkers) talker.talk()
+for (const talker of [...talkers, ...bots]) talker.talk()
 
-for await (const order of createInterface({ input: process.stdin })) {
+/** Until everybody has the probe of their room, or it would be late. */
+const probed = (id) => until(() => [...people, ...bots].every((client) => client.has(`${id}-${client.label}`)), PROBE_MS)
+
+for await (const command of createInterface({ input: process.stdin })) {
+  const [order, id] = command.split(" ")
   note("", order)
   hushed = order !== "talk"
   if (order === "home") break
+  if (order === "settle") await settle()
+  if (order === "probe") await probed(id)
+  if (order === "settle" || order === "probe") console.log("done")
 }
 over = true
-await settle()
 for (const person of people) await person.leave()
-write()
+history.write()
 process.exit()

@@ -12,6 +12,7 @@ from tests.servers import free_port
 
 CHUNK = 65_536
 ANSWER = re.compile(rb'43\d+\[\{"ok":true,"seq":')
+UPGRADE = re.compile(rb"GET .*^upgrade: websocket", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 Rewrite = Callable[[bytes], bytes | None]  # what the far end says becomes this; None cuts the line
 
@@ -40,10 +41,13 @@ class Proxy:
     def __init__(self, to_port: int, rewrite: Callable[[], Rewrite] = lambda: unchanged) -> None:
         self.port = free_port()
         self.seconds_late = 0.0
+        self.refuses_upgrades = False  # to WebSocket, as some companies' proxies do
         self._to_port = to_port
         self._rewrite = rewrite
         self._links: set[Link] = set()
         self._new_are_silent = False
+        self._upgrades_pass = asyncio.Event()
+        self._upgrades_pass.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -73,6 +77,14 @@ class Proxy:
         self._new_are_silent = False
         self._run(lambda link: link.silent, Link.cut)
 
+    def hold_upgrades(self) -> None:
+        """From now on handshakes of WebSocket wait; all other requests pass."""
+        self._loop.call_soon_threadsafe(self._upgrades_pass.clear)
+
+    def release_upgrades(self) -> None:
+        """Let the handshakes pass that wait, and all later ones."""
+        self._loop.call_soon_threadsafe(self._upgrades_pass.set)
+
     def _run(self, which: Callable[[Link], bool], work: Callable[[Link], None]) -> None:
         async def run() -> None:
             for link in [link for link in self._links if which(link)]:
@@ -82,16 +94,30 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
+            first = await self._first_chunk(reader)
             far_reader, far = await asyncio.open_connection("127.0.0.1", self._to_port)
         except OSError:
             near.transport.abort()
             return
         link = Link(near, far, self._new_are_silent)
         self._links.add(link)
+        if not link.silent:
+            far.write(first)
         await asyncio.gather(
             self._pass_on(link, reader, far, unchanged), self._pass_on(link, far_reader, near, self._rewrite())
         )
         self._links.discard(link)
+
+    async def _first_chunk(self, reader: asyncio.StreamReader) -> bytes:
+        """What the near end says first, when it may pass. A server would not wait for a handshake that is held here."""
+        first = await reader.read(CHUNK)
+        if UPGRADE.match(first):
+            if self.refuses_upgrades:
+                raise ConnectionRefusedError
+            await self._upgrades_pass.wait()
+        if self.seconds_late:
+            await asyncio.sleep(self.seconds_late)
+        return first
 
     async def _pass_on(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rewrite: Rewrite

@@ -13,6 +13,7 @@ import redis as redis_client
 from sqlalchemy import Engine, text
 
 from tests.servers import until
+from tests.torture.history import now
 from tests.torture.stage import CALM_MS, LATE_MS, Evening, Fault, Nemesis, connections_of
 
 BOTH = ("SQLite", "PostgreSQL")
@@ -86,6 +87,44 @@ def the_workers_are_replaced(evening: Evening) -> Nemesis:
     evening.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
+def the_only_worker_is_replaced(evening: Evening) -> Nemesis:
+    """F27: while some clients have upgraded to WebSocket, and the others can only poll."""
+    for _ in range(2):
+        evening.pause(3)
+        before = set(evening.workers())
+        os.kill(evening.server.processes()[0], signal.SIGHUP)
+        asked = time.monotonic()
+        evening.healed()
+        _until_they_have_ended(before)
+        evening.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
+    evening.pause(3)
+    verdict = yield
+    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
+    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+
+
+def upgrades_are_slow(evening: Evening) -> Nemesis:
+    """F26: clients poll at the start of a round of Engine.IO's service task, and reach WebSocket during the round.
+
+    The service task looks at the sessions of a worker in rounds of one ping timeout, 15 s. The first round begins one
+    timeout after the first connection.
+    """
+    first = min(line["at"] for line in evening.history.lines() if line["what"] == "up")
+    _sleep_until(first + 12_500)
+    evening.line.hold_upgrades()
+    evening.line.cut()  # python-socketio gives up an upgrade after 5 s, so these sessions must be young
+    _sleep_until(first + 16_500)
+    evening.line.release_upgrades()
+    evening.healed()
+    _sleep_until(first + 33_000)  # after the end of the round
+    verdict = yield
+    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+
+
+def _sleep_until(when: float) -> None:
+    time.sleep(max(0.0, when - now()) / 1000)
+
+
 def redis_dies(evening: Evening) -> Nemesis:
     """F4."""
     for seconds in (2, 20, 90) if evening.full else (2, 12):
@@ -119,7 +158,7 @@ def _redis_was_away(evening: Evening) -> Nemesis:
     calm = [line for line in evening.history.lines() if line["what"] == "calm"]
     late = max((verdict.worst(line["since"], line["at"]) for line in calm), default=0)
     evening.at_most("late a second after Redis is back, ms", late, CALM_MS)
-    evening.at_most("without a connection, ms", verdict.longest_away(), 0)
+    evening.at_most("without a connection, ms", max(verdict.longest_away(), verdict.longest_stock_away()), 0)
 
 
 def answers_are_lost(evening: Evening) -> Nemesis:
@@ -265,6 +304,7 @@ def lines_fall_silent(evening: Evening) -> Nemesis:
     evening.pause(3)
     verdict = yield
     gone = {f"kitchen {number}" for number in range(1, evening.fault.people, 2)}
+    gone |= {f"kitchen {kind} {number}" for kind in ("node", "python") for number in range(1, evening.fault.stock, 2)}
     downs = {line["who"]: line["at"] - silent for line in evening.history.lines() if line["what"] == "down"}
     evening.at_most("until it is noticed, ms", max((downs.get(who, 1e9) for who in gone), default=0), 40_000)
     others = verdict.worst(but=frozenset({*gone, "kitchen-next-door 1"}))
@@ -341,6 +381,7 @@ def _restore(engine: Engine, head: int, rows: list[dict[str, Any]]) -> None:
 
 BAD_LINE, ONLY_BAD_LINE, BAD_QUEUE = frozenset({"bad line"}), frozenset({"only bad line"}), frozenset({"bad queue"})
 TWO_HOSTS = frozenset({"two hosts"})
+SLOW_UPGRADES, POLLING_LINE = frozenset({"one worker", "only bad line"}), frozenset({"one worker", "polling line"})
 FAULTS = (
     Fault("F1", "a worker is killed", a_worker_is_killed, BOTH, people=40, talkers=10),
     Fault("F2", "the master is killed, and all is started again", the_master_is_killed),
@@ -359,4 +400,6 @@ FAULTS = (
     Fault("F22", "a clock is set", a_clock_is_set, needs=frozenset({"another clock"}), exact_clock=False),
     Fault("F23", "a worker stands still", a_worker_stands_still, people=20),
     Fault("F24", "a backup is restored", a_backup_is_restored),
+    Fault("F26", "upgrades to WebSocket are slow", upgrades_are_slow, stock=6, needs=SLOW_UPGRADES),
+    Fault("F27", "the only worker is replaced", the_only_worker_is_replaced, stock=4, needs=POLLING_LINE),
 )

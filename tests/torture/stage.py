@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.servers import HERE, Confab, resident_bytes, until
 from tests.services import Postgres, Redis, redis
@@ -20,11 +22,14 @@ from tests.torture.history import History, stored
 from tests.torture.proxy import Forgetful, Muddled, Proxy
 
 DEADLINE_SECONDS = 150.0  # of the people, beyond the length of the faults: then they go home by themselves
+STOCK_POST_SECONDS = 20.0  # between two messages of a stock client, at a rate of one message per second
 GROWTH_BYTES = 30_000_000
 LOG_BYTES = 1_000_000
 LETTING_GO_SECONDS = 5.0
 LATE_MS = 3_500  # the promise
 CALM_MS = 1_000  # when nothing is wrong
+
+LINES = {"bad line", "only bad line", "polling line"}  # through a proxy, for every second client or for all
 
 Nemesis = Generator[None, Verdict, None]  # does its faults, yields, and then judges what came of it
 
@@ -41,10 +46,16 @@ class Fault:
     talkers: int = 4
     rate: float = 20
     bots: int = 1
-    needs: frozenset[str] = frozenset()  # of: two hosts, another clock, small disk, bad line, only bad line, bad queue
+    stock: int = 2  # stock clients of each kind: the even ones listen, the odd ones post too
+    needs: frozenset[str] = frozenset()  # what the stage puts up beside two workers: see staged()
     exact_clock: bool = True
     let_go_seconds: float = LETTING_GO_SECONDS
     brief: bool = False  # for the selection
+
+    @property
+    def has_one_worker(self) -> bool:
+        """Whether each of its servers has one worker, so that both transports are offered."""
+        return bool(self.needs & {"one worker", "two hosts", "another clock"})
 
 
 @dataclass
@@ -68,6 +79,43 @@ class Outcome:
         return [*(f"{kind}: {count} times" for kind, count in self.verdict.findings.items()), *beyond, *self.complaints]
 
 
+class Clients:
+    """A process full of clients, which obeys orders. What it complains of is in a file of the evening's folder."""
+
+    def __init__(self, what: str, words: list[str], plan: dict[str, Any], evening: "Evening") -> None:
+        self._what = what
+        with (evening.folder / f"{what}.log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*words, json.dumps(plan)],
+                cwd=evening.tree,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def order(self, order: str) -> None:
+        """Give an order."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+
+    def wait_for(self, answer: str) -> None:
+        """Wait until the process answers."""
+        assert self._process.stdout is not None
+        got = self._process.stdout.readline()
+        assert got == f"{answer}\n", f"the {self._what} were to answer {answer!r}: {got!r}"
+
+    def wait_for_the_end(self) -> None:
+        """Wait until all have left."""
+        assert self._process.wait(90) == 0, f"the {self._what} did not come home"
+
+    def kill(self) -> None:
+        """End it, however far it is."""
+        self._process.kill()
+        self._process.communicate()
+
+
 class Evening:
     """One evening with one fault: the nemesis is handed this."""
 
@@ -83,7 +131,7 @@ class Evening:
         self.stack = ExitStack()
         self.label = "kitchen"
         self.taken_back: list[str] = []
-        self._people: subprocess.Popen[str] | None = None
+        self._clients: list[Clients] = []
         self._said: list[int] = []  # how long the logs were when all had come in
 
     queue: Redis
@@ -103,11 +151,9 @@ class Evening:
         return [pid for server in self.servers for pid in server.processes()[1:]]
 
     def say(self, order: str) -> None:
-        """Tell the people: hush, or talk."""
-        assert self._people is not None
-        assert self._people.stdin is not None
-        self._people.stdin.write(f"{order}\n")
-        self._people.stdin.flush()
+        """Tell all clients: hush, or talk."""
+        for clients in self._clients:
+            clients.order(order)
 
     def pause(self, seconds: float) -> None:
         """Let them talk; random, but by the seed."""
@@ -134,38 +180,63 @@ class Evening:
 
     @contextmanager
     def crowd(self, seconds: float = 0) -> Iterator[None]:
-        """People come in, talk while something happens, and go home."""
+        """People and stock clients come in, talk while something happens, all receive a probe, and go home."""
+        try:
+            self._clients = self._start_clients(seconds)
+            for clients in self._clients:
+                clients.wait_for("ready")
+            self._said = [len(server.log()) for server in self.servers]
+            self.say("talk")
+            yield
+            self._say_and_wait("settle")
+            self._say_and_wait(f"probe probe-{secrets.token_hex(8)}")
+            self.say("home")
+            for clients in self._clients:
+                clients.wait_for_the_end()
+        finally:
+            for clients in self._clients:
+                clients.kill()
+            self.history.close()
+
+    def _start_clients(self, seconds: float) -> list[Clients]:
+        node = shutil.which("node")
+        assert node, "the torture needs node"
         urls = [server.url for server in self.servers]
-        if self.fault.needs & {"bad line", "only bad line"}:
+        if self.fault.needs & LINES:
             urls.append(f"http://127.0.0.1:{self.line.port}")
         if "only bad line" in self.fault.needs:
             del urls[0]
         plan = {
             "urls": urls,
             "label": self.label,
-            "people": self.fault.people,
-            "talkers": self.fault.talkers,
-            "bots": self.fault.bots,
-            "rate": self.fault.rate,
             "seed": self.outcome.seed,
             "history": str(self.history.path),
             "deadline_seconds": DEADLINE_SECONDS + seconds,
         }
-        node = shutil.which("node")
-        assert node, "the torture needs node"
-        words = [node, str(self.tree / "tests" / "torture" / "people.mjs"), json.dumps(plan)]
-        self._people = subprocess.Popen(words, cwd=self.tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            assert self._people.stdout is not None
-            assert self._people.stdout.readline() == "ready\n", "the people could not come in"
-            self._said = [len(server.log()) for server in self.servers]
-            yield
-            self.say("home")
-            assert self._people.wait(90) == 0, "the people did not come home"
-        finally:
-            self._people.kill()
-            self._people.communicate()
-            self.history.close()
+        people = {
+            "people": self.fault.people,
+            "talkers": self.fault.talkers,
+            "bots": self.fault.bots,
+            "rate": self.fault.rate,
+        }
+        stock = {
+            "clients": self.fault.stock,
+            "post_seconds": STOCK_POST_SECONDS / self.fault.rate,
+            "transports": None if self.fault.has_one_worker else ["websocket"],
+        }
+        here = self.tree / "tests" / "torture"
+        python = [sys.executable, "-m", "tests.torture.stock_clients"]
+        self.servers[0].room(self.label)  # stock clients do not load the page, which makes the room
+        return [
+            Clients("people", [node, str(here / "people.mjs")], plan | people, self),
+            Clients("stock clients", [node, str(here / "stock_clients.mjs")], plan | stock, self),
+            Clients("stock Python clients", python, plan | stock, self),
+        ]
+
+    def _say_and_wait(self, order: str) -> None:
+        self.say(order)
+        for clients in self._clients:
+            clients.wait_for("done")
 
     def judge(self) -> Verdict:
         """What came of it."""
@@ -259,10 +330,11 @@ def staged(
             _start(evening, folder / "one", 1, environment)
             _start(evening, folder / "two", 1, environment | elsewhere)
         else:
-            _start(evening, folder / "one", 2, environment)
-        if outcome.fault.needs & {"bad line", "only bad line"}:
+            _start(evening, folder / "one", 1 if outcome.fault.has_one_worker else 2, environment)
+        if outcome.fault.needs & LINES:
             evening.forgetful = Forgetful(evening.dice)
             evening.line = stack.enter_context(Proxy(evening.server.port, evening.forgetful))
+            evening.line.refuses_upgrades = "polling line" in outcome.fault.needs
         yield evening
 
 
@@ -276,7 +348,8 @@ def _queue_url(evening: Evening) -> str:
 
 
 def _start(evening: Evening, folder: Path, workers: int, environment: dict[str, str]) -> None:
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
+    app = "tests.short_pings:app" if "short pings" in evening.fault.needs else "app:app"
+    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), app, "-b"]
     server = Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
     server.where = evening.tree
     evening.stack.callback(server.stop)
