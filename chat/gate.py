@@ -80,6 +80,7 @@ def _set_body(environ: WSGIEnvironment, body: bytes) -> None:
     environ["wsgi.input"] = BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ.pop("wsgi.input_terminated", None)  # else Werkzeug takes a body of just MAX_CONTENT_LENGTH for too large
 
 
 def _refuse(start_response: StartResponse, refusal: HTTPException) -> list[bytes]:

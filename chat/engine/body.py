@@ -56,9 +56,9 @@ def _announced_length(environ: WSGIEnvironment) -> int | None:
     length = environ.get("CONTENT_LENGTH", "").strip()
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     if coding is not None:
-        # Werkzeug's server and a proxy before it need not agree which of two headers counts (RFC 9112, section 6.3).
+        # With both headers, a proxy and the server behind it may disagree where the body ends (RFC 9112, section 6.3).
         if length or coding.strip().lower() != "chunked" or not environ.get("wsgi.input_terminated"):
-            raise BadRequest("Nobody can tell where the body of this request ends.")
+            raise BadRequest("The headers of this request do not say where its body ends.")
         return None
     if not length:
         return 0

@@ -37,16 +37,16 @@ def patience(seconds: float, connection: socket.socket | None = None) -> Abstrac
 
 @contextmanager
 def _close_for_reading_after(seconds: float, connection: socket.socket) -> Iterator[None]:
-    """Nobody can interrupt a thread, but its connection can end: what waits for data then goes on without any.
+    """Raise TimeoutError in a thread: closing its connection for reading wakes it up, as nothing else does.
 
-    The timeout of a socket is not enough: it begins anew with each byte.
+    The timeout of a socket would not be enough: it starts again with each byte that arrives.
     """
     expired = threading.Event()
 
     def close_for_reading() -> None:
         expired.set()
         with suppress(OSError):  # the client may have gone
-            connection.shutdown(socket.SHUT_RD)
+            socket.socket.shutdown(connection, socket.SHUT_RD)  # that of an SSLSocket would end the encryption
 
     timer = threading.Timer(seconds, close_for_reading)
     timer.daemon = True
