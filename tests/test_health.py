@@ -2,14 +2,14 @@
 
 import http.client
 import json
+import os
 import select
 import signal
 import sqlite3
+import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +18,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from chat import database
+from chat import create_app, database
 from chat.database import db
 from chat.errors import Busy
-from tests.servers import SERVERS, Confab, bound_by_permissions, flask_run, gunicorn, until
+from config import Config
+from tests.servers import Confab, _serving, bound_by_permissions, gunicorn, until
 from tests.services import Postgres
 
 PROBES = pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -164,73 +165,71 @@ def _writer(app: Flask) -> sqlite3.Connection:
 
 
 @servers
-def test_a_postgresql_that_only_reads_is_not_ready(elephant: Postgres, tmp_path: Path) -> None:
+def test_a_postgresql_that_cannot_be_written_is_not_ready(elephant: Postgres, tmp_path: Path) -> None:
     url = elephant.database()
     name = url.rpartition("/")[2]
+    end_connections = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     with gunicorn(tmp_path, DATABASE_URL=url) as server:
         assert get(server, "/readyz").json == {"ok": True}
 
         elephant.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        elephant.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-
-        until(lambda: get(server, "/readyz").status == 503, what="it is not ready")
+        elephant.run(end_connections)
+        until(lambda: get(server, "/readyz").status == 503, what="a database that only reads is not ready")
         assert get(server, "/readyz").json["code"] == "busy"
         assert get(server, "/healthz").json == {"ok": True}
 
         elephant.run(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
-        elephant.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        elephant.run(end_connections)
         until(lambda: get(server, "/readyz").status == 200, what="it is ready again")
 
-
-@servers
-def test_a_postgresql_that_has_rooms_locked_is_answered_soon(elephant: Postgres, tmp_path: Path) -> None:
-    with gunicorn(tmp_path, DATABASE_URL=elephant.database()) as server:
         with server.database() as engine, engine.connect() as connection:
             connection.execute(text("LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE"))
             begun = time.monotonic()
-
             assert get(server, "/readyz").status == 503
             assert time.monotonic() - begun < 3
             connection.rollback()
-
-        until(lambda: get(server, "/readyz").status == 200, what="it is ready again")
+        until(lambda: get(server, "/readyz").status == 200, what="it is ready when the lock is gone")
 
 
 # As a server
 
 
-@servers
-@pytest.mark.parametrize("server", [flask_run, gunicorn], ids=["flask run", "gunicorn"])
-def test_a_database_that_cannot_be_written_is_not_ready(server: Callable[..., Any], tmp_path: Path) -> None:
-    with server(tmp_path) as started:
-        started.room("kitchen")
-        started.stop()
-        for path in (tmp_path / "instance").glob("confab.db*"):
-            path.chmod(0o444)
-        started.words = [*bound_by_permissions(), *started.words]
-        started.start()
+@pytest.fixture
+def bound_server(tmp_path: Path) -> Confab:
+    """A gunicorn that may write only where permissions let it, root too; it is not started yet."""
+    words = [*bound_by_permissions(), sys.executable, "-m", "gunicorn", "app:app", "-b"]
+    return Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])
 
-        assert get(started, "/garden/").status == 503
-        assert get(started, "/new/").status == 503
-        assert get(started, "/healthz").json == {"ok": True}
-        answer = get(started, "/readyz")
+
+def take_away_write_permission(instance: Path) -> None:
+    for path in instance.glob("confab.db*"):
+        path.chmod(0o444)
+
+
+@servers
+def test_a_database_that_cannot_be_written_is_not_ready(bound_server: Confab, tmp_path: Path) -> None:
+    app = create_app(Config(instance=tmp_path / "instance"))
+    database.close(app)
+    take_away_write_permission(tmp_path / "instance")
+
+    with _serving(bound_server):
+        assert get(bound_server, "/kitchen/").status == 503
+        assert get(bound_server, "/new/").status == 503
+        assert get(bound_server, "/healthz").json == {"ok": True}
+        answer = get(bound_server, "/readyz")
         assert (answer.status, answer.json["ok"], answer.json["code"]) == (503, False, "busy")
 
 
 @servers
-def test_a_database_that_becomes_unwritable_is_not_ready(tmp_path: Path) -> None:
-    with gunicorn(tmp_path) as server:
-        server.stop()
-        server.words = [*bound_by_permissions(), *server.words]
-        server.start()
-        server.room("kitchen")
-        assert get(server, "/readyz").status == 200
+def test_a_database_that_becomes_unwritable_is_not_ready(bound_server: Confab, tmp_path: Path) -> None:
+    with _serving(bound_server):
+        bound_server.room("kitchen")
+        assert get(bound_server, "/readyz").status == 200
 
-        for path in (tmp_path / "instance").glob("confab.db*"):
-            path.chmod(0o444)
+        take_away_write_permission(tmp_path / "instance")
 
-        assert get(server, "/readyz").status == 503
-        assert get(server, "/healthz").status == 200
+        assert get(bound_server, "/readyz").status == 503
+        assert get(bound_server, "/healthz").status == 200
 
 
 @servers
@@ -252,9 +251,8 @@ def test_a_locked_database_delays_nobody_and_is_answered_soon(tmp_path: Path) ->
 
 
 @servers
-@pytest.mark.parametrize("server", [gunicorn, partial(gunicorn, ENGINE="off")], ids=["engine", "engine off"])
-def test_a_worker_that_drains_is_not_ready(server: Callable[..., Any], tmp_path: Path) -> None:
-    with server(tmp_path) as started, closing(connection_to(started)) as connection:
+def test_a_worker_that_drains_is_not_ready(tmp_path: Path) -> None:
+    with gunicorn(tmp_path) as server, closing(connection_to(server)) as connection:
         assert ask(connection, "/readyz").json == {"ok": True}
         answers: list[Answer] = []
 
@@ -262,22 +260,8 @@ def test_a_worker_that_drains_is_not_ready(server: Callable[..., Any], tmp_path:
             answers.append(ask(connection, "/readyz"))
             return answers[-1].status == 503
 
-        started._started.send_signal(signal.SIGTERM)
+        os.kill(server.processes()[0], signal.SIGTERM)
         until(drains, what="it says that it drains")
 
         assert {"ok": False, "code": "draining", "retry": True}.items() <= answers[-1].json.items()
         assert answers[-1].closes
-
-
-@servers
-@pytest.mark.parametrize("server", SERVERS)
-def test_head_answers_as_get_without_a_body(server: str, tmp_path: Path) -> None:
-    with SERVERS[server](tmp_path) as started, closing(connection_to(started)) as connection:
-        started.room("kitchen")
-        for path in ("/healthz", "/readyz", "/", "/kitchen/", "/kitchen/qr.svg", "/help/", "/no.page"):
-            head = ask(connection, path, "HEAD")
-            page = ask(connection, path)  # a body after the headers of HEAD would be read as this answer
-
-            assert head.body == b""
-            assert (head.status, head.kind) == (page.status, page.kind)
-            assert page.body

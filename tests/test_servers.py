@@ -267,6 +267,22 @@ def test_the_page_and_its_line_are_one_person(server: Confab, meet: Meet, kitche
     assert "token" not in you
 
 
+def test_head_answers_as_get_without_a_body(server: Confab, kitchen: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+
+    def ask(method: str, path: str) -> tuple[int, str | None, bytes]:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+
+    for path in ("/healthz", "/readyz", "/", f"/{kitchen}/", f"/{kitchen}/qr.svg", "/help/", "/no.page"):
+        head = ask("HEAD", path)
+        page = ask("GET", path)  # what followed the headers of HEAD would be read as this answer
+        assert head == (*page[:2], b"")
+        assert page[2]
+    connection.close()
+
+
 def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server: Confab) -> None:
     together = threading.Barrier(20)
 
