@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from chat.errors import CannotStart
+from chat.errors import StartupError
 
 TRANSPORTS = ("polling", "websocket")
 UNIX_PATH_BYTES = 107  # of a socket's address on Linux, see unix(7)
@@ -23,21 +23,29 @@ HERE = Path(__file__).resolve().parent
 class Config:
     """The settings of one Confab. Every field has a default that needs no other service."""
 
-    instance: Path = HERE / "instance"  # the folder of what this installation keeps: database, secret
+    instance: Path = (
+        HERE / "instance"
+    )  # the folder of what this installation keeps: database, secret
     secret_key: str | None = None  # None: made once and kept in the instance folder
     database_url: str | None = None  # None: SQLite in the instance folder
 
-    redis_url: str | None = None  # redis://, rediss:// or unix://; None: nothing between workers but the database
+    redis_url: str | None = (
+        None  # redis://, rediss:// or unix://; None: nothing between workers but the database
+    )
     workers: int = 1  # how many gunicorn runs
     transports: tuple[str, ...] | None = None  # None: those that work with so many workers
 
-    engine: bool = True  # speak WebSocket ourselves where we can; False: as the libraries do, only slower
+    engine: bool = (
+        True  # speak WebSocket ourselves where we can; False: as the libraries do, only slower
+    )
 
     handle_chars: int = 64
     message_chars: int = 4000
     message_bytes: int = 16 * 1024
     frame_bytes: int = 32 * 1024
-    body_bytes: int = 64 * 1024  # a page's form: the longest message, percent-encoded, takes 48 KiB of it
+    body_bytes: int = (
+        64 * 1024
+    )  # a page's form: the longest message, percent-encoded, takes 48 KiB of it
     body_seconds: int = 10
     page: int = 50
     catch_up: int = 200
@@ -70,7 +78,9 @@ class Config:
                 f"{self.workers} workers without REDIS_URL: people on different workers see messages up to 3.5 s late."
             )
         if self.workers > 1 and self.transports is None:
-            said.append(f"{self.workers} workers speak WebSocket only; behind a sticky proxy, set TRANSPORTS.")
+            said.append(
+                f"{self.workers} workers speak WebSocket only; behind a sticky proxy, set TRANSPORTS."
+            )
         return said
 
     def database(self) -> URL:
@@ -84,13 +94,15 @@ class Config:
             if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
                 raise ValueError("no file")
         except (ArgumentError, ValueError):
-            raise CannotStart(
+            raise StartupError(
                 "DATABASE_URL is not a database address: write sqlite:////path/to/file or postgresql://user@host/name."
             ) from None
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg2")
         if url.drivername not in ("sqlite", "postgresql+psycopg2"):
-            raise CannotStart(f"DATABASE_URL names {url.drivername}, but Confab speaks sqlite and postgresql.")
+            raise StartupError(
+                f"DATABASE_URL names {url.drivername}, but Confab speaks sqlite and postgresql."
+            )
         return url
 
 
@@ -115,15 +127,23 @@ def _secret_key(key: str | None) -> str | None:
     if key is None:
         return None
     if len(key) < 16:
-        raise CannotStart("SECRET_KEY is too short to keep anything secret: give it 16 characters or more.")
-    if any("\ud800" <= character <= "\udfff" for character in key):  # bytes of the environment that are not UTF-8
-        raise CannotStart("SECRET_KEY is not text in UTF-8: give it letters and digits, 16 characters or more.")
+        raise StartupError(
+            "SECRET_KEY is too short to keep anything secret: give it 16 characters or more."
+        )
+    if any(
+        "\ud800" <= character <= "\udfff" for character in key
+    ):  # bytes of the environment that are not UTF-8
+        raise StartupError(
+            "SECRET_KEY is not text in UTF-8: give it letters and digits, 16 characters or more."
+        )
     return key
 
 
 def _workers(text: str) -> int:
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) == 0:
-        raise CannotStart(f"CONFAB_WORKERS={text} is not a number of workers: leave it out, gunicorn.conf.py sets it.")
+        raise StartupError(
+            f"CONFAB_WORKERS={text} is not a number of workers: leave it out, gunicorn.conf.py sets it."
+        )
     return int(text)
 
 
@@ -134,7 +154,7 @@ def _redis_url(url: str | None) -> str | None:
     try:
         connection = ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, RedisError):
-        raise CannotStart(
+        raise StartupError(
             "REDIS_URL is not a Redis address: write redis://host:6379/0 or unix:///path/to/redis.sock."
         ) from None
     if isinstance(connection, UnixDomainSocketConnection):
@@ -146,20 +166,26 @@ def _check_socket_path(url: str, path: str) -> None:
     if (
         not path.strip("/") or urlsplit(url).hostname
     ):  # redis-py ignores a host, so the first part of unix://tmp/redis.sock
-        raise CannotStart("REDIS_URL has no absolute path: write unix:///path/to/redis.sock, with three slashes.")
+        raise StartupError(
+            "REDIS_URL has no absolute path: write unix:///path/to/redis.sock, with three slashes."
+        )
     if len(os.fsencode(path)) > UNIX_PATH_BYTES:
-        raise CannotStart(f"REDIS_URL has a path that is too long for a Unix socket: {UNIX_PATH_BYTES} bytes at most.")
+        raise StartupError(
+            f"REDIS_URL has a path that is too long for a Unix socket: {UNIX_PATH_BYTES} bytes at most."
+        )
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:
     said = environ.get(name) or "on"
     if said not in ("on", "off"):
-        raise CannotStart(f"{name} is neither on nor off: write {name}=off, or leave it out.")
+        raise StartupError(f"{name} is neither on nor off: write {name}=off, or leave it out.")
     return said == "on"
 
 
 def _transports(text: str | None) -> tuple[str, ...] | None:
     chosen = tuple(part.strip() for part in (text or "").split(",") if part.strip())
     if not set(chosen) <= set(TRANSPORTS):
-        raise CannotStart("TRANSPORTS names a transport that does not exist: choose from polling,websocket.")
+        raise StartupError(
+            "TRANSPORTS names a transport that does not exist: choose from polling,websocket."
+        )
     return chosen or None

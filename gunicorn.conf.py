@@ -14,8 +14,15 @@ from typing import Any, NoReturn
 import gunicorn  # type: ignore[import-untyped]  # a stub package for two names would be one more to pin
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
-CANNOT_START = 3  # the exit status of a start that would fail again: gunicorn does not replace such a worker
-PACKAGES = {"eventlet": "eventlet", "gevent": "gevent", "gevent_wsgi": "gevent", "gevent_pywsgi": "gevent"}
+CANNOT_START = (
+    3  # the exit status of a start that would fail again: gunicorn does not replace such a worker
+)
+PACKAGES = {
+    "eventlet": "eventlet",
+    "gevent": "gevent",
+    "gevent_wsgi": "gevent",
+    "gevent_pywsgi": "gevent",
+}
 PINNED = "install the versions that requirements/run.txt pins"
 
 
@@ -40,11 +47,15 @@ def check_worker_class(name: str) -> None:
     if "." in name or ":" in name:
         return  # the operator's own class; app.py checks what it does
     if name not in PACKAGES:
-        fail(f"The worker class {name} cannot serve Confab, which needs eventlet or gevent: leave -k out.")
+        fail(
+            f"The worker class {name} cannot serve Confab, which needs eventlet or gevent: leave -k out."
+        )
     if name == "eventlet":
         check_eventlet()
     elif find_spec(PACKAGES[name]) is None:
-        fail(f"The worker class {name} needs the package {PACKAGES[name]}: install it, or leave -k out.")
+        fail(
+            f"The worker class {name} needs the package {PACKAGES[name]}: install it, or leave -k out."
+        )
 
 
 def check_eventlet() -> None:
@@ -104,7 +115,9 @@ check_worker_class(chosen("worker_class") or worker_class)
 if chosen("bind") is None:
     bind = bind_from_environment()
     if os.environ.get("HOST") and host_from_environment() is None:
-        remarks.append(f"HOST={os.environ['HOST']} is not an IP address and is ignored: listening at {bind}.")
+        remarks.append(
+            f"HOST={os.environ['HOST']} is not an IP address and is ignored: listening at {bind}."
+        )
 if chosen("workers") is None and os.environ.get("WORKERS"):
     workers = workers_from_environment()
 
@@ -114,7 +127,9 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
     if old_value is not None:
         return  # a running gunicorn gets more or fewer workers
     if server.cfg.preload_app:
-        fail("With --preload nobody could connect, because Confab has to be loaded in its worker: leave --preload out.")
+        fail(
+            "With --preload nobody could connect, because Confab has to be loaded in its worker: leave --preload out."
+        )
     if new_value < 1:
         fail("gunicorn would run no worker (-w or WEB_CONCURRENCY is 0): give 1 or more.")
 
@@ -124,7 +139,9 @@ def on_starting(server: Any) -> None:
     for remark in remarks:
         server.log.warning(remark)
     reading_end, writing_end = os.pipe()
-    os.write(writing_end, b"1")  # the worker that reads this byte reports the failure; the others find the end
+    os.write(
+        writing_end, b"1"
+    )  # the worker that reads this byte reports the failure; the others find the end
     os.close(writing_end)
     os.environ["CONFAB_FAILURE_PIPE"] = str(reading_end)
 

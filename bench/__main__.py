@@ -62,7 +62,9 @@ class Plan:
 
     def minutes(self) -> float:
         """The expected time for all of it."""
-        round_seconds = sum(SECONDS_AROUND_A_RUN + each.warm_up + each.seconds for each in self.scenarios)
+        round_seconds = sum(
+            SECONDS_AROUND_A_RUN + each.warm_up + each.seconds for each in self.scenarios
+        )
         return round_seconds * len(self.peers) * self.reps / 60
 
 
@@ -131,13 +133,17 @@ def _in_order(peers: list[Peer], repeat: int) -> list[Peer]:
     return rotated if repeat % 2 == 0 else rotated[::-1]
 
 
-def run_all(to_do: list[Turn], failed: list[str], longest_minutes: float = LONGEST_MINUTES) -> Iterator[Run]:
+def run_all(
+    to_do: list[Turn], failed: list[str], longest_minutes: float = LONGEST_MINUTES
+) -> Iterator[Run]:
     """One after the other; what fails is noted, and tried once more at the end."""
     until = time.monotonic() + longest_minutes * 60
     with tempfile.TemporaryDirectory(prefix="confab-bench-") as folder:
         for number, turn in enumerate(to_do, 1):
             if time.monotonic() > until:
-                failed.append(f"after {longest_minutes:.0f} minutes, {len(to_do) - number + 1} runs were left")
+                failed.append(
+                    f"after {longest_minutes:.0f} minutes, {len(to_do) - number + 1} runs were left"
+                )
                 return
             place = Path(folder) / f"{number}-{turn.peer.name}-{turn.scenario.name}"
             try:
@@ -154,7 +160,9 @@ def run_all(to_do: list[Turn], failed: list[str], longest_minutes: float = LONGE
 
 
 def _line(run: Run) -> str:
-    checks = f"lost {run.lost} doubled {run.doubled} disordered {run.disordered} {' '.join(run.wrong)}"
+    checks = (
+        f"lost {run.lost} doubled {run.doubled} disordered {run.disordered} {' '.join(run.wrong)}"
+    )
     return (
         f"{run.scenario:6} {run.peer:12} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s p99 {run.p99:6.1f} ms "
         f"connect {run.connect_ms:5.2f} ms idle {run.idle_kib:5.1f} KiB load {run.load_cpu:4.0%} {checks}"
@@ -164,7 +172,9 @@ def _line(run: Run) -> str:
 def machine() -> str:
     """What it was measured on."""
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    node = subprocess.run(
+        ["node", "--version"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return (
         f"{models[0] if models else platform.machine()}, {len(measure.CORES)} cores, Linux {platform.release()}, "
         f"Python {platform.python_version()}, Node {node}"
@@ -220,7 +230,9 @@ def run_plan(asked: Plan) -> int:
     to_do = turns(asked.peers, asked.scenarios, asked.reps)
     wrong: list[str] = []
     number_asked = len(to_do)
-    say(f"Number of runs: {number_asked}. Expected time: {max(1, asked.minutes()):.0f} min; ONLY= chooses scenarios.")
+    say(
+        f"Number of runs: {number_asked}. Expected time: {max(1, asked.minutes()):.0f} min; ONLY= chooses scenarios."
+    )
     begun = time.monotonic()
     longest_minutes = max(LONGEST_MINUTES, 2 * asked.minutes())
     results = Results(run_all(to_do, wrong, longest_minutes), asked.listed)

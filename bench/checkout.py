@@ -29,15 +29,25 @@ def full_hash(commit: str, repository: Path) -> str:
         raise CheckoutError(
             f"BEFORE= needs a git clone of Confab, and git says about {repository}: {known.stderr.strip()}"
         )
-    found = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    found = _git(
+        repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"
+    )
     if found.returncode != 0:
-        raise CheckoutError(f"BEFORE={commit} is no commit of this repository: give a hash, a tag or a branch.")
+        raise CheckoutError(
+            f"BEFORE={commit} is no commit of this repository: give a hash, a tag or a branch."
+        )
     return found.stdout.strip()
 
 
 def describe(repository: Path) -> str:
     """What is checked out: the short hash of the commit, and whether files have been changed since."""
-    found = _git(repository, "describe", "--always", "--exclude=*", "--dirty= with changes that are not committed")
+    found = _git(
+        repository,
+        "describe",
+        "--always",
+        "--exclude=*",
+        "--dirty= with changes that are not committed",
+    )
     return found.stdout.strip()
 
 
@@ -50,7 +60,9 @@ def worktree(commit: str, repository: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CheckoutError("Another make bench BEFORE= is running here: wait until it has ended.") from None
+            raise CheckoutError(
+                "Another make bench BEFORE= is running here: wait until it has ended."
+            ) from None
         for path in folder.iterdir():
             if path.is_dir():  # left by a benchmark that was killed
                 _remove(path, repository)
@@ -58,7 +70,9 @@ def worktree(commit: str, repository: Path) -> Iterator[Path]:
         added = _git(repository, "worktree", "add", "--force", "--detach", str(tree), commit)
         try:
             if added.returncode != 0:
-                raise CheckoutError(f"git could not make a worktree of {commit[:12]}: {added.stderr.strip()}")
+                raise CheckoutError(
+                    f"git could not make a worktree of {commit[:12]}: {added.stderr.strip()}"
+                )
             yield tree
         finally:
             _remove(tree, repository)
@@ -88,11 +102,28 @@ def _install(lock: Path, environment: Path) -> None:
     print(f"Installing what {lock} pins; the first time takes a minute or two.", flush=True)
     python = str(environment / "bin" / "python")
     make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)]
-    install = [sys.executable, "-m", "pip", "--python", python, "install", *PIP_OPTIONS, "-r", str(lock)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        *PIP_OPTIONS,
+        "-r",
+        str(lock),
+    ]
     with log.open("w") as output:
         for words in (make, install):
-            if subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False).returncode != 0:
-                raise CheckoutError(f"What {lock} pins could not be installed: the end of {log} says why.")
+            if (
+                subprocess.run(
+                    words, stdout=output, stderr=subprocess.STDOUT, check=False
+                ).returncode
+                != 0
+            ):
+                raise CheckoutError(
+                    f"What {lock} pins could not be installed: the end of {log} says why."
+                )
     shutil.copy(lock, _marker(environment))
 
 
@@ -107,4 +138,6 @@ def _remove(tree: Path, repository: Path) -> None:
 
 
 def _git(repository: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["git", *words], cwd=repository, capture_output=True, text=True, check=False
+    )

@@ -78,7 +78,9 @@ def measure(peer: Peer, scenario: Scenario, folder: Path, kept: Path) -> Run:
     peer.prepare(data, kept)
     with _servers(peer, scenario, folder, data) as (servers, redis):
         run = _talk(peer, scenario, servers, redis)
-    run["wrong"] += [f"a traceback in {folder.name}" for each in servers if "Traceback" in each.log()]
+    run["wrong"] += [
+        f"a traceback in {folder.name}" for each in servers if "Traceback" in each.log()
+    ]
     with closing(sqlite3.connect(data / peer.database)) as database:
         [rows] = database.execute("SELECT count(*) FROM messages").fetchone()
     if rows != run["said"]:
@@ -87,7 +89,9 @@ def measure(peer: Peer, scenario: Scenario, folder: Path, kept: Path) -> Run:
 
 
 @contextmanager
-def _servers(peer: Peer, scenario: Scenario, folder: Path, data: Path) -> Iterator[tuple[list[Program], list[Program]]]:
+def _servers(
+    peer: Peer, scenario: Scenario, folder: Path, data: Path
+) -> Iterator[tuple[list[Program], list[Program]]]:
     """The workers, and Redis where there are several; killed at the end, for what they have stored is stored."""
     redis: list[Program] = []
     servers: list[Program] = []
@@ -96,7 +100,15 @@ def _servers(peer: Peer, scenario: Scenario, folder: Path, data: Path) -> Iterat
     try:
         if several:
             queue = Redis(folder / "redis")
-            queue.words = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", ALL_CORES, *queue.words]
+            queue.words = [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "taskset",
+                "-c",
+                ALL_CORES,
+                *queue.words,
+            ]
             redis.append(queue)
             queue.start()
             environment["REDIS_URL"] = queue.url
@@ -111,15 +123,31 @@ def _servers(peer: Peer, scenario: Scenario, folder: Path, data: Path) -> Iterat
             each.kill()
 
 
-def _talk(peer: Peer, scenario: Scenario, servers: list[Any], redis: list[Program]) -> dict[str, Any]:
+def _talk(
+    peer: Peer, scenario: Scenario, servers: list[Any], redis: list[Program]
+) -> dict[str, Any]:
     ids = [pid for each in servers for pid in each.processes()]
     redis_ids = [pid for each in redis for pid in each.processes()]
 
     def used() -> Used:
-        return Used(sum(map(cpu_seconds, ids)), sum(map(cpu_seconds, redis_ids)), sum(map(resident_bytes, ids)))
+        return Used(
+            sum(map(cpu_seconds, ids)),
+            sum(map(cpu_seconds, redis_ids)),
+            sum(map(resident_bytes, ids)),
+        )
 
     ports = [f"--port={each.port}" for each in servers]
-    words = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", LOAD_CORE, str(BUILT), *ports, *scenario.words()]
+    words = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "taskset",
+        "-c",
+        LOAD_CORE,
+        str(BUILT),
+        *ports,
+        *scenario.words(),
+    ]
     moments = {"start": used()}
     report: dict[str, Any] = {}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as load:
@@ -134,12 +162,20 @@ def _talk(peer: Peer, scenario: Scenario, servers: list[Any], redis: list[Progra
     return _summed_up(scenario, moments, report)
 
 
-def _summed_up(scenario: Scenario, moments: dict[str, Used], report: dict[str, Any]) -> dict[str, Any]:
-    start, joined, idle, begin, end = (moments[name] for name in ("start", "joined", "idle", "begin", "end"))
+def _summed_up(
+    scenario: Scenario, moments: dict[str, Used], report: dict[str, Any]
+) -> dict[str, Any]:
+    start, joined, idle, begin, end = (
+        moments[name] for name in ("start", "joined", "idle", "begin", "end")
+    )
     units = report["completed" if scenario.per_message else "deliveries"]
     if not units:
         raise RuntimeError("nobody heard anything while it was measured")
-    wrong = [f"{report[name]} {name}" for name in ("strayed", "unanswered", "refused", "gone") if report[name]]
+    wrong = [
+        f"{report[name]} {name}"
+        for name in ("strayed", "unanswered", "refused", "gone")
+        if report[name]
+    ]
     return {
         "cost": (end.cpu - begin.cpu) / units * 1e6,
         "redis_cost": (end.redis - begin.redis) / units * 1e6,
@@ -148,7 +184,10 @@ def _summed_up(scenario: Scenario, moments: dict[str, Used], report: dict[str, A
         "messages_per_second": report["completed"] / report["seconds"],
         "deliveries_per_second": report["deliveries"] / report["seconds"],
         "wrong": wrong,
-        **{name: report[name] for name in ("p50", "p99", "load_cpu", "lost", "doubled", "disordered", "said")},
+        **{
+            name: report[name]
+            for name in ("p50", "p99", "load_cpu", "lost", "doubled", "disordered", "said")
+        },
     }
 
 

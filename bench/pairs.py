@@ -43,18 +43,32 @@ class Comparison:
         return f"{self.median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
-def compare(results: Results, peer: str, other: str, scenario: str, metric: str) -> Comparison | None:
+def compare(
+    results: Results, peer: str, other: str, scenario: str, metric: str
+) -> Comparison | None:
     """Compare two peers by their pairs; None when there is no pair."""
     others = {run.repeat: run for run in results.of(other, scenario)}
-    pairs = [(run, others[run.repeat]) for run in results.of(peer, scenario) if run.repeat in others]
-    ratios = tuple(_value(run, metric) / _value(beside, metric) for run, beside in pairs if _value(beside, metric) > 0)
+    pairs = [
+        (run, others[run.repeat]) for run in results.of(peer, scenario) if run.repeat in others
+    ]
+    ratios = tuple(
+        _value(run, metric) / _value(beside, metric)
+        for run, beside in pairs
+        if _value(beside, metric) > 0
+    )
     return Comparison(ratios) if ratios else None
 
 
 def against_itself(results: Results) -> str:
     """The table of this tree against itself: the median of the pairs, and their lower and upper quartile."""
     lines = [
-        [scenario.name, *(str(compare(results, CONFAB, AGAIN, scenario.name, metric) or "") for metric in METRICS)]
+        [
+            scenario.name,
+            *(
+                str(compare(results, CONFAB, AGAIN, scenario.name, metric) or "")
+                for metric in METRICS
+            ),
+        ]
         for scenario in results.scenarios()
     ]
     return table([["Scenario", *METRICS.values()], *lines])
@@ -63,7 +77,14 @@ def against_itself(results: Results) -> str:
 def against_before(results: Results) -> str:
     """The table of this tree against another commit, with a verdict for each scenario and metric."""
     lines = [
-        [scenario.name, name, str(len(figure.ratios)), str(figure), str(control), verdict(figure, control)]
+        [
+            scenario.name,
+            name,
+            str(len(figure.ratios)),
+            str(figure),
+            str(control),
+            verdict(figure, control),
+        ]
         for scenario in results.scenarios()
         for metric, name in METRICS.items()
         if (figure := compare(results, CONFAB, BEFORE, scenario.name, metric))
@@ -76,7 +97,9 @@ def verdict(figure: Comparison, control: Comparison) -> str:
     """Whether the figure is within its bound, which is wider by the spread of the control."""
     spread = abs(control.worse_percent)
     kept = figure.worse_percent <= MAX_WORSE_PERCENT + spread
-    change = f"{abs(figure.worse_percent):.1f} % {'worse' if figure.worse_percent > 0 else 'better'}"
+    change = (
+        f"{abs(figure.worse_percent):.1f} % {'worse' if figure.worse_percent > 0 else 'better'}"
+    )
     return f"{change}: {'within' if kept else 'beyond'} {MAX_WORSE_PERCENT:g} % + {spread:.1f} %"
 
 

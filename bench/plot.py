@@ -27,8 +27,12 @@ STYLE = """
 
 def plot(results: Results) -> str:
     """A row for each scenario, a dot for each peer at its median, a bar from its least to its most; Node = 1."""
-    scenarios = [each.name for each in results.scenarios() if results.median(REFERENCE, "cost", each.name)]
-    scale = Scale([part for name in scenarios for peer in PEERS for part in _parts(results, peer, name)])
+    scenarios = [
+        each.name for each in results.scenarios() if results.median(REFERENCE, "cost", each.name)
+    ]
+    scale = Scale(
+        [part for name in scenarios for peer in PEERS for part in _parts(results, peer, name)]
+    )
     height = TOP + STEP * len(scenarios) + 34
     drawn = [*_legend(), *_ticks(scale, height - 30)]
     for number, name in enumerate(scenarios):
@@ -43,8 +47,12 @@ class Scale:
     """From a ratio to a place on the page: every doubling is as wide as the next."""
 
     def __init__(self, ratios: list[float]) -> None:
-        self.least = max([tick for tick in TICKS if tick <= min(ratios, default=1)], default=TICKS[0])
-        self.most = min([tick for tick in TICKS if tick >= max(ratios, default=1)], default=TICKS[-1])
+        self.least = max(
+            [tick for tick in TICKS if tick <= min(ratios, default=1)], default=TICKS[0]
+        )
+        self.most = min(
+            [tick for tick in TICKS if tick >= max(ratios, default=1)], default=TICKS[-1]
+        )
 
     def ticks(self) -> list[float]:
         """What to write below."""
@@ -75,8 +83,12 @@ def _ticks(scale: Scale, bottom: float) -> list[str]:
     drawn = []
     for tick in scale.ticks():
         x = scale.place(tick)
-        drawn.append(f'<line class="{"one" if tick == 1 else "tick"}" x1="{x}" y1="{TOP}" x2="{x}" y2="{bottom}"/>')
-        drawn.append(f'<text class="small" text-anchor="middle" x="{x}" y="{bottom + 16}">{tick:g}</text>')
+        drawn.append(
+            f'<line class="{"one" if tick == 1 else "tick"}" x1="{x}" y1="{TOP}" x2="{x}" y2="{bottom}"/>'
+        )
+        drawn.append(
+            f'<text class="small" text-anchor="middle" x="{x}" y="{bottom + 16}">{tick:g}</text>'
+        )
     return drawn
 
 
@@ -89,5 +101,7 @@ def _row(results: Results, scale: Scale, scenario: str, y: float) -> list[str]:
         parts = _parts(results, peer, scenario)
         least, most = scale.place(parts[0]), scale.place(parts[-1])
         drawn.append(f'<line class="{peer} span" x1="{least}" y1="{y}" x2="{most}" y2="{y}"/>')
-        drawn.append(f'<circle class="{peer}" cx="{scale.place(middle)}" cy="{y}" r="{7 if peer == CONFAB else 5}"/>')
+        drawn.append(
+            f'<circle class="{peer}" cx="{scale.place(middle)}" cy="{y}" r="{7 if peer == CONFAB else 5}"/>'
+        )
     return drawn

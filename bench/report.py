@@ -8,7 +8,11 @@ from bench.measure import Run
 from bench.peers import AGAIN, CONFAB, PEERS, REFERENCE, Peer
 from bench.scenarios import QUICK, SCENARIOS, Scenario
 
-CALM = ("W1000", "L1000", "A1000")  # a thousand people on one server: how they connect, and what an idle one keeps
+CALM = (
+    "W1000",
+    "L1000",
+    "A1000",
+)  # a thousand people on one server: how they connect, and what an idle one keeps
 CONNECT, IDLE_KIB = 1.25, 30.0  # bounds: of Node's cost, and in KiB
 P99, P99_MORE = 1.25, 5.0  # of Node's, or so many milliseconds more
 OTHERS = [each for each in PEERS.values() if each.name not in (CONFAB, REFERENCE)]
@@ -67,16 +71,28 @@ def rows(results: Results) -> list[Row]:
 
 def _row(about: str, bound: str, of: Callable[[str], float | None], at_most: float) -> Row:
     mine = of(CONFAB)
-    return Row(about, bound, of, None if mine is None else mine <= at_most, mine is not None and mine > 1)
+    return Row(
+        about, bound, of, None if mine is None else mine <= at_most, mine is not None and mine > 1
+    )
 
 
 def _cost(results: Results, scenario: Scenario) -> Row:
     about = f"{scenario.name}: {scenario.says}"
-    return _row(about, f"{scenario.bound:.2f}", lambda peer: results.ratio(peer, "cost", scenario.name), scenario.bound)
+    return _row(
+        about,
+        f"{scenario.bound:.2f}",
+        lambda peer: results.ratio(peer, "cost", scenario.name),
+        scenario.bound,
+    )
 
 
 def _connect(results: Results, calm: list[str]) -> Row:
-    return _row("connect and join", f"{CONNECT:.2f}", lambda peer: results.ratio(peer, "connect_ms", *calm), CONNECT)
+    return _row(
+        "connect and join",
+        f"{CONNECT:.2f}",
+        lambda peer: results.ratio(peer, "connect_ms", *calm),
+        CONNECT,
+    )
 
 
 def _idle(results: Results, calm: list[str]) -> Row:
@@ -97,7 +113,8 @@ def _p99(results: Results, scenario: Scenario) -> Row:
 def ratios(results: Results) -> str:
     """The first table: everything as a part of Node's."""
     lines = [
-        [row.about, row.bound, _confabs(row), *(_part(row.of(each.name)) for each in OTHERS)] for row in rows(results)
+        [row.about, row.bound, _confabs(row), *(_part(row.of(each.name)) for each in OTHERS)]
+        for row in rows(results)
     ]
     return table([["", "At most", "Confab", *(each.title for each in OTHERS)], *lines])
 
@@ -113,7 +130,9 @@ def _part(ratio: float | None) -> str:
 
 def slower(results: Results) -> str:
     """Where Confab costs more than Node, said in so many words."""
-    found = [f"- {row.about}: {_part(row.of(CONFAB))} of Node's." for row in rows(results) if row.slower]
+    found = [
+        f"- {row.about}: {_part(row.of(CONFAB))} of Node's." for row in rows(results) if row.slower
+    ]
     return "\n".join(found or ["- Nowhere that is measured here."])
 
 
@@ -121,7 +140,8 @@ def checks(results: Results, title: str = "Confab", names: Iterable[str] = (CONF
     """What became of everything that was said to some peers; without names, to this tree of Confab."""
     runs = [run for run in results.runs if run.peer in names]
     said, lost, doubled, disordered = (
-        sum(getattr(run, what) for run in runs) for what in ("said", "lost", "doubled", "disordered")
+        sum(getattr(run, what) for run in runs)
+        for what in ("said", "lost", "doubled", "disordered")
     )
     other = [each for run in runs for each in run.wrong]
     return (
@@ -143,7 +163,11 @@ def numbers(results: Results) -> str:
         "p99 ms",
     ]
     pairs = [(scenario.name, peer) for scenario in results.scenarios() for peer in results.peers]
-    lines = [[name, peer.title, *_numbers(runs)] for name, peer in pairs if (runs := results.of(peer.name, name))]
+    lines = [
+        [name, peer.title, *_numbers(runs)]
+        for name, peer in pairs
+        if (runs := results.of(peer.name, name))
+    ]
     return table([[*heads, "lost / doubled / out of order"], *lines])
 
 
@@ -159,7 +183,10 @@ def _numbers(runs: list[Run]) -> list[str]:
         f"{middle('deliveries_per_second'):,.0f}",
         f"{middle('p50'):.1f}",
         f"{middle('p99'):.1f}",
-        " / ".join(str(sum(getattr(run, what) for run in runs)) for what in ("lost", "doubled", "disordered")),
+        " / ".join(
+            str(sum(getattr(run, what) for run in runs))
+            for what in ("lost", "doubled", "disordered")
+        ),
     ]
 
 
@@ -175,7 +202,13 @@ def people(results: Results) -> str:
         else [each.name for each in results.scenarios()]
     )
     lines = [
-        [peer.title, *(f"{median(getattr(run, what) for run in runs):.2f}" for what in ("connect_ms", "idle_kib"))]
+        [
+            peer.title,
+            *(
+                f"{median(getattr(run, what) for run in runs):.2f}"
+                for what in ("connect_ms", "idle_kib")
+            ),
+        ]
         for peer in results.peers
         if (runs := results.of(peer.name, *calm))
     ]

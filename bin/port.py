@@ -17,7 +17,9 @@ def main() -> int:
     parser.add_argument("port")
     asked = parser.parse_args()
     if not (asked.port.isascii() and asked.port.isdigit() and 0 < int(asked.port) < 65536):
-        return refuse(f"PORT={asked.port} is not a port: give a number from 1 to 65535.", WRONG_SETTING)
+        return refuse(
+            f"PORT={asked.port} is not a port: give a number from 1 to 65535.", WRONG_SETTING
+        )
     wanted = int(asked.port)
     last = min(wanted + 100, 65535) if asked.next else wanted
     for port in range(wanted, last + 1):
@@ -28,7 +30,10 @@ def main() -> int:
                 continue
             return refuse(why(error, asked.host, port))
         if port != wanted:
-            print(f"Port {wanted} is taken, so this is on port {port}: http://{at(asked.host)}:{port}", file=sys.stderr)
+            print(
+                f"Port {wanted} is taken, so this is on port {port}: http://{at(asked.host)}:{port}",
+                file=sys.stderr,
+            )
         print(address, port)
         return 0
     if asked.next:

@@ -45,7 +45,9 @@ def typing(socketio: Any, payload: wire.JSON, but: list[str]) -> None:
 def _tell(room: Room, event: str, message: Message) -> None:
     try:
         payload = wire.message(room, message)
-        current_app.extensions["order"].offer(room.label, event, payload)  # here, when it is its turn
+        current_app.extensions["order"].push(
+            room.label, event, payload
+        )  # here, when it is its turn
         current_app.extensions["queue"].publish(event, payload)  # on the other workers
     except Exception:
         # What is stored stays stored, and its sender is told so; who was not told is found by the beacon.
@@ -54,4 +56,6 @@ def _tell(room: Room, event: str, message: Message) -> None:
 
 def emitter(socketio: Any) -> Callable[..., None]:
     """What tells the people of a room on this worker: called with its label, the event and the payload."""
-    return lambda label, event, data, **but: socketio.emit(event, data, to=address(label), ignore_queue=True, **but)
+    return lambda label, event, data, **but: socketio.emit(
+        event, data, to=address(label), ignore_queue=True, **but
+    )

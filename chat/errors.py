@@ -1,10 +1,14 @@
 """The ways we say no: a code for programs, a sentence for people, and whether to try again."""
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """Something is not done. What each class below says of itself is what the person reads."""
 
-    code, status, retry = "server_error", 500, True  # `retry`: whether the very same request may succeed later
+    code, status, retry = (
+        "server_error",
+        500,
+        True,
+    )  # `retry`: whether the very same request may succeed later
     retry_after_ms: int | None = None
 
     def __init_subclass__(cls, code: str = code, status: int = status) -> None:
@@ -14,57 +18,57 @@ class Refused(Exception):
         super().__init__(sentence or self.__doc__)
 
 
-class ServerError(Refused):
+class ServerError(Refusal):
     """Something went wrong here. Please try again."""
 
 
-class BadRequest(Refused, code="bad_request", status=400):
+class BadRequest(Refusal, code="bad_request", status=400):
     """This is not something Confab understands."""
 
 
-class Empty(Refused, code="empty", status=400):
+class Empty(Refusal, code="empty", status=400):
     """There is nothing in it to send."""
 
 
-class TooLong(Refused, code="too_long", status=413):
+class TooLong(Refusal, code="too_long", status=413):
     """That is too long."""
 
 
-class NotJoined(Refused, code="not_joined", status=409):
+class NotJoined(Refusal, code="not_joined", status=409):
     """Join a room first."""
 
 
-class NotFound(Refused, code="not_found", status=404):
+class NotFound(Refusal, code="not_found", status=404):
     """There is no such room or message."""
 
 
-class NotYours(Refused, code="not_yours", status=403):
+class NotYours(Refusal, code="not_yours", status=403):
     """Only the person who wrote this can change it."""
 
 
-class Gone(Refused, code="gone", status=410):
+class Gone(Refusal, code="gone", status=410):
     """This message has been deleted."""
 
 
-class IdTaken(Refused, code="id_taken", status=409):
+class IdTaken(Refusal, code="id_taken", status=409):
     """Another message already has this id."""
 
 
-class Full(Refused, code="full", status=409):
+class TooManyReactions(Refusal, code="full", status=409):
     """There is no room for more of this."""
 
 
-class Busy(Refused, code="busy", status=503):
+class Busy(Refusal, code="busy", status=503):
     """The server is busy."""
 
     retry_after_ms = 5000
 
 
-class Draining(Refused, code="draining", status=503):
+class Draining(Refusal, code="draining", status=503):
     """This worker is about to end. Another one will answer."""
 
 
-class CannotStart(SystemExit):
+class StartupError(SystemExit):
     """A start that cannot go on; the sentence says what to do. After exit code 3 gunicorn does not try again."""
 
     def __init__(self, sentence: str) -> None:

@@ -7,11 +7,21 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
-from chat import journal, presence, wire
-from chat.errors import BadRequest, NotFound, Refused, ServerError
+from chat import wire
+from chat.errors import BadRequest, NotFound, Refusal, ServerError
 from chat.identity import author, you
 from chat.payload import refused
-from chat.presence import enter, enter_again, find_room, joined_room, known_as, leave, people
+from chat.presence import tracker
+from chat.presence.tracker import (
+    enter,
+    enter_again,
+    find_room,
+    joined_room,
+    leave,
+    people,
+    remember_handle,
+)
+from chat.storage import journal
 from chat.wire import JSON, ok
 
 Handler = Callable[[Any], JSON]
@@ -37,7 +47,7 @@ def chat(data: object) -> JSON:
     room = joined_room()  # the room of this connection, or not_joined
     # When this returns, the message is committed and was sent to chat-<label>; not_found when the room is gone.
     message = journal.post(room, author(), said)
-    known_as(room, said.handle)  # among those who are here
+    remember_handle(room, said.handle)  # among those who are here
     return ok(wire.stored(message))
 
 
@@ -52,12 +62,14 @@ def history(data: object) -> JSON:
     """Read back: a page of messages in the order of the screen."""
     asked = wire.History.parse(data)
     room = joined_room()
-    return ok(wire.history(room, room.history(asked.limit, asked.before, asked.after, asked.around)))
+    return ok(
+        wire.history(room, room.history(asked.limit, asked.before, asked.after, asked.around))
+    )
 
 
 def typing(data: object) -> JSON:
     """Let the others know that one is typing; stored nowhere, and nobody waits for the answer."""
-    presence.typing(wire.Typing.parse(data).handle)
+    tracker.typing(wire.Typing.parse(data).handle)
     return ok()
 
 
@@ -85,7 +97,7 @@ def _answering(handler: Handler) -> Callable[..., JSON]:
             if len(arguments) != 1:
                 raise BadRequest("This takes one object, and nothing beside it.")
             return handler(arguments[0])
-        except Refused as refusal:
+        except Refusal as refusal:
             return refused(refusal)
         except Exception:
             log.exception("%s failed", handler.__name__)

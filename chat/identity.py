@@ -18,7 +18,7 @@ def author() -> str:
     return str(session["author"])
 
 
-def recognise(auth: object = None) -> None:
+def load_identity(auth: object = None) -> None:
     """At the start of a connection without a cookie: take the identity of the token it brings, else a new one."""
     if "author" in session:
         return
@@ -32,17 +32,20 @@ def recognise(auth: object = None) -> None:
 
 def you(room: Room) -> JSON:
     """What a person may know about themselves here: their mark, and the token that makes them the same person again."""
-    return {"you": {"mark": room.mark(author())} | ({"token": session["token"]} if "token" in session else {})}
+    return {
+        "you": {"mark": room.mark(author())}
+        | ({"token": session["token"]} if "token" in session else {})
+    }
 
 
-def form_token() -> str:
+def csrf_token() -> str:
     """What a form on our page brings back, and one on a page of somebody else cannot know."""
     # Another one each time: a page is compressed together with words of others, and its length must tell nothing.
     once = secrets.token_hex(8)
     return once + _form_signer().get_signature(once + author()).decode()
 
 
-def is_own_form(token: str) -> bool:
+def is_valid_csrf_token(token: str) -> bool:
     """Whether this came from a form that we gave this browser."""
     return _form_signer().verify_signature(token[:16] + author(), token[16:])
 

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chat.database import Base, Moment, reading
 from chat.errors import NotFound
+from chat.storage.database import Base, UTCDateTime, read_transaction
 
 END = 2**62  # beyond every number
-MISSED_AT_MOST = 10_000  # counting further costs more than it tells
-LATELY = 500  # so many messages back, and no further, is looked for the name somebody went by
+MAX_COUNTED_MISSED = 10_000  # counting further costs more than it tells
+NAME_LOOKBACK_MESSAGES = (
+    500  # so many messages back, and no further, is looked for the name somebody went by
+)
 
 
 class Room(Base):
@@ -32,15 +34,17 @@ class Room(Base):
     head: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     floor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     epoch: Mapped[str] = mapped_column(sa.String(32))
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
-    __table_args__ = ({"sqlite_autoincrement": True},)  # ids are never reused: a connection may hold one for days
+    __table_args__ = (
+        {"sqlite_autoincrement": True},
+    )  # ids are never reused: a connection may hold one for days
 
     @classmethod
     def find(cls, label: str) -> Self:
         """The room with this label. Raises NotFound."""
-        with reading() as connection:
-            room = connection.execute(LABELLED, {"label": label}).one_or_none()
+        with read_transaction() as connection:
+            room = connection.execute(SELECT_ROOM_BY_LABEL, {"label": label}).one_or_none()
         if room is None:
             raise NotFound("There is no room of this name.")
         return cls(**room._mapping)
@@ -57,9 +61,15 @@ class Room(Base):
         page = self.changes(after, limits.catch_up)
         page.missed = sum(message.seq > after for message in page.messages)
         if page.upto < page.head:  # these are not all
-            newer = self._messages(Message.seq > after).with_only_columns(Message.seq).limit(MISSED_AT_MOST)
-            with reading() as connection:
-                page.missed = connection.scalar(sa.select(sa.func.count()).select_from(newer.subquery()))
+            newer = (
+                self._messages(Message.seq > after)
+                .with_only_columns(Message.seq)
+                .limit(MAX_COUNTED_MISSED)
+            )
+            with read_transaction() as connection:
+                page.missed = connection.scalar(
+                    sa.select(sa.func.count()).select_from(newer.subquery())
+                )
         return page
 
     def changes(self, after: int, limit: int) -> "Page":
@@ -72,13 +82,28 @@ class Room(Base):
         return page
 
     def history(
-        self, limit: int, before: int | None = None, after: int | None = None, around: int | None = None
+        self,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
     ) -> "Page":
         """A page of messages in the order of the screen: before or after one, around one, or the last."""
         above, below = (limit // 2, limit - limit // 2) if around is not None else (limit, limit)
-        turn = next((each for each in (before, around, None if after is None else after + 1) if each is not None), END)
-        parts = ["from"] if after is not None else ["before"] if around is None else ["before", "from"]
-        page = self._page(*parts, turn=turn, above=above + 1, below=below + 1)  # one more tells whether there are more
+        turn = next(
+            (
+                each
+                for each in (before, around, None if after is None else after + 1)
+                if each is not None
+            ),
+            END,
+        )
+        parts = (
+            ["from"] if after is not None else ["before"] if around is None else ["before", "from"]
+        )
+        page = self._page(
+            *parts, turn=turn, above=above + 1, below=below + 1
+        )  # one more tells whether there are more
         page.messages.sort(key=lambda message: message.seq)
         first = sum(message.seq < turn for message in page.messages)
         page.older = first > above if "before" in parts else self._is_any(Message.seq < turn)
@@ -89,35 +114,57 @@ class Room(Base):
 
     def names(self, authors: Collection[str]) -> dict[str, str]:
         """The names these people went by last, as far as they have spoken lately."""
-        name = sa.case((Message.kind == "rename", Message.message), else_=Message.handle).label("name")
+        name = sa.case((Message.kind == "rename", Message.message), else_=Message.handle).label(
+            "name"
+        )
         columns = Message.seq, Message.author, Message.kind, name
-        lines = self._messages().with_only_columns(*columns).order_by(Message.seq.desc()).limit(LATELY).subquery()
-        mine = lines.c.author.in_(authors) & sa.or_(lines.c.kind.is_(None), lines.c.kind == "rename")
-        with reading() as connection:
-            found = connection.execute(sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)).all()
+        lines = (
+            self._messages()
+            .with_only_columns(*columns)
+            .order_by(Message.seq.desc())
+            .limit(NAME_LOOKBACK_MESSAGES)
+            .subquery()
+        )
+        mine = lines.c.author.in_(authors) & sa.or_(
+            lines.c.kind.is_(None), lines.c.kind == "rename"
+        )
+        with read_transaction() as connection:
+            found = connection.execute(
+                sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)
+            ).all()
         return dict(found)
 
     def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
         return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
     def _is_any(self, condition: sa.ColumnElement[bool]) -> bool:
-        with reading() as connection:
+        with read_transaction() as connection:
             return connection.scalar(sa.select(self._messages(condition).exists())) or False
 
     def _page(self, *parts: str, **numbers: int) -> "Page":
-        with reading() as connection:
-            found = connection.execute(_page_of(*parts), {"room": self.id, "label": self.label, **numbers}).all()
+        with read_transaction() as connection:
+            found = connection.execute(
+                _page_of(*parts), {"room": self.id, "label": self.label, **numbers}
+            ).all()
         if not found:
             raise NotFound("This room is gone.")
-        said = cast(list[Message], [row for row in found if row.seq is not None])  # rows, which read like messages
+        said = cast(
+            list[Message], [row for row in found if row.seq is not None]
+        )  # rows, which read like messages
         return Page(found[0].head, found[0].epoch, found[0].name, said, found[0].head)
 
 
 @cache
 def _page_of(*parts: str) -> sa.Executable:
     """Messages, head and epoch in one statement, so that they are of one moment; made once, for that takes long."""
-    room, turn, above, below = (sa.bindparam(name, type_=sa.BigInteger) for name in ("room", "turn", "above", "below"))
-    seq, rev, mine = messages.c.seq, messages.c.rev, sa.select(messages).where(messages.c.room_id == room)
+    room, turn, above, below = (
+        sa.bindparam(name, type_=sa.BigInteger) for name in ("room", "turn", "above", "below")
+    )
+    seq, rev, mine = (
+        messages.c.seq,
+        messages.c.rev,
+        sa.select(messages).where(messages.c.room_id == room),
+    )
     pages = {
         "before": mine.where(seq < turn).order_by(seq.desc()).limit(above),
         "from": mine.where(seq >= turn).order_by(seq).limit(below),
@@ -142,12 +189,14 @@ class Message(Base):
     client_id: Mapped[str | None] = mapped_column(sa.String(64))
     handle: Mapped[str] = mapped_column(sa.String(64))
     message: Mapped[str] = mapped_column(sa.Text)
-    timestamp: Mapped[datetime] = mapped_column(Moment)
-    edited_at: Mapped[datetime | None] = mapped_column(Moment)
-    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
+    timestamp: Mapped[datetime] = mapped_column(UTCDateTime)
+    edited_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     reply_to: Mapped[int | None] = mapped_column(sa.BigInteger)
     kind: Mapped[str | None] = mapped_column(sa.String(16))
-    reactions: Mapped[dict[str, list[str]] | None] = mapped_column(sa.JSON(none_as_null=True))  # authors by emoji
+    reactions: Mapped[dict[str, list[str]] | None] = mapped_column(
+        sa.JSON(none_as_null=True)
+    )  # authors by emoji
 
     __table_args__ = (
         sa.UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
@@ -158,7 +207,9 @@ class Message(Base):
 rooms = cast(sa.Table, Room.__table__)
 messages = cast(sa.Table, Message.__table__)
 BLANK = dict.fromkeys(messages.columns.keys())
-LABELLED = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))  # made once, for that takes long
+SELECT_ROOM_BY_LABEL = sa.select(rooms).where(
+    rooms.c.label == sa.bindparam("label")
+)  # made once, for that takes long
 
 
 class Standing(SimpleNamespace):

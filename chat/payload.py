@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from chat.errors import BadRequest, Empty, Refused, TooLong
+from chat.errors import BadRequest, Empty, Refusal, TooLong
 
 Number = Annotated[int, Field(ge=0, le=2**53 - 1)]  # beyond this JavaScript cannot count
 Limit = Annotated[int, Field(ge=1, le=200)]
@@ -24,12 +24,20 @@ class Payload(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problem = max(error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT)
+            problem = max(
+                error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT
+            )
         key = problem["loc"][0] if problem["loc"] else "the payload"
         if problem["type"] in OF_TEXT:
-            raise OF_TEXT[problem["type"]](f"The {'name' if key == 'handle' else key} {problem['msg']}.")
+            raise OF_TEXT[problem["type"]](
+                f"The {'name' if key == 'handle' else key} {problem['msg']}."
+            )
         # A key we do not know is not repeated: it may hold anything.
-        raise BadRequest(f"{key}: {problem['msg']}" if key in {*cls.model_fields, "the payload"} else "an unknown key")
+        raise BadRequest(
+            f"{key}: {problem['msg']}"
+            if key in {*cls.model_fields, "the payload"}
+            else "an unknown key"
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -39,7 +47,7 @@ class Payload(BaseModel):
         return data
 
 
-def refused(error: Refused) -> dict[str, Any]:
+def refused(error: Refusal) -> dict[str, Any]:
     """The answer to what has not been done."""
     when = {} if error.retry_after_ms is None else {"retry_after_ms": error.retry_after_ms}
     return {"ok": False, "code": error.code, "message": str(error), "retry": error.retry, **when}

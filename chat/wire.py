@@ -11,11 +11,11 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.payload import ClientId, Limit, Number, Payload
-from chat.text import Emoji, Handle, MessageText, RoomName, Text
+from chat.text.validation import Emoji, Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
     from chat.models import Message, Page, Room
-    from chat.revisions import Change
+    from chat.storage.commands import Command
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -116,14 +116,19 @@ def joined(room: "Room", page: "Page") -> JSON:
     return {"label": room.label, "name": page.name, **changes(room, page), **more}
 
 
-def stored(what: "Change") -> JSON:
+def stored(what: "Command") -> JSON:
     """What the sender learns of a new message: where it stands."""
     said = what.message
-    numbers = {"seq": said.seq, "rev": said.rev, "timestamp": moment(said.timestamp), "head": what.head}
+    numbers = {
+        "seq": said.seq,
+        "rev": said.rev,
+        "timestamp": moment(said.timestamp),
+        "head": what.head,
+    }
     return numbers | ({"duplicate": True} if what.duplicate else {})
 
 
-def changed(what: "Change") -> JSON:
+def changed(what: "Command") -> JSON:
     """What the sender learns of a change."""
     return {"rev": what.message.rev, "head": what.head}
 
@@ -139,7 +144,11 @@ def history(room: "Room", page: "Page") -> JSON:
 
 
 def _page(room: "Room", page: "Page") -> JSON:
-    return {"messages": [message(room, each) for each in page.messages], "head": page.head, "epoch": page.epoch}
+    return {
+        "messages": [message(room, each) for each in page.messages],
+        "head": page.head,
+        "epoch": page.epoch,
+    }
 
 
 def message(room: "Room", said: "Message") -> JSON:
@@ -158,7 +167,8 @@ def message(room: "Room", said: "Message") -> JSON:
         "kind": said.kind,
         "edited": said.edited_at and moment(said.edited_at),
         "deleted": said.deleted_at and True,
-        "reactions": said.reactions and {key: [*map(room.mark, by)] for key, by in said.reactions.items()},
+        "reactions": said.reactions
+        and {key: [*map(room.mark, by)] for key, by in said.reactions.items()},
     }
     return {key: value for key, value in keys.items() if value is not None}
 

@@ -4,7 +4,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
-from chat.database import migrating, write_compatible_from
+from chat.storage.database import migrating, write_compatible_from
 
 target = current_app.extensions["migrate"].db
 

@@ -32,7 +32,11 @@ class Node:
         node = shutil.which("node")
         assert node, "these tests need node"
         self._process = subprocess.Popen(
-            [node, "tests/node_client.mjs"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [node, "tests/node_client.mjs"],
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._people: dict[int, Person] = {}
         self.news = threading.Condition()
@@ -179,14 +183,30 @@ TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 class WebSocket:
     """A WebSocket that sends whatever it is told to; headers too, or without those that are given as nothing."""
 
-    def __init__(self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", **headers: str) -> None:
+    def __init__(
+        self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", **headers: str
+    ) -> None:
         address = urlsplit(url)
-        self._socket = socket.create_connection((address.hostname or "", address.port or 80), PATIENCE_SECONDS)
+        self._socket = socket.create_connection(
+            (address.hostname or "", address.port or 80), PATIENCE_SECONDS
+        )
         self._stream = self._socket.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
-        sent = {"Host": address.netloc, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": key}
-        sent |= {"Sec-WebSocket-Version": "13"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items() if value), "", ""]
+        sent = {
+            "Host": address.netloc,
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Key": key,
+        }
+        sent |= {"Sec-WebSocket-Version": "13"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        lines = [
+            f"GET {path} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in sent.items() if value),
+            "",
+            "",
+        ]
         self.send_bytes("\r\n".join(lines).encode())
         self.status = self._stream.readline().split()[1].decode()
         self.headers = http.client.parse_headers(self._stream)
@@ -212,7 +232,9 @@ class WebSocket:
     def send(self, data: str | bytes, kind: int | None = None, *, last: bool = True) -> None:
         """Send one frame: text from a string, binary from bytes, unless the kind is given."""
         payload = data.encode(errors="surrogatepass") if isinstance(data, str) else data
-        first = (kind if kind is not None else TEXT if isinstance(data, str) else BINARY) | (0x80 if last else 0)
+        first = (kind if kind is not None else TEXT if isinstance(data, str) else BINARY) | (
+            0x80 if last else 0
+        )
         size = len(payload)
         if size < 126:
             head = struct.pack("!BB", first, 0x80 | size)

@@ -10,8 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_socketio import SocketIO
 
-from chat import create_app, journal
-from chat.database import db
+from chat import create_app
+from chat.storage import journal
+from chat.storage.database import db
 from config import Config
 from tests.services import Postgres, Redis, postgres, redis
 
@@ -151,4 +152,4 @@ def in_room(person: Tab, label: str) -> Tab:
 def make_room(app: Flask, label: str) -> str:
     """Make a room; its label."""
     with app.app_context():
-        return journal.open_room(label).label
+        return journal.get_or_create_room(label).label

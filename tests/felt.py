@@ -17,7 +17,12 @@ from tests.browser.test_reading import DESKTOP, PHONE, READ_BACK, fill, here, so
 from tests.servers import Confab, gunicorn
 
 TIMES = 9
-SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 1.6e6 / 8}
+SLOW = {
+    "offline": False,
+    "latency": 150,
+    "downloadThroughput": 1.6e6 / 8,
+    "uploadThroughput": 1.6e6 / 8,
+}
 SLOWER = 4  # times, the processor of a cheap telephone
 
 # Before anything of the page runs: what it paints, and what moves then.
@@ -136,9 +141,19 @@ def speaking(house: House) -> list[Felt]:
     late = sum(not one["framed"] for one in pressed)
     p95 = quantiles(other, n=20)[-1]
     return [
-        Felt("Enter to one's own bubble", f"the next frame, {100 - late} of 100 times", "one frame", late == 0),
+        Felt(
+            "Enter to one's own bubble",
+            f"the next frame, {100 - late} of 100 times",
+            "one frame",
+            late == 0,
+        ),
         Felt("... until it is painted", f"{median(own):.0f} ms", "", True),
-        Felt("Enter to the other person's screen", f"{median(other):.0f} ms, p95 {p95:.0f} ms", "p95 80 ms", p95 <= 80),
+        Felt(
+            "Enter to the other person's screen",
+            f"{median(other):.0f} ms, p95 {p95:.0f} ms",
+            "p95 80 ms",
+            p95 <= 80,
+        ),
     ]
 
 
@@ -164,7 +179,9 @@ def _first_visit(house: House, label: str) -> tuple[float, float, float, float, 
         line.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
         page.goto(f"{house.server.url}/{label}/")
         able = page.evaluate("wired")
-        readable = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        readable = page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+        )
         page.wait_for_load_state("networkidle")
         shift = page.evaluate("shifts.reduce((sum, one) => sum + one, 0)")
         return readable, able, sum(sizes.values()), page.evaluate(SCRIPTS), shift
@@ -173,7 +190,10 @@ def _first_visit(house: House, label: str) -> tuple[float, float, float, float, 
 def _count(line: CDPSession) -> dict[str, float]:
     """The bytes of each answer as they come over the wire, heads and all."""
     sizes: dict[str, float] = {}
-    line.on("Network.loadingFinished", lambda done: sizes.update({done["requestId"]: done["encodedDataLength"]}))
+    line.on(
+        "Network.loadingFinished",
+        lambda done: sizes.update({done["requestId"]: done["encodedDataLength"]}),
+    )
 
     def framed(frame: dict[str, Any]) -> None:
         sizes["frames"] = sizes.get("frames", 0) + len(frame["response"]["payloadData"])
@@ -197,7 +217,11 @@ def opening(house: House) -> list[Felt]:
         opened(label)
     times = [(opened(few), opened(many)) for _ in range(5)]
     ratio = median(large for _, large in times) / median(small for small, _ in times)
-    return [Felt("A room of 100,000 messages opens", f"{ratio:.2f} times one of 60", "1.3", ratio <= 1.3)]
+    return [
+        Felt(
+            "A room of 100,000 messages opens", f"{ratio:.2f} times one of 60", "1.3", ratio <= 1.3
+        )
+    ]
 
 
 def reading_back(house: House) -> list[Felt]:
@@ -211,8 +235,18 @@ def reading_back(house: House) -> list[Felt]:
             moved.append(by)
             nodes.append(there)
     return [
-        Felt("Back through 1,000 messages, what is read moves", f"{max(moved):g} px", "2 px", max(moved) <= 2),
-        Felt("... and the page never has more than", f"{max(nodes)} messages", "320", max(nodes) <= 320),
+        Felt(
+            "Back through 1,000 messages, what is read moves",
+            f"{max(moved):g} px",
+            "2 px",
+            max(moved) <= 2,
+        ),
+        Felt(
+            "... and the page never has more than",
+            f"{max(nodes)} messages",
+            "320",
+            max(nodes) <= 320,
+        ),
     ]
 
 
@@ -234,7 +268,12 @@ def following(house: House, seconds: int = 60) -> list[Felt]:
             longest.append(max(page.evaluate("long")))
     task = f"{median(longest):.0f} ms" if median(longest) else "under 50 ms"
     return [
-        Felt("20 messages a second for a minute", f"followed in {follows} of 3 runs", "followed", follows == 3),
+        Felt(
+            "20 messages a second for a minute",
+            f"followed in {follows} of 3 runs",
+            "followed",
+            follows == 3,
+        ),
         Felt("... the longest task of the median run", task, "100 ms", median(longest) <= 100),
     ]
 
@@ -260,7 +299,9 @@ def main() -> int:
         chromium.close()
     sys.stdout.write("| What | Measured | At most |\n|---|---|---|\n")
     for line in lines:
-        sys.stdout.write(f"| {line.what} | {line.measured} | {line.bound}{'' if line.well else ' (missed)'} |\n")
+        sys.stdout.write(
+            f"| {line.what} | {line.measured} | {line.bound}{'' if line.well else ' (missed)'} |\n"
+        )
     return 0 if all(line.well for line in lines) else 1
 
 

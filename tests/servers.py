@@ -60,11 +60,18 @@ def bound_by_permissions() -> tuple[str, ...]:
 class Program:
     """A program in a process group of its own, which writes its log to a file. It may be killed and started again."""
 
-    def __init__(self, folder: Path, words: Sequence[str], answers: Callable[[], bool], **environment: str) -> None:
+    def __init__(
+        self, folder: Path, words: Sequence[str], answers: Callable[[], bool], **environment: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.words = list(words)
         self.where = HERE
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **environment}
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            **environment,
+        }
         self._answers = answers
         self._log = folder / "log"
         self._started: subprocess.Popen[bytes] | None = None
@@ -81,7 +88,11 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        until(lambda: started.poll() is not None or self._answers(), START_SECONDS, f"{self.words} answers")
+        until(
+            lambda: started.poll() is not None or self._answers(),
+            START_SECONDS,
+            f"{self.words} answers",
+        )
         assert started.poll() is None, f"{self.words} ended:\n{self.log()}"
 
     def kill(self) -> None:
@@ -98,7 +109,9 @@ class Program:
         first = self._started.pid
         everybody = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
         ours = (pid for pid in everybody if _group(pid) == first)
-        return sorted(ours, key=lambda pid: (pid != first, pid))  # numbers begin anew after the largest
+        return sorted(
+            ours, key=lambda pid: (pid != first, pid)
+        )  # numbers begin anew after the largest
 
     def log(self) -> str:
         """All it has written, over all its starts."""
@@ -121,11 +134,15 @@ class Program:
 class Confab(Program):
     """A Confab that serves; its database is in its folder, unless DATABASE_URL says otherwise."""
 
-    def __init__(self, folder: Path, server: Callable[[int], list[str]], **environment: str) -> None:
+    def __init__(
+        self, folder: Path, server: Callable[[int], list[str]], **environment: str
+    ) -> None:
         self.folder = folder
         self._server = server
         settings = {"INSTANCE": str(folder / "instance"), "LIMITS": "off", "PYTHONUNBUFFERED": "1"}
-        settings["ENGINE"] = os.environ.get("ENGINE", "on")  # all that has no say of its own may be tried without it
+        settings["ENGINE"] = os.environ.get(
+            "ENGINE", "on"
+        )  # all that has no say of its own may be tried without it
         super().__init__(folder, [], self._is_well, **settings | environment)
         self.move(free_port())
 
@@ -184,8 +201,20 @@ def flask_run(folder: Path, **environment: str) -> Iterator[Confab]:
 @contextmanager
 def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Confab]:
     """What serves for real."""
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), "app:app", "-b"]
-    with _serving(Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)) as server:
+    words = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-k",
+        "eventlet",
+        "-w",
+        str(workers),
+        "app:app",
+        "-b",
+    ]
+    with _serving(
+        Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+    ) as server:
         yield server
 
 

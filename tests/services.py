@@ -27,7 +27,11 @@ class Redis(Program):
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        super().__init__(folder, redis_server(folder, "--port", str(self.port), "--bind", "127.0.0.1"), self._is_well)
+        super().__init__(
+            folder,
+            redis_server(folder, "--port", str(self.port), "--bind", "127.0.0.1"),
+            self._is_well,
+        )
 
     def pause(self) -> None:
         """Let it stand still, with its connections open."""
@@ -56,7 +60,9 @@ class UnixRedis(Redis):
         super().__init__(folder)
         socket = folder / "redis.sock"
         self.url = f"unix://{socket}?db=1&password=secret"
-        self.words = redis_server(folder, "--port", "0", "--unixsocket", str(socket), "--requirepass", "secret")
+        self.words = redis_server(
+            folder, "--port", "0", "--unixsocket", str(socket), "--requirepass", "secret"
+        )
 
 
 def redis_server(folder: Path, *options: str) -> list[str]:
@@ -69,15 +75,36 @@ class Postgres(Program):
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        binaries = max(
+            Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
+        )
         data = folder / "data"
         folder.chmod(0o755)
         as_user: list[str] = []
         if os.geteuid() == 0:
             owner = pwd.getpwnam(POSTGRES_USER)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
-            as_user = ["setpriv", "--reuid", POSTGRES_USER, "--regid", POSTGRES_USER, "--clear-groups"]
-        init = [*as_user, str(binaries / "initdb"), "-U", "confab", "-A", "trust", "-N", "-E", "UTF8", "-D", str(data)]
+            as_user = [
+                "setpriv",
+                "--reuid",
+                POSTGRES_USER,
+                "--regid",
+                POSTGRES_USER,
+                "--clear-groups",
+            ]
+        init = [
+            *as_user,
+            str(binaries / "initdb"),
+            "-U",
+            "confab",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+            "-D",
+            str(data),
+        ]
         subprocess.run(
             init,
             check=True,
@@ -92,7 +119,9 @@ class Postgres(Program):
             "max_connections": "200",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        super().__init__(folder, [*as_user, str(binaries / "postgres"), "-D", str(data), *options], self._is_well)
+        super().__init__(
+            folder, [*as_user, str(binaries / "postgres"), "-D", str(data), *options], self._is_well
+        )
 
     def stop(self) -> None:
         """End without waiting for those who are connected."""
@@ -130,7 +159,9 @@ class Nginx(Program):
         folder.mkdir(parents=True, exist_ok=True)
         self._port = port
         location = re.search(
-            r"^location / \{\n.*?^\}", (HERE / "docs/self-hosting.md").read_text(), re.DOTALL | re.MULTILINE
+            r"^location / \{\n.*?^\}",
+            (HERE / "docs/self-hosting.md").read_text(),
+            re.DOTALL | re.MULTILINE,
         )
         assert location
         proxied = re.sub(r"proxy_pass .*;", f"proxy_pass http://unix:{upstream};", location[0])
@@ -155,7 +186,11 @@ class Nginx(Program):
         """)
         binary = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
         assert binary, "these tests need nginx: make deps"
-        super().__init__(folder, [binary, "-e", "stderr", "-p", str(folder), "-c", str(configuration)], self._is_well)
+        super().__init__(
+            folder,
+            [binary, "-e", "stderr", "-p", str(folder), "-c", str(configuration)],
+            self._is_well,
+        )
 
     def _is_well(self) -> bool:
         try:

@@ -3,12 +3,12 @@
 from sqlalchemy import text
 
 from app import app
-from chat.database import reading
+from chat.storage.database import read_transaction
 
 
 @app.get("/sleep/now")
 def sleep() -> str:
     """Take a second."""
-    with reading() as connection:
+    with read_transaction() as connection:
         connection.execute(text("SELECT pg_sleep(1)"))
     return "done"

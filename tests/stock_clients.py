@@ -54,7 +54,12 @@ class StockClients:
         self._process.stdout.close()
 
     def connect(
-        self, url: str, label: str, count: int, seconds: float = 0, transports: list[str] | None = None
+        self,
+        url: str,
+        label: str,
+        count: int,
+        seconds: float = 0,
+        transports: list[str] | None = None,
     ) -> None:
         """Open so many connections, evenly spread over so many seconds; return at once."""
         self._count += count

@@ -34,7 +34,9 @@ class PythonClient:
         self._client.on("disconnect", self._note_disconnect)
         self._client.on("chat", self._note_broadcast)
         self._client.on("change", self._keep)
-        threading.Thread(target=self._client.connect, args=(url,), kwargs={"transports": transports}).start()
+        threading.Thread(
+            target=self._client.connect, args=(url,), kwargs={"transports": transports}
+        ).start()
 
     def probe(self) -> None:
         """Ask for something; the answer is counted."""
@@ -98,7 +100,9 @@ class PythonClient:
                 self._applied = message["rev"]
 
 
-def connect(clients: list[PythonClient], url: str, label: str, count: int, seconds: float, options: JSON) -> None:
+def connect(
+    clients: list[PythonClient], url: str, label: str, count: int, seconds: float, options: JSON
+) -> None:
     """Open so many connections, evenly spread over so many seconds."""
     for _ in range(count):
         clients.append(PythonClient(url, label, options.get("transports")))

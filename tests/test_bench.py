@@ -26,7 +26,9 @@ PAGE = HERE / "docs" / "performance.md"
 
 def run(peer: str, scenario: str, cost: float, **else_: int) -> Run:
     checks = {"said": 9, "lost": 0, "doubled": 0, "disordered": 0, "repeat": 0} | else_
-    return Run(peer, scenario, cost, 0.0, 1.0, 20.0, 50.0, 50_000.0, 10.0, 20.0, 0.5, wrong=[], **checks)
+    return Run(
+        peer, scenario, cost, 0.0, 1.0, 20.0, 50.0, 50_000.0, 10.0, 20.0, 0.5, wrong=[], **checks
+    )
 
 
 @pytest.mark.servers
@@ -34,10 +36,16 @@ def run(peer: str, scenario: str, cost: float, **else_: int) -> Run:
 @pytest.mark.timeout(180)
 def test_a_small_room_is_measured_and_nobody_misses_a_message() -> None:
     quick = os.environ | {"QUICK": "1"}
-    measured = subprocess.run([sys.executable, "-m", "bench"], cwd=HERE, capture_output=True, text=True, env=quick)
+    measured = subprocess.run(
+        [sys.executable, "-m", "bench"], cwd=HERE, capture_output=True, text=True, env=quick
+    )
 
     assert measured.returncode == 0, measured.stdout + measured.stderr
-    [row] = re.findall(r"^\| W50 \| Confab \| ([\d.]+) .*\| (\d+) / (\d+) / (\d+) \|$", measured.stdout, re.MULTILINE)
+    [row] = re.findall(
+        r"^\| W50 \| Confab \| ([\d.]+) .*\| (\d+) / (\d+) / (\d+) \|$",
+        measured.stdout,
+        re.MULTILINE,
+    )
     assert float(row[0]) > 0
     assert row[1:] == ("0", "0", "0")
 
@@ -77,7 +85,9 @@ class Wire(StreamRequestHandler):
             size = head[1] & 127
             size = int.from_bytes(self.rfile.read(2)) if size == 126 else size
             mask = self.rfile.read(4)
-            self.hear(bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(size))).decode())
+            self.hear(
+                bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(size))).decode()
+            )
 
     def hear(self, said: str) -> None:
         with self.server.one_at_a_time:
@@ -105,18 +115,29 @@ def test_the_people_notice_what_is_wrong(fault: str) -> None:
     build()
     with Liar(fault) as chat:
         Thread(target=chat.serve_forever, daemon=True).start()
-        plan = {"port": chat.server_address[1], "people": 3, "senders": 3, "outstanding": 3, "seconds": 0.1, "drain": 3}
+        plan = {
+            "port": chat.server_address[1],
+            "people": 3,
+            "senders": 3,
+            "outstanding": 3,
+            "seconds": 0.1,
+            "drain": 3,
+        }
         words = [f"--{name}={value}" for name, value in plan.items()]
         people = subprocess.run([BUILT, *words], capture_output=True, text=True, check=True)
         chat.shutdown()
 
     report = json.loads(people.stdout.splitlines()[-1])
     assert report["said"] >= 3
-    assert {name: report[name] for name in FAULTS if report.get(name)} == ({} if fault == "nothing" else {fault: 1})
+    assert {name: report[name] for name in FAULTS if report.get(name)} == (
+        {} if fault == "nothing" else {fault: 1}
+    )
 
 
 def test_costs_are_told_as_parts_of_nodes_and_a_missed_bound_is_called_one() -> None:
-    runs = [run(CONFAB, "W1000", cost) for cost in (8.0, 9.0, 30.0)] + [run(REFERENCE, "W1000", 10.0)]
+    runs = [run(CONFAB, "W1000", cost) for cost in (8.0, 9.0, 30.0)] + [
+        run(REFERENCE, "W1000", 10.0)
+    ]
 
     table = ratios(Results(runs))
 

@@ -35,11 +35,15 @@ SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Confab]:
     """A server that waits two seconds for a body."""
     words, environment = SERVERS[request.param]
     host = "" if "flask" in words else "127.0.0.1:"
-    confab = Confab(tmp_path_factory.mktemp("server"), lambda port: [*words, f"{host}{port}"], **environment)
+    confab = Confab(
+        tmp_path_factory.mktemp("server"), lambda port: [*words, f"{host}{port}"], **environment
+    )
     with _serving(confab) as started:
         started.room("kitchen")
         yield started
@@ -84,8 +88,16 @@ class Connection:
 def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
     """A request as it is sent. Its Content-Length is that of the body, unless other headers are given."""
     sent = {"Host": "confab.test", "Content-Type": "application/x-www-form-urlencoded"}
-    sent |= {name.replace("_", "-"): value for name, value in (headers or {"Content_Length": str(len(body))}).items()}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+    sent |= {
+        name.replace("_", "-"): value
+        for name, value in (headers or {"Content_Length": str(len(body))}).items()
+    }
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in sent.items()),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -148,8 +160,12 @@ class Browser:
     def say(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
         """Send the form; the status, and the page that came with it."""
         form = urlencode(self.form | {"handle": "Ada", "message": message}).encode()
-        body = iter([form[:10], form[10:]]) if in_chunks else form  # http.client sends what is iterated in chunks
-        headers, page = self._request("POST", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        body = (
+            iter([form[:10], form[10:]]) if in_chunks else form
+        )  # http.client sends what is iterated in chunks
+        headers, page = self._request(
+            "POST", body, {"Content-Type": "application/x-www-form-urlencoded"}
+        )
         return int(headers["Status"]), page
 
     def _request(self, method: str, body: Any, headers: dict[str, str]) -> tuple[Message, str]:
@@ -198,7 +214,10 @@ def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: Confab) -
 @pytest.mark.servers
 def test_an_upload_of_200_megabytes_is_refused_before_it_is_sent(server: Confab) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-    kind = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": str(200 * MEGABYTE)}
+    kind = {
+        "Content_Type": "multipart/form-data; boundary=x",
+        "Content_Length": str(200 * MEGABYTE),
+    }
     cost = Cost(server)
 
     with Connection(server) as mallory:
@@ -218,7 +237,9 @@ UNFINISHED = {
     "in chunks": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
     "without a first chunk": request("POST", "/kitchen/", Transfer_Encoding="chunked"),
     "that was asked for": request("POST", "/kitchen/", Content_Length="100", Expect="100-continue"),
-    "of a polling client": request("POST", "/socket.io/?EIO=4&transport=polling", b"4", Content_Length="100"),
+    "of a polling client": request(
+        "POST", "/socket.io/?EIO=4&transport=polling", b"4", Content_Length="100"
+    ),
     "to nowhere": request("PUT", "/no/such/page", b"4", Content_Length="100"),
 }
 
@@ -246,8 +267,12 @@ def test_a_body_that_does_not_arrive_ends_its_connection(server: Confab) -> None
 CUT_OFF = {
     "by length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
     "in a chunk": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
-    "in a large chunk": request("POST", "/kitchen/", b"20000\r\nmessage=hel", Transfer_Encoding="chunked"),
-    "between two chunks": request("POST", "/kitchen/", b"5\r\nhello\r\n", Transfer_Encoding="chunked"),
+    "in a large chunk": request(
+        "POST", "/kitchen/", b"20000\r\nmessage=hel", Transfer_Encoding="chunked"
+    ),
+    "between two chunks": request(
+        "POST", "/kitchen/", b"5\r\nhello\r\n", Transfer_Encoding="chunked"
+    ),
 }
 
 
@@ -273,11 +298,21 @@ def test_a_body_that_trickles_in_ends_its_connection(server: Confab) -> None:
 @pytest.mark.servers
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_a_body_of_the_largest_size_is_read(server: Confab, in_chunks: bool) -> None:
-    form = b"message=".ljust(BODY_BYTES - 1000 * in_chunks, b"m")  # what belongs to the chunks counts too
+    form = b"message=".ljust(
+        BODY_BYTES - 1000 * in_chunks, b"m"
+    )  # what belongs to the chunks counts too
     headers = {"Transfer_Encoding": "chunked"} if in_chunks else {"Content_Length": str(len(form))}
 
     with Connection(server) as ada:
-        ada.send(request("POST", "/kitchen/", chunked(form) if in_chunks else form, Connection="close", **headers))
+        ada.send(
+            request(
+                "POST",
+                "/kitchen/",
+                chunked(form) if in_chunks else form,
+                Connection="close",
+                **headers,
+            )
+        )
         answer = ada.receive_all()
 
     assert status(answer) == 400
@@ -307,17 +342,27 @@ def test_every_request_has_a_limit(server: Confab, method: str) -> None:
 @pytest.mark.parametrize("transport", ["polling", "websocket", "pigeon"])
 def test_a_request_for_a_socket_has_the_limit_of_a_frame(server: Confab, transport: str) -> None:
     with Connection(server) as mallory:
-        mallory.send(request("POST", f"/socket.io/?EIO=4&transport={transport}", b"m" * (FRAME_BYTES + 1)))
+        mallory.send(
+            request("POST", f"/socket.io/?EIO=4&transport={transport}", b"m" * (FRAME_BYTES + 1))
+        )
         assert status(mallory.receive_all()) == 413
 
 
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: confab.test\r\n\r\n"
 HIDING = {
     "by length": request("POST", "/kitchen/", HIDDEN * 2000),
-    "in chunks": request("POST", "/kitchen/", chunked(HIDDEN * 2000, len(HIDDEN)), Transfer_Encoding="chunked"),
-    "after a broken chunk": request("POST", "/kitchen/", b"zz\r\n" + HIDDEN, Transfer_Encoding="chunked"),
-    "after a chunk without its end": request("POST", "/kitchen/", b"1\r\nab" + HIDDEN, Transfer_Encoding="chunked"),
-    "after another coding": request("POST", "/kitchen/", chunked(HIDDEN), Transfer_Encoding="gzip, chunked"),
+    "in chunks": request(
+        "POST", "/kitchen/", chunked(HIDDEN * 2000, len(HIDDEN)), Transfer_Encoding="chunked"
+    ),
+    "after a broken chunk": request(
+        "POST", "/kitchen/", b"zz\r\n" + HIDDEN, Transfer_Encoding="chunked"
+    ),
+    "after a chunk without its end": request(
+        "POST", "/kitchen/", b"1\r\nab" + HIDDEN, Transfer_Encoding="chunked"
+    ),
+    "after another coding": request(
+        "POST", "/kitchen/", chunked(HIDDEN), Transfer_Encoding="gzip, chunked"
+    ),
     "behind two lengths": request(
         "POST", "/kitchen/", b"0\r\n\r\n" + HIDDEN, Transfer_Encoding="chunked", Content_Length="5"
     ),
@@ -401,16 +446,23 @@ def test_a_form_in_chunks_is_accepted(server: Confab) -> None:
 def multipart(fields: dict[str, str], file: str = "") -> bytes:
     """A form as multipart/form-data, with the boundary `x`."""
     parts = [
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
     ]
     if file:
-        parts.append(f'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n{file}\r\n')
+        parts.append(
+            f'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n{file}\r\n'
+        )
     return "".join([*parts, "--x--\r\n"]).encode()
 
 
 def test_a_form_with_a_file_is_refused(app: Flask, ada: Tab, kitchen: str) -> None:
     browser = app.test_client()
-    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(f"/{kitchen}/").text))
+    form = dict(
+        re.findall(
+            r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(f"/{kitchen}/").text
+        )
+    )
     form |= {"handle": "Ben", "message": "hello"}
     kind = "multipart/form-data; boundary=x"
 

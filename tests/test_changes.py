@@ -6,11 +6,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from chat import journal, wire
-from chat.database import reading
-from chat.emoji import is_emoji
-from chat.models import LATELY, Room, messages
-from chat.revisions import Change, React, Rename
+from chat import wire
+from chat.models import NAME_LOOKBACK_MESSAGES, Room, messages
+from chat.storage import journal
+from chat.storage.commands import Command, ReactToMessage, RenameAuthor
+from chat.storage.database import read_transaction
+from chat.text.emoji import is_emoji
 from tests.conftest import JSON, Tab
 
 Open = Callable[..., Tab]
@@ -44,10 +45,14 @@ def test_ada_hears_of_the_thumb_and_whose_it_is(ada: Tab, ben: Tab) -> None:
     [change] = ada.heard("change")
     assert (change["seq"], change["rev"], change["message"]) == (1, 2, "hello")
     assert change["reactions"] == {THUMB: [his]}
-    assert ada.ask("history", {})["messages"] == ada.ask("since", {"after": 1})["messages"] == [change]
+    assert (
+        ada.ask("history", {})["messages"] == ada.ask("since", {"after": 1})["messages"] == [change]
+    )
 
 
-def test_strangers_hear_nothing_of_a_reaction_and_cannot_react(ada: Tab, cy: Tab, tab: Open) -> None:
+def test_strangers_hear_nothing_of_a_reaction_and_cannot_react(
+    ada: Tab, cy: Tab, tab: Open
+) -> None:
     seq = ada.say("hello")["seq"]
     react(ada, seq)
 
@@ -63,7 +68,11 @@ def test_reactions_stand_in_the_order_of_their_first_use(ada: Tab, ben: Tab) -> 
         assert react(who, seq, emoji)["ok"]
 
     [message] = ben.ask("history", {})["messages"]
-    assert list(message["reactions"].items()) == [(THUMB, [hers, his]), (HEART, [his]), (FAMILY, [hers])]
+    assert list(message["reactions"].items()) == [
+        (THUMB, [hers, his]),
+        (HEART, [his]),
+        (FAMILY, [hers]),
+    ]
 
 
 def test_a_reaction_is_taken_back_and_nothing_of_it_stays(ada: Tab, ben: Tab) -> None:
@@ -73,31 +82,51 @@ def test_a_reaction_is_taken_back_and_nothing_of_it_stays(ada: Tab, ben: Tab) ->
     react(ada, seq, on=False)
     react(ben, seq, on=False)
 
-    assert [sum(map(len, change.get("reactions", {}).values())) for change in ada.heard("change")] == [1, 2, 1, 0]
+    assert [
+        sum(map(len, change.get("reactions", {}).values())) for change in ada.heard("change")
+    ] == [1, 2, 1, 0]
     assert "reactions" not in ben.ask("history", {})["messages"][0]
 
 
 def test_what_is_so_already_takes_no_number(ada: Tab, ben: Tab) -> None:
     seq = ada.say("hello")["seq"]
-    answers = [react(ben, seq, on=False), react(ben, seq), react(ben, seq), react(ben, seq, on=False)]
+    answers = [
+        react(ben, seq, on=False),
+        react(ben, seq),
+        react(ben, seq),
+        react(ben, seq, on=False),
+    ]
 
-    assert [(answer["rev"], answer["head"]) for answer in answers] == [(1, 1), (2, 2), (2, 2), (3, 3)]
+    assert [(answer["rev"], answer["head"]) for answer in answers] == [
+        (1, 1),
+        (2, 2),
+        (2, 2),
+        (3, 3),
+    ]
     assert len(ada.heard("change")) == 2
 
 
-def test_reactions_of_one_batch_are_stored_one_after_the_other(ada: Tab, app: Flask, kitchen: str) -> None:
+def test_reactions_of_one_batch_are_stored_one_after_the_other(
+    ada: Tab, app: Flask, kitchen: str
+) -> None:
     ada.say("hello")
     with app.app_context():
         room = Room.find(kitchen)
         asked = wire.React(seq=1, emoji=THUMB, on=True)
-        batch: list[Change] = [React(room, who, asked) for who in ("ben", "cy", "ben")]
-        journal._store_and_tell(batch)
+        batch: list[Command] = [ReactToMessage(room, who, asked) for who in ("ben", "cy", "ben")]
+        journal._store_and_broadcast(batch)
 
-    assert [(change.message.rev, change.duplicate) for change in batch] == [(2, False), (3, False), (3, True)]
+    assert [(change.message.rev, change.duplicate) for change in batch] == [
+        (2, False),
+        (3, False),
+        (3, True),
+    ]
     assert [len(change["reactions"][THUMB]) for change in ada.heard("change")] == [1, 2]
 
 
-def test_an_edit_keeps_the_reactions_and_a_deletion_erases_them(ada: Tab, ben: Tab, app: Flask) -> None:
+def test_an_edit_keeps_the_reactions_and_a_deletion_erases_them(
+    ada: Tab, ben: Tab, app: Flask
+) -> None:
     seq = ada.say("hello")["seq"]
     react(ben, seq)
     ada.ask("edit", {"seq": seq, "message": "hi"})
@@ -106,8 +135,11 @@ def test_an_edit_keeps_the_reactions_and_a_deletion_erases_them(ada: Tab, ben: T
     reacted, edited, deleted = ben.heard("change")
     assert edited["reactions"] == reacted["reactions"]
     assert "reactions" not in deleted
-    with app.app_context(), reading() as connection:
-        assert connection.execute(select(messages).where(messages.c.seq == seq)).one().reactions is None
+    with app.app_context(), read_transaction() as connection:
+        assert (
+            connection.execute(select(messages).where(messages.c.seq == seq)).one().reactions
+            is None
+        )
     assert react(ben, seq)["code"] == "gone"
 
 
@@ -127,8 +159,10 @@ def test_an_emoji_takes_a_hundred_people(ada: Tab, app: Flask, kitchen: str) -> 
     with app.app_context():
         room = Room.find(kitchen)
         asked = wire.React(seq=1, emoji=THUMB, on=True)
-        batch: list[Change] = [React(room, f"person {number}", asked) for number in range(100)]
-        journal._store_and_tell(batch)
+        batch: list[Command] = [
+            ReactToMessage(room, f"person {number}", asked) for number in range(100)
+        ]
+        journal._store_and_broadcast(batch)
 
     assert react(ada, 1)["code"] == "full"
     assert react(ada, 1, HEART)["ok"]
@@ -147,7 +181,9 @@ def test_an_emoji_is_one_however_many_characters_it_takes(ada: Tab, emoji: str) 
     assert react(ada, 1, emoji)["ok"]
 
 
-@pytest.mark.parametrize("emoji", ["", "a", "👍👍", "👍 ", ":+1:", "1", "‍", "👍\n", "<b>", "❤" * 9, "🧑‍" * 9])
+@pytest.mark.parametrize(
+    "emoji", ["", "a", "👍👍", "👍 ", ":+1:", "1", "‍", "👍\n", "<b>", "❤" * 9, "🧑‍" * 9]
+)
 def test_not_everything_is_an_emoji(ada: Tab, ben: Tab, emoji: str) -> None:
     ada.say("hello")
     ben.heard()
@@ -199,7 +235,9 @@ def test_who_has_not_spoken_or_goes_by_that_name_takes_no_number(ada: Tab, ben: 
     assert [line["message"] for line in ben.heard("chat")] == ["Bea"]
 
 
-def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(ada: Tab, ben: Tab) -> None:
+def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(
+    ada: Tab, ben: Tab
+) -> None:
     ada.say("hello", handle="Ada")
     ada.ask("rename", {"handle": "Bea"})
     ada.ask("rename", {"handle": "Cleo"})
@@ -208,17 +246,24 @@ def test_the_name_before_is_the_one_last_used_here_by_message_or_by_line(ada: Ta
     ada.ask("rename", {"handle": "Eve"})
 
     lines = [line for line in ben.heard("chat") if line.get("kind") == "rename"]
-    assert [(line["handle"], line["message"]) for line in lines] == [("Ada", "Bea"), ("Bea", "Cleo"), ("Dora", "Eve")]
+    assert [(line["handle"], line["message"]) for line in lines] == [
+        ("Ada", "Bea"),
+        ("Bea", "Cleo"),
+        ("Dora", "Eve"),
+    ]
 
 
 def test_who_spoke_long_ago_only_needs_no_line(ada: Tab, app: Flask, kitchen: str) -> None:
     ada.say("hello", handle="Ada")
     with app.app_context():
         room = Room.find(kitchen)
-        lines = [Rename(room, "ben", wire.Rename(handle=f"Ben {each}"), before="Ben") for each in range(LATELY)]
-        journal._store_and_tell([*lines])
+        lines = [
+            RenameAuthor(room, "ben", wire.Rename(handle=f"Ben {each}"), before="Ben")
+            for each in range(NAME_LOOKBACK_MESSAGES)
+        ]
+        journal._store_and_broadcast([*lines])
 
-    assert ada.ask("rename", {"handle": "Bea"})["rev"] == 1 + LATELY
+    assert ada.ask("rename", {"handle": "Bea"})["rev"] == 1 + NAME_LOOKBACK_MESSAGES
 
 
 def test_a_line_of_another_name_can_be_neither_edited_nor_deleted(ada: Tab) -> None:
@@ -231,7 +276,8 @@ def test_a_line_of_another_name_can_be_neither_edited_nor_deleted(ada: Tab) -> N
 
 
 @pytest.mark.parametrize(
-    ("handle", "code"), [("", "empty"), ("x" * 65, "too_long"), ("a\nb", "bad_request"), (1, "bad_request")]
+    ("handle", "code"),
+    [("", "empty"), ("x" * 65, "too_long"), ("a\nb", "bad_request"), (1, "bad_request")],
 )
 def test_not_everything_is_a_name(ada: Tab, ben: Tab, handle: object, code: str) -> None:
     ada.say("hello")
@@ -258,7 +304,10 @@ def test_what_is_not_there_cannot_be_answered(ada: Tab, cy: Tab) -> None:
 
     for seq in (0, 2, 3, 999):  # 2 is the number of the edit
         answer = ada.say("yes", reply_to=seq)
-        assert (answer["code"], answer["message"]) == ("not_found", "There is no such message in this room.")
+        assert (answer["code"], answer["message"]) == (
+            "not_found",
+            "There is no such message in this room.",
+        )
     assert cy.say("yes", reply_to=1)["code"] == "not_found"
     assert ada.ask("history", {})["head"] == 2
 

@@ -15,7 +15,16 @@ import pytest
 from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
 from tests.servers import HERE
 
-NOT_COPIED = (".git", ".venv", ".make", "node_modules", "instance", "__pycache__", ".*_cache", ".hypothesis")
+NOT_COPIED = (
+    ".git",
+    ".venv",
+    ".make",
+    "node_modules",
+    "instance",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+)
 AN_EXTRA_MIGRATION = '''"""A table that only this commit has."""
 
 import sqlalchemy as sa
@@ -33,8 +42,17 @@ def upgrade() -> None:
 
 def git(folder: Path, *words: str) -> str:
     """Run git in a repository; what it prints."""
-    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True, text=True)
+    author = (
+        "-c",
+        "user.name=Ada",
+        "-c",
+        "user.email=ada@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    )
+    done = subprocess.run(
+        ["git", *author, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -68,18 +86,27 @@ def worktrees(repository: Path) -> int:
 @pytest.mark.parametrize("name", ["HEAD~1", "v1", "main~1"])
 def test_a_commit_is_found_by_any_name_it_has(repository: Path, name: str) -> None:
     assert full_hash(name, repository) == git(repository, "rev-parse", "HEAD~1")
-    assert full_hash(git(repository, "rev-parse", "--short", "HEAD~1"), repository) == full_hash(name, repository)
+    assert full_hash(git(repository, "rev-parse", "--short", "HEAD~1"), repository) == full_hash(
+        name, repository
+    )
 
 
-@pytest.mark.parametrize("name", ["no-such-branch", "HEAD~9", "0" * 40, "--all", "HEAD^{tree}", "HEAD:app.py", "a b"])
+@pytest.mark.parametrize(
+    "name", ["no-such-branch", "HEAD~9", "0" * 40, "--all", "HEAD^{tree}", "HEAD:app.py", "a b"]
+)
 def test_a_name_that_is_no_commit_is_refused_in_one_sentence(repository: Path, name: str) -> None:
     with pytest.raises(CheckoutError) as refused:
         full_hash(name, repository)
 
-    assert str(refused.value) == f"BEFORE={name} is no commit of this repository: give a hash, a tag or a branch."
+    assert (
+        str(refused.value)
+        == f"BEFORE={name} is no commit of this repository: give a hash, a tag or a branch."
+    )
 
 
-def test_a_folder_that_is_no_clone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_no_clone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "unpacked"
     folder.mkdir()
@@ -97,7 +124,9 @@ def test_changed_files_are_mentioned(repository: Path) -> None:
     assert describe(repository) == f"{short} with changes that are not committed"
 
 
-def test_the_worktree_has_the_files_of_the_commit_and_leaves_nothing_behind(repository: Path) -> None:
+def test_the_worktree_has_the_files_of_the_commit_and_leaves_nothing_behind(
+    repository: Path,
+) -> None:
     with worktree(full_hash("v1", repository), repository) as tree:
         assert (tree / "app.py").read_text() == "old"
         assert (repository / "app.py").read_text() == "new"
@@ -111,7 +140,10 @@ def test_the_worktree_has_the_files_of_the_commit_and_leaves_nothing_behind(repo
 
 
 def test_the_worktree_is_removed_after_an_error_too(repository: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), worktree(full_hash("v1", repository), repository) as tree:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        worktree(full_hash("v1", repository), repository) as tree,
+    ):
         raise KeyboardInterrupt
 
     assert not tree.exists()
@@ -153,7 +185,9 @@ def test_a_commit_with_the_same_packages_is_served_by_the_same_python(repository
 def test_a_commit_without_a_lock_file_is_refused(repository: Path) -> None:
     with worktree(full_hash("v1", repository), repository) as tree:
         (tree / "requirements" / "run.txt").unlink()
-        with pytest.raises(CheckoutError, match=r"has no requirements/run\.txt: choose a newer commit\."):
+        with pytest.raises(
+            CheckoutError, match=r"has no requirements/run\.txt: choose a newer commit\."
+        ):
             python_for(tree, repository)
 
 
@@ -193,14 +227,18 @@ def test_other_packages_are_installed_once_and_found_by_every_commit_that_pins_t
 
 
 @pytest.mark.slow
-def test_packages_with_another_hash_are_refused_and_tried_again_the_next_time(repository: Path, tmp_path: Path) -> None:
+def test_packages_with_another_hash_are_refused_and_tried_again_the_next_time(
+    repository: Path, tmp_path: Path
+) -> None:
     wheel(tmp_path)
     lock = tmp_path / "tree" / "requirements" / "run.txt"
     lock.parent.mkdir(parents=True)
     lock.write_text(f"--no-index\n--find-links {tmp_path}\ntiny==1.0 --hash=sha256:{'0' * 64}\n")
 
     for _ in range(2):
-        with pytest.raises(CheckoutError, match=r"could not be installed: the end of .*pip\.log says why\."):
+        with pytest.raises(
+            CheckoutError, match=r"could not be installed: the end of .*pip\.log says why\."
+        ):
             python_for(lock.parent.parent, repository)
     assert "DO NOT MATCH" in (repository / ".make" / "bench" / "pip.log").read_text()
 
@@ -209,7 +247,9 @@ def bench(tree: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run a tree's `make bench` with the packages that these tests run with."""
     words = [sys.executable, "-m", "bench"]
     environment = {**os.environ, **settings}
-    return subprocess.run(words, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +262,9 @@ def bench(tree: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
         ({"REPS": "0"}, "REPS=0 is no number of repeats: "),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_sentence(settings: dict[str, str], sentence: str) -> None:
+def test_what_cannot_be_measured_is_said_in_one_sentence(
+    settings: dict[str, str], sentence: str
+) -> None:
     done = bench(HERE, **settings)
 
     assert done.returncode == 1
@@ -238,8 +280,16 @@ def rearrange(tree: Path) -> None:
         path.write_text(re.sub(r"\b(from|import) chat\b", r"\1 talk", path.read_text()))
     versions = tree / "migrations" / "versions"
     sources = [path.read_text() for path in versions.glob("*.py")]
-    revisions = {found for text in sources for found in re.findall(r'^revision.*= "(\w+)"', text, re.MULTILINE)}
-    parents = {found for text in sources for found in re.findall(r'^down_revision.*= "(\w+)"', text, re.MULTILINE)}
+    revisions = {
+        found
+        for text in sources
+        for found in re.findall(r'^revision.*= "(\w+)"', text, re.MULTILINE)
+    }
+    parents = {
+        found
+        for text in sources
+        for found in re.findall(r'^down_revision.*= "(\w+)"', text, re.MULTILINE)
+    }
     [head] = revisions - parents
     (versions / "only_before.py").write_text(AN_EXTRA_MIGRATION.format(head=head))
 
@@ -267,7 +317,9 @@ def test_a_commit_with_another_structure_is_measured_beside_this_tree_and_this_t
     assert done.returncode == 0, done.stdout + done.stderr
     titles = ("Confab", f"Confab at {before[:7]}", "Confab again")
     for title in titles:
-        assert re.search(rf"^\| W50 \| {title} \| .* \| 0 / 0 / 0 \|$", done.stdout, re.MULTILINE), title
+        assert re.search(
+            rf"^\| W50 \| {title} \| .* \| 0 / 0 / 0 \|$", done.stdout, re.MULTILINE
+        ), title
     assert f"Confab at {before[:7]}, in 1 runs: " in done.stdout
     assert done.stdout.count("as many stored as sent") == 2
     verdict = r"[\d.]+ % (worse|better): (within|beyond) 5 % \+ [\d.]+ %"

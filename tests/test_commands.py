@@ -21,14 +21,25 @@ from tests.servers import with_default_signals
 pytestmark = pytest.mark.servers
 
 HERE = Path(__file__).resolve().parent.parent
-NOT_COPIED = (".git", ".venv", ".make", "node_modules", "instance", "tests", "__pycache__", ".*_cache")
+NOT_COPIED = (
+    ".git",
+    ".venv",
+    ".make",
+    "node_modules",
+    "instance",
+    "tests",
+    "__pycache__",
+    ".*_cache",
+)
 TOOLS = ("awk", "basename", "cat", "cmp", "cp", "dirname", "grep", "id", "mkdir", "rm", "sed", "sh")
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A clone in which nothing has been installed."""
-    return Path(shutil.copytree(HERE, tmp_path / "confab", ignore=shutil.ignore_patterns(*NOT_COPIED)))
+    return Path(
+        shutil.copytree(HERE, tmp_path / "confab", ignore=shutil.ignore_patterns(*NOT_COPIED))
+    )
 
 
 @pytest.fixture
@@ -130,7 +141,18 @@ def test_make_alone_lists_the_commands(tree: Path) -> None:
         listed, _ = make.communicate()
 
     names = re.findall(r"^  make ([a-z]+)", listed, re.MULTILINE)
-    assert {"help", "run", "serve", "test", "torture", "bench", "check", "deps", "lock", "clean"} <= set(names)
+    assert {
+        "help",
+        "run",
+        "serve",
+        "test",
+        "torture",
+        "bench",
+        "check",
+        "deps",
+        "lock",
+        "clean",
+    } <= set(names)
 
 
 def test_a_second_start_installs_nothing_and_answers_within_seconds(ready: Path) -> None:
@@ -159,7 +181,9 @@ def test_a_server_that_was_started_in_the_background_ends_by_a_signal(
                 os.killpg(run.pid, signal.SIGKILL)
 
 
-def test_run_goes_to_the_next_port_when_its_own_is_taken_and_says_so(ready: Path, taken: int) -> None:
+def test_run_goes_to_the_next_port_when_its_own_is_taken_and_says_so(
+    ready: Path, taken: int
+) -> None:
     with serving(ready, "make", "run", PORT=str(taken)) as (address, said):
         assert answers(address)
 
@@ -171,7 +195,10 @@ def test_run_goes_to_the_next_port_when_its_own_is_taken_and_says_so(ready: Path
 def test_serve_honours_host_port_and_workers(ready: Path) -> None:
     port = free()
 
-    with serving(ready, "make", "serve", "HOST=127.0.0.2", f"PORT={port}", "WORKERS=1") as (address, _):
+    with serving(ready, "make", "serve", "HOST=127.0.0.2", f"PORT={port}", "WORKERS=1") as (
+        address,
+        _,
+    ):
         assert address == f"http://127.0.0.2:{port}"
         assert answers(address)
 
@@ -194,7 +221,10 @@ def test_serve_finds_the_address_of_a_host_by_its_name(ready: Path) -> None:
 def test_a_number_of_workers_that_is_none_is_refused(ready: Path, workers: str) -> None:
     said = ending(ready, "make", "serve", f"PORT={free()}", f"WORKERS={workers}")
 
-    assert said == f"Confab cannot start: WORKERS={workers} is not a number of workers: give 1 or more."
+    assert (
+        said
+        == f"Confab cannot start: WORKERS={workers} is not a number of workers: give 1 or more."
+    )
 
 
 @pytest.mark.parametrize("script", ["bin/run", "bin/serve"])
@@ -246,7 +276,9 @@ def test_a_database_newer_than_the_program_is_left_alone(ready: Path, tmp_path: 
 def test_gunicorn_says_the_sentence_too_and_does_not_try_again(ready: Path, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("")
 
-    with command(ready, "make", "serve", f"PORT={free()}", INSTANCE=str(tmp_path / "a file" / "instance")) as serve:
+    with command(
+        ready, "make", "serve", f"PORT={free()}", INSTANCE=str(tmp_path / "a file" / "instance")
+    ) as serve:
         _, said = serve.communicate(timeout=30)
 
     assert serve.returncode != 0
@@ -255,7 +287,10 @@ def test_gunicorn_says_the_sentence_too_and_does_not_try_again(ready: Path, tmp_
 
 
 def test_an_older_python_is_named_and_what_to_do_about_it(tree: Path, machine: Path) -> None:
-    program(machine / "python3", 'case "$2" in *version_info*) exit 1 ;; *) echo found only 3.9.2 ;; esac')
+    program(
+        machine / "python3",
+        'case "$2" in *version_info*) exit 1 ;; *) echo found only 3.9.2 ;; esac',
+    )
 
     said = ending(tree, "make", "run", PATH=str(machine))
 
@@ -271,11 +306,15 @@ def test_a_newer_python_beside_an_old_one_is_found(tree: Path, machine: Path) ->
     program(machine / "python3", "exit 1")
     program(machine / "python3.13", 'case "$*" in "-m venv"*) exit 1 ;; esac')
 
-    assert ending(tree, "make", "run", PATH=str(machine)).startswith("python3.13 could not make .venv: ")
+    assert ending(tree, "make", "run", PATH=str(machine)).startswith(
+        "python3.13 could not make .venv: "
+    )
 
 
 def test_a_python_named_in_vain_is_refused(tree: Path) -> None:
-    assert "PYTHON=/no/python is not a Python 3.11" in ending(tree, "make", "run", "PYTHON=/no/python")
+    assert "PYTHON=/no/python is not a Python 3.11" in ending(
+        tree, "make", "run", "PYTHON=/no/python"
+    )
 
 
 def test_without_the_venv_module_the_one_apt_line_is_printed(tree: Path, machine: Path) -> None:
@@ -284,14 +323,23 @@ def test_without_the_venv_module_the_one_apt_line_is_printed(tree: Path, machine
 
     said = ending(tree, "make", "run", PATH=str(machine))
 
-    assert said == "python3 has no venv module: run 'sudo apt-get install python3-venv' and then this again."
+    assert (
+        said
+        == "python3 has no venv module: run 'sudo apt-get install python3-venv' and then this again."
+    )
     assert not (tree / "called").exists()
 
 
 def test_root_gets_the_venv_module_installed(tree: Path, machine: Path) -> None:
     program(machine / "id", "echo 0")
-    program(machine / "python3", 'case "$*" in *ensurepip*) [ -e installed ] ;; "-m venv"*) exit 1 ;; esac')
-    program(machine / "apt-get", '[ "$*" != "install -y --no-install-recommends python3-venv" ] || echo > installed')
+    program(
+        machine / "python3",
+        'case "$*" in *ensurepip*) [ -e installed ] ;; "-m venv"*) exit 1 ;; esac',
+    )
+    program(
+        machine / "apt-get",
+        '[ "$*" != "install -y --no-install-recommends python3-venv" ] || echo > installed',
+    )
 
     said = ending(tree, "make", "run", PATH=str(machine))
 
@@ -302,19 +350,28 @@ def test_root_gets_the_venv_module_installed(tree: Path, machine: Path) -> None:
 def test_a_first_start_without_a_network_says_so(tree: Path) -> None:
     nobody = f"http://127.0.0.1:{free()}/simple"
 
-    said = ending(tree, "make", "run", PYTHON=sys.executable, PIP_INDEX_URL=nobody, PIP_CONFIG_FILE=os.devnull)
+    said = ending(
+        tree, "make", "run", PYTHON=sys.executable, PIP_INDEX_URL=nobody, PIP_CONFIG_FILE=os.devnull
+    )
 
-    assert said.startswith("Python packages could not be downloaded: connect this machine to the internet")
+    assert said.startswith(
+        "Python packages could not be downloaded: connect this machine to the internet"
+    )
     assert "Connection refused" in (tree / ".make" / "pip.log").read_text()
 
 
 def test_a_clone_that_cannot_be_written_is_named(tree: Path) -> None:
     (tree / ".make").write_text("")
 
-    assert ending(tree, "make", "run") == f"{tree} is not writable for you: clone Confab into a folder of your own."
+    assert (
+        ending(tree, "make", "run")
+        == f"{tree} is not writable for you: clone Confab into a folder of your own."
+    )
 
 
-def test_nothing_is_asked_and_nothing_said_when_the_tests_have_all_they_need(tree: Path, machine: Path) -> None:
+def test_nothing_is_asked_and_nothing_said_when_the_tests_have_all_they_need(
+    tree: Path, machine: Path
+) -> None:
     path = f"{machine}:{os.environ['PATH']}"
 
     with command(tree, "make", "deps", PATH=path) as deps:
@@ -328,7 +385,9 @@ def test_without_a_terminal_deps_names_the_command_and_fails(tree: Path, machine
 
     said = ending(tree, "make", "deps", PATH=str(machine))
 
-    assert re.fullmatch(r"The tests need .*redis-server.*: run 'sudo make deps' and then this again\.", said)
+    assert re.fullmatch(
+        r"The tests need .*redis-server.*: run 'sudo make deps' and then this again\.", said
+    )
     assert not (tree / "called").exists()
 
 
@@ -352,7 +411,11 @@ def test_lock_files_pin_everything_by_hash_and_name_no_machine(name: str) -> Non
 
 def test_what_the_tests_run_with_is_what_confab_runs_with() -> None:
     run, dev = (
-        set(re.findall(r"^[a-z0-9.-]+==\S+", (HERE / "requirements" / name).read_text(), re.MULTILINE))
+        set(
+            re.findall(
+                r"^[a-z0-9.-]+==\S+", (HERE / "requirements" / name).read_text(), re.MULTILINE
+            )
+        )
         for name in ("run.txt", "dev.txt")
     )
 

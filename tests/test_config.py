@@ -3,9 +3,9 @@
 import pytest
 from flask import Flask
 
-from chat import instance
-from chat.errors import CannotStart
-from chat.queue import redis_client
+from chat.delivery.bus import redis_client
+from chat.errors import StartupError
+from chat.storage import instance_folder
 from config import Config
 from tests.conftest import Tab
 
@@ -42,7 +42,7 @@ from tests.conftest import Tab
     ],
 )
 def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:
-    with pytest.raises(CannotStart) as refused:
+    with pytest.raises(StartupError) as refused:
         Config.from_environment({name: value}).database()
 
     assert word in refused.value.sentence
@@ -83,10 +83,10 @@ def test_a_secret_that_was_cut_short_is_made_again(app: Flask, left: str) -> Non
     folder = app.config["CONFAB"].instance
     (folder / "secret_key").write_text(left)
 
-    key = instance.secret(folder)
+    key = instance_folder.secret(folder)
 
     assert len(key) > 40
-    assert instance.secret(folder) == key
+    assert instance_folder.secret(folder) == key
     assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
@@ -94,12 +94,12 @@ def test_a_secret_that_is_not_a_file_of_text_is_named(app: Flask) -> None:
     path = app.config["CONFAB"].instance / "secret_key"
 
     path.write_bytes(b"\xff\xfe" * 20)
-    with pytest.raises(CannotStart) as garbage:
-        instance.secret(path.parent)
+    with pytest.raises(StartupError) as garbage:
+        instance_folder.secret(path.parent)
     path.unlink()
     path.mkdir()
-    with pytest.raises(CannotStart) as folder:
-        instance.secret(path.parent)
+    with pytest.raises(StartupError) as folder:
+        instance_folder.secret(path.parent)
 
     assert f"The file {path} is not text" in garbage.value.sentence
     assert f"The file {path} cannot be read" in folder.value.sentence
@@ -110,8 +110,8 @@ def test_a_secret_that_cannot_be_made_is_named(app: Flask) -> None:
     path.unlink()
     (path.parent / "secret_key.new").mkdir()
 
-    with pytest.raises(CannotStart) as refused:
-        instance.secret(path.parent)
+    with pytest.raises(StartupError) as refused:
+        instance_folder.secret(path.parent)
 
     assert str(path) in refused.value.sentence
     assert "SECRET_KEY" in refused.value.sentence

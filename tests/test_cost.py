@@ -31,9 +31,20 @@ def fill(database: Engine, label: str, number: int) -> None:
     """Let so many messages have been said in a room."""
     with database.begin() as transaction:
         room = transaction.scalar(select(rooms.c.id).where(rooms.c.label == label))
-        said = {"room_id": room, "handle": "Ada", "message": "All's well that ends well. " * 3, "author": "0" * 32}
+        said = {
+            "room_id": room,
+            "handle": "Ada",
+            "message": "All's well that ends well. " * 3,
+            "author": "0" * 32,
+        }
         rows = [
-            said | {"seq": seq, "rev": seq, "client_id": secrets.token_urlsafe(16), "timestamp": datetime.now(UTC)}
+            said
+            | {
+                "seq": seq,
+                "rev": seq,
+                "client_id": secrets.token_urlsafe(16),
+                "timestamp": datetime.now(UTC),
+            }
             for seq in range(1, number + 1)
         ]
         transaction.execute(insert(messages), rows)

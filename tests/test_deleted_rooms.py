@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from chat import create_app, journal, wire
-from chat.database import db, reading, writing
+from chat import create_app, wire
 from chat.models import Room, messages, rooms
-from chat.revisions import Change, Post
+from chat.storage import journal
+from chat.storage.commands import Command, PostMessage
+from chat.storage.database import db, read_transaction, write_transaction
 from config import Config
 from tests.conftest import JSON, Tab, in_room, make_room
 from tests.services import Postgres
@@ -25,7 +26,11 @@ WRITES: list[tuple[str, JSON]] = [
     ("rename", {"handle": "Countess"}),
     ("title", {"name": "The kitchen"}),
 ]
-READS: list[tuple[str, JSON]] = [("since", {"after": 0}), ("history", {}), ("history", {"around": 1})]
+READS: list[tuple[str, JSON]] = [
+    ("since", {"after": 0}),
+    ("history", {}),
+    ("history", {"around": 1}),
+]
 
 
 @pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
@@ -46,7 +51,7 @@ def delete_room(app: Flask, label: str) -> int:
     """Delete a room and its messages behind the server's back; its id."""
     with app.app_context():
         room = Room.find(label)
-        with writing() as transaction:
+        with write_transaction() as transaction:
             transaction.execute(delete(messages).where(messages.c.room_id == room.id))
             transaction.execute(delete(rooms).where(rooms.c.id == room.id))
     return room.id
@@ -57,15 +62,19 @@ def give_id_to_another_room(app: Flask, label: str, other: str) -> None:
     with app.app_context():
         room_id = delete_room(app, label)
         make_room(app, other)
-        with writing() as transaction:
+        with write_transaction() as transaction:
             transaction.execute(rooms.update().where(rooms.c.label == other).values(id=room_id))
 
 
 def stored(app: Flask, label: str) -> list[JSON]:
     """The room and its messages, as the database has them."""
-    with app.app_context(), reading() as connection:
+    with app.app_context(), read_transaction() as connection:
         room = connection.execute(select(rooms).where(rooms.c.label == label)).mappings().one()
-        found = connection.execute(select(messages).where(messages.c.room_id == room["id"])).mappings().all()
+        found = (
+            connection.execute(select(messages).where(messages.c.room_id == room["id"]))
+            .mappings()
+            .all()
+        )
         return [dict(room), *map(dict, found)]
 
 
@@ -86,7 +95,9 @@ def test_a_member_of_a_deleted_room_changes_nothing_in_the_room_that_has_its_id(
     ada = in_room(tab(browser), kitchen)
     ada.say("hello")
     give_id_to_another_room(app, kitchen, "party")
-    in_room(tab(browser), "party").say("mine too, so nothing but the room can refuse a change of it")
+    in_room(tab(browser), "party").say(
+        "mine too, so nothing but the room can refuse a change of it"
+    )
     cy = in_room(tab(), "party")
     before = stored(app, "party")
     ada.heard()
@@ -107,27 +118,35 @@ def test_a_member_of_a_deleted_room_reads_nothing_of_the_room_that_has_its_id(
     assert ada.ask(event, asked)["code"] == "not_found"
 
 
-def test_nobody_enters_another_room_through_the_link_of_a_deleted_one(tab: Open, party: str) -> None:
+def test_nobody_enters_another_room_through_the_link_of_a_deleted_one(
+    tab: Open, party: str
+) -> None:
     in_room(tab(), party).say("for the party only")
 
     assert tab().join("kitchen")["code"] == "not_found"
 
 
-def test_the_room_that_has_the_id_stores_what_its_own_members_say_in_the_same_batch(app: Flask, party: str) -> None:
+def test_the_room_that_has_the_id_stores_what_its_own_members_say_in_the_same_batch(
+    app: Flask, party: str
+) -> None:
     with app.app_context():
         there = Room.find(party)
         gone = Room(id=there.id, label="kitchen")
         said = wire.Chat(handle="Ada", message="hello")
-        batch: list[Change] = [Post(gone, "ada", said), Post(there, "cy", said), Post(gone, "ada", said)]
+        batch: list[Command] = [
+            PostMessage(gone, "ada", said),
+            PostMessage(there, "cy", said),
+            PostMessage(gone, "ada", said),
+        ]
 
-        journal._store_and_tell(batch)
+        journal._store_and_broadcast(batch)
 
     assert [change.failure is None for change in batch] == [False, True, False]
     assert [row["author"] for row in stored(app, party)[1:]] == ["cy"]
 
 
 def test_another_epoch_is_no_reason_to_refuse(ada: Tab, ben: Tab, app: Flask) -> None:
-    with app.app_context(), writing() as transaction:
+    with app.app_context(), write_transaction() as transaction:
         transaction.execute(rooms.update().values(epoch="restored"))
 
     assert ada.say("still here")["ok"]
@@ -163,7 +182,9 @@ def test_a_room_made_again_can_be_entered_at_once(ada: Tab, ben: Tab, app: Flask
     assert ada.say("not in yours")["code"] == "not_found"
 
 
-def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(ada: Tab, ben: Tab, app: Flask) -> None:
+def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(
+    ada: Tab, ben: Tab, app: Flask
+) -> None:
     before = ada.join("kitchen")["epoch"]
     for number in range(3):
         ada.say(f"message {number}")
@@ -171,7 +192,7 @@ def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(ada:
     make_room(app, "kitchen")
     ada.heard()
 
-    app.extensions["heads"].check()
+    app.extensions["heads"].poll()
 
     [head] = ada.heard("head")
     assert (head["label"], head["head"]) == ("kitchen", 0)

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chat import changes, errors, events, views, wire
+from chat import errors, events, message_events, wire
 from chat.models import Message, Room
 from chat.payload import Payload
+from chat.web import pages
 from config import Config
 from tests.conftest import Tab
 from tests.servers import Confab, flask_run, gunicorn, until
@@ -32,7 +33,7 @@ DELIVERY = (HERE / "docs" / "delivery.md").read_text()
 DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
 PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
 
-EVENTS = events.EVENTS | changes.EVENTS
+EVENTS = events.EVENTS | message_events.EVENTS
 A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
 A_NAME = re.compile(r"([a-z_]+)\.(\w+)(?:\(.*\))?")
 
@@ -41,7 +42,9 @@ Row = dict[str, str]
 
 def section(page: str, heading: str) -> str:
     """What stands under a heading, up to the next of its level."""
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL
+    )
     assert found, heading
     return found[1]
 
@@ -49,7 +52,10 @@ def section(page: str, heading: str) -> str:
 def tables(page: str, heading: str) -> list[list[Row]]:
     """The tables under a heading, each as rows by column."""
     found = re.findall(r"(?:^\|.*\n)+", section(page, heading), re.MULTILINE)
-    lines = [[[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()] for table in found]
+    lines = [
+        [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()]
+        for table in found
+    ]
     return [[dict(zip(names, row, strict=True)) for row in rows] for names, _, *rows in lines]
 
 
@@ -105,7 +111,9 @@ class Talker:
     def __init__(self, client: str) -> None:
         words = ["node", "--input-type=module", "--eval", client]
         self.printed: list[str] = []
-        self._node = subprocess.Popen(words, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._node = subprocess.Popen(
+            words, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -169,7 +177,10 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Co
             yield server, client.replace(address, server.url)
     else:
         with gunicorn(tmp_path, workers=2) as server:
-            yield server, client.replace(address, server.url).replace("io(url)", f"io(url{connecting})")
+            yield (
+                server,
+                client.replace(address, server.url).replace("io(url)", f"io(url{connecting})"),
+            )
 
 
 @pytest.mark.servers
@@ -184,7 +195,10 @@ def test_the_client_in_the_readme_joins_sends_and_prints(
     other = talker(client)
     until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
     other.type("good morning")
-    until(lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"], what="both print it once")
+    until(
+        lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"],
+        what="both print it once",
+    )
 
 
 @pytest.mark.servers
@@ -205,11 +219,23 @@ def test_the_client_in_the_readme_sends_once_what_is_typed_during_an_outage(
         ada.type("while it is away")
         ben.type("by the other one")
     server.start()
-    typed = {"Ada: as it stops", "Ada: just after", "Ada: while it is away", "Ada: by the other one"}
-    until(lambda: set(ada.printed) == set(ben.printed) == {"Ada: before", *typed}, 30, "what was typed is printed")
+    typed = {
+        "Ada: as it stops",
+        "Ada: just after",
+        "Ada: while it is away",
+        "Ada: by the other one",
+    }
+    until(
+        lambda: set(ada.printed) == set(ben.printed) == {"Ada: before", *typed},
+        30,
+        "what was typed is printed",
+    )
     ada.type("after")
 
-    until(lambda: ada.printed[-1] == ben.printed[-1] == "Ada: after", what="a line typed afterwards is printed")
+    until(
+        lambda: ada.printed[-1] == ben.printed[-1] == "Ada: after",
+        what="a line typed afterwards is printed",
+    )
     for printed in (ada.printed, ben.printed):
         assert sorted(printed) == sorted(["Ada: before", *typed, "Ada: after"])
         assert [line for line in printed if line != "Ada: by the other one"] == [
@@ -245,10 +271,16 @@ def test_the_last_run_says_which_commit_and_seed_it_was_of() -> None:
     assert re.search(origin, section(DELIVERY, "The last full run"), re.MULTILINE)
 
 
-def test_every_fault_that_made_somebody_wait_longer_than_promised_is_named_as_an_exception() -> None:
+def test_every_fault_that_made_somebody_wait_longer_than_promised_is_named_as_an_exception() -> (
+    None
+):
     [seconds] = re.findall(r"at most ([\d.]+) seconds late", DELIVERY)
     rows = table(DELIVERY, "The last full run")
-    late = {row["Fault"].split()[0] for row in rows if float(row["Worst delay"].split()[0]) > float(seconds)}
+    late = {
+        row["Fault"].split()[0]
+        for row in rows
+        if float(row["Worst delay"].split()[0]) > float(seconds)
+    }
 
     assert late <= set(re.findall(r"\bF\d+\b", section(DELIVERY, "What is not promised")))
 
@@ -267,7 +299,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.is_relative_to(HERE), link
         if anchor:
             headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
-            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
+            assert anchor in {
+                re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+            }, link
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -275,7 +309,11 @@ def test_files_and_names_that_are_mentioned_exist(page: Path) -> None:
     for span in code(page.read_text()):
         if A_PATH.fullmatch(span):
             assert (HERE / span).exists(), span
-        if (name := A_NAME.fullmatch(span)) and (HERE / "chat" / f"{name[1]}.py").exists() and name[2] != "py":
+        if (
+            (name := A_NAME.fullmatch(span))
+            and (HERE / "chat" / f"{name[1]}.py").exists()
+            and name[2] != "py"
+        ):
             assert hasattr(importlib.import_module(f"chat.{name[1]}"), name[2]), span
 
 
@@ -289,7 +327,10 @@ def test_the_map_of_the_house_is_whole() -> None:
 def test_every_event_is_listed_with_the_module_that_handles_it() -> None:
     rows = column(table(DEVELOPMENT, "Where things are"), "Module")
 
-    for module, handled in {"chat/events.py": set(events.EVENTS), "chat/changes.py": set(changes.EVENTS)}.items():
+    for module, handled in {
+        "chat/events.py": set(events.EVENTS),
+        "chat/message_events.py": set(message_events.EVENTS),
+    }.items():
         [about] = [text for name, text in rows[module].items() if name != "Module"]
         assert set(code(about)) == handled
 
@@ -299,12 +340,14 @@ def test_every_event_is_listed_with_the_module_that_handles_it() -> None:
 
 def test_every_event_one_can_send_is_documented_with_its_keys() -> None:
     documented = {
-        event: keys(row["Payload"]) for event, row in column(table(PROTOCOL, "Events you send"), "Event").items()
+        event: keys(row["Payload"])
+        for event, row in column(table(PROTOCOL, "Events you send"), "Event").items()
     }
 
     fields = {event: payload(event).model_fields for event in EVENTS}
     assert documented == {
-        event: {key: field.is_required() for key, field in of_event.items()} for event, of_event in fields.items()
+        event: {key: field.is_required() for key, field in of_event.items()}
+        for event, of_event in fields.items()
     }
 
 
@@ -326,7 +369,9 @@ def test_defaults_and_bounds_of_limit_are_as_explained() -> None:
             wire.History.parse({"limit": beyond})
 
 
-def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_every_answer_holds_the_keys_that_are_documented(
+    app: Flask, ada: Tab, kitchen: str
+) -> None:
     said = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
     answers = [
         ("chat", ada.ask("chat", said)),
@@ -349,9 +394,9 @@ def test_every_answer_holds_the_keys_that_are_documented(app: Flask, ada: Tab, k
     documented = column(table(PROTOCOL, "Events you send"), "Event")
     for event in EVENTS:
         always, sometimes = _always_and_ever([answer for name, answer in answers if name == event])
-        assert keys(documented[event]["The answer adds"]) == dict.fromkeys(sometimes, False) | dict.fromkeys(
-            always, True
-        )
+        assert keys(documented[event]["The answer adds"]) == dict.fromkeys(
+            sometimes, False
+        ) | dict.fromkeys(always, True)
     explained = column(table(PROTOCOL, "Keys you are answered"), "Key")
     assert set(explained) == {key for _, answer in answers for key in answer}
 
@@ -371,9 +416,17 @@ def _always_and_ever(answers: list[wire.JSON]) -> tuple[set[str], set[str]]:
 def test_every_key_of_a_message_is_explained(app: Flask) -> None:
     room = Room(id=1, label="kitchen")
     now = datetime.now(UTC)
-    bare = Message(room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now)
+    bare = Message(
+        room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now
+    )
     filled = Message(room_id=1, seq=2, rev=4, author="a", handle="Ada", message="", timestamp=now)
-    filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = "id", 1, "kind", now, now
+    filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = (
+        "id",
+        1,
+        "kind",
+        now,
+        now,
+    )
     filled.reactions = {"👍": ["a"]}
 
     with app.app_context():
@@ -407,29 +460,41 @@ def test_every_refusal_is_documented_with_whether_to_try_again() -> None:
         for code, row in column(table(PROTOCOL, "Refusals"), "Code").items()
     }
 
-    kinds = [errors.Refused]
+    kinds = [errors.Refusal]
     for kind in kinds:
-        kinds.extend(kind.__subclasses__())  # the list grows until every kind of every kind is in it
+        kinds.extend(
+            kind.__subclasses__()
+        )  # the list grows until every kind of every kind is in it
     assert documented == {
-        kind.code: ("yes" if kind.retry else "no", str(kind.retry_after_ms or ""), str(kind.status)) for kind in kinds
+        kind.code: ("yes" if kind.retry else "no", str(kind.retry_after_ms or ""), str(kind.status))
+        for kind in kinds
     }
 
 
 def test_every_limit_is_documented_with_its_number() -> None:
-    documented = {where: row["How much"] for where, row in column(table(PROTOCOL, "Limits"), "Where").items()}
+    documented = {
+        where: row["How much"] for where, row in column(table(PROTOCOL, "Limits"), "Where").items()
+    }
 
-    config = {f"config.{name}": value for name, value in vars(Config()).items() if isinstance(value, int)}
+    config = {
+        f"config.{name}": value for name, value in vars(Config()).items() if isinstance(value, int)
+    }
     del config["config.workers"], config["config.engine"]  # settings
     assert {name for name in documented if name.startswith("config.")} == set(config)
     for name, how_much in documented.items():
         module, _, constant = name.partition(".")
-        number = config[name] if name in config else getattr(importlib.import_module(f"chat.{module}"), constant)
+        number = (
+            config[name]
+            if name in config
+            else getattr(importlib.import_module(f"chat.{module}"), constant)
+        )
         assert re.findall(r"^[\d,]+", how_much) == [f"{number:,}"], name
 
 
 def test_every_route_is_documented(app: Flask) -> None:
     documented = {
-        route: set(row["Methods"].split(", ")) for route, row in column(table(PROTOCOL, "HTTP"), "Route").items()
+        route: set(row["Methods"].split(", "))
+        for route, row in column(table(PROTOCOL, "HTTP"), "Route").items()
     }
 
     routes: dict[str, set[str]] = {}
@@ -441,10 +506,12 @@ def test_every_route_is_documented(app: Flask) -> None:
 def test_every_reserved_word_is_documented() -> None:
     [sentence] = re.findall(r"^A label has .*$", section(PROTOCOL, "HTTP"), re.MULTILINE)
 
-    assert set(code(sentence)[1:]) == views.RESERVED
+    assert set(code(sentence)[1:]) == pages.RESERVED
 
 
-def test_the_page_embeds_what_join_answers_but_who_is_there(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_the_page_embeds_what_join_answers_but_who_is_there(
+    app: Flask, ada: Tab, kitchen: str
+) -> None:
     page = app.test_client().get(f"/{kitchen}/").text
     [script] = code(section(PROTOCOL, "HTTP").rpartition("as JSON in")[2].partition(".")[0])
 
@@ -484,7 +551,9 @@ def test_every_setting_is_documented() -> None:
 def test_every_variable_of_the_commands_is_documented() -> None:
     _, commands = tables(HOSTING, "Settings")
 
-    [promised] = re.findall(r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (HERE / "Makefile").read_text(), re.MULTILINE)
+    [promised] = re.findall(
+        r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (HERE / "Makefile").read_text(), re.MULTILINE
+    )
     scripts = "".join(script.read_text() for script in (HERE / "bin").iterdir() if script.is_file())
     server = (HERE / "gunicorn.conf.py").read_text()
     assert set(column(commands, "Variable")) == set(re.findall(r"[A-Z]+", promised))

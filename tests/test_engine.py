@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from chat.engine import seams
+from chat.engine import compat
 from tests.clients import PING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
 from tests.conftest import Log, Patch
 from tests.servers import HERE, Confab, gunicorn, resident_bytes, until
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.servers
 
 SLOWER = "Everything works, but slower"
 KITCHENS = count(1)
-UNREAD_SECONDS = float(os.environ.get("UNREAD_SECONDS", "0"))  # at least: they come again and again; 60 in full
+UNREAD_SECONDS = float(
+    os.environ.get("UNREAD_SECONDS", "0")
+)  # at least: they come again and again; 60 in full
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,9 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
         assert SLOWER not in server.log()
 
 
-def test_where_a_library_is_not_what_it_was_people_talk_all_the_same_and_the_log_says_so(tmp_path: Path) -> None:
+def test_where_a_library_is_not_what_it_was_people_talk_all_the_same_and_the_log_says_so(
+    tmp_path: Path,
+) -> None:
     changed = tmp_path / "changed.py"
     changed.write_text(f"""
 exec(open({str(HERE / "gunicorn.conf.py")!r}).read())
@@ -96,16 +100,22 @@ def post_fork(server, worker):
 
 
 def test_what_cannot_be_found_counts_as_changed(monkeypatch: Patch, caplog: Log) -> None:
-    monkeypatch.setattr(seams, "async_mode", lambda: "eventlet")
-    monkeypatch.setattr(seams, "SEAMS", {"json:dumps.nothing": "00000000", "no.such.module:name": "00000000"})
+    monkeypatch.setattr(compat, "async_mode", lambda: "eventlet")
+    monkeypatch.setattr(
+        compat,
+        "FINGERPRINTS",
+        {"json:dumps.nothing": "00000000", "no.such.module:name": "00000000"},
+    )
 
     with caplog.at_level(logging.WARNING):
-        seams.speed_up(None)
+        compat.install(None)
 
     assert "json:dumps.nothing, no.such.module:name" in caplog.text
 
 
-def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(server: Confab, kitchen: str) -> None:
+def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(
+    server: Confab, kitchen: str
+) -> None:
     with Stranger(server.url) as slow, in_room(server, kitchen) as ada:
         slow._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.ask("join", {"label": kitchen})
@@ -146,7 +156,9 @@ def test_many_talk_at_once_and_everybody_hears_the_same_order(server: Confab, ki
     assert heard == [list(range(1, 201))] * 10
 
 
-def test_nothing_is_lost_while_somebody_changes_over_from_polling(server: Confab, kitchen: str) -> None:
+def test_nothing_is_lost_while_somebody_changes_over_from_polling(
+    server: Confab, kitchen: str
+) -> None:
     talking, said = threading.Event(), count(1)
 
     def chatter() -> None:
@@ -165,28 +177,35 @@ def test_nothing_is_lost_while_somebody_changes_over_from_polling(server: Confab
         last = next(said) - 1
 
         for person, head in zip(people, heads, strict=True):
-            assert [each["rev"] for each in person.hear(last - head)] == list(range(head + 1, last + 1))
+            assert [each["rev"] for each in person.hear(last - head)] == list(
+                range(head + 1, last + 1)
+            )
 
 
 @pytest.mark.parametrize("probe", ["5", "2", "42[]", "3probe", "2probe"])
-def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(server: Confab, kitchen: str, probe: str) -> None:
+def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(
+    server: Confab, kitchen: str, probe: str
+) -> None:
     ada = Polling(server.url)
-    with WebSocket(server.url, f"{ada.path.replace('polling', 'websocket')}") as line:
-        line.send(probe)
-        line.send("nonsense")
+    with WebSocket(server.url, f"{ada.path.replace('polling', 'websocket')}") as connection:
+        connection.send(probe)
+        connection.send("nonsense")
         with pytest.raises(Closed):
-            ended(line)
+            ended(connection)
 
     with in_room(server, kitchen) as ben:
-        joins, speaks = f'421["join",{{"label":"{kitchen}"}}]', '422["chat",{"handle":"Ada","message":"Still here"}]'
+        joins, speaks = (
+            f'421["join",{{"label":"{kitchen}"}}]',
+            '422["chat",{"handle":"Ada","message":"Still here"}]',
+        )
         ada.request("POST", f"{joins}\x1e{speaks}")
         assert ben.hear()[1]["message"] == "Still here"
 
 
-def ended(line: WebSocket) -> None:
+def ended(connection: WebSocket) -> None:
     """Wait until the server closes. Raises Closed."""
     while True:
-        line.receive()
+        connection.receive()
 
 
 @pytest.mark.timeout(60 + UNREAD_SECONDS)
@@ -198,12 +217,12 @@ def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(
         (worker,) = server.processes()[1:]
         ada, ben = (stack.enter_context(in_room(server, "kitchen")) for _ in range(2))
         before, most, began = resident_bytes(worker), 0, time.monotonic()
-        waits, cut = list[float](), list[float]()
+        waits, abort = list[float](), list[float]()
 
         def files() -> int:
             return len(list(Path(f"/proc/{worker}/fd").iterdir()))
 
-        while not cut or time.monotonic() - began < UNREAD_SECONDS:
+        while not abort or time.monotonic() - began < UNREAD_SECONDS:
             for _ in range(20):
                 mallory = stack.enter_context(in_room(server, "kitchen"))
                 mallory._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -217,12 +236,12 @@ def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(
                 ada.hear()
                 most = max(most, resident_bytes(worker) - before)
                 time.sleep(0.02)
-            cut.append(time.monotonic() - came)
+            abort.append(time.monotonic() - came)
 
         p99 = sorted(waits)[int(len(waits) * 0.99)]
         with capsys.disabled():
             sys.stdout.write(
-                f"\n{len(cut)} times twenty came and did not read, and were cut off within {max(cut):.1f} s; of "
+                f"\n{len(abort)} times twenty came and did not read, and were cut off within {max(abort):.1f} s; of "
                 f"{len(waits)} messages 99% were heard within {p99 * 1000:.0f} ms, and the worker had at most "
                 f"{most / 1e6:.1f} MB more in memory.\n"
             )
@@ -256,4 +275,8 @@ def test_those_who_leave_leave_nothing_behind(server: Confab, kitchen: str) -> N
 
     until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
     with in_room(server, kitchen) as ada:
-        until(lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1, 15, "those who left are gone")
+        until(
+            lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1,
+            15,
+            "those who left are gone",
+        )

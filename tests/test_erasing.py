@@ -29,7 +29,9 @@ def files_with(server: Confab, text: str) -> list[str]:
 def take_back(ada: Person, ben: Person, secret: str) -> None:
     """Ada says something, says it differently, and takes it back; Ben has reacted."""
     seq = ada.say(f"{secret} as it was said")["seq"]
-    assert ada.ask("edit", {"seq": seq, "message": f"{secret} as it was edited, which is longer"})["ok"]
+    assert ada.ask("edit", {"seq": seq, "message": f"{secret} as it was edited, which is longer"})[
+        "ok"
+    ]
     assert ben.ask("react", {"seq": seq, "emoji": "🦔", "on": True})["ok"]
     assert ada.ask("delete", {"seq": seq})["ok"]
 

@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from chat import journal, wire
-from chat.database import reading, writing
+from chat import wire
 from chat.models import Room, messages, rooms
-from chat.revisions import Change, Title
+from chat.storage import journal
+from chat.storage.commands import Command, SetTitle
+from chat.storage.database import read_transaction, write_transaction
 from tests.conftest import JSON, Log, Tab, make_room
 
 Open = Callable[..., Tab]
@@ -25,7 +26,9 @@ def numbers(answer: JSON) -> list[int]:
 # join
 
 
-def test_ada_enters_a_room_and_is_told_what_was_said_there(ada: Tab, tab: Open, kitchen: str) -> None:
+def test_ada_enters_a_room_and_is_told_what_was_said_there(
+    ada: Tab, tab: Open, kitchen: str
+) -> None:
     ada.say("hello")
 
     answer = tab().join(kitchen)
@@ -38,7 +41,9 @@ def test_ada_enters_a_room_and_is_told_what_was_said_there(ada: Tab, tab: Open, 
     assert set(answer["you"]) == {"mark", "token"}
 
 
-def test_nobody_is_told_of_a_room_by_somebody_who_enters_another(ada: Tab, ben: Tab, tab: Open, app: Flask) -> None:
+def test_nobody_is_told_of_a_room_by_somebody_who_enters_another(
+    ada: Tab, ben: Tab, tab: Open, app: Flask
+) -> None:
     tab().join(make_room(app, "cellar"))
 
     assert ada.heard() == ben.heard() == []
@@ -77,7 +82,9 @@ def test_who_comes_back_gets_what_changed_meanwhile(ada: Tab, tab: Open, kitchen
 
     answer = tab().join(kitchen, after=2)
 
-    assert [(message["seq"], message["rev"], message["message"]) for message in answer["messages"]] == [
+    assert [
+        (message["seq"], message["rev"], message["message"]) for message in answer["messages"]
+    ] == [
         (3, 3, "three"),
         (1, 4, "first"),
     ]
@@ -92,7 +99,12 @@ def test_who_was_away_long_catches_up_in_steps(ada: Tab, tab: Open, kitchen: str
 
     answer = ben.join(kitchen, after=0)
 
-    assert (len(answer["messages"]), answer["upto"], answer["head"], answer["missed"]) == (200, 200, 205, 205)
+    assert (len(answer["messages"]), answer["upto"], answer["head"], answer["missed"]) == (
+        200,
+        200,
+        205,
+        205,
+    )
     rest = ben.ask("since", {"after": answer["upto"]})
     assert (numbers(rest), rest["upto"], rest["head"]) == ([201, 202, 203, 204, 205], 205, 205)
 
@@ -146,10 +158,12 @@ def test_nobody_speaks_before_entering(tab: Open, ben: Tab) -> None:
     assert ben.heard() == []
 
 
-def test_who_comes_into_a_room_that_was_made_anew_is_not_in_the_old_one(ada: Tab, ben: Tab, app: Flask) -> None:
+def test_who_comes_into_a_room_that_was_made_anew_is_not_in_the_old_one(
+    ada: Tab, ben: Tab, app: Flask
+) -> None:
     delete_room(app, "kitchen")
     make_room(app, "kitchen")
-    app.extensions["heads"].check()
+    app.extensions["heads"].poll()
 
     assert ben.ask("join", {"label": "kitchen"})["ok"]
     assert ben.say("is anybody here?")["ok"]
@@ -206,7 +220,9 @@ def test_text_is_told_exactly_as_it_came_but_for_line_ends(ada: Tab, ben: Tab) -
     assert heard["handle"] == " Ada "
 
 
-def test_what_is_live_looks_as_it_does_in_history_and_on_the_page(ada: Tab, ben: Tab, app: Flask, kitchen: str) -> None:
+def test_what_is_live_looks_as_it_does_in_history_and_on_the_page(
+    ada: Tab, ben: Tab, app: Flask, kitchen: str
+) -> None:
     other = ada.say("first")["seq"]
     ada.say("hello", id=ID, reply_to=other)
 
@@ -257,7 +273,9 @@ def test_a_change_counts_once_however_often_it_was_made(ada: Tab, ben: Tab) -> N
 
     answer = ben.ask("since", {"after": 0})
 
-    assert [(message["rev"], message["message"]) for message in answer["messages"]] == [(3, "three")]
+    assert [(message["rev"], message["message"]) for message in answer["messages"]] == [
+        (3, "three")
+    ]
     assert (answer["head"], answer["upto"]) == (3, 3)
 
 
@@ -270,7 +288,12 @@ def test_nobody_else_is_told_what_somebody_asks(ada: Tab, ben: Tab, cy: Tab) -> 
 
 @pytest.mark.parametrize("event", ["since", "history", "edit", "delete"])
 def test_nobody_asks_before_entering(tab: Open, event: str) -> None:
-    asked = {"since": {"after": 0}, "history": {}, "edit": {"seq": 1, "message": "x"}, "delete": {"seq": 1}}[event]
+    asked = {
+        "since": {"after": 0},
+        "history": {},
+        "edit": {"seq": 1, "message": "x"},
+        "delete": {"seq": 1},
+    }[event]
 
     assert tab().ask(event, asked)["code"] == "not_joined"
 
@@ -303,7 +326,12 @@ def test_ben_reads_back_page_by_page(
     answer = ben.ask("history", asked)
 
     assert answer["ok"]
-    assert (numbers(answer), answer["older"], answer["newer"], answer["head"]) == (expected, older, newer, 7)
+    assert (numbers(answer), answer["older"], answer["newer"], answer["head"]) == (
+        expected,
+        older,
+        newer,
+        7,
+    )
 
 
 def test_history_of_an_empty_room_is_empty(ada: Tab) -> None:
@@ -335,7 +363,7 @@ def test_ada_deletes_what_she_said_and_its_text_is_gone(ada: Tab, app: Flask) ->
     seq = ada.say("a secret")["seq"]
 
     assert ada.ask("delete", {"seq": seq}) == {"ok": True, "rev": 2, "head": 2}
-    with app.app_context(), reading() as connection:
+    with app.app_context(), read_transaction() as connection:
         assert connection.execute(select(messages).where(messages.c.seq == seq)).one().message == ""
 
 
@@ -348,8 +376,12 @@ def test_ben_is_told_that_it_is_deleted(ada: Tab, ben: Tab) -> None:
     assert ben.ask("history", {})["messages"] == [change]
 
 
-@pytest.mark.parametrize(("event", "asked"), [("edit", {"seq": 1, "message": "mine"}), ("delete", {"seq": 1})])
-def test_nobody_changes_what_another_said(ada: Tab, ben: Tab, cy: Tab, event: str, asked: JSON) -> None:
+@pytest.mark.parametrize(
+    ("event", "asked"), [("edit", {"seq": 1, "message": "mine"}), ("delete", {"seq": 1})]
+)
+def test_nobody_changes_what_another_said(
+    ada: Tab, ben: Tab, cy: Tab, event: str, asked: JSON
+) -> None:
     ada.say("hello")
 
     assert ben.ask(event, asked)["code"] == "not_yours"
@@ -391,7 +423,11 @@ def test_what_was_never_said_cannot_be_changed(ada: Tab) -> None:
 def test_ada_names_the_room(ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
     ada.say("hello")
 
-    assert ada.ask("title", {"name": "Tea & cake", "handle": "Ada"}) == {"ok": True, "rev": 2, "head": 2}
+    assert ada.ask("title", {"name": "Tea & cake", "handle": "Ada"}) == {
+        "ok": True,
+        "rev": 2,
+        "head": 2,
+    }
     assert tab().join(kitchen)["name"] == "Tea & cake"
     page = app.test_client().get(f"/{kitchen}/").text
     assert "<title>Tea &amp; cake" in page
@@ -403,8 +439,16 @@ def test_ben_hears_the_name_of_the_room_as_a_line_in_it(ada: Tab, ben: Tab) -> N
     ada.ask("title", {"name": "Tea", "handle": "Ada"})
 
     [line] = ben.heard("chat")
-    assert (line["seq"], line["rev"], line["kind"], line["handle"], line["message"]) == (1, 1, "title", "Ada", "Tea")
-    assert ben.ask("history", {})["messages"] == ben.ask("since", {"after": 0})["messages"] == [line]
+    assert (line["seq"], line["rev"], line["kind"], line["handle"], line["message"]) == (
+        1,
+        1,
+        "title",
+        "Ada",
+        "Tea",
+    )
+    assert (
+        ben.ask("history", {})["messages"] == ben.ask("since", {"after": 0})["messages"] == [line]
+    )
 
 
 def test_strangers_hear_nothing_of_the_name(ada: Tab, cy: Tab, tab: Open) -> None:
@@ -434,11 +478,15 @@ def test_the_name_is_taken_away(ada: Tab, ben: Tab, tab: Open, app: Flask, kitch
     assert "Somebody" in page
 
 
-def test_many_names_at_once_are_stored_in_their_order(ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
+def test_many_names_at_once_are_stored_in_their_order(
+    ada: Tab, app: Flask, tab: Open, kitchen: str
+) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        batch: list[Change] = [Title(room, "ada", wire.Title(name=name)) for name in ("a", "b", "b", "a", "c")]
-        journal._store_and_tell(batch)
+        batch: list[Command] = [
+            SetTitle(room, "ada", wire.Title(name=name)) for name in ("a", "b", "b", "a", "c")
+        ]
+        journal._store_and_broadcast(batch)
 
     assert [(change.message.rev, change.duplicate) for change in batch] == [
         (1, False),
@@ -453,7 +501,13 @@ def test_many_names_at_once_are_stored_in_their_order(ada: Tab, app: Flask, tab:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("x" * 81, "too_long"), ("  ", "empty"), ("a\nb", "bad_request"), ("a\u202eb", "bad_request"), (1, "bad_request")],
+    [
+        ("x" * 81, "too_long"),
+        ("  ", "empty"),
+        ("a\nb", "bad_request"),
+        ("a\u202eb", "bad_request"),
+        (1, "bad_request"),
+    ],
 )
 def test_not_everything_is_a_name_for_a_room(ada: Tab, ben: Tab, name: object, code: str) -> None:
     assert ada.ask("title", {"name": name})["code"] == code
@@ -488,7 +542,19 @@ def test_leaving_twice_is_leaving(ada: Tab) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ({}, {}), ({"label": "kitchen"}, 1)])
 def test_an_event_takes_one_argument(ada: Tab, arguments: tuple[object, ...]) -> None:
-    for event in ("join", "chat", "since", "history", "leave", "edit", "delete", "react", "rename", "title", "typing"):
+    for event in (
+        "join",
+        "chat",
+        "since",
+        "history",
+        "leave",
+        "edit",
+        "delete",
+        "react",
+        "rename",
+        "title",
+        "typing",
+    ):
         assert ada.ask(event, *arguments)["code"] == "bad_request"
 
 
@@ -524,7 +590,9 @@ def test_an_event_refused_before_joining_changes_nothing_and_can_be_repeated_aft
     assert len(ben.heard()) == (0 if event in ("since", "history") else 1)
 
 
-def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(ada: Tab, app: Flask, caplog: Log) -> None:
+def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(
+    ada: Tab, app: Flask, caplog: Log
+) -> None:
     app.extensions["journal"] = None
 
     answer = ada.say("hello")
@@ -534,5 +602,5 @@ def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(ada: Tab, app: Flask
 
 
 def delete_room(app: Flask, label: str) -> None:
-    with app.app_context(), writing() as transaction:
+    with app.app_context(), write_transaction() as transaction:
         transaction.execute(delete(rooms).where(rooms.c.label == label))

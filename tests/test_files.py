@@ -9,7 +9,7 @@ import brotli
 import pytest
 from flask import Flask
 
-from chat import files
+from chat.web import static_files
 from tests.conftest import Tab
 
 HERE = Path(__file__).resolve().parent.parent
@@ -31,8 +31,15 @@ console.log(JSON.stringify(JSON.parse(given).map(read)))
 
 
 def test_a_script_as_it_is_sent_is_the_same_program_on_the_same_lines() -> None:
-    ours = sorted(str(path.relative_to(files.STATIC)) for path in (files.STATIC / "js").rglob("*.js"))
-    scripts = [text for name in ours for text in (files.files()[name].decode(), files.packed(name, None).decode())]
+    ours = sorted(
+        str(path.relative_to(static_files.STATIC))
+        for path in (static_files.STATIC / "js").rglob("*.js")
+    )
+    scripts = [
+        text
+        for name in ours
+        for text in (static_files.files()[name].decode(), static_files.packed(name, None).decode())
+    ]
 
     read = subprocess.run(
         ["node", "--input-type=module", "--eval", TOKENS],
@@ -62,19 +69,31 @@ def test_a_script_as_it_is_sent_is_the_same_program_on_the_same_lines() -> None:
     ],
 )
 def test_only_comments_and_indentation_are_left_out(script: str, sent: str) -> None:
-    assert files.slim(script) == sent
+    assert static_files.slim(script) == sent
 
 
 @pytest.mark.parametrize(
     ("accepted", "how"),
-    [(BROWSER, "br"), ("gzip, deflate", "gzip"), ("br;q=0, gzip", "gzip"), ("deflate", None), ("", None)],
+    [
+        (BROWSER, "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0, gzip", "gzip"),
+        ("deflate", None),
+        ("", None),
+    ],
 )
 def test_everything_that_is_text_comes_as_small_as_the_browser_can_read(
     app: Flask, ada: Tab, kitchen: str, accepted: str, how: str | None
 ) -> None:
     ada.say("hello")
     browser = app.test_client()
-    for address in ("/", f"/{kitchen}/", "/no/such/page", "/static/x/js/main.js", "/static/x/icons/confab.svg"):
+    for address in (
+        "/",
+        f"/{kitchen}/",
+        "/no/such/page",
+        "/static/x/js/main.js",
+        "/static/x/icons/confab.svg",
+    ):
         answer = browser.get(address, headers={"Accept-Encoding": accepted})
 
         assert answer.headers.get("Content-Encoding") == how
@@ -86,15 +105,17 @@ def test_everything_that_is_text_comes_as_small_as_the_browser_can_read(
 
 
 def test_the_style_sheets_come_as_one() -> None:
-    parts = {path.stem for path in (files.STATIC / "css").iterdir()}
+    parts = {path.stem for path in (static_files.STATIC / "css").iterdir()}
 
-    assert {*files.SHEETS, "print", "noscript"} == parts
-    for part in files.SHEETS:
-        assert files.files()[f"css/{part}.css"] in files.files()["css/all.css"]
+    assert {*static_files.SHEETS, "print", "noscript"} == parts
+    for part in static_files.SHEETS:
+        assert static_files.files()[f"css/{part}.css"] in static_files.files()["css/all.css"]
 
 
 def test_pictures_are_as_small_as_they_get(app: Flask) -> None:
-    answer = app.test_client().get("/static/x/icons/confab-192.png", headers={"Accept-Encoding": BROWSER})
+    answer = app.test_client().get(
+        "/static/x/icons/confab-192.png", headers={"Accept-Encoding": BROWSER}
+    )
 
     assert "Content-Encoding" not in answer.headers
-    assert answer.data == (files.STATIC / "icons" / "confab-192.png").read_bytes()
+    assert answer.data == (static_files.STATIC / "icons" / "confab-192.png").read_bytes()

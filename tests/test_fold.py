@@ -13,7 +13,9 @@ from tests.conftest import JSON, Tab, in_room, make_room
 # Who does what to which of the messages that stand; a number beyond the last means the last.
 ACTIONS = st.tuples(
     st.sampled_from([0, 1]),
-    st.sampled_from(["say", "say", "repeat", "edit", "edit the same", "delete", "react", "react", "rename"]),
+    st.sampled_from(
+        ["say", "say", "repeat", "edit", "edit the same", "delete", "react", "react", "rename"]
+    ),
     st.integers(0, 12),
 )
 numbers = count(1)
@@ -41,7 +43,14 @@ class Story:
         elif what == "rename":
             person.ask("rename", {"handle": f"Ada {which % 3}"})
         elif what == "react":
-            person.ask("react", {"seq": of["seq"], "emoji": "👍❤️"[which % 2 :][: 1 + which % 2], "on": which % 3 > 0})
+            person.ask(
+                "react",
+                {
+                    "seq": of["seq"],
+                    "emoji": "👍❤️"[which % 2 :][: 1 + which % 2],
+                    "on": which % 3 > 0,
+                },
+            )
         elif what == "delete":
             person.ask("delete", {"seq": of["seq"]})
         else:
@@ -63,13 +72,17 @@ def fold(state: JSON, events: list[JSON]) -> list[JSON]:
     for event in events:
         [row] = event["args"]
         assert row["rev"] == applied + 1, "told out of order, twice, or not at all"
-        assert (event["name"] == "chat") == (row["seq"] not in rows), "what is new is told as chat, else as change"
+        assert (event["name"] == "chat") == (row["seq"] not in rows), (
+            "what is new is told as chat, else as change"
+        )
         applied = row["rev"]
         rows[row["seq"]] = row
     return [rows[seq] for seq in sorted(rows)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(before=st.lists(ACTIONS, max_size=12), after=st.lists(ACTIONS, max_size=25))
 def test_events_folded_over_an_old_state_are_a_fresh_state(
     app: Flask, tab: Callable[..., Tab], before: list[Any], after: list[Any]
@@ -87,7 +100,9 @@ def test_events_folded_over_an_old_state_are_a_fresh_state(
     assert fold(old, told) == story.as_a_newcomer_reads_it()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(before=st.lists(ACTIONS, max_size=12), after=st.lists(ACTIONS, max_size=25))
 def test_what_changed_since_merged_into_an_old_state_is_a_fresh_state(
     app: Flask, tab: Callable[..., Tab], before: list[Any], after: list[Any]

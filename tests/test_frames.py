@@ -8,13 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.engine.frames import BINARY, CLOSE, FRAGMENTS_AT_MOST, PING, PONG, TEXT, Broken, Reader, frame
+from chat.engine.frames import (
+    BINARY,
+    CLOSE,
+    MAX_FRAGMENTS,
+    PING,
+    PONG,
+    TEXT,
+    ProtocolError,
+    Reader,
+    frame,
+)
 
 AT_MOST = 70_000
 LENGTHS = (0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537)
 
 
-def sent(payload: bytes, opcode: int = TEXT, *, last: bool = True, mask: bytes = b"\x01\x80\xff\x7e") -> bytes:
+def sent(
+    payload: bytes, opcode: int = TEXT, *, last: bool = True, mask: bytes = b"\x01\x80\xff\x7e"
+) -> bytes:
     """A frame as a client sends it, masked byte by byte."""
     size, first = len(payload), opcode | (0x80 if last else 0)
     if size < 126:
@@ -33,7 +45,7 @@ def read(*pieces: bytes) -> list[tuple[int, str | bytes]]:
 
 def code(*pieces: bytes, at_most: int = AT_MOST) -> int:
     reader = Reader(at_most)
-    with pytest.raises(Broken) as broken:
+    with pytest.raises(ProtocolError) as broken:
         [reader.feed(piece) for piece in pieces]
     return int(broken.value.args[0])
 
@@ -55,7 +67,9 @@ def test_text_in_fragments_is_one_text(length: int) -> None:
     whole = os.urandom(length).hex().encode()[:length]
     cuts = sorted({0, length // 3, length // 2, length})
     parts = [whole[start:end] for start, end in pairwise(cuts)] or [b""]
-    frames = [sent(part, 0 if place else TEXT, last=part is parts[-1]) for place, part in enumerate(parts)]
+    frames = [
+        sent(part, 0 if place else TEXT, last=part is parts[-1]) for place, part in enumerate(parts)
+    ]
 
     assert read(*frames) == read(b"".join(frames)) == [(TEXT, whole.decode())]
 
@@ -83,18 +97,26 @@ def test_control_frames_come_between_fragments() -> None:
         (b"\x81\xff" + b"\xff" * 8, 1009),
         (b"\x81\xff" + struct.pack("!Q", AT_MOST + 1), 1009),
         (sent(b"a" * AT_MOST, last=False) + sent(b"b", 0), 1009),
-        (sent(b"", last=False) + sent(b"", 0, last=False) * FRAGMENTS_AT_MOST, 1009),
+        (sent(b"", last=False) + sent(b"", 0, last=False) * MAX_FRAGMENTS, 1009),
     ],
     ids=[
         *("not masked", "a bit for later", "an opcode for later", "a control opcode for later"),
         *("half a ping", "a long ping", "more of nothing", "another before the end"),
         *("no UTF-8", "a surrogate", "no UTF-8 over two fragments"),
-        *("the largest", "one byte too many", "one byte too many in fragments", "fragments without end"),
+        *(
+            "the largest",
+            "one byte too many",
+            "one byte too many in fragments",
+            "fragments without end",
+        ),
     ],
 )
 def test_what_is_wrong_ends_with_its_code(wrong: bytes, with_code: int) -> None:
     assert code(wrong) == with_code
-    assert code(*(wrong[place : place + 1] for place in range(min(len(wrong), 20))), wrong[20:]) == with_code
+    assert (
+        code(*(wrong[place : place + 1] for place in range(min(len(wrong), 20))), wrong[20:])
+        == with_code
+    )
 
 
 def test_a_length_alone_is_enough_to_refuse_it() -> None:
@@ -114,7 +136,9 @@ def conversations(draw: st.DrawFn) -> tuple[list[tuple[int, str | bytes]], bytes
     data = b""
     mask = st.binary(min_size=4, max_size=4)
     control = st.tuples(st.sampled_from([PING, PONG, CLOSE]), st.binary(max_size=125))
-    for message in draw(st.lists(st.one_of(st.text(max_size=300), st.binary(max_size=300)), max_size=8)):
+    for message in draw(
+        st.lists(st.one_of(st.text(max_size=300), st.binary(max_size=300)), max_size=8)
+    ):
         opcode, whole = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
         cuts = [0, *sorted(draw(st.lists(st.integers(0, len(whole)), max_size=3))), len(whole)]
         for place, (start, end) in enumerate(pairwise(cuts)):
@@ -133,7 +157,11 @@ def test_whatever_the_pieces_what_is_said_is_heard(
     conversation: tuple[list[tuple[int, str | bytes]], bytes], data: st.DataObject
 ) -> None:
     messages, sent_bytes = conversation
-    cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(sent_bytes)), max_size=20))), len(sent_bytes)]
+    cuts = [
+        0,
+        *sorted(data.draw(st.lists(st.integers(0, len(sent_bytes)), max_size=20))),
+        len(sent_bytes),
+    ]
 
     assert read(*(sent_bytes[start:end] for start, end in pairwise(cuts))) == messages
 
@@ -155,6 +183,6 @@ def test_noise_is_refused_or_waited_for_and_never_kept(noise: list[bytes]) -> No
                 assert opcode in (TEXT, BINARY, CLOSE, PING, PONG)
                 assert isinstance(message, str) == (opcode == TEXT)
                 assert len(message) <= 1_000
-    except Broken as broken:
+    except ProtocolError as broken:
         assert broken.args[0] in (1002, 1007, 1009)  # noqa: PT017  # either is right
     assert len(reader._buffer) <= 1_000 + 14

@@ -18,9 +18,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from chat import create_app, database
-from chat.database import db
+from chat import create_app
 from chat.errors import Busy
+from chat.storage import database
+from chat.storage.database import db
 from config import Config
 from tests.servers import Confab, _serving, bound_by_permissions, gunicorn, until
 from tests.services import Postgres
@@ -165,16 +166,23 @@ def _writer(app: Flask) -> sqlite3.Connection:
 
 
 @servers
-def test_a_postgresql_that_cannot_be_written_is_not_ready(elephant: Postgres, tmp_path: Path) -> None:
+def test_a_postgresql_that_cannot_be_written_is_not_ready(
+    elephant: Postgres, tmp_path: Path
+) -> None:
     url = elephant.database()
     name = url.rpartition("/")[2]
-    end_connections = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    end_connections = (
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    )
     with gunicorn(tmp_path, DATABASE_URL=url) as server:
         assert get(server, "/readyz").json == {"ok": True}
 
         elephant.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         elephant.run(end_connections)
-        until(lambda: get(server, "/readyz").status == 503, what="a database that only reads is not ready")
+        until(
+            lambda: get(server, "/readyz").status == 503,
+            what="a database that only reads is not ready",
+        )
         assert get(server, "/readyz").json["code"] == "busy"
         assert get(server, "/healthz").json == {"ok": True}
 
@@ -188,7 +196,9 @@ def test_a_postgresql_that_cannot_be_written_is_not_ready(elephant: Postgres, tm
             assert get(server, "/readyz").status == 503
             assert time.monotonic() - begun < 3
             connection.rollback()
-        until(lambda: get(server, "/readyz").status == 200, what="it is ready when the lock is gone")
+        until(
+            lambda: get(server, "/readyz").status == 200, what="it is ready when the lock is gone"
+        )
 
 
 # As a server
@@ -207,7 +217,9 @@ def take_away_write_permission(instance: Path) -> None:
 
 
 @servers
-def test_a_database_that_cannot_be_written_is_not_ready(bound_server: Confab, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_written_is_not_ready(
+    bound_server: Confab, tmp_path: Path
+) -> None:
     app = create_app(Config(instance=tmp_path / "instance"))
     database.close(app)
     take_away_write_permission(tmp_path / "instance")
@@ -221,7 +233,9 @@ def test_a_database_that_cannot_be_written_is_not_ready(bound_server: Confab, tm
 
 
 @servers
-def test_a_database_that_becomes_unwritable_is_not_ready(bound_server: Confab, tmp_path: Path) -> None:
+def test_a_database_that_becomes_unwritable_is_not_ready(
+    bound_server: Confab, tmp_path: Path
+) -> None:
     with _serving(bound_server):
         bound_server.room("kitchen")
         assert get(bound_server, "/readyz").status == 200
@@ -234,7 +248,10 @@ def test_a_database_that_becomes_unwritable_is_not_ready(bound_server: Confab, t
 
 @servers
 def test_a_locked_database_delays_nobody_and_is_answered_soon(tmp_path: Path) -> None:
-    with gunicorn(tmp_path) as server, closing(sqlite3.connect(tmp_path / "instance" / "confab.db")) as writer:
+    with (
+        gunicorn(tmp_path) as server,
+        closing(sqlite3.connect(tmp_path / "instance" / "confab.db")) as writer,
+    ):
         server.room("kitchen")
         writer.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
@@ -242,7 +259,9 @@ def test_a_locked_database_delays_nobody_and_is_answered_soon(tmp_path: Path) ->
             probe.request("GET", "/readyz")
             for _ in range(3):
                 assert get(server, "/healthz").status == 200
-            assert select.select([probe.sock], [], [], 0)[0] == []  # the probe still waits for the lock
+            assert (
+                select.select([probe.sock], [], [], 0)[0] == []
+            )  # the probe still waits for the lock
             assert probe.getresponse().status == 503
         assert time.monotonic() - begun < 3
         writer.rollback()

@@ -12,7 +12,18 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors", "emoji"},
-    {"payload", "text", "markdown", "files", "database", "instance", "together", "packets", "queue", "sessions"},
+    {
+        "payload",
+        "text",
+        "markdown",
+        "files",
+        "database",
+        "instance",
+        "together",
+        "packets",
+        "queue",
+        "sessions",
+    },
     {"leases", "engine"},
     {"models", "wire", "gate"},
     {"order", "identity", "broadcasts", "people"},
@@ -31,14 +42,20 @@ def source(module: str) -> Path:
 
 
 def modules() -> set[str]:
-    return {path.stem for path in CHAT.glob("*.py")} | {path.parent.name for path in CHAT.glob("*/__init__.py")}
+    return {path.stem for path in CHAT.glob("*.py")} | {
+        path.parent.name for path in CHAT.glob("*/__init__.py")
+    }
 
 
 def imported(path: Path) -> set[str]:
     """Full names of what a file imports when it runs; imports for type checkers alone do not run."""
     names: set[str] = set()
     tree = ast.parse(path.read_text())
-    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    for_types = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
     skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if id(node) in skipped:
@@ -58,7 +75,9 @@ def uses(module: str) -> set[str]:
 
 def files_with(pattern: str) -> set[str]:
     return {
-        str(path.relative_to(ROOT)) for path in python_files() if re.search(pattern, path.read_text(), re.MULTILINE)
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if re.search(pattern, path.read_text(), re.MULTILINE)
     }
 
 
@@ -79,7 +98,11 @@ def test_imports_go_downstairs_only(floor: int) -> None:
 
 def test_the_engine_and_the_settings_know_nothing_of_the_house_but_its_refusals() -> None:
     for path in [ROOT / "config.py", *(CHAT / "engine").rglob("*.py")]:
-        names = {name for name in imported(path) if name.startswith("chat.") and not name.startswith("chat.engine")}
+        names = {
+            name
+            for name in imported(path)
+            if name.startswith("chat.") and not name.startswith("chat.engine")
+        }
         assert all(name.startswith("chat.errors") for name in names), (path, names)
 
 
@@ -99,7 +122,9 @@ def test_only_the_composition_root_and_the_doors_know_flask_socketio() -> None:
 def test_only_the_engine_knows_eventlet() -> None:
     for path in python_files():
         if "engine" not in path.parts and path.name != "gunicorn.conf.py":
-            assert not any(name.split(".")[0] in ("eventlet", "gevent") for name in imported(path)), path
+            assert not any(
+                name.split(".")[0] in ("eventlet", "gevent") for name in imported(path)
+            ), path
 
 
 def test_only_the_settings_read_the_environment() -> None:
@@ -115,13 +140,17 @@ def test_text_enters_a_page_as_text() -> None:
     written = [*ROOT.glob("static/js/**/*.js"), *ROOT.glob("templates/*.html")]
     assert written
     for path in written:
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\|\s*safe\b", path.read_text()), (
-            path
-        )
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\|\s*safe\b", path.read_text()
+        ), path
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    kinds = [ROOT.glob("static/js/**/*.js"), ROOT.glob("static/css/*.css"), ROOT.glob("templates/*.html")]
+    kinds = [
+        ROOT.glob("static/js/**/*.js"),
+        ROOT.glob("static/css/*.css"),
+        ROOT.glob("templates/*.html"),
+    ]
     scripts, sheets, templates = (list(files) for files in kinds)
     assert scripts
     assert sheets

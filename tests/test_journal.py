@@ -14,12 +14,13 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
-from chat import broadcasts, database, journal
-from chat.database import reading, writing
+from chat import broadcasts
 from chat.errors import Busy, IdTaken, NotFound
 from chat.models import Message, Room, messages
-from chat.revisions import Change, Post
-from chat.together import BATCH_AT_MOST, WAITING_AT_MOST, Together
+from chat.storage import database, journal
+from chat.storage.commands import Command, PostMessage
+from chat.storage.database import read_transaction, write_transaction
+from chat.storage.group_commit import MAX_BATCH_ITEMS, MAX_PENDING_ITEMS, GroupCommit
 from chat.wire import Chat
 from tests.conftest import Log, Patch
 
@@ -31,8 +32,10 @@ def said(message: str, client_id: str | None = None) -> Chat:
 
 
 def stored(room: Room) -> list[tuple[int, int, str]]:
-    with reading() as connection:
-        rows = connection.execute(select(Message).where(Message.room_id == room.id).order_by(Message.seq))
+    with read_transaction() as connection:
+        rows = connection.execute(
+            select(Message).where(Message.room_id == room.id).order_by(Message.seq)
+        )
         return [(row.seq, row.rev, row.message) for row in rows]
 
 
@@ -42,7 +45,7 @@ def told(monkeypatch: Patch) -> Iterator[list[int]]:
     numbers: list[int] = []
 
     def tell(room: Room, _event: str, message: Message) -> None:
-        with reading() as connection:
+        with read_transaction() as connection:
             here = (messages.c.room_id == room.id) & (messages.c.seq == message.seq)
             assert connection.execute(select(messages).where(here)).one_or_none() is not None
         numbers.append(message.rev)
@@ -57,7 +60,10 @@ def test_ada_and_ben_write_at_once_and_every_number_is_told_in_order(
     def writer(name: str) -> list[int]:
         with app.app_context():
             room = Room.find(kitchen)
-            return [journal.post(room, name, said(f"{name} {number}")).message.seq for number in range(30)]
+            return [
+                journal.post(room, name, said(f"{name} {number}")).message.seq
+                for number in range(30)
+            ]
 
     with told(monkeypatch) as numbers, ThreadPoolExecutor(8) as threads:
         given = list(threads.map(writer, [f"person {number}" for number in range(8)]))
@@ -75,7 +81,8 @@ def test_two_processes_write_one_room_and_leave_no_hole(app: Flask, kitchen: str
     program = """
 import sys
 from pathlib import Path
-from chat import create_app, journal
+from chat import create_app
+from chat.storage import journal
 from chat.models import Room
 from chat.wire import Chat
 from tests.conftest import Log, Patch
@@ -87,9 +94,13 @@ with app.app_context():
         print(journal.post(room, "someone", Chat(handle="Ada", message=str(number))).message.seq)
 """
     command = [sys.executable, "-W", "ignore", "-c", program, app.instance_path]
-    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+    writers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)
+    ]
 
-    given = [[int(line) for line in writer.communicate(timeout=50)[0].split()] for writer in writers]
+    given = [
+        [int(line) for line in writer.communicate(timeout=50)[0].split()] for writer in writers
+    ]
 
     assert [writer.returncode for writer in writers] == [0, 0]
     assert sorted(given[0] + given[1]) == list(range(1, 301))
@@ -104,14 +115,14 @@ def test_what_waits_is_stored_in_one_transaction_in_the_order_it_came(
     with app.app_context(), told(monkeypatch) as numbers:
         room = Room.find(kitchen)
         repeated = "the-very-same-id-"
-        batch: list[Change] = [
-            Post(room, "ada", said("one", repeated)),
-            Post(room, "ada", said("one", repeated)),
-            Post(room, "ben", said("another", repeated)),
-            Post(room, "ben", said("two")),
+        batch: list[Command] = [
+            PostMessage(room, "ada", said("one", repeated)),
+            PostMessage(room, "ada", said("one", repeated)),
+            PostMessage(room, "ben", said("another", repeated)),
+            PostMessage(room, "ben", said("two")),
         ]
 
-        journal._store_and_tell(batch)
+        journal._store_and_broadcast(batch)
 
         assert numbers == [1, 2]
         assert [(change.duplicate, type(change.failure)) for change in batch] == [
@@ -123,23 +134,36 @@ def test_what_waits_is_stored_in_one_transaction_in_the_order_it_came(
         assert stored(room) == [(1, 1, "one"), (2, 2, "two")]
 
 
-def test_one_transaction_writes_in_several_rooms(app: Flask, kitchen: str, monkeypatch: Patch) -> None:
+def test_one_transaction_writes_in_several_rooms(
+    app: Flask, kitchen: str, monkeypatch: Patch
+) -> None:
     with app.app_context(), told(monkeypatch):
-        garden = journal.open_room("garden")
+        garden = journal.get_or_create_room("garden")
         rooms = [Room.find(kitchen), garden]
-        batch: list[Change] = [Post(rooms[number % 2], "ada", said(str(number))) for number in range(4)]
+        batch: list[Command] = [
+            PostMessage(rooms[number % 2], "ada", said(str(number))) for number in range(4)
+        ]
 
-        journal._store_and_tell(batch)
+        journal._store_and_broadcast(batch)
 
-        assert [stored(room) for room in rooms] == [[(1, 1, "0"), (2, 2, "2")], [(1, 1, "1"), (2, 2, "3")]]
+        assert [stored(room) for room in rooms] == [
+            [(1, 1, "0"), (2, 2, "2")],
+            [(1, 1, "1"), (2, 2, "3")],
+        ]
 
 
 def test_a_change_that_cannot_be_stored_takes_nobody_with_it(app: Flask, kitchen: str) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        poison = Post(room, "ada", said("poison"))
-        poison.asked = Chat.model_construct(handle=["no text"], message="poison", id=None, reply_to=None)  # type: ignore[arg-type]
-        changes = [Post(room, "ada", said("before")), poison, Post(room, "ada", said("after"))]
+        poison = PostMessage(room, "ada", said("poison"))
+        poison.asked = Chat.model_construct(
+            handle=["no text"], message="poison", id=None, reply_to=None
+        )  # type: ignore[arg-type]
+        changes = [
+            PostMessage(room, "ada", said("before")),
+            poison,
+            PostMessage(room, "ada", said("after")),
+        ]
 
         app.extensions["journal"]._complete(changes)
 
@@ -147,7 +171,9 @@ def test_a_change_that_cannot_be_stored_takes_nobody_with_it(app: Flask, kitchen
         assert stored(room) == [(1, 1, "before"), (2, 2, "after")]
 
 
-def test_a_room_that_could_not_be_told_keeps_what_was_stored(app: Flask, kitchen: str, caplog: Log) -> None:
+def test_a_room_that_could_not_be_told_keeps_what_was_stored(
+    app: Flask, kitchen: str, caplog: Log
+) -> None:
     with app.app_context():
         app.extensions["socketio"].server = None  # nothing can be emitted any more
         app.extensions["heads"].order.begin(kitchen, 0)
@@ -163,7 +189,9 @@ def test_nobody_writes_into_a_room_that_is_gone(app: Flask) -> None:
         journal.post(Room(id=99, label="gone"), "ada", said("hello"))
 
 
-def test_a_locked_database_is_busy_for_everyone_who_waits(app: Flask, kitchen: str, monkeypatch: Patch) -> None:
+def test_a_locked_database_is_busy_for_everyone_who_waits(
+    app: Flask, kitchen: str, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.3)
 
     def post(number: int) -> str:
@@ -173,7 +201,7 @@ def test_a_locked_database_is_busy_for_everyone_who_waits(app: Flask, kitchen: s
             except Busy as busy:
                 return busy.code
 
-    with app.app_context(), writing(), ThreadPoolExecutor(6) as threads:
+    with app.app_context(), write_transaction(), ThreadPoolExecutor(6) as threads:
         began = time.monotonic()
         answers = list(threads.map(post, range(6)))
         waited = time.monotonic() - began
@@ -188,7 +216,7 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(app: Flask, kitche
     locked, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with app.app_context(), writing():
+        with app.app_context(), write_transaction():
             locked.set()
             release.wait(10)
 
@@ -202,29 +230,29 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(app: Flask, kitche
 
 
 def test_too_many_waiting_is_busy_at_once() -> None:
-    together: Together[Change] = Together(lambda batch: None)
-    together._waiting.extend([Change(Room(id=1), "ada", None)] * WAITING_AT_MOST)
+    together: GroupCommit[Command] = GroupCommit(lambda batch: None)
+    together._pending.extend([Command(Room(id=1), "ada", None)] * MAX_PENDING_ITEMS)
 
     with pytest.raises(Busy):
-        together.do(Change(Room(id=1), "ada", None))
+        together.submit(Command(Room(id=1), "ada", None))
 
 
 def test_who_stops_in_the_midst_of_it_leaves_nobody_waiting_for_ever() -> None:
-    def work(_batch: list[Change]) -> None:
+    def work(_batch: list[Command]) -> None:
         raise SystemExit
 
-    together = Together(work)
-    waiting = Change(Room(id=1), "ben", None)
-    together._waiting.append(waiting)
+    together = GroupCommit(work)
+    waiting = Command(Room(id=1), "ben", None)
+    together._pending.append(waiting)
 
     with pytest.raises(SystemExit):
-        together.do(Change(Room(id=1), "ada", None))
+        together.submit(Command(Room(id=1), "ada", None))
 
     assert isinstance(waiting.failure, Busy)
 
 
 def test_who_stops_before_it_leaves_the_work_to_the_next() -> None:
-    def work(batch: list[Change]) -> None:
+    def work(batch: list[Command]) -> None:
         for change in batch:
             change.done = True
 
@@ -234,30 +262,34 @@ def test_who_stops_before_it_leaves_the_work_to_the_next() -> None:
         for reason in leaving:
             raise reason
 
-    together = Together(work, gather)
-    ada, ben = Change(Room(id=1), "ada", None), Change(Room(id=1), "ben", None)
+    together = GroupCommit(work, gather)
+    ada, ben = Command(Room(id=1), "ada", None), Command(Room(id=1), "ben", None)
     with pytest.raises(SystemExit):
-        together.do(ada)
+        together.submit(ada)
 
     with ThreadPoolExecutor() as threads:
-        threads.submit(together.do, ben).result(10)
+        threads.submit(together.submit, ben).result(10)
 
     assert ada.done
     assert ben.done
 
 
-def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(app: Flask, kitchen: str) -> None:
+def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(
+    app: Flask, kitchen: str
+) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        changes: list[Change] = [Post(room, "ada", said(str(number))) for number in range(3)]
+        changes: list[Command] = [
+            PostMessage(room, "ada", said(str(number))) for number in range(3)
+        ]
 
-        def store_then_fail(batch: list[Change]) -> None:
-            journal._store_and_tell(batch)
+        def store_then_fail(batch: list[Command]) -> None:
+            journal._store_and_broadcast(batch)
             raise RuntimeError
 
-        together = Together(store_then_fail)
-        together._waiting.extend(changes[:2])
-        together.do(changes[2])
+        together = GroupCommit(store_then_fail)
+        together._pending.extend(changes[:2])
+        together.submit(changes[2])
 
         assert stored(room) == [(1, 1, "0"), (2, 2, "1"), (3, 3, "2")]
 
@@ -265,22 +297,22 @@ def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(app:
 def test_a_crowd_is_served_in_batches() -> None:
     sizes = []
 
-    def work(batch: list[Change]) -> None:
+    def work(batch: list[Command]) -> None:
         sizes.append(len(batch))
         for change in batch:
             change.done = True
 
-    together = Together(work)
-    together._waiting.extend(Change(Room(id=1), "ada", None) for _ in range(BATCH_AT_MOST))
-    together.do(Change(Room(id=1), "ada", None))
+    together = GroupCommit(work)
+    together._pending.extend(Command(Room(id=1), "ada", None) for _ in range(MAX_BATCH_ITEMS))
+    together.submit(Command(Room(id=1), "ada", None))
 
-    assert sizes == [BATCH_AT_MOST, 1]
+    assert sizes == [MAX_BATCH_ITEMS, 1]
 
 
 def test_twenty_who_open_a_room_at_once_share_it(app: Flask) -> None:
     def visit(_number: int) -> int:
         with app.app_context():
-            return journal.open_room("party").id
+            return journal.get_or_create_room("party").id
 
     with ThreadPoolExecutor(20) as threads:
         rooms = set(threads.map(visit, range(20)))

@@ -40,7 +40,14 @@ OPTIONAL = {
 TEXTS = {"label", "handle", "message", "id", "name", "emoji"}
 
 NOT_JSON_FOR_ALL = {"NaN": "NaN", "Infinity": "Infinity", "minus Infinity": "-Infinity"}
-NEITHER = {"null": "null", "an array": "[]", "an object": "{}", "true": "true", "half": "1.5", **NOT_JSON_FOR_ALL}
+NEITHER = {
+    "null": "null",
+    "an array": "[]",
+    "an object": "{}",
+    "true": "true",
+    "half": "1.5",
+    **NOT_JSON_FOR_ALL,
+}
 NO_TEXTS = NEITHER | {
     "a number": "7",
     "a lone surrogate": r'"a\ud800b"',
@@ -61,7 +68,10 @@ NO_NUMBERS = NEITHER | {
     "2^53": str(2**53),
     "2^63": str(2**63),
 }
-NO_BOOLEANS = {what: value for what, value in NO_NUMBERS.items() if what != "true"} | {"zero": "0", "one": "1"}
+NO_BOOLEANS = {what: value for what, value in NO_NUMBERS.items() if what != "true"} | {
+    "zero": "0",
+    "one": "1",
+}
 NO_OBJECTS = NOT_JSON_FOR_ALL | {
     "null": "null",
     "an empty array": "[]",
@@ -88,11 +98,16 @@ SPECIAL = {
         "no message in it": '{"handle": "Mallory", "message": ""}',
         "a long name": json.dumps({"handle": "M" * 65, "message": "bad"}),
         "a long message": json.dumps({"handle": "Mallory", "message": "b" * 4001}),
-        "a message of many bytes": '{"handle": "Mallory", "message": "' + "\U0001f600" * 4001 + '"}',
+        "a message of many bytes": '{"handle": "Mallory", "message": "'
+        + "\U0001f600" * 4001
+        + '"}',
         "somebody else's author": '{"handle": "Mallory", "message": "bad", "author": "ada"}',
         "a place of its own choice": '{"handle": "Mallory", "message": "bad", "seq": 1}',
     },
-    "since": {"a limit of none": '{"after": 0, "limit": 0}', "too large a limit": '{"after": 0, "limit": 201}'},
+    "since": {
+        "a limit of none": '{"after": 0, "limit": 0}',
+        "too large a limit": '{"after": 0, "limit": 201}',
+    },
     "history": {
         "two directions": '{"before": 5, "after": 1}',
         "all directions": '{"before": 5, "after": 1, "around": 3}',
@@ -163,7 +178,9 @@ def table() -> Iterator[tuple[str, Bad]]:
     for event, right in RIGHT.items():
         whole = json.dumps(right)
 
-        def bad(what: str, *arguments: str, code: str | None = "bad_request", event: str = event) -> tuple[str, Bad]:
+        def bad(
+            what: str, *arguments: str, code: str | None = "bad_request", event: str = event
+        ) -> tuple[str, Bad]:
             return f"{event}: {what}", Bad(event, list(arguments), code)
 
         yield bad("nothing")
@@ -187,9 +204,13 @@ def table() -> Iterator[tuple[str, Bad]]:
                 yield bad(f"no {key}", json.dumps(rest))
             others = NO_TEXTS if key in TEXTS else NO_BOOLEANS if key == "on" else NO_NUMBERS
             for what, value in others.items():
-                yield bad(f"{key} is {what}", json.dumps(rest | {key: "HERE"}).replace('"HERE"', value))
+                yield bad(
+                    f"{key} is {what}", json.dumps(rest | {key: "HERE"}).replace('"HERE"', value)
+                )
             yield bad(
-                f"{key} is a number of 5,000 digits", json.dumps(rest)[:-1] + f', "{key}": {"9" * 5000}}}', code=None
+                f"{key} is a number of 5,000 digits",
+                json.dumps(rest)[:-1] + f', "{key}": {"9" * 5000}}}',
+                code=None,
             )
 
 
@@ -197,7 +218,9 @@ TABLE = dict(table())
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Confab]:
     """A server with a kitchen, in which Ada has said something."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as started:
         started.room("kitchen")
@@ -232,20 +255,32 @@ class Kitchen:
         assert answer["ok"], answer
         assert answer["seq"] == answer["head"] == self.head, "something was stored"
         event, heard = self.ben.hear()
-        assert (event, heard["seq"], heard["message"]) == ("chat", self.head, said["message"]), "something was told"
+        assert (event, heard["seq"], heard["message"]) == ("chat", self.head, said["message"]), (
+            "something was told"
+        )
         return True
 
 
-@pytest.mark.parametrize("server", ["flask run", "gunicorn"], indirect=True)  # the engine has no part in it
+@pytest.mark.parametrize(
+    "server", ["flask run", "gunicorn"], indirect=True
+)  # the engine has no part in it
 @pytest.mark.parametrize("bad", TABLE.values(), ids=TABLE)
-def test_a_malformed_payload_is_refused_and_nothing_else_happens(kitchen: Kitchen, bad: Bad) -> None:
+def test_a_malformed_payload_is_refused_and_nothing_else_happens(
+    kitchen: Kitchen, bad: Bad
+) -> None:
     call = kitchen.mallory.emit(bad.event, *bad.arguments)
 
     assert kitchen.is_well()
-    answer = kitchen.mallory.answers.get(call)  # answers come in order: this one is here, or will never be
+    answer = kitchen.mallory.answers.get(
+        call
+    )  # answers come in order: this one is here, or will never be
     if answer is not None or bad.code is not None:
         assert answer is not None
-        assert (answer["ok"], answer["code"], answer["retry"]) == (False, bad.code or "bad_request", False)
+        assert (answer["ok"], answer["code"], answer["retry"]) == (
+            False,
+            bad.code or "bad_request",
+            False,
+        )
         assert set(answer) == {"ok", "code", "message", "retry"}
 
 
@@ -260,7 +295,10 @@ def test_nothing_bad_is_in_the_page_afterwards(kitchen: Kitchen) -> None:
     assert embedded
     shown = json.loads(embedded[1], parse_constant=pytest.fail)  # NaN is no JSON to a browser
     assert shown["messages"][-1]["seq"] == kitchen.head
-    assert all(each["message"].startswith(("Sorry", "I was first", "in pieces", "over")) for each in shown["messages"])
+    assert all(
+        each["message"].startswith(("Sorry", "I was first", "in pieces", "over"))
+        for each in shown["messages"]
+    )
     assert "something bad" not in page
 
 
@@ -341,7 +379,9 @@ def test_binary_frames_are_dropped(kitchen: Kitchen, data: bytes, kind: int) -> 
 
 
 def test_a_binary_event_with_its_attachment_is_dropped(kitchen: Kitchen) -> None:
-    kitchen.mallory.send('451-["chat",{"handle":"Mallory","message":{"_placeholder":true,"num":0}}]')
+    kitchen.mallory.send(
+        '451-["chat",{"handle":"Mallory","message":{"_placeholder":true,"num":0}}]'
+    )
     kitchen.mallory.send(b"bad")
 
     assert kitchen.is_well()
@@ -373,7 +413,14 @@ def test_frames_are_never_compressed_so_that_small_ones_stay_small(server: Confa
         {"Connection": "keep-alive"},
         {"Upgrade": "telepathy"},
     ],
-    ids=["an old version", "no version", "no key", "a connection that closes", "no upgrade of it", "another protocol"],
+    ids=[
+        "an old version",
+        "no version",
+        "no key",
+        "a connection that closes",
+        "no upgrade of it",
+        "another protocol",
+    ],
 )
 def test_a_handshake_that_is_none_is_refused(kitchen: Kitchen, headers: dict[str, str]) -> None:
     with WebSocket(kitchen.server.url, **headers) as line:
@@ -383,8 +430,12 @@ def test_a_handshake_that_is_none_is_refused(kitchen: Kitchen, headers: dict[str
 
 
 BREAKS = {
-    "text that is no UTF-8": lambda line: line.send(b'42["chat",{"handle":"Mallory","message":"\xff\xfe"}]', TEXT),
-    "a lone surrogate in UTF-8": lambda line: line.send('42["chat",{"handle":"Mallory","message":"\ud800"}]'),
+    "text that is no UTF-8": lambda line: line.send(
+        b'42["chat",{"handle":"Mallory","message":"\xff\xfe"}]', TEXT
+    ),
+    "a lone surrogate in UTF-8": lambda line: line.send(
+        '42["chat",{"handle":"Mallory","message":"\ud800"}]'
+    ),
     "a frame of no kind": lambda line: line.send(b"bad", 11),
     "no WebSocket at all": lambda line: line.send_bytes(b"GET / HTTP/1.1\r\n\r\n" * 10),
     "half a frame": lambda line: line.send_bytes(b"\x81\xfe\x10\x00\x00"),
@@ -481,7 +532,9 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_malformed_body_of_a_polling_client_harms_nobody(kitchen: Kitchen, body: str | bytes) -> None:
+def test_a_malformed_body_of_a_polling_client_harms_nobody(
+    kitchen: Kitchen, body: str | bytes
+) -> None:
     polling = Polling(kitchen.server.url)
 
     status, _ = polling.request("POST", body)
@@ -494,7 +547,9 @@ def test_a_polling_client_is_heard_after_bad_packets(kitchen: Kitchen) -> None:
     polling = Polling(kitchen.server.url)
     good = '421["join",{"label":"kitchen"}]', '422["chat",{"handle":"Cy","message":"over polling"}]'
 
-    polling.request("POST", "\x1e".join(["42[", '42["shout"]', '420["chat",{"handle":NaN}]', *good]))
+    polling.request(
+        "POST", "\x1e".join(["42[", '42["shout"]', '420["chat",{"handle":NaN}]', *good])
+    )
 
     event, said = kitchen.ben.hear()
     assert (event, said["handle"], said["message"]) == ("chat", "Cy", "over polling")
@@ -502,7 +557,10 @@ def test_a_polling_client_is_heard_after_bad_packets(kitchen: Kitchen) -> None:
 
 def test_a_polling_client_is_heard_after_undecodable_packets(kitchen: Kitchen) -> None:
     polling = Polling(kitchen.server.url)
-    good = '421["join",{"label":"kitchen"}]', '422["chat",{"handle":"Cy","message":"over and over"}]'
+    good = (
+        '421["join",{"label":"kitchen"}]',
+        '422["chat",{"handle":"Cy","message":"over and over"}]',
+    )
 
     polling.request("POST", "zzz")
     polling.request("POST", "\x1e".join(["zzz", "", "b!", *good]))

@@ -14,12 +14,26 @@ from flask import Flask
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from chat import markdown
+from chat.text import markdown
 from tests.conftest import JSON, Tab
 from tests.markdown_texts import TEXTS
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "markdown.json").read_text())
-HOSTILE = ["*", "`", "> ", ">", "*a ", "**a *b ", "`a``b", "http://a", "http://a)", "(", "```\n", ">\n", "> ```\n"]
+HOSTILE = [
+    "*",
+    "`",
+    "> ",
+    ">",
+    "*a ",
+    "**a *b ",
+    "`a``b",
+    "http://a",
+    "http://a)",
+    "(",
+    "```\n",
+    ">\n",
+    "> ```\n",
+]
 HOSTILE += ["\U0001f44d\u200d", "```\nx```\n"]
 FUZZ_EXAMPLES = int(os.environ.get("MARKDOWN_EXAMPLES", "2000"))
 FUZZ_SEED = int(os.environ.get("SEED", "1"))
@@ -32,7 +46,9 @@ class PageMarkdown:
         node = shutil.which("node")
         assert node, "this test needs node"
         script = Path(__file__).parent / "markdown_trees.mjs"
-        self._process = subprocess.Popen([node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -65,12 +81,16 @@ def test_the_table_is_long() -> None:
     assert len(VECTORS["trees"]) >= 120
 
 
-@pytest.mark.parametrize("vector", VECTORS["trees"], ids=lambda vector: json.dumps(vector["source"]))
+@pytest.mark.parametrize(
+    "vector", VECTORS["trees"], ids=lambda vector: json.dumps(vector["source"])
+)
 def test_it_means_the_same_here(vector: dict[str, Any]) -> None:
     assert neutral(markdown.parse(vector["source"])) == vector["tree"]
 
 
-@pytest.mark.parametrize("vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"]))
+@pytest.mark.parametrize(
+    "vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"])
+)
 def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
     assert markdown.only_pictures(vector["source"]) is vector["large"]
 
@@ -79,11 +99,25 @@ def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
 @seed(FUZZ_SEED)
 @settings(max_examples=FUZZ_EXAMPLES, database=None, deadline=None)
 @given(TEXTS)
-def test_page_and_server_parse_any_text_to_the_same_tree(page_markdown: PageMarkdown, text: str) -> None:
-    for source in (text, f"http://{text}", f"a*{text}*", f"> {text}\n>> {text}", f"```{text}\n{text}```", f"`{text}`"):
-        expected = {"tree": neutral(markdown.parse(source)), "large": markdown.only_pictures(source)}
+def test_page_and_server_parse_any_text_to_the_same_tree(
+    page_markdown: PageMarkdown, text: str
+) -> None:
+    for source in (
+        text,
+        f"http://{text}",
+        f"a*{text}*",
+        f"> {text}\n>> {text}",
+        f"```{text}\n{text}```",
+        f"`{text}`",
+    ):
+        expected = {
+            "tree": neutral(markdown.parse(source)),
+            "large": markdown.only_pictures(source),
+        }
 
-        assert page_markdown.parse(source) == expected, f"{source!a} SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
+        assert page_markdown.parse(source) == expected, (
+            f"{source!a} SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
+        )
 
 
 def test_all_marks_as_html() -> None:
@@ -102,7 +136,11 @@ def test_all_marks_as_html() -> None:
 def test_no_text_becomes_html(source: str) -> None:
     drawn = markdown.html(source)
 
-    plain = [each for each in ("<script", "<img", "javascript:", "onclick") if each in drawn and each not in source]
+    plain = [
+        each
+        for each in ("<script", "<img", "javascript:", "onclick")
+        if each in drawn and each not in source
+    ]
     assert plain == []
     for tag in ("strong", "em", "code", "blockquote", "pre", "a", "b"):
         assert drawn.count(f"<{tag}>") + drawn.count(f"<{tag} ") == drawn.count(f"</{tag}>")

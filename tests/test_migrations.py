@@ -16,10 +16,11 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from chat import create_app, database, journal
-from chat.database import db, reading, writing
-from chat.errors import CannotStart
+from chat import create_app
+from chat.errors import StartupError
 from chat.models import Room
+from chat.storage import database, journal
+from chat.storage.database import db, read_transaction, write_transaction
 from config import Config
 from tests.conftest import Patch
 from tests.services import Postgres
@@ -49,7 +50,9 @@ def downgrade():
 def add_migration(migrations: Path, **given: str) -> None:
     """Make a folder of migrations that of a newer release, with one more than this program has."""
     defaults = {"head": HEAD, "compatible_from": HEAD, "upgrade": "pass", "downgrade": "pass"}
-    (migrations / "versions" / f"{NEWER}_newer.py").write_text(NEWER_MIGRATION.format(**defaults | given))
+    (migrations / "versions" / f"{NEWER}_newer.py").write_text(
+        NEWER_MIGRATION.format(**defaults | given)
+    )
 
 
 @pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
@@ -97,7 +100,7 @@ def running(config: Config) -> Iterator[Flask]:
 def fill(revision: str) -> None:
     """A database of this revision with what people said in two rooms, one with a reaction where there are any."""
     upgrade(directory=str(MIGRATIONS), revision=revision)
-    with writing() as transaction:
+    with write_transaction() as transaction:
         for room_id, label in ((1, "kitchen"), (5, "garden")):
             room = "INSERT INTO rooms (id, label, name, head, floor, epoch, created_at)"
             room += " VALUES (:id, :label, 'Tea', 2, 0, 'first', '2026-01-02 03:04:05.678')"
@@ -106,42 +109,55 @@ def fill(revision: str) -> None:
             message += " VALUES (:id, :seq, :seq, 'ada', :client_id, 'Ada', 'hello', '2026-01-02 03:04:05.678')"
             for seq in (1, 2):
                 client_id = f"a-random-id-of-{seq}"
-                transaction.execute(text(message), {"id": room_id, "seq": seq, "client_id": client_id})
+                transaction.execute(
+                    text(message), {"id": room_id, "seq": seq, "client_id": client_id}
+                )
         if revision != "0001":
-            transaction.execute(text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE seq = 2"""))
+            transaction.execute(
+                text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE seq = 2""")
+            )
 
 
 def stored(*, without: tuple[str, ...] = ()) -> list[JSON]:
     """All rooms and messages, as the database has them."""
     found: list[JSON] = []
-    with reading() as connection:
-        for statement in ("SELECT * FROM rooms ORDER BY id", "SELECT * FROM messages ORDER BY room_id, seq"):
+    with read_transaction() as connection:
+        for statement in (
+            "SELECT * FROM rooms ORDER BY id",
+            "SELECT * FROM messages ORDER BY room_id, seq",
+        ):
             found += map(dict, connection.execute(text(statement)).mappings())
     return [{key: value for key, value in row.items() if key not in without} for row in found]
 
 
 def compatible_from() -> str | None:
     """What the database says of the oldest program that may use it."""
-    with reading() as connection:
-        found: str | None = connection.scalar(text("SELECT value FROM instance WHERE key = 'compatible_from'"))
+    with read_transaction() as connection:
+        found: str | None = connection.scalar(
+            text("SELECT value FROM instance WHERE key = 'compatible_from'")
+        )
         return found
 
 
 def revision() -> str | None:
     """The revision of the database."""
-    with reading() as connection:
+    with read_transaction() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def schema(connection: Connection) -> set[str]:
     """The statements that make SQLite's tables and indexes, however they are quoted and indented."""
-    made = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'sqlite_sequence'"))
+    made = connection.execute(
+        text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'sqlite_sequence'")
+    )
     return {re.sub(r"\s+", " ", statement.replace('"', "")) for statement in made.scalars()}
 
 
 def newer_migrations(folder: Path, **given: str) -> str:
     """The migrations of a newer release."""
-    copy = shutil.copytree(MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    copy = shutil.copytree(
+        MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__")
+    )
     add_migration(copy, **given)
     return str(copy)
 
@@ -158,7 +174,10 @@ def test_an_upgrade_keeps_every_room_message_and_reaction(config: Config, start:
         assert revision() == HEAD
         said = Room.find("garden").changes(0, 10).messages
         assert [message.message for message in said] == ["hello", "hello"]
-        assert [message.reactions for message in said] == [None, None if start == "0001" else {"👍": ["ben"]}]
+        assert [message.reactions for message in said] == [
+            None,
+            None if start == "0001" else {"👍": ["ben"]},
+        ]
 
 
 @pytest.mark.parametrize("target", ["0002", "0001"])
@@ -190,7 +209,7 @@ def test_a_database_goes_down_to_nothing_and_up_again(config: Config) -> None:
 def test_an_upgraded_schema_is_that_of_the_models(config: Config) -> None:
     with schema_tools(config):
         fill("0001")
-    with running(config), reading() as connection:
+    with running(config), read_transaction() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, db.metadata) == []
 
@@ -206,19 +225,21 @@ def test_the_schema_of_sqlite_is_the_same_to_the_letter_whichever_way_it_was_mad
     fresh = Config(instance=tmp_path / "fresh")
     with schema_tools(sqlite):
         fill("0002")
-        with reading() as connection:
+        with read_transaction() as connection:
             before = schema(connection)
         upgrade(directory=str(MIGRATIONS))
         downgrade(directory=str(MIGRATIONS), revision="0002")
-        with reading() as connection:
+        with read_transaction() as connection:
             assert schema(connection) == before
         upgrade(directory=str(MIGRATIONS))
-        with reading() as connection:
+        with read_transaction() as connection:
             upgraded = schema(connection)
 
-    with running(fresh), reading() as connection:
+    with running(fresh), read_transaction() as connection:
         assert schema(connection) == upgraded
-        assert {statement for statement in upgraded if "alembic_version" not in statement} == modelled
+        assert {
+            statement for statement in upgraded if "alembic_version" not in statement
+        } == modelled
         assert any("AUTOINCREMENT" in statement for statement in upgraded)
 
 
@@ -226,20 +247,22 @@ def test_new_rooms_get_ids_above_all_that_were_ever_used(config: Config) -> None
     with schema_tools(config):
         fill("0002")
         if config.database_url is not None:
-            with writing() as transaction:  # the rooms above were given their ids
+            with write_transaction() as transaction:  # the rooms above were given their ids
                 transaction.execute(text("SELECT setval('rooms_id_seq', 5)"))
     with running(config):
-        with writing() as transaction:
+        with write_transaction() as transaction:
             transaction.execute(text("DELETE FROM messages WHERE room_id = 5"))
             transaction.execute(text("DELETE FROM rooms WHERE id = 5"))
 
-        party = journal.open_room("party")
+        party = journal.get_or_create_room("party")
 
         assert party.id == 6
         assert party.changes(0, 10).messages == []
 
 
-def test_messages_whose_room_was_deleted_in_the_sqlite_shell_never_appear_in_a_new_room(sqlite: Config) -> None:
+def test_messages_whose_room_was_deleted_in_the_sqlite_shell_never_appear_in_a_new_room(
+    sqlite: Config,
+) -> None:
     with schema_tools(sqlite):
         fill("0002")
     shell = create_engine(sqlite.database())  # enforces no foreign keys, as the shell of SQLite
@@ -248,7 +271,7 @@ def test_messages_whose_room_was_deleted_in_the_sqlite_shell_never_appear_in_a_n
     shell.dispose()
 
     with running(sqlite):
-        party = journal.open_room("party")
+        party = journal.get_or_create_room("party")
 
         assert party.id == 6
         assert party.changes(0, 10).messages == []
@@ -259,23 +282,25 @@ def test_foreign_keys_are_enforced_after_a_migration(config: Config) -> None:
     with schema_tools(config):
         fill("0002")
         upgrade(directory=str(MIGRATIONS))
-        with pytest.raises(IntegrityError), writing() as transaction:
+        with pytest.raises(IntegrityError), write_transaction() as transaction:
             transaction.execute(text("DELETE FROM rooms WHERE id = 5"))
 
 
-def test_a_migration_that_leaves_messages_without_a_room_changes_nothing(sqlite: Config, tmp_path: Path) -> None:
+def test_a_migration_that_leaves_messages_without_a_room_changes_nothing(
+    sqlite: Config, tmp_path: Path
+) -> None:
     newer = newer_migrations(tmp_path, upgrade="op.execute('DELETE FROM rooms WHERE id = 5')")
     with schema_tools(sqlite):
         fill("0002")
         before = stored()
 
-        with pytest.raises(CannotStart, match="3") as refused:
+        with pytest.raises(StartupError, match="3") as refused:
             upgrade(directory=newer)
 
         assert "messages without a room" in refused.value.sentence
         assert stored() == before
         assert revision() == "0002"
-        with pytest.raises(IntegrityError), writing() as transaction:
+        with pytest.raises(IntegrityError), write_transaction() as transaction:
             transaction.execute(text("DELETE FROM rooms WHERE id = 5"))
 
 
@@ -292,12 +317,14 @@ def test_a_migration_that_fails_changes_nothing(config: Config, tmp_path: Path) 
         assert revision() == "0002"
 
 
-def test_a_start_that_cannot_migrate_a_locked_database_says_so(sqlite: Config, monkeypatch: Patch) -> None:
+def test_a_start_that_cannot_migrate_a_locked_database_says_so(
+    sqlite: Config, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(database, "START_WAIT_SECONDS", 0.1)
     with schema_tools(sqlite):
         fill("0002")
-        with writing(), pytest.raises(CannotStart) as refused:
+        with write_transaction(), pytest.raises(StartupError) as refused:
             create_app(sqlite)
 
     assert "database is locked" in refused.value.sentence

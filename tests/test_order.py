@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chat.order import InOrder
+from chat.delivery.sequencer import Sequencer
 from tests.conftest import JSON
 
 
@@ -12,17 +12,19 @@ class Room:
     """The people of a room on one worker, who write down what they are told."""
 
     def __init__(self, head: int = 0) -> None:
-        self.told: list[tuple[str, int]] = []
+        self.cursor: list[tuple[str, int]] = []
         self.gaps = 0
-        self.order = InOrder(lambda _label, event, payload: self.told.append((event, payload["rev"])), self.gap)
+        self.order = Sequencer(
+            lambda _label, event, payload: self.cursor.append((event, payload["rev"])), self.gap
+        )
         self.order.begin("kitchen", head)
 
     def gap(self, label: str) -> None:
         self.gaps += 1
 
-    def offer(self, *numbers: int) -> None:
+    def push(self, *numbers: int) -> None:
         for number in numbers:
-            self.order.offer("kitchen", "chat", change(number))
+            self.order.push("kitchen", "chat", change(number))
 
     def catch_up(self, *changes: JSON, upto: int) -> None:
         self.order.catch_up("kitchen", list(changes), upto)
@@ -38,13 +40,13 @@ def change(rev: int, seq: int | None = None) -> JSON:
 
 
 def numbers(room: Room) -> list[int]:
-    return [number for _, number in room.told]
+    return [number for _, number in room.cursor]
 
 
 def test_what_comes_in_order_is_told_at_once() -> None:
     room = Room()
 
-    room.offer(1, 2, 3)
+    room.push(1, 2, 3)
 
     assert (numbers(room), room.gaps) == ([1, 2, 3], 0)
 
@@ -52,9 +54,9 @@ def test_what_comes_in_order_is_told_at_once() -> None:
 def test_what_comes_too_early_waits_for_its_turn() -> None:
     room = Room()
 
-    room.offer(3, 2)
+    room.push(3, 2)
     assert numbers(room) == []
-    room.offer(1)
+    room.push(1)
 
     assert (numbers(room), room.gaps) == ([1, 2, 3], 1)
 
@@ -62,7 +64,7 @@ def test_what_comes_too_early_waits_for_its_turn() -> None:
 def test_what_has_been_told_is_not_told_again() -> None:
     room = Room(head=2)
 
-    room.offer(1, 2, 3, 3, 1)
+    room.push(1, 2, 3, 3, 1)
 
     assert numbers(room) == [3]
 
@@ -70,43 +72,43 @@ def test_what_has_been_told_is_not_told_again() -> None:
 def test_what_is_missing_is_read_and_told_in_order() -> None:
     room = Room()
 
-    room.offer(1, 4, 5)
+    room.push(1, 4, 5)
     room.mend(change(2), change(3), change(4), upto=4)
 
     assert (numbers(room), room.gaps) == ([1, 2, 3, 4, 5], 1)
-    room.offer(2, 3)
+    room.push(2, 3)
     assert numbers(room) == [1, 2, 3, 4, 5]
 
 
 def test_a_second_gap_is_mended_too() -> None:
     room = Room()
 
-    room.offer(2)
+    room.push(2)
     room.mend(change(1), upto=1)
-    room.offer(4)
+    room.push(4)
 
     assert (numbers(room), room.gaps) == ([1, 2], 2)
 
 
 def test_there_is_a_gap_from_the_first_missing_number_until_it_is_there() -> None:
     room = Room()
-    room.offer(1)
+    room.push(1)
     assert not room.order.has_gap("kitchen")
 
-    room.offer(3)
+    room.push(3)
     assert room.order.has_gap("kitchen")
 
-    room.offer(2)
+    room.push(2)
     assert not room.order.has_gap("kitchen")
 
 
 def test_a_gap_that_nobody_has_looked_at_yet_is_not_reported_again() -> None:
     room = Room()
 
-    room.offer(2, 3)
+    room.push(2, 3)
     assert room.gaps == 1
     assert room.order.has_gap("kitchen")
-    room.offer(4)
+    room.push(4)
 
     assert room.gaps == 2
 
@@ -115,9 +117,9 @@ def test_a_message_changed_before_it_was_told_is_told_once_as_new() -> None:
     room = Room(head=1)
 
     room.catch_up(change(3), change(4, seq=2), change(5, seq=1), upto=5)
-    room.offer(2, 4)
+    room.push(2, 4)
 
-    assert room.told == [("chat", 3), ("chat", 4), ("change", 5)]
+    assert room.cursor == [("chat", 3), ("chat", 4), ("change", 5)]
 
 
 def test_a_message_on_a_later_page_is_new_too_if_it_was_changed() -> None:
@@ -126,25 +128,25 @@ def test_a_message_on_a_later_page_is_new_too_if_it_was_changed() -> None:
     room.order.catch_up("kitchen", [change(2), change(4)], 4, 1)
     room.order.catch_up("kitchen", [change(5, seq=3), change(6, seq=1)], 6, 1)
 
-    assert room.told == [("chat", 2), ("chat", 4), ("chat", 5), ("change", 6)]
+    assert room.cursor == [("chat", 2), ("chat", 4), ("chat", 5), ("change", 6)]
 
 
 def test_nothing_is_told_where_nobody_is() -> None:
     room = Room()
-    room.order.keep_only([])
+    room.order.retain([])
 
-    room.offer(1)
+    room.push(1)
     room.catch_up(change(1), upto=1)
 
-    assert (room.told, room.order.told("kitchen")) == ([], None)
+    assert (room.cursor, room.order.cursor("kitchen")) == ([], None)
 
 
 def test_who_enters_while_others_are_there_changes_nothing() -> None:
     room = Room()
-    room.offer(1, 2)
+    room.push(1, 2)
 
     room.order.begin("kitchen", 1)
-    room.offer(2, 3)
+    room.push(2, 3)
 
     assert numbers(room) == [1, 2, 3]
 
@@ -152,8 +154,8 @@ def test_who_enters_while_others_are_there_changes_nothing() -> None:
 def test_a_restored_room_starts_over() -> None:
     room = Room(head=50)
 
-    room.order.start_over("kitchen", 7)
-    room.offer(8)
+    room.order.reset("kitchen", 7)
+    room.push(8)
 
     assert numbers(room) == [8]
 
@@ -167,11 +169,13 @@ def test_whatever_the_queue_does_the_wire_is_in_order_and_whole(seed: int) -> No
         stored += 1
         fate = chance.random()
         news = [stored] if fate < 0.7 else [stored, stored] if fate < 0.8 else []
-        room.offer(*news, *chance.sample(range(1, stored + 1), k=min(stored, chance.randrange(3))))
+        room.push(*news, *chance.sample(range(1, stored + 1), k=min(stored, chance.randrange(3))))
         if room.order.has_gap("kitchen") and chance.random() < 0.5:
-            told = room.order.told("kitchen") or 0
-            room.catch_up(*(change(number) for number in range(told + 1, stored + 1)), upto=stored)
-    told = room.order.told("kitchen") or 0
-    room.catch_up(*(change(number) for number in range(told + 1, stored + 1)), upto=stored)
+            cursor = room.order.cursor("kitchen") or 0
+            room.catch_up(
+                *(change(number) for number in range(cursor + 1, stored + 1)), upto=stored
+            )
+    cursor = room.order.cursor("kitchen") or 0
+    room.catch_up(*(change(number) for number in range(cursor + 1, stored + 1)), upto=stored)
 
     assert numbers(room) == list(range(1, stored + 1))

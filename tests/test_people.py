@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 from flask import Flask
 
-from chat.people import GRACE_SECONDS, LEASE_SECONDS, PEOPLE_AT_MOST, People
-from chat.presence import REFRESH_SECONDS, TYPING_AMONG_AT_MOST
+from chat.presence.roster import GRACE_SECONDS, LEASE_SECONDS, MAX_LISTED_PEOPLE, Roster
+from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING, REFRESH_SECONDS
 from tests.clients import JSON, Node, Person
 from tests.conftest import Tab, in_room
 from tests.servers import Confab, gunicorn, until
@@ -49,7 +49,9 @@ def marks(people: list[JSON]) -> set[str]:
 
 def told(person: Tab) -> list[tuple[set[str], set[str], int]]:
     """What somebody was told of people: who came, who went, and how many there are."""
-    return [(marks(each["here"]), set(each["gone"]), each["count"]) for each in person.heard("presence")]
+    return [
+        (marks(each["here"]), set(each["gone"]), each["count"]) for each in person.heard("presence")
+    ]
 
 
 # Who is here
@@ -67,7 +69,9 @@ def test_who_comes_in_is_told_who_is_there(clock: Clock, tab: Open, kitchen: str
     assert "partial" not in answer
 
 
-def test_those_who_are_there_are_told_who_comes_in(clock: Clock, ada: Tab, tab: Open, kitchen: str) -> None:
+def test_those_who_are_there_are_told_who_comes_in(
+    clock: Clock, ada: Tab, tab: Open, kitchen: str
+) -> None:
     clock.beat()
     ada.heard("presence")
     state = ada.join(kitchen)["state"]
@@ -76,7 +80,13 @@ def test_those_who_are_there_are_told_who_comes_in(clock: Clock, ada: Tab, tab: 
     clock.beat()
 
     [difference] = ada.heard("presence")
-    assert difference == {"label": kitchen, "state": state + 1, "here": [{"mark": his}], "gone": [], "count": 2}
+    assert difference == {
+        "label": kitchen,
+        "state": state + 1,
+        "here": [{"mark": his}],
+        "gone": [],
+        "count": 2,
+    }
 
 
 def test_strangers_are_told_of_nobody(clock: Clock, cy: Tab, ada: Tab) -> None:
@@ -110,7 +120,9 @@ def test_who_closes_the_page_is_gone_too(clock: Clock, ada: Tab, ben: Tab, kitch
     assert told(ada) == [(set(), {his}, 1)]
 
 
-def test_a_reload_is_nothing_to_tell(clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str) -> None:
+def test_a_reload_is_nothing_to_tell(
+    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
     before = tab(browser)
@@ -147,7 +159,9 @@ def test_two_tabs_are_one_person_until_both_are_closed(
     assert told(ada) == [(set(), {his}, 1)]
 
 
-def test_who_enters_another_room_leaves_the_first(clock: Clock, ada: Tab, ben: Tab, cy: Tab) -> None:
+def test_who_enters_another_room_leaves_the_first(
+    clock: Clock, ada: Tab, ben: Tab, cy: Tab
+) -> None:
     clock.beat()
     ada.heard("presence"), cy.heard("presence")
 
@@ -161,7 +175,9 @@ def test_who_enters_another_room_leaves_the_first(clock: Clock, ada: Tab, ben: T
     assert gone.isdisjoint(here)  # the same person is another mark in another room
 
 
-def test_many_who_come_in_at_once_are_told_once(clock: Clock, ada: Tab, tab: Open, kitchen: str) -> None:
+def test_many_who_come_in_at_once_are_told_once(
+    clock: Clock, ada: Tab, tab: Open, kitchen: str
+) -> None:
     clock.beat()
     ada.heard("presence")
     crowd = {tab().join(kitchen)["you"]["mark"] for _ in range(30)}
@@ -171,7 +187,9 @@ def test_many_who_come_in_at_once_are_told_once(clock: Clock, ada: Tab, tab: Ope
     assert told(ada) == [(crowd, set(), 31)]
 
 
-def test_who_has_spoken_is_listed_by_name(clock: Clock, ada: Tab, ben: Tab, tab: Open, kitchen: str) -> None:
+def test_who_has_spoken_is_listed_by_name(
+    clock: Clock, ada: Tab, ben: Tab, tab: Open, kitchen: str
+) -> None:
     clock.beat()
     ben.heard("presence")
     ada.say("hello", handle="Ada")
@@ -201,7 +219,9 @@ def test_who_spoke_before_is_listed_by_the_name_of_then(
     in_room(tab(browser), kitchen)
     clock.beat()
 
-    assert [person["handle"] for [person] in [each["here"] for each in ada.heard("presence")]] == ["Benjamin"]
+    assert [person["handle"] for [person] in [each["here"] for each in ada.heard("presence")]] == [
+        "Benjamin"
+    ]
 
 
 def test_a_message_more_is_nothing_to_tell(clock: Clock, ada: Tab, ben: Tab) -> None:
@@ -216,21 +236,24 @@ def test_a_message_more_is_nothing_to_tell(clock: Clock, ada: Tab, ben: Tab) -> 
 
 
 def test_of_very_many_the_first_are_listed_and_all_are_counted() -> None:
-    people = People()
-    for number in range(PEOPLE_AT_MOST + 2):
+    people = Roster()
+    for number in range(MAX_LISTED_PEOPLE + 2):
         people.enter("kitchen", f"mark {number}", f"tab {number}")
 
     answer = people.listed("kitchen", "mark 201")
     [difference] = people.differences()
 
-    assert (len(answer["people"]), answer["count"]) == (PEOPLE_AT_MOST, PEOPLE_AT_MOST + 2)
+    assert (len(answer["people"]), answer["count"]) == (MAX_LISTED_PEOPLE, MAX_LISTED_PEOPLE + 2)
     assert answer["people"][0] == {"mark": "mark 201"}
-    assert (len(difference["here"]), difference["count"]) == (PEOPLE_AT_MOST, PEOPLE_AT_MOST + 2)
+    assert (len(difference["here"]), difference["count"]) == (
+        MAX_LISTED_PEOPLE,
+        MAX_LISTED_PEOPLE + 2,
+    )
 
 
 def test_when_all_fit_on_the_list_again_they_are_told_in_full() -> None:
-    people = People()
-    for number in range(PEOPLE_AT_MOST + 1):
+    people = Roster()
+    for number in range(MAX_LISTED_PEOPLE + 1):
         people.enter("kitchen", f"mark {number}", f"tab {number}")
     people.differences()
 
@@ -239,17 +262,19 @@ def test_when_all_fit_on_the_list_again_they_are_told_in_full() -> None:
 
     [difference] = people.differences()
     assert difference["all"]
-    assert marks(difference["here"]) == {f"mark {number}" for number in range(PEOPLE_AT_MOST + 1)} - {"mark 7"}
-    assert (difference["gone"], difference["count"]) == ([], PEOPLE_AT_MOST)
+    assert marks(difference["here"]) == {
+        f"mark {number}" for number in range(MAX_LISTED_PEOPLE + 1)
+    } - {"mark 7"}
+    assert (difference["gone"], difference["count"]) == ([], MAX_LISTED_PEOPLE)
 
 
 def test_a_list_and_all_differences_after_it_are_the_list_of_now() -> None:
-    people = People()
+    people = Roster()
     people.enter("kitchen", "ada", "1")
     people.differences()
-    people.hear("elsewhere", {"kitchen": {"ben": "Ben"}}, {}, inf, whole=False)
+    people.on_message("elsewhere", {"kitchen": {"ben": "Ben"}}, {}, inf, whole=False)
     early = people.listed("kitchen", "ada")  # Ben is in it, and has not been told of yet
-    people.hear("elsewhere", {}, {"kitchen": ["ben"]}, inf, whole=False)
+    people.on_message("elsewhere", {}, {"kitchen": ["ben"]}, inf, whole=False)
 
     [difference] = people.differences()
 
@@ -258,7 +283,7 @@ def test_a_list_and_all_differences_after_it_are_the_list_of_now() -> None:
 
 
 def test_a_room_is_forgotten_when_everybody_has_left() -> None:
-    people = People()
+    people = Roster()
     people.enter("kitchen", "ada", "1")
     people.news()
     people.leave("1", 0)
@@ -274,9 +299,11 @@ def test_a_room_is_forgotten_when_everybody_has_left() -> None:
 
 
 def test_people_of_another_worker_are_here_as_long_as_it_is_heard() -> None:
-    people = People()
+    people = Roster()
     people.enter("kitchen", "ada", "1")
-    people.hear("elsewhere", {"kitchen": {"ben": "Ben", "ada": "Ada"}}, {}, LEASE_SECONDS, whole=True)
+    people.on_message(
+        "elsewhere", {"kitchen": {"ben": "Ben", "ada": "Ada"}}, {}, LEASE_SECONDS, whole=True
+    )
     people.differences()
 
     people.expire(LEASE_SECONDS - 1)
@@ -289,28 +316,28 @@ def test_people_of_another_worker_are_here_as_long_as_it_is_heard() -> None:
 
 
 def test_who_is_on_two_workers_is_one_person_and_stays_until_both_say_otherwise() -> None:
-    people = People()
+    people = Roster()
     people.enter("kitchen", "ada", "1")
     for worker in ("one", "other"):
-        people.hear(worker, {"kitchen": {"ben": ""}}, {}, inf, whole=False)
+        people.on_message(worker, {"kitchen": {"ben": ""}}, {}, inf, whole=False)
     [difference] = people.differences()
     assert difference["count"] == 2
 
-    people.hear("one", {}, {"kitchen": ["ben"]}, inf, whole=False)
+    people.on_message("one", {}, {"kitchen": ["ben"]}, inf, whole=False)
     assert people.differences() == []
-    people.hear("other", {}, {}, inf, whole=True)
+    people.on_message("other", {}, {}, inf, whole=True)
 
     assert people.differences()[0]["gone"] == ["ben"]
 
 
 def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not() -> None:
-    people = People()
+    people = Roster()
     people.enter("kitchen", "ada", "1")
     people.call("kitchen", "ada", "Ada")
 
-    people.hear("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, whole=True)
+    people.on_message("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, whole=True)
     assert people.everybody("kitchen") == {"ada": "Ada"}
-    people.hear("elsewhere", {"kitchen": {"ada": "Bea"}}, {}, inf, whole=False)
+    people.on_message("elsewhere", {"kitchen": {"ada": "Bea"}}, {}, inf, whole=False)
 
     assert people.everybody("kitchen") == {"ada": "Bea"}
 
@@ -354,8 +381,8 @@ def test_nobody_types_before_entering_or_after_leaving(ada: Tab, ben: Tab, tab: 
 
 
 def test_in_a_crowd_nobody_sees_who_is_typing(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
-    people: People = app.extensions["presence"].people
-    for number in range(TYPING_AMONG_AT_MOST - 1):
+    people: Roster = app.extensions["presence"].people
+    for number in range(MAX_PEOPLE_FOR_TYPING - 1):
         people.enter(kitchen, f"mark {number}", f"tab {number}")
 
     assert ada.ask("typing", {"handle": "Ada"})["ok"]
@@ -460,7 +487,9 @@ def kept(queue: Redis) -> list[set[str]]:
 
 @pytest.mark.servers
 @pytest.mark.timeout(180)
-def test_people_on_two_workers_see_each_other_type_and_come_and_go(tmp_path: Path, queue: Redis) -> None:
+def test_people_on_two_workers_see_each_other_type_and_come_and_go(
+    tmp_path: Path, queue: Redis
+) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
         server.room("kitchen")
         people = on_each(node, server, 3)
@@ -470,9 +499,14 @@ def test_people_on_two_workers_see_each_other_type_and_come_and_go(tmp_path: Pat
 
         people[0].person.send("typing", {"handle": "Ada"})
         for each in people[1:]:
-            assert each.person.hear(1, "typing") == [{"label": "kitchen", "mark": people[0].mark, "handle": "Ada"}]
+            assert each.person.hear(1, "typing") == [
+                {"label": "kitchen", "mark": people[0].mark, "handle": "Ada"}
+            ]
         people[0].person.say("hello", handle="Ada")
-        until(lambda: all(each.people[people[0].mark] == "Ada" for each in people), what="all know her name")
+        until(
+            lambda: all(each.people[people[0].mark] == "Ada" for each in people),
+            what="all know her name",
+        )
         people[0].person.close()
 
         left = everybody - {people[0].mark}
@@ -491,7 +525,10 @@ def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> Non
         tabs = on_each(node, server, 2, token)
         ben = Watcher(node, server)
 
-        until(lambda: all(each.sees({tabs[0].mark, ben.mark}) for each in [*tabs, ben]), what="two people")
+        until(
+            lambda: all(each.sees({tabs[0].mark, ben.mark}) for each in [*tabs, ben]),
+            what="two people",
+        )
         assert all(each.answer["count"] <= 2 for each in tabs)
         assert all(difference["count"] <= 2 for each in tabs for difference in each.told)
 
@@ -534,7 +571,11 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
         everybody = {each.mark for each in people}
         until(lambda: all(each.sees(everybody) for each in people), what="all see all")
         before = set(workers(server))
-        until(lambda: set().union(*kept(queue)) == everybody, 2 * REFRESH_SECONDS, "all are kept for those who start")
+        until(
+            lambda: set().union(*kept(queue)) == everybody,
+            2 * REFRESH_SECONDS,
+            "all are kept for those who start",
+        )
 
         os.kill(server.processes()[0], signal.SIGHUP)
         counts = set()
@@ -544,13 +585,19 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
             counts |= {each.answer["count"] for each in people if each.visits > 1}
             time.sleep(0.05)
         assert counts == {TEN}
-        until(lambda: len(kept(queue)) == 2, LEASE_SECONDS + 10, "what the old workers said is believed no more")
+        until(
+            lambda: len(kept(queue)) == 2,
+            LEASE_SECONDS + 10,
+            "what the old workers said is believed no more",
+        )
         newcomer = Watcher(node, server)
         everybody.add(newcomer.mark)
         until(lambda: all(each.sees(everybody) for each in people), what="all see the newcomer")
 
         for each in people:
-            assert [(marks(told["here"]), told["gone"]) for told in each.told] == [({newcomer.mark}, [])]
+            assert [(marks(told["here"]), told["gone"]) for told in each.told] == [
+                ({newcomer.mark}, [])
+            ]
 
 
 @pytest.mark.servers
@@ -564,7 +611,9 @@ def test_without_redis_each_worker_shows_its_own_and_says_so(tmp_path: Path, que
         until(lambda: all(each.sees(everybody) for each in people), what="all see all")
 
         queue.kill()
-        until(lambda: all(each.is_partial for each in people), 20, "all are told that it is partial")
+        until(
+            lambda: all(each.is_partial for each in people), 20, "all are told that it is partial"
+        )
         assert [each.count for each in people] == [2] * 4
         assert people[0].person.say("hello")["ok"]
         late = Watcher(node, server)
@@ -572,13 +621,17 @@ def test_without_redis_each_worker_shows_its_own_and_says_so(tmp_path: Path, que
 
         queue.start()
         everybody.add(late.mark)
-        until(lambda: all(each.sees(everybody) for each in [*people, late]), 20, "all see all again")
+        until(
+            lambda: all(each.sees(everybody) for each in [*people, late]), 20, "all see all again"
+        )
         until(lambda: not any(each.is_partial for each in [*people, late]), what="and it is whole")
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(180)
-def test_several_workers_without_redis_say_from_the_start_that_it_is_partial(tmp_path: Path) -> None:
+def test_several_workers_without_redis_say_from_the_start_that_it_is_partial(
+    tmp_path: Path,
+) -> None:
     with gunicorn(tmp_path, 2) as server, Node() as node:
         server.room("kitchen")
 
@@ -604,4 +657,9 @@ def test_who_knows_only_join_and_chat_shows_each_message_once(tmp_path: Path, qu
         ada.say("goodbye", handle="Ada L.")
 
         assert [said["seq"] for said in simple.hear(4)] == [1, 2, 6, 7]
-        assert [said["message"] for said in simple.heard()] == ["hello", "hello yourself", "Ada L.", "goodbye"]
+        assert [said["message"] for said in simple.heard()] == [
+            "hello",
+            "hello yourself",
+            "Ada L.",
+            "goodbye",
+        ]

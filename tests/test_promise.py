@@ -62,7 +62,10 @@ class Crowd:
 
 def nothing_is_lost_doubled_or_out_of_order(people: list[dict[str, Any]], server: Confab) -> None:
     with server.database() as engine, engine.connect() as connection:
-        stored = [tuple(row) for row in connection.execute(text("SELECT seq, message FROM messages ORDER BY seq"))]
+        stored = [
+            tuple(row)
+            for row in connection.execute(text("SELECT seq, message FROM messages ORDER BY seq"))
+        ]
         head = connection.execute(text("SELECT head FROM rooms")).scalar()
     acknowledged = {tuple(each) for person in people for each in person["acked"]}
 
@@ -79,7 +82,10 @@ def nothing_is_lost_doubled_or_out_of_order(people: list[dict[str, Any]], server
 
 def worst(people: list[dict[str, Any]], since: float = 0, until: float = 1e12) -> float:
     """The longest that a message was under way that arrived in this time (seconds since 1970)."""
-    return max((late for person in people for at, late in person["delays"] if since <= at / 1000 <= until), default=0)
+    return max(
+        (late for person in people for at, late in person["delays"] if since <= at / 1000 <= until),
+        default=0,
+    )
 
 
 def test_redis_dies_and_stands_still_and_a_worker_is_killed(
@@ -87,7 +93,13 @@ def test_redis_dies_and_stands_still_and_a_worker_is_killed(
 ) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url, **database) as server:
         with Crowd(
-            tmp_path, server, senders=3, listeners=3, seconds=45 * PORTION, pause_ms=100, quiet_seconds=4
+            tmp_path,
+            server,
+            senders=3,
+            listeners=3,
+            seconds=45 * PORTION,
+            pause_ms=100,
+            quiet_seconds=4,
         ) as crowd:
             time.sleep(4 * PORTION)
             queue.kill()
@@ -111,16 +123,24 @@ def test_redis_dies_and_stands_still_and_a_worker_is_killed(
         assert "Redis is back" in server.log()
 
 
-def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(tmp_path: Path, queue: Redis) -> None:
+def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(
+    tmp_path: Path, queue: Redis
+) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server:
-        with Crowd(tmp_path, server, senders=3, listeners=37, seconds=8, pause_ms=100, quiet_seconds=3) as crowd:
+        with Crowd(
+            tmp_path, server, senders=3, listeners=37, seconds=8, pause_ms=100, quiet_seconds=3
+        ) as crowd:
             time.sleep(2)
             asked = time.time()
             os.kill(max(workers(server), key=connections), signal.SIGTERM)
             people = crowd.went_home()
 
         nothing_is_lost_doubled_or_out_of_order(people, server)
-        back = [person["connects"][-1] / 1000 - asked for person in people if len(person["connects"]) > 1]
+        back = [
+            person["connects"][-1] / 1000 - asked
+            for person in people
+            if len(person["connects"]) > 1
+        ]
         assert len(back) >= 20
         assert max(back) <= 3
         assert max(back) - min(back) >= 1.5
@@ -129,7 +149,9 @@ def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(tmp_path: Path
 
 def test_a_change_of_all_workers_loses_nothing(tmp_path: Path, queue: Redis) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server:
-        with Crowd(tmp_path, server, senders=3, listeners=7, seconds=10, pause_ms=100, quiet_seconds=3) as crowd:
+        with Crowd(
+            tmp_path, server, senders=3, listeners=7, seconds=10, pause_ms=100, quiet_seconds=3
+        ) as crowd:
             time.sleep(2)
             before = workers(server)
             os.kill(server.processes()[0], signal.SIGHUP)
@@ -165,7 +187,11 @@ def test_a_worker_short_of_descriptors_serves_again_as_soon_as_it_has_some(tmp_p
 
 
 def test_a_full_worker_leaves_connections_to_the_others(tmp_path: Path) -> None:
-    with limit_of_files(130), gunicorn(tmp_path, 2) as server, Node() as node:  # room for 30 on each
+    with (
+        limit_of_files(130),
+        gunicorn(tmp_path, 2) as server,
+        Node() as node,
+    ):  # room for 30 on each
         server.room("kitchen")
         people = [node.person(server.url) for _ in range(50)]
 
@@ -174,7 +200,9 @@ def test_a_full_worker_leaves_connections_to_the_others(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.fail("this test mounts a small file system, which needs root: run it with sudo or in CI")
+        pytest.fail(
+            "this test mounts a small file system, which needs root: run it with sudo or in CI"
+        )
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], check=True)
@@ -193,11 +221,16 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
             refused = [answer for answer in answers if not answer["ok"]]
             assert refused
             assert {answer["code"] for answer in refused} == {"busy"}
-            assert all(answer["retry"] and "no space left" in answer["message"] for answer in refused)
+            assert all(
+                answer["retry"] and "no space left" in answer["message"] for answer in refused
+            )
             assert ada.ask("history", {})["ok"]
             filler.unlink()
 
-            until(lambda: ada.ask("chat", {"handle": "Ada", "message": "there is space again"})["ok"], 5)
+            until(
+                lambda: ada.ask("chat", {"handle": "Ada", "message": "there is space again"})["ok"],
+                5,
+            )
             seen = [message["seq"] for message in ada.ask("history", {"limit": 200})["messages"]]
             assert seen == list(range(1, len(seen) + 1))
     finally:
@@ -206,14 +239,20 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
 
 def test_a_postgres_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
     with postgres() as elephant, gunicorn(tmp_path, 2, DATABASE_URL=elephant.database()) as server:
-        with Crowd(tmp_path, server, senders=3, listeners=2, seconds=14, pause_ms=100, quiet_seconds=4) as crowd:
+        with Crowd(
+            tmp_path, server, senders=3, listeners=2, seconds=14, pause_ms=100, quiet_seconds=4
+        ) as crowd:
             time.sleep(2)
             elephant.kill()
-            os.kill(workers(server)[0], signal.SIGKILL)  # the one that takes its place finds no database
+            os.kill(
+                workers(server)[0], signal.SIGKILL
+            )  # the one that takes its place finds no database
             time.sleep(6)
             elephant.start()
             time.sleep(2)
-            elephant.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            elephant.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            )
             people = crowd.went_home()
 
         nothing_is_lost_doubled_or_out_of_order(people, server)

@@ -18,7 +18,10 @@ LOCK = HERE / "requirements" / "dev.txt"
 
 def pythons() -> dict[int, Path]:
     """The other Pythons of this machine that we support, by minor version."""
-    folders = [Path(folder) for folder in os.environ["PATH"].split(":")] + [Path("/usr/bin"), Path("/usr/local/bin")]
+    folders = [Path(folder) for folder in os.environ["PATH"].split(":")] + [
+        Path("/usr/bin"),
+        Path("/usr/local/bin"),
+    ]
     folders += sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
     found = {}
     for minor in range(11, NEWEST + 1):
@@ -31,13 +34,18 @@ def pythons() -> dict[int, Path]:
 
 def makes_venvs(program: Path) -> bool:
     """Whether a Python runs, and has what makes a virtual environment."""
-    return subprocess.run([program, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
+    return (
+        subprocess.run([program, "-c", "import venv, ensurepip"], capture_output=True).returncode
+        == 0
+    )
 
 
 def run(words: list[str | Path], log: Path) -> None:
     """Run a command in the project; its words are shown when it fails."""
     with log.open("ab") as file:
-        ended = subprocess.run(words, cwd=HERE, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        ended = subprocess.run(
+            words, cwd=HERE, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     assert ended.returncode == 0, log.read_text()[-5_000:]
 
 
@@ -60,7 +68,20 @@ def test_every_python_of_this_machine_runs_the_fast_tests_and_serves(tmp_path: P
         python, installed = place / "bin" / "python", place / "installed.txt"
         if not installed.exists() or installed.read_text() != LOCK.read_text():
             run([program, "-m", "venv", "--clear", place], log)
-            run([python, "-m", "pip", "install", "-q", "--no-input", "--require-hashes", "-r", LOCK], log)
+            run(
+                [
+                    python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "-q",
+                    "--no-input",
+                    "--require-hashes",
+                    "-r",
+                    LOCK,
+                ],
+                log,
+            )
             installed.write_text(LOCK.read_text())
         tests: list[str | Path] = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         run([*tests, "-m", "not browser and not servers"], log)

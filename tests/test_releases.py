@@ -38,7 +38,9 @@ def shared(tmp_path: Path, database: dict[str, str]) -> dict[str, str]:
 @pytest.fixture
 def newer_tree(tmp_path: Path) -> Path:
     """The tree of a newer release, whose migration only adds: this program may use its schema."""
-    tree = Path(shutil.copytree(HERE, tmp_path / "newer tree", ignore=shutil.ignore_patterns(*NOT_COPIED)))
+    tree = Path(
+        shutil.copytree(HERE, tmp_path / "newer tree", ignore=shutil.ignore_patterns(*NOT_COPIED))
+    )
     add_migration(tree / "migrations", upgrade=ADDITIONS)
     return tree
 
@@ -63,7 +65,10 @@ def kill_worker(server: Confab) -> None:
     """Kill the worker of a gunicorn; another has started, and serves, when this returns."""
     master, worker = server.processes()
     os.kill(worker, signal.SIGKILL)
-    until(lambda: len(server.processes()) == 2 and server.processes() != [master, worker], what="a new worker")
+    until(
+        lambda: len(server.processes()) == 2 and server.processes() != [master, worker],
+        what="a new worker",
+    )
     until(server._is_well, what="the new worker answers")
 
 
@@ -83,9 +88,14 @@ def test_a_worker_of_the_old_release_restarts_after_a_newer_one_has_migrated(
             ada.say("from the old release")
             assert [said["message"] for said in ben.hear(1)] == ["from the old release"]
             ben.say("from the newer one")
-            assert [said["message"] for said in ada.hear(2)] == ["from the old release", "from the newer one"]
+            assert [said["message"] for said in ada.hear(2)] == [
+                "from the old release",
+                "from the newer one",
+            ]
             assert ada.ask("edit", {"seq": 1, "message": "edited by the old release"})["ok"]
-            assert [changed["message"] for changed in ben.hear(1, "change")] == ["edited by the old release"]
+            assert [changed["message"] for changed in ben.hear(1, "change")] == [
+                "edited by the old release"
+            ]
             old.room("made-by-the-old-release")
 
         assert revision(old) == NEWER

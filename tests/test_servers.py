@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import func, select
 
-from chat import views
 from chat.models import Room, rooms
+from chat.web import pages
 from tests.clients import JSON, POLLING, UPGRADE, WEBSOCKET, Node, Person, Polling, Stranger
 from tests.servers import HERE, SERVERS, Confab, gunicorn
 
@@ -45,7 +45,9 @@ Meet = Callable[..., Person]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Confab]:
     """A server for all tests: what happens in one room does not matter in another."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as started:
         yield started
@@ -102,7 +104,9 @@ def whole_history(person: Person) -> list[JSON]:
 
 def on_the_page(server: Confab, label: str) -> list[str]:
     """The messages somebody reads in the page of a room, from its top."""
-    return re.findall(r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>', server.page(f"/{label}/"), re.DOTALL)
+    return re.findall(
+        r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>', server.page(f"/{label}/"), re.DOTALL
+    )
 
 
 @TRANSPORTS
@@ -120,7 +124,11 @@ def test_ada_speaks_ben_hears_and_cy_outside_does_not(
     assert ada.hear(1) == [said]
     assert set(said) == {"label", "seq", "rev", "handle", "message", "timestamp", "mark"}
     assert (said["label"], said["handle"], said["message"]) == (kitchen, "Ada", "Soup is ready")
-    assert (said["seq"], said["rev"], said["timestamp"]) == (answer["seq"], answer["rev"], answer["timestamp"])
+    assert (said["seq"], said["rev"], said["timestamp"]) == (
+        answer["seq"],
+        answer["rev"],
+        answer["timestamp"],
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["timestamp"])
     assert cy.ask("since", {"after": 0})["ok"]  # what was sent to Cy before this answer has arrived
     assert cy.heard() == []
@@ -196,7 +204,9 @@ def test_when_two_speak_at_once_everybody_sees_one_and_the_same_order(
 
 
 @pytest.mark.parametrize("keeps_cookies", [True, False], ids=["with a cookie", "without a cookie"])
-def test_the_same_id_twice_is_one_message(server: Confab, meet: Meet, kitchen: str, keeps_cookies: bool) -> None:
+def test_the_same_id_twice_is_one_message(
+    server: Confab, meet: Meet, kitchen: str, keeps_cookies: bool
+) -> None:
     cookie = visit(server, kitchen)[1] if keeps_cookies else None
     said = {"handle": "Ada", "message": "once", "id": "0123456789abcdef"}
     ben, first = meet(server.url), meet(server.url, cookie=cookie)
@@ -214,7 +224,9 @@ def test_the_same_id_twice_is_one_message(server: Confab, meet: Meet, kitchen: s
     assert texts(ben.hear(2)) == texts(whole_history(ben)) == ["once", "twice?"]
 
 
-def test_of_fifty_three_messages_the_page_shows_the_last_fifty(server: Confab, meet: Meet, kitchen: str) -> None:
+def test_of_fifty_three_messages_the_page_shows_the_last_fifty(
+    server: Confab, meet: Meet, kitchen: str
+) -> None:
     ada = meet(server.url)
     ada.join(kitchen)
 
@@ -247,9 +259,13 @@ def test_a_client_of_ten_lines_shows_each_message_once_although_some_change(
         assert show(6) == ["Ada: won", "Ada: ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
 
 
-def test_a_token_makes_somebody_without_cookies_the_same_person_again(server: Confab, meet: Meet, kitchen: str) -> None:
+def test_a_token_makes_somebody_without_cookies_the_same_person_again(
+    server: Confab, meet: Meet, kitchen: str
+) -> None:
     you, somebody_else = (meet(server.url).join(kitchen)["you"] for _ in range(2))
-    (said, _, _), (_, _, signature) = (each["token"].rpartition(".") for each in (you, somebody_else))
+    (said, _, _), (_, _, signature) = (
+        each["token"].rpartition(".") for each in (you, somebody_else)
+    )
 
     again = meet(server.url, token=you["token"]).join(kitchen)["you"]
     forged = meet(server.url, token=f"{said}.{signature}").join(kitchen)["you"]
@@ -275,7 +291,15 @@ def test_head_answers_as_get_without_a_body(server: Confab, kitchen: str) -> Non
         answer = connection.getresponse()
         return answer.status, answer.headers["Content-Type"], answer.read()
 
-    for path in ("/healthz", "/readyz", "/", f"/{kitchen}/", f"/{kitchen}/qr.svg", "/help/", "/no.page"):
+    for path in (
+        "/healthz",
+        "/readyz",
+        "/",
+        f"/{kitchen}/",
+        f"/{kitchen}/qr.svg",
+        "/help/",
+        "/no.page",
+    ):
         head = ask("HEAD", path)
         page = ask("GET", path)  # what followed the headers of HEAD would be read as this answer
         assert head == (*page[:2], b"")
@@ -295,10 +319,17 @@ def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server
 
     assert len(set(re.findall(r'"epoch": ?"(\w+)"', "".join(pages)))) == 1
     with server.database() as database, database.connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(rooms).where(Room.label == "brand-new")) == 1
+        assert (
+            connection.scalar(
+                select(func.count()).select_from(rooms).where(Room.label == "brand-new")
+            )
+            == 1
+        )
 
 
-def test_what_was_acknowledged_is_there_after_the_server_was_killed(own_server: Confab, meet: Meet) -> None:
+def test_what_was_acknowledged_is_there_after_the_server_was_killed(
+    own_server: Confab, meet: Meet
+) -> None:
     def said(number: int) -> JSON:
         return {"handle": "Ada", "message": f"number {number}", "id": f"ada-says-number-{number}"}
 
@@ -327,7 +358,9 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(own_server: 
     assert len({each["mark"] for each in whole_history(again)}) == 1
 
 
-def test_a_burst_of_one_person_does_not_keep_the_others_waiting(server: Confab, kitchen: str) -> None:
+def test_a_burst_of_one_person_does_not_keep_the_others_waiting(
+    server: Confab, kitchen: str
+) -> None:
     burst = 500
     with Stranger(server.url) as ada:
         ada.ask("join", {"label": kitchen})
@@ -342,7 +375,9 @@ def test_a_burst_of_one_person_does_not_keep_the_others_waiting(server: Confab, 
         assert ada.answer(last)["head"] == burst
 
 
-def test_a_body_of_many_messages_does_not_keep_the_others_waiting(server: Confab, kitchen: str) -> None:
+def test_a_body_of_many_messages_does_not_keep_the_others_waiting(
+    server: Confab, kitchen: str
+) -> None:
     ada, many = Polling(server.url), 200
     said = json.dumps({"handle": "Ada", "message": "and"})
     packets = [f'42["join",{{"label":"{kitchen}"}}]', *[f'42["chat",{said}]'] * many]
@@ -385,7 +420,14 @@ def visit(server: Confab, label: str) -> tuple[str, str]:
 @contextmanager
 def ten_lines(url: str, label: str) -> Iterator[Callable[[int], list[str]]]:
     """The smallest client there is, printing; a function that reads its next lines."""
-    words = [str(shutil.which("node")), "--input-type=module", "--eval", A_CLIENT_OF_TEN_LINES, url, label]
+    words = [
+        str(shutil.which("node")),
+        "--input-type=module",
+        "--eval",
+        A_CLIENT_OF_TEN_LINES,
+        url,
+        label,
+    ]
     with subprocess.Popen(words, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         out = process.stdout
@@ -404,5 +446,5 @@ def test_the_code_of_a_room_has_the_scheme_that_a_trusted_proxy_names(
         connection = http.client.HTTPConnection(place, timeout=30)
         connection.request("GET", "/kitchen/qr.svg", headers={"X-Forwarded-Proto": "https"})
         with connection.getresponse() as response:
-            assert response.read() == views._qr(f"{scheme}://{place}/kitchen/")
+            assert response.read() == pages._qr(f"{scheme}://{place}/kitchen/")
         connection.close()

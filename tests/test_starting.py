@@ -27,14 +27,24 @@ servers = pytest.mark.servers
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a start finds in its environment: an instance folder of its own, and next to nothing else."""
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "INSTANCE": str(tmp_path / "instance")}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "INSTANCE": str(tmp_path / "instance"),
+    }
 
 
 def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3) -> str:
     """What a start that has to fail prints."""
     try:
         ended = subprocess.run(
-            words, cwd=HERE, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+            words,
+            cwd=HERE,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
     except subprocess.TimeoutExpired as still:
         pytest.fail(f"{words} still runs: {still.stderr!r}")
@@ -75,7 +85,10 @@ def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
 def test_plain_gunicorn_listens_where_host_and_port_say(tmp_path: Path) -> None:
     port = str(free_port())
     with _started(tmp_path, HOST="127.0.0.2", PORT=port, WORKERS="2") as server:
-        until(lambda: f"Listening at: http://127.0.0.2:{port} " in server.log(), what="it listens there")
+        until(
+            lambda: f"Listening at: http://127.0.0.2:{port} " in server.log(),
+            what="it listens there",
+        )
         until(lambda: server.log().count("Booting worker") == 2, what="two workers")
 
 
@@ -119,7 +132,9 @@ def test_gunicorn_binds_to_what_host_and_port_say(
     assert settings(**environment)["bind"] == bind
 
 
-@pytest.mark.parametrize("words", [("-b", "127.0.0.1:8000"), ("--bind=127.0.0.1:8000",), ("-b127.0.0.1:8000",)])
+@pytest.mark.parametrize(
+    "words", [("-b", "127.0.0.1:8000"), ("--bind=127.0.0.1:8000",), ("-b127.0.0.1:8000",)]
+)
 def test_a_bind_on_the_command_line_takes_precedence(
     words: tuple[str, ...], settings: Callable[..., dict[str, Any]]
 ) -> None:
@@ -129,7 +144,9 @@ def test_a_bind_on_the_command_line_takes_precedence(
     assert "bind" not in settings(GUNICORN_CMD_ARGS=" ".join(words), PORT="no port")
 
 
-def test_workers_on_the_command_line_take_precedence(settings: Callable[..., dict[str, Any]]) -> None:
+def test_workers_on_the_command_line_take_precedence(
+    settings: Callable[..., dict[str, Any]],
+) -> None:
     assert settings(WORKERS="3")["workers"] == 3
     assert "workers" not in settings(WEB_CONCURRENCY="3")  # which gunicorn reads itself
     assert "workers" not in settings("-w", "2", WORKERS="3")
@@ -201,8 +218,12 @@ def test_options_in_the_environment_are_checked_too(environment: dict[str, str])
         ("SECRET_KEY", "short"),
     ],
 )
-def test_gunicorn_refuses_a_wrong_setting(name: str, value: str, environment: dict[str, str]) -> None:
-    assert sentence(GUNICORN, environment | {"PORT": str(free_port()), name: value}).startswith(name)
+def test_gunicorn_refuses_a_wrong_setting(
+    name: str, value: str, environment: dict[str, str]
+) -> None:
+    assert sentence(GUNICORN, environment | {"PORT": str(free_port()), name: value}).startswith(
+        name
+    )
 
 
 @servers
@@ -219,7 +240,9 @@ def test_flask_refuses_a_wrong_number_of_workers(environment: dict[str, str]) ->
 
 @servers
 @pytest.mark.parametrize("words", [FLASK, GUNICORN], ids=["flask", "gunicorn"])
-def test_a_secret_key_that_cannot_be_read_is_named(words: tuple[str, ...], environment: dict[str, str]) -> None:
+def test_a_secret_key_that_cannot_be_read_is_named(
+    words: tuple[str, ...], environment: dict[str, str]
+) -> None:
     path = Path(environment["INSTANCE"], "secret_key")
     path.parent.mkdir()
     path.write_text("a secret of somebody else")
@@ -260,10 +283,16 @@ def without_site(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @servers
-def test_a_gunicorn_without_an_eventlet_worker_is_named(packages: Path, environment: dict[str, str]) -> None:
+def test_a_gunicorn_without_an_eventlet_worker_is_named(
+    packages: Path, environment: dict[str, str]
+) -> None:
     installed = (packages / "gunicorn").resolve()
     (packages / "gunicorn").unlink()
-    shutil.copytree(installed, packages / "gunicorn", ignore=shutil.ignore_patterns("geventlet.py", "__pycache__"))
+    shutil.copytree(
+        installed,
+        packages / "gunicorn",
+        ignore=shutil.ignore_patterns("geventlet.py", "__pycache__"),
+    )
     table = packages / "gunicorn" / "workers" / "__init__.py"
     table.write_text(re.sub(r'(?m)^.*"eventlet".*\n', "", table.read_text()))
     environment |= {"PYTHONPATH": str(packages), "PORT": str(free_port())}

@@ -22,10 +22,14 @@ pytestmark = pytest.mark.servers
 
 DELIVERED_SECONDS = 3.5
 
-FULL = bool(os.environ.get("STOCK_CLIENTS"))  # how many fresh servers are tried in the long form, such as 5
+FULL = bool(
+    os.environ.get("STOCK_CLIENTS")
+)  # how many fresh servers are tried in the long form, such as 5
 SERVERS = int(os.environ.get("STOCK_CLIENTS") or 1)
 ARRIVE_SECONDS = 20 if FULL else 3  # for those who do not connect at once
-SERVICE_SECONDS = 18 if FULL else 2.5  # Engine.IO's service task visits every session within the ping timeout
+SERVICE_SECONDS = (
+    18 if FULL else 2.5
+)  # Engine.IO's service task visits every session within the ping timeout
 CROWDS = [("socket.io-client", 1, 65)]
 if FULL:
     CROWDS = [(library, workers, 65) for library in CLIENTS for workers in (1, 2)]
@@ -36,8 +40,20 @@ Kind = tuple[str, list[str] | None]  # a library, and its transports; None is it
 @contextmanager
 def short_pings(folder: Path, **environment: str) -> Iterator[Confab]:
     """gunicorn with a ping timeout of 2 s."""
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", "1", "tests.short_pings:app", "-b"]
-    with _serving(Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)) as server:
+    words = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-k",
+        "eventlet",
+        "-w",
+        "1",
+        "tests.short_pings:app",
+        "-b",
+    ]
+    with _serving(
+        Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+    ) as server:
         yield server
 
 
@@ -106,12 +122,16 @@ def receives(websocket: WebSocket) -> bool:
     return True
 
 
-def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(server: Confab) -> None:
+def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(
+    server: Confab,
+) -> None:
     sessions = [UpgradedByHand(server) for _ in range(20)]
     with ExitStack() as stack:
         websockets = []
         for session in reversed(sessions):  # the task visits the oldest first
-            time.sleep(0.15)  # so that the upgrades are spread over more than a round of the task, which takes 2 s
+            time.sleep(
+                0.15
+            )  # so that the upgrades are spread over more than a round of the task, which takes 2 s
             websockets.append(stack.enter_context(session.upgrade()))
         time.sleep(2.5)  # until the task has visited all of them once more
 
@@ -123,7 +143,9 @@ def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(s
 def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(server: Confab) -> None:
     session = UpgradedByHand(server)
     with ExitStack() as stack:
-        pending = [HTTPConnection(urlsplit(server.url).netloc, timeout=DELIVERED_SECONDS) for _ in range(3)]
+        pending = [
+            HTTPConnection(urlsplit(server.url).netloc, timeout=DELIVERED_SECONDS) for _ in range(3)
+        ]
         for connection in pending:
             stack.callback(connection.close)
             connection.request("GET", session.polling.path)
@@ -135,7 +157,9 @@ def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(serve
         assert receives(websocket)
 
 
-def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(server: Confab) -> None:
+def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(
+    server: Confab,
+) -> None:
     label = server.room("pantry")
     posts = [f'42{number}["chat",{{"handle":"Ada","message":"{number}"}}]' for number in range(500)]
     body = "\x1e".join([f'42["join",{{"label":"{label}"}}]', *posts])
@@ -156,7 +180,9 @@ def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answ
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])
-def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnects(tmp_path: Path, engine: str) -> None:
+def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnects(
+    tmp_path: Path, engine: str
+) -> None:
     with short_pings(tmp_path, ENGINE=engine) as server, StockClients() as clients:
         server.room("kitchen")
         clients.connect(server.url, "kitchen", 4)
@@ -234,14 +260,18 @@ def four_clients_of_each(url: str, *kinds: Kind) -> Iterator[list[StockClients]]
         yield processes
 
 
-def wait_until_joined(kinds: Sequence[Kind], processes: list[StockClients], connects: int = 1) -> None:
+def wait_until_joined(
+    kinds: Sequence[Kind], processes: list[StockClients], connects: int = 1
+) -> None:
     """Wait until every client has connected so often, uses its last transport, and has caught up."""
 
     def missing() -> list[Kind]:
         return [
             (library, transports)
             for (library, transports), clients in zip(kinds, processes, strict=True)
-            if not clients.have_joined(transports[-1] if transports else "websocket", connects=connects)
+            if not clients.have_joined(
+                transports[-1] if transports else "websocket", connects=connects
+            )
         ]
 
     with suppress(AssertionError):
@@ -260,7 +290,11 @@ def test_clients_reconnect_when_the_only_worker_is_replaced(tmp_path: Path, engi
 
             wait_until_joined(kinds, processes, connects=2)
             assert stopped_receiving(server, *processes) == []
-            assert all("while they were away" in client.messages for each in processes for client in each.report())
+            assert all(
+                "while they were away" in client.messages
+                for each in processes
+                for client in each.report()
+            )
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])
@@ -275,7 +309,11 @@ def test_clients_reconnect_when_one_of_two_workers_is_ended(tmp_path: Path, engi
 
             wait_until_joined(kinds, processes, connects=2)
             assert stopped_receiving(server, *processes) == []
-            assert all("while they were away" in client.messages for each in processes for client in each.report())
+            assert all(
+                "while they were away" in client.messages
+                for each in processes
+                for client in each.report()
+            )
 
 
 @pytest.mark.timeout(240 * SERVERS)
@@ -285,14 +323,21 @@ def test_every_stock_client_receives_after_connecting_and_after_a_restart(
 ) -> None:
     silent = 0
     for number in range(SERVERS):
-        with crowd_server(tmp_path / str(number), workers, queue) as server, StockClients(library) as clients:
+        with (
+            crowd_server(tmp_path / str(number), workers, queue) as server,
+            StockClients(library) as clients,
+        ):
             silent += silent_clients(server, clients, count, ["websocket"] if workers > 1 else None)
 
-    sys.stdout.write(f"{silent} of {count * SERVERS} clients of {library} on {workers} workers stopped receiving\n")
+    sys.stdout.write(
+        f"{silent} of {count * SERVERS} clients of {library} on {workers} workers stopped receiving\n"
+    )
     assert silent == 0
 
 
-def silent_clients(server: Confab, clients: StockClients, count: int, transports: list[str] | None) -> int:
+def silent_clients(
+    server: Confab, clients: StockClients, count: int, transports: list[str] | None
+) -> int:
     """How many of so many clients stop receiving after they have connected, and after the workers were replaced."""
     server.room("kitchen")
     at_once = count * 40 // 65

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chat.errors import Busy
-from chat.together import Together
+from chat.storage.group_commit import GroupCommit
 from tests.clients import Node, Person
 from tests.servers import flask_run, until
 
@@ -61,19 +61,24 @@ def test_a_change_that_comes_while_others_are_refused_is_answered() -> None:
         finish(batch)
 
     def let_another_come() -> None:
-        threads.append(in_thread(lambda: group.do(late)))
-        until(lambda: late in group._waiting or not threads[0].is_alive(), what="the late change is queued")
+        threads.append(in_thread(lambda: group.submit(late)))
+        until(
+            lambda: late in group._pending or not threads[0].is_alive(),
+            what="the late change is queued",
+        )
 
     threads: list[threading.Thread] = []
-    group: Together[Item] = Together(work)
+    group: GroupCommit[Item] = GroupCommit(work)
     first, late, later = Item(when_done=let_another_come), Item(), Item()
 
     with pytest.raises(Busy):
-        group.do(first)
+        group.submit(first)
 
     threads[0].join(ANSWERED_SECONDS)
-    assert not threads[0].is_alive(), "nobody answers the change that came while the others were refused"
-    next_one = in_thread(lambda: group.do(later))
+    assert not threads[0].is_alive(), (
+        "nobody answers the change that came while the others were refused"
+    )
+    next_one = in_thread(lambda: group.submit(later))
     next_one.join(ANSWERED_SECONDS)
     assert later.done
 
@@ -84,13 +89,13 @@ def test_who_waits_behind_a_busy_batch_is_refused_with_it() -> None:
     def work(_batch: list[Item]) -> None:
         nonlocal attempts
         attempts += 1
-        until(lambda: len(group._waiting) == 4, what="four more changes are queued")
+        until(lambda: len(group._pending) == 4, what="four more changes are queued")
         raise Busy
 
-    group: Together[Item] = Together(work)
+    group: GroupCommit[Item] = GroupCommit(work)
 
     with ThreadPoolExecutor(5) as threads:
-        answers = [threads.submit(group.do, Item()) for _ in range(5)]
+        answers = [threads.submit(group.submit, Item()) for _ in range(5)]
         refusals = [answer.exception(ANSWERED_SECONDS) for answer in answers]
 
     assert [type(refusal) for refusal in refusals] == [Busy] * 5
@@ -105,12 +110,12 @@ def test_a_database_that_becomes_busy_is_waited_for_once() -> None:
         attempts.append(len(batch))
         raise RuntimeError if len(batch) > 1 else Busy
 
-    group: Together[Item] = Together(work)
+    group: GroupCommit[Item] = GroupCommit(work)
     others = [Item() for _ in range(4)]
-    group._waiting.extend(others)
+    group._pending.extend(others)
 
     with pytest.raises(Busy):
-        group.do(Item())
+        group.submit(Item())
 
     assert attempts == [5, 1]
     assert all(isinstance(other.failure, Busy) for other in others)
@@ -122,12 +127,12 @@ def test_what_is_stored_is_never_refused(failure: type[BaseException]) -> None:
         batch[0].done = True
         raise failure
 
-    group: Together[Item] = Together(work)
+    group: GroupCommit[Item] = GroupCommit(work)
     stored = Item()
-    group._waiting.append(stored)
+    group._pending.append(stored)
 
     with pytest.raises(failure):
-        group.do(Item())
+        group.submit(Item())
 
     assert stored.failure is None
 
@@ -136,21 +141,21 @@ def test_a_leader_that_is_stopped_while_it_splits_a_batch_leaves_nobody_waiting(
     def work(batch: list[Item]) -> None:
         raise RuntimeError if len(batch) > 1 else Stop
 
-    group: Together[Item] = Together(work)
+    group: GroupCommit[Item] = GroupCommit(work)
     others = [Item() for _ in range(4)]
-    group._waiting.extend(others)
+    group._pending.extend(others)
 
     with pytest.raises(Stop):
-        group.do(Item())
+        group.submit(Item())
 
     assert [(other.done, type(other.failure)) for other in others] == [(True, Busy)] * 4
 
 
 def test_work_that_forgets_to_mark_its_batch_does_not_keep_its_leader() -> None:
-    group: Together[Item] = Together(lambda batch: None)
+    group: GroupCommit[Item] = GroupCommit(lambda batch: None)
     item = Item()
 
-    leader = in_thread(lambda: group.do(item))
+    leader = in_thread(lambda: group.submit(item))
     leader.join(ANSWERED_SECONDS)
 
     assert item.done
@@ -173,7 +178,7 @@ def test_every_change_of_many_threads_is_done_once_or_refused(seed: int) -> None
         for _ in range(number):
             item = Item()
             try:
-                group.do(item)
+                group.submit(item)
             except (Busy, RuntimeError):
                 refused.append(item)
             except Stop:  # nobody knows what became of it
@@ -181,7 +186,7 @@ def test_every_change_of_many_threads_is_done_once_or_refused(seed: int) -> None
             else:
                 done.append(item)
 
-    group: Together[Item] = Together(work, gather=lambda: None)
+    group: GroupCommit[Item] = GroupCommit(work, gather=lambda: None)
     threads = [in_thread(lambda: send(150)) for _ in range(8)]
     for thread in threads:
         thread.join(ANSWERED_SECONDS)
@@ -191,7 +196,7 @@ def test_every_change_of_many_threads_is_done_once_or_refused(seed: int) -> None
     assert refused
     assert {completed[item] for item in done} == {1}
     assert {completed[item] for item in refused} == {0}
-    assert not group._waiting
+    assert not group._pending
 
 
 @pytest.mark.servers
@@ -213,10 +218,18 @@ def test_after_a_long_lock_everybody_is_answered_and_can_send_again(tmp_path: Pa
                     return number
             raise AssertionError
 
-        with closing(sqlite3.connect(tmp_path / "instance" / "confab.db", isolation_level=None)) as other:
+        with closing(
+            sqlite3.connect(tmp_path / "instance" / "confab.db", isolation_level=None)
+        ) as other:
             other.execute("BEGIN IMMEDIATE")
             sending = [threads.submit(send_until_stored, person) for person in people]
-            until(lambda: any(answer["ok"] is False for person in people for answer in list(person.answers.values())))
+            until(
+                lambda: any(
+                    answer["ok"] is False
+                    for person in people
+                    for answer in list(person.answers.values())
+                )
+            )
             other.execute("ROLLBACK")
         unlocked.set()
 

@@ -9,17 +9,17 @@ from typing import Any
 import eventlet
 import pytest
 
-from chat.engine.hub import TURN_SECONDS, Turns
+from chat.engine.scheduler import TURN_SECONDS, FairScheduler
 
 WORK_SECONDS = TURN_SECONDS / 4
 
 
 @pytest.fixture
-def turns() -> Turns:
-    return Turns(eventlet.hubs.get_hub())
+def turns() -> FairScheduler:
+    return FairScheduler(eventlet.hubs.get_hub())
 
 
-def worker(turns: Turns, work: Callable[[], object]) -> Any:
+def worker(turns: FairScheduler, work: Callable[[], object]) -> Any:
     def come_and_work() -> None:
         turns.wait()
         end = time.monotonic() + WORK_SECONDS
@@ -30,7 +30,7 @@ def worker(turns: Turns, work: Callable[[], object]) -> Any:
     return eventlet.spawn(come_and_work)
 
 
-def test_who_comes_first_is_served_first(turns: Turns) -> None:
+def test_who_comes_first_is_served_first(turns: FairScheduler) -> None:
     done: list[int] = []
 
     for each in [worker(turns, partial(done.append, number)) for number in range(40)]:
@@ -39,7 +39,9 @@ def test_who_comes_first_is_served_first(turns: Turns) -> None:
     assert done == list(range(40))
 
 
-def test_a_hundred_who_come_at_once_keep_nobody_waiting_for_all_of_them(turns: Turns) -> None:
+def test_a_hundred_who_come_at_once_keep_nobody_waiting_for_all_of_them(
+    turns: FairScheduler,
+) -> None:
     done: list[int] = []
     seen: list[int] = []
 
@@ -52,10 +54,13 @@ def test_a_hundred_who_come_at_once_keep_nobody_waiting_for_all_of_them(turns: T
     eventlet.spawn(somebody_else).wait()
 
     assert [each.wait() for each in hundred] == [None] * 100
-    assert max(after - before for before, after in pairwise([0, *seen])) <= TURN_SECONDS / WORK_SECONDS + 1
+    assert (
+        max(after - before for before, after in pairwise([0, *seen]))
+        <= TURN_SECONDS / WORK_SECONDS + 1
+    )
 
 
-def test_who_gives_up_waiting_is_not_called(turns: Turns) -> None:
+def test_who_gives_up_waiting_is_not_called(turns: FairScheduler) -> None:
     done: list[str] = []
     ada, ben, cy = (worker(turns, partial(done.append, name)) for name in ("Ada", "Ben", "Cy"))
     eventlet.spawn(ben.kill)
@@ -66,7 +71,7 @@ def test_who_gives_up_waiting_is_not_called(turns: Turns) -> None:
     assert done == ["Ada", "Cy"]
 
 
-def test_one_who_fails_keeps_nobody_from_their_turn(turns: Turns) -> None:
+def test_one_who_fails_keeps_nobody_from_their_turn(turns: FairScheduler) -> None:
     done: list[str] = []
 
     def fail() -> None:

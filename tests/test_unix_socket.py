@@ -39,7 +39,9 @@ def behind_nginx(folder: Path, command: str = GUNICORN, engine: str = "on") -> I
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Confab]:
     command, engine = SERVERS[request.param]
     with behind_nginx(tmp_path_factory.mktemp("unix"), command, engine) as started:
         yield started
@@ -50,8 +52,12 @@ def kitchen(server: Confab) -> str:
     return server.room(f"kitchen-{next(KITCHENS)}")
 
 
-@pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"])
-def test_ada_posts_and_ben_receives_behind_nginx(server: Confab, kitchen: str, transports: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"]
+)
+def test_ada_posts_and_ben_receives_behind_nginx(
+    server: Confab, kitchen: str, transports: tuple[str, ...]
+) -> None:
     with Node() as node:
         ada, ben = (node.person(server.url, transports) for _ in range(2))
         ada.join(kitchen)
@@ -64,7 +70,9 @@ def test_ada_posts_and_ben_receives_behind_nginx(server: Confab, kitchen: str, t
         assert [each["message"] for each in ben.hear(1)] == ["Hello"]
 
 
-def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(server: Confab, kitchen: str) -> None:
+def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(
+    server: Confab, kitchen: str
+) -> None:
     with Stranger(server.url, Origin=server.url) as ada:
         assert ada.ask("join", {"label": kitchen})["ok"]
 
@@ -83,4 +91,6 @@ def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_pa
 
         os.kill(server.processes()[0], signal.SIGHUP)
 
-        until(lambda: all(clients.have_joined("websocket", connects=2) for clients in processes), 30)
+        until(
+            lambda: all(clients.have_joined("websocket", connects=2) for clients in processes), 30
+        )

@@ -10,15 +10,16 @@ from flask import Flask
 from haikunator import Haikunator
 from sqlalchemy import func, select, update
 
-from chat import journal, views
-from chat.database import reading
 from chat.errors import Busy
 from chat.models import Room, messages
+from chat.storage import journal
+from chat.storage.database import read_transaction
+from chat.web import pages
 from tests.conftest import Patch, Tab, in_room, make_room
 
 
 def rooms(app: Flask) -> int:
-    with app.app_context(), reading() as connection:
+    with app.app_context(), read_transaction() as connection:
         return connection.scalar(select(func.count()).select_from(Room)) or 0
 
 
@@ -39,7 +40,9 @@ def test_a_new_room_has_a_haiku_name(app: Flask, method: str) -> None:
     assert rooms(app) == 1
 
 
-def test_a_name_that_is_taken_is_drawn_again_then_lengthened(app: Flask, monkeypatch: Patch) -> None:
+def test_a_name_that_is_taken_is_drawn_again_then_lengthened(
+    app: Flask, monkeypatch: Patch
+) -> None:
     drawn = []
 
     def haikunate(_self: Haikunator, token_length: int) -> str:
@@ -65,7 +68,7 @@ def test_a_name_that_is_none_is_explained(app: Flask, name: str) -> None:
     page = app.test_client().get("/", query_string={"room": name})
 
     assert page.status_code == 200
-    assert views.A_LABEL in page.text
+    assert pages.LABEL_RULE in page.text
     assert rooms(app) == 0
 
 
@@ -100,7 +103,8 @@ def test_a_room_without_its_slash_is_the_room(app: Flask, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/a.b/", "/k%C3%BCche/", f"/{'x' * 51}/", "/a/b/", "/about/", "/api/", "/ADMIN/", "/a%0A/"]
+    "path",
+    ["/a.b/", "/k%C3%BCche/", f"/{'x' * 51}/", "/a/b/", "/about/", "/api/", "/ADMIN/", "/a%0A/"],
 )
 def test_what_is_not_a_label_is_not_a_room(app: Flask, path: str) -> None:
     answer = app.test_client().get(path)
@@ -142,13 +146,15 @@ def test_a_reserved_word_is_not_a_room(app: Flask, tab: Callable[..., Tab], word
             assert answer.status_code == 404 or path.startswith(("/new", "/healthz", "/readyz"))
             assert 'id="composer"' not in answer.text
         assert browser.post(f"/{label}/", data={}).status_code != 200
-        assert views.A_LABEL in browser.get("/", query_string={"room": label}).text
+        assert pages.LABEL_RULE in browser.get("/", query_string={"room": label}).text
         assert tab().join(label)["code"] == "not_found"
-    with app.app_context(), reading() as connection:
+    with app.app_context(), read_transaction() as connection:
         assert word not in {name.lower() for name in connection.scalars(select(Room.label))}
 
 
-@pytest.mark.parametrize("label", ["helper", "my-help", "help-", "Help_1", "news", "xlogin", "host2"])
+@pytest.mark.parametrize(
+    "label", ["helper", "my-help", "help-", "Help_1", "news", "xlogin", "host2"]
+)
 def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -> None:
     assert app.test_client().get(f"/{label}").location == f"http://localhost/{label}/"
     assert app.test_client().get(f"/{label}/").status_code == 200
@@ -157,19 +163,21 @@ def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -
 def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
     made = app.test_client().post("/new/").location.strip("/")
 
-    assert views.is_label(made)
+    assert pages.is_label(made)
     assert "-" in made
-    assert not any("-" in word for word in views.RESERVED)
+    assert not any("-" in word for word in pages.RESERVED)
 
 
-def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(app: Flask, tab: Callable[..., Tab]) -> None:
+def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(
+    app: Flask, tab: Callable[..., Tab]
+) -> None:
     label = make_room(app, "help")  # by an earlier release
     ada = in_room(tab(), label)
     ada.say("hello")
 
     assert app.test_client().get("/help/").status_code == 404
 
-    with app.app_context(), reading() as connection:
+    with app.app_context(), read_transaction() as connection:
         connection.execute(update(Room).values(label="help-room"))  # as the changelog says
         connection.commit()
     assert "hello" in app.test_client().get("/help-room/").text
@@ -185,15 +193,23 @@ def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitche
     assert shown == [f"{number:02}" for number in range(3, 53)]
 
 
-def test_nothing_of_a_room_is_painted_before_all_that_one_sees_is_there(app: Flask, kitchen: str) -> None:
+def test_nothing_of_a_room_is_painted_before_all_that_one_sees_is_there(
+    app: Flask, kitchen: str
+) -> None:
     page = app.test_client().get(f"/{kitchen}/").text
 
     (awaited,) = re.findall(r'<link rel="expect" href="#(.+?)" blocking="render">', page)
-    assert page.index("</form>", page.index('id="composer"')) < page.index(f'id="{awaited}"') < page.index("<dialog")
+    assert (
+        page.index("</form>", page.index('id="composer"'))
+        < page.index(f'id="{awaited}"')
+        < page.index("<dialog")
+    )
 
 
 def shown(page: str) -> list[str]:
-    return re.findall(r'<div class="message__text"[^>]*>(.*?)</div>', page.partition("<template")[0])
+    return re.findall(
+        r'<div class="message__text"[^>]*>(.*?)</div>', page.partition("<template")[0]
+    )
 
 
 def form_of(page: str) -> dict[str, str]:
@@ -219,7 +235,9 @@ def test_who_has_no_scripts_reads_back_by_links(app: Flask, ada: Tab, kitchen: s
     assert shown(browser.get(later[1]).text)[0] == "message 21"
 
 
-def test_a_page_further_back_still_starts_scripts_from_the_newest(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_a_page_further_back_still_starts_scripts_from_the_newest(
+    app: Flask, ada: Tab, kitchen: str
+) -> None:
     for number in range(3):
         ada.say(f"message {number}")
 
@@ -263,7 +281,9 @@ def test_an_address_that_names_no_page_shows_the_latest_messages(
     assert "Later messages" not in answer.text
 
 
-def test_an_address_that_names_no_page_shows_an_empty_room_as_it_is(app: Flask, kitchen: str) -> None:
+def test_an_address_that_names_no_page_shows_an_empty_room_as_it_is(
+    app: Flask, kitchen: str
+) -> None:
     answer = app.test_client().get(f"/{kitchen}/?before=x")
 
     assert answer.status_code == 200
@@ -275,9 +295,13 @@ def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Tab, kitchen: st
     form = form_of(browser.get(f"/{kitchen}/").text)
 
     said = form | {"handle": "Ben", "message": "hello\r\nthere"}
-    answers = [browser.post(f"/{kitchen}/", data=said) for _ in range(2)]  # pressed twice, or loaded again
+    answers = [
+        browser.post(f"/{kitchen}/", data=said) for _ in range(2)
+    ]  # pressed twice, or loaded again
 
-    assert [(answer.status_code, answer.location) for answer in answers] == [(303, f"/{kitchen}/#m-1")] * 2
+    assert [(answer.status_code, answer.location) for answer in answers] == [
+        (303, f"/{kitchen}/#m-1")
+    ] * 2
 
     [heard] = ada.heard("chat")
     assert (heard["handle"], heard["message"]) == ("Ben", "hello\nthere")
@@ -305,9 +329,11 @@ def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str
     browser.get(f"/{kitchen}/")
 
     for csrf in (mallory["csrf"], "", "\xe9", "x" * 100):
-        answer = browser.post(f"/{kitchen}/", data=mallory | {"csrf": csrf, "handle": "Ben", "message": "bad"})
+        answer = browser.post(
+            f"/{kitchen}/", data=mallory | {"csrf": csrf, "handle": "Ben", "message": "bad"}
+        )
         assert answer.status_code == 400
-        assert views.STRANGE_FORM in answer.text
+        assert pages.CSRF_MESSAGE in answer.text
     assert ada.heard() == []
 
 
@@ -317,10 +343,17 @@ def test_a_form_never_says_the_same_secret_twice(app: Flask, kitchen: str) -> No
 
     assert forms[0]["csrf"] != forms[1]["csrf"]
     for form in forms:
-        assert browser.post(f"/{kitchen}/", data=form | {"handle": "Ben", "message": "hello"}).status_code == 303
+        assert (
+            browser.post(
+                f"/{kitchen}/", data=form | {"handle": "Ben", "message": "hello"}
+            ).status_code
+            == 303
+        )
 
 
-def test_a_form_that_may_have_been_stored_keeps_its_id(app: Flask, kitchen: str, monkeypatch: Patch) -> None:
+def test_a_form_that_may_have_been_stored_keeps_its_id(
+    app: Flask, kitchen: str, monkeypatch: Patch
+) -> None:
     def busy(*_given: object) -> None:
         raise Busy
 
@@ -410,14 +443,18 @@ def test_a_long_room_costs_its_database_what_a_short_one_costs(app: Flask, kitch
     with app.app_context():
         room = Room.find(kitchen)
         plans = []
-        with reading() as connection:
+        with read_transaction() as connection:
             query = select(messages.c.seq).where(messages.c.room_id == room.id)
             for ordered in (
                 query.order_by(messages.c.seq.desc()).limit(50),
                 query.where(messages.c.rev > 7).order_by(messages.c.rev).limit(200),
                 query.where(messages.c.seq < 7).order_by(messages.c.seq.desc()).limit(50),
             ):
-                sql = str(ordered.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+                sql = str(
+                    ordered.compile(
+                        dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+                    )
+                )
                 plans += [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
 
     assert len(plans) == 3

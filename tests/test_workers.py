@@ -33,7 +33,11 @@ def crowd(folder: Path, servers: list[Confab], **plan: Any) -> list[dict[str, An
     """What each of a crowd saw: see crowd.mjs."""
     node = shutil.which("node")
     assert node
-    plan = {"urls": [server.url for server in servers], "label": "kitchen", "report": str(folder / "report")} | plan
+    plan = {
+        "urls": [server.url for server in servers],
+        "label": "kitchen",
+        "report": str(folder / "report"),
+    } | plan
     subprocess.run([node, HERE / "crowd.mjs", json.dumps(plan)], check=True, cwd=HERE, timeout=120)
     people: list[dict[str, Any]] = json.loads((folder / "report").read_text())
     return people
@@ -50,7 +54,9 @@ def everyone_heard_everything_in_one_order(people: list[dict[str, Any]], head: i
 
 
 @pytest.mark.slow
-def test_eight_people_on_two_workers_talk_at_once(tmp_path: Path, queue: Redis, database: dict[str, str]) -> None:
+def test_eight_people_on_two_workers_talk_at_once(
+    tmp_path: Path, queue: Redis, database: dict[str, str]
+) -> None:
     with gunicorn(tmp_path, 2, REDIS_URL=queue.url, **database) as server:
         server.room("kitchen")
 
@@ -59,9 +65,19 @@ def test_eight_people_on_two_workers_talk_at_once(tmp_path: Path, queue: Redis, 
         everyone_heard_everything_in_one_order(people, server.head("kitchen"))
 
 
-def test_two_programs_with_a_worker_each_are_one_chat(tmp_path: Path, queue: Redis, elephant: Postgres) -> None:
-    shared = {"REDIS_URL": queue.url, "DATABASE_URL": elephant.database(), "SECRET_KEY": "the same for both of them"}
-    with gunicorn(tmp_path / "one", 1, **shared) as one, gunicorn(tmp_path / "two", 1, **shared) as two, Node() as node:
+def test_two_programs_with_a_worker_each_are_one_chat(
+    tmp_path: Path, queue: Redis, elephant: Postgres
+) -> None:
+    shared = {
+        "REDIS_URL": queue.url,
+        "DATABASE_URL": elephant.database(),
+        "SECRET_KEY": "the same for both of them",
+    }
+    with (
+        gunicorn(tmp_path / "one", 1, **shared) as one,
+        gunicorn(tmp_path / "two", 1, **shared) as two,
+        Node() as node,
+    ):
         one.room("kitchen")
         ada, ben = node.person(one.url), node.person(two.url)
         ada.join("kitchen")
@@ -75,7 +91,10 @@ def test_two_programs_with_a_worker_each_are_one_chat(tmp_path: Path, queue: Red
 
 
 def test_a_redis_on_a_unix_socket_carries_messages_at_once(tmp_path: Path) -> None:
-    shared = {"DATABASE_URL": f"sqlite:///{tmp_path}/confab.db", "SECRET_KEY": "the same for both of them"}
+    shared = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/confab.db",
+        "SECRET_KEY": "the same for both of them",
+    }
     with redis(tmp_path / "redis", UnixRedis) as queue:
         shared["REDIS_URL"] = queue.url
         with (
@@ -86,10 +105,14 @@ def test_a_redis_on_a_unix_socket_carries_messages_at_once(tmp_path: Path) -> No
             one.room("kitchen")
             ada, ben = node.person(one.url), node.person(two.url)
             ada.join("kitchen")
-            assert "partial" not in ben.join("kitchen"), "the people of the other worker are not known"
+            assert "partial" not in ben.join("kitchen"), (
+                "the people of the other worker are not known"
+            )
 
             began = time.monotonic()
-            for number in range(5):  # one after the other: each has to wait for the reconciler when Redis does not work
+            for number in range(
+                5
+            ):  # one after the other: each has to wait for the reconciler when Redis does not work
                 ada.say(f"message {number}")
                 ben.hear(number + 1)
             took = time.monotonic() - began
@@ -102,7 +125,9 @@ def test_without_redis_people_on_other_workers_hear_a_little_later(tmp_path: Pat
     with gunicorn(tmp_path, workers=2) as server:
         server.room("kitchen")
 
-        people = crowd(tmp_path, [server], senders=2, listeners=6, seconds=4, pause_ms=100, quiet_seconds=4)
+        people = crowd(
+            tmp_path, [server], senders=2, listeners=6, seconds=4, pause_ms=100, quiet_seconds=4
+        )
 
         everyone_heard_everything_in_one_order(people, server.head("kitchen"))
         assert max(delay for person in people for _, delay in person["delays"]) <= 3_500
@@ -111,9 +136,14 @@ def test_without_redis_people_on_other_workers_hear_a_little_later(tmp_path: Pat
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://:wrong@127.0.0.1:{port}/0"])
-def test_redis_out_of_reach_is_said_once_and_the_chat_goes_on(tmp_path: Path, queue: Redis, url: str) -> None:
+def test_redis_out_of_reach_is_said_once_and_the_chat_goes_on(
+    tmp_path: Path, queue: Redis, url: str
+) -> None:
     queue.ask("CONFIG", "SET", "requirepass", "right")
-    with gunicorn(tmp_path, workers=1, REDIS_URL=url.format(port=queue.port)) as server, Node() as node:
+    with (
+        gunicorn(tmp_path, workers=1, REDIS_URL=url.format(port=queue.port)) as server,
+        Node() as node,
+    ):
         server.room("kitchen")
         ada = node.person(server.url)
         ada.join("kitchen")
@@ -132,7 +162,11 @@ def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, queue: Redis
         ada = node.person(server.url)
         ada.join("kitchen")
         [channel] = cast(list[bytes], queue.ask("PUBSUB", "CHANNELS", "confab:*"))
-        theirs = {"namespace": "/", "room": "chat-kitchen", "host_id": "a"}  # as python-socketio writes it
+        theirs = {
+            "namespace": "/",
+            "room": "chat-kitchen",
+            "host_id": "a",
+        }  # as python-socketio writes it
         for news in (
             b"\xff\x00 no text",
             "{",
@@ -140,11 +174,31 @@ def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, queue: Redis
             json.dumps({"method": "emit", "event": "chat", "data": ["x"]} | theirs),
             json.dumps({"method": "disconnect", "sid": "x"} | theirs),
             json.dumps({"method": "close_room"} | theirs),
-            json.dumps({"from": "a", "event": "connect", "payload": {"label": "kitchen", "rev": 1, "seq": 1}}),
+            json.dumps(
+                {
+                    "from": "a",
+                    "event": "connect",
+                    "payload": {"label": "kitchen", "rev": 1, "seq": 1},
+                }
+            ),
             json.dumps({"from": "a", "event": "chat", "payload": {"label": "kitchen", "rev": "1"}}),
-            json.dumps({"from": "a", "event": "presence", "payload": {"worker": "b", "here": [], "gone": {}}}),
-            json.dumps({"from": "a", "event": "presence", "payload": {"worker": "b", "here": {"kitchen": 1}}}),
-            json.dumps({"from": "a", "event": "typing", "payload": {"label": ["kitchen"], "handle": "Eve"}}),
+            json.dumps(
+                {
+                    "from": "a",
+                    "event": "presence",
+                    "payload": {"worker": "b", "here": [], "gone": {}},
+                }
+            ),
+            json.dumps(
+                {
+                    "from": "a",
+                    "event": "presence",
+                    "payload": {"worker": "b", "here": {"kitchen": 1}},
+                }
+            ),
+            json.dumps(
+                {"from": "a", "event": "typing", "payload": {"label": ["kitchen"], "handle": "Eve"}}
+            ),
             json.dumps({"from": "a", "event": "chat", "payload": ["kitchen", 1]}),
             json.dumps({"from": "a", "event": "chat"}),
         ):
@@ -174,7 +228,9 @@ def test_transports_can_be_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_four_workers_start_together_on_nothing(tmp_path: Path, database: dict[str, str], elephant: Postgres) -> None:
+def test_four_workers_start_together_on_nothing(
+    tmp_path: Path, database: dict[str, str], elephant: Postgres
+) -> None:
     for start in range(STARTS):
         if database:
             database = {"DATABASE_URL": elephant.database()}
@@ -185,7 +241,9 @@ def test_four_workers_start_together_on_nothing(tmp_path: Path, database: dict[s
             assert len(pages) == 20
             with server.database() as engine, engine.connect() as connection:
                 assert connection.execute(text("SELECT count(*) FROM rooms")).scalar() == 1
-                assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
+                assert (
+                    connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
+                )
             assert (server.folder / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
             until(lambda: len(server.processes()) == 5)
             assert not re.search(r"\[ERROR\]|\[CRITICAL\]|Error:", server.log())
@@ -198,14 +256,20 @@ def test_a_locked_sqlite_stops_nobody_from_reading(tmp_path: Path) -> None:
         reader.join("kitchen")
         for person in people:
             person.join("kitchen")
-        with closing(sqlite3.connect(tmp_path / "instance" / "confab.db", isolation_level=None)) as other:
+        with closing(
+            sqlite3.connect(tmp_path / "instance" / "confab.db", isolation_level=None)
+        ) as other:
             other.execute("BEGIN IMMEDIATE")
             released = time.monotonic() + 3
-            calls = [person.send("chat", {"handle": "Ada", "message": "hello"}) for person in people]
+            calls = [
+                person.send("chat", {"handle": "Ada", "message": "hello"}) for person in people
+            ]
             while time.monotonic() < released:
                 assert "kitchen" in server.page("/kitchen/")
                 assert reader.ask("since", {"after": 0})["ok"]
-            assert not any(call in person.answers for call, person in zip(calls, people, strict=True))
+            assert not any(
+                call in person.answers for call, person in zip(calls, people, strict=True)
+            )
             other.execute("ROLLBACK")
 
         assert all(person.answer(call)["ok"] for call, person in zip(calls, people, strict=True))
@@ -214,8 +278,20 @@ def test_a_locked_sqlite_stops_nobody_from_reading(tmp_path: Path) -> None:
 
 
 def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, elephant: Postgres) -> None:
-    words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", "1", "tests.sleepy:app", "-b"]
-    server = Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"], DATABASE_URL=elephant.database())
+    words = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-k",
+        "eventlet",
+        "-w",
+        "1",
+        "tests.sleepy:app",
+        "-b",
+    ]
+    server = Confab(
+        tmp_path, lambda port: [*words, f"127.0.0.1:{port}"], DATABASE_URL=elephant.database()
+    )
     with _serving(server), ThreadPoolExecutor(3) as sleepers:
         began = time.monotonic()
         pages = list(sleepers.map(lambda _: server.page("/sleep/now"), range(3)))
@@ -230,7 +306,8 @@ WRITER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from chat import create_app, journal
+from chat import create_app
+from chat.storage import journal
 from chat.models import Room
 from chat.wire import Chat
 from config import Config
@@ -246,7 +323,9 @@ with ThreadPoolExecutor(4) as threads:
 
 
 @pytest.mark.slow
-def test_a_reader_of_postgres_that_follows_the_numbers_misses_nothing(tmp_path: Path, elephant: Postgres) -> None:
+def test_a_reader_of_postgres_that_follows_the_numbers_misses_nothing(
+    tmp_path: Path, elephant: Postgres
+) -> None:
     each, url = 650, elephant.database()
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
     command = [sys.executable, "-W", "ignore", "-c", WRITER, str(tmp_path), url, str(each)]
@@ -276,7 +355,10 @@ def test_a_reader_of_postgres_that_follows_the_numbers_misses_nothing(tmp_path: 
 
 def test_gevent_serves_too(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "app:app", "-b"]
-    with _serving(Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])) as server, Node() as node:
+    with (
+        _serving(Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])) as server,
+        Node() as node,
+    ):
         server.room("kitchen")
         ada, ben = node.person(server.url), node.person(server.url, transports=("polling",))
         ada.join("kitchen")

@@ -21,7 +21,9 @@ GUNICORN = ("-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:
 class Server(Program):
     """One worker of a peer, pinned to some cores; it ends with whoever started it, whatever happens."""
 
-    def __init__(self, folder: Path, cores: str, words: list[str], where: Path, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, cores: str, words: list[str], where: Path, **environment: str
+    ) -> None:
         self.port = free_port()
         pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", cores]
         words = [word.format(port=self.port) for word in words]
@@ -30,7 +32,9 @@ class Server(Program):
 
     def _is_well(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as response:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/healthz", timeout=5
+            ) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -90,7 +94,9 @@ class Installation:
         try:
             server.start()
             for number in range(ROOMS):
-                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/r{number}/", timeout=30) as page:
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{server.port}/r{number}/", timeout=30
+                ) as page:
                     page.read()
         finally:
             server.stop()
@@ -111,7 +117,9 @@ def _plain(folder: Path, data: Path, cores: str, **environment: str) -> Server:
 
 
 def _node(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    return Server(folder, cores, ["node", "server.mjs"], NODE, DATABASE=str(data / "chat.db"), **environment)
+    return Server(
+        folder, cores, ["node", "server.mjs"], NODE, DATABASE=str(data / "chat.db"), **environment
+    )
 
 
 def _node_tuned(folder: Path, data: Path, cores: str, **environment: str) -> Server:
@@ -122,7 +130,9 @@ def _install_node() -> None:
     lock, installed = NODE / "package-lock.json", NODE / "node_modules" / "installed.json"
     if installed.exists() and installed.read_bytes() == lock.read_bytes():
         return
-    sys.stdout.write("Installing what bench/peers/node pins; without a ready-made better-sqlite3 this takes minutes.\n")
+    sys.stdout.write(
+        "Installing what bench/peers/node pins; without a ready-made better-sqlite3 this takes minutes.\n"
+    )
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=900)
     shutil.copy(lock, installed)
 
@@ -139,4 +149,7 @@ PEERS = {
     )
 }
 CONTROL = THIS_TREE.peer(AGAIN, "Confab again")
-ALL_PEERS = {**PEERS, AGAIN: CONTROL}  # CONTROL is for pairs of runs only; ratios and the picture are of PEERS
+ALL_PEERS = {
+    **PEERS,
+    AGAIN: CONTROL,
+}  # CONTROL is for pairs of runs only; ratios and the picture are of PEERS

@@ -7,11 +7,15 @@ from typing import Any
 
 import eventlet
 
-from chat.engine.hub import take_turn
-from chat.engine.line import Lines
+from chat.engine.connection import Connections
+from chat.engine.scheduler import wait_turn
 
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-FINAL = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}  # it listens no more; all else passes, see accept(2)
+FINAL = {
+    errno.EBADF,
+    errno.EINVAL,
+    errno.ENOTSOCK,
+}  # it listens no more; all else passes, see accept(2)
 PAUSE_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -23,20 +27,25 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
     short = False
     while True:
         try:
-            while pool.running() + len(Lines.open) >= at_most:
-                eventlet.sleep(PAUSE_SECONDS)  # before accepting: what waits can still go to another worker
+            while pool.running() + len(Connections.open) >= at_most:
+                eventlet.sleep(
+                    PAUSE_SECONDS
+                )  # before accepting: what waits can still go to another worker
             connection, address = listener.accept()
         except eventlet.StopServe:
             pool.waitall()  # those taken in last still ask the listener for its name
             listener.close()
-            while Lines.open:
+            while Connections.open:
                 eventlet.sleep(PAUSE_SECONDS)
             return
         except OSError as error:
             if error.errno in FINAL:
                 raise
             if error.errno in SHORTAGES and not short:
-                log.warning("No more connections can be taken in (%s): some have to end first.", error.strerror)
+                log.warning(
+                    "No more connections can be taken in (%s): some have to end first.",
+                    error.strerror,
+                )
             short = error.errno in SHORTAGES
             eventlet.sleep(PAUSE_SECONDS)
             continue
@@ -46,7 +55,7 @@ def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> N
 
 def _handle(handle: Callable[[Any, Any], None], connection: Any, address: Any) -> None:
     try:
-        take_turn()
+        wait_turn()
         handle(connection, address)
     except Exception:
         log.exception("a connection could not be handled")

@@ -16,7 +16,7 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from gunicorn.http.wsgi import Response  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-from chat.engine.hub import gather, patience
+from chat.engine.scheduler import patience, yield_now
 
 MAX_LENGTH_DIGITS = 18
 MAX_LINGER_SECONDS = 1.0
@@ -57,7 +57,11 @@ def _announced_length(environ: WSGIEnvironment) -> int | None:
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     if coding is not None:
         # With both headers, a proxy and the server behind it may disagree where the body ends (RFC 9112, section 6.3).
-        if length or coding.strip().lower() != "chunked" or not environ.get("wsgi.input_terminated"):
+        if (
+            length
+            or coding.strip().lower() != "chunked"
+            or not environ.get("wsgi.input_terminated")
+        ):
             raise BadRequest("The headers of this request do not say where its body ends.")
         return None
     if not length:
@@ -146,6 +150,8 @@ def _linger(connection: socket.socket) -> None:
             if not data:
                 return
             dropped += len(data)
-            gather()
+            yield_now()
     with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)  # else Werkzeug's server reads on until the client closes
+        connection.shutdown(
+            socket.SHUT_RD
+        )  # else Werkzeug's server reads on until the client closes

@@ -3,11 +3,11 @@
 from struct import pack, unpack
 
 OPCODES = CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-FRAGMENTS_AT_MOST = 1_024
+MAX_FRAGMENTS = 1_024
 LATER = {126: (2, "!H"), 127: (8, "!Q")}  # the bytes and the format of a length that does not fit
 
 
-class Broken(Exception):
+class ProtocolError(Exception):
     """The client does not speak the protocol, or says too much; its argument is the code to close with."""
 
 
@@ -17,7 +17,10 @@ def frame(payload: str | bytes, opcode: int = TEXT) -> bytes:
     size = len(data)
     if size < 126:
         return pack("!BB", 128 | opcode, size) + data
-    return pack("!BBH" if size < 65_536 else "!BBQ", 128 | opcode, 126 if size < 65_536 else 127, size) + data
+    return (
+        pack("!BBH" if size < 65_536 else "!BBQ", 128 | opcode, 126 if size < 65_536 else 127, size)
+        + data
+    )
 
 
 class Reader:
@@ -28,7 +31,9 @@ class Reader:
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most  # bytes of a message, over all its fragments
         self._buffer = b""
-        self._parts: list[bytes] | None = None  # the fragments of a message, its opcode and size until now
+        self._parts: list[bytes] | None = (
+            None  # the fragments of a message, its opcode and size until now
+        )
         self._opcode = self._size = 0
 
     def feed(self, data: bytes) -> list[tuple[int, str | bytes]]:
@@ -39,7 +44,9 @@ class Reader:
             while (head := self._head(buffer, at)) is not None and len(buffer) >= head[1]:
                 first, (start, end) = buffer[at], head
                 mask = (buffer[start - 4 : start] * ((end - start) // 4 + 1))[: end - start]
-                unmasked = int.from_bytes(buffer[start:end], "little") ^ int.from_bytes(mask, "little")
+                unmasked = int.from_bytes(buffer[start:end], "little") ^ int.from_bytes(
+                    mask, "little"
+                )
                 payload, at = unmasked.to_bytes(end - start, "little"), end
                 if first == 128 | TEXT:
                     messages.append((TEXT, payload.decode()))
@@ -48,7 +55,7 @@ class Reader:
                 elif (whole := self._add(first, payload)) is not None:
                     messages.append(whole)
         except UnicodeDecodeError:
-            raise Broken(1007) from None
+            raise ProtocolError(1007) from None
         self._buffer = buffer[at:]
         return messages
 
@@ -59,9 +66,13 @@ class Reader:
         first, size = buffer[at], buffer[at + 1] - 128
         opcode, start = first & 15, at + 6
         if first & 0x70 or size < 0 or opcode not in OPCODES:
-            raise Broken(1002)
-        if (size > 125 or first < 128) if opcode & 8 else ((opcode == CONTINUATION) == (self._parts is None)):
-            raise Broken(1002)
+            raise ProtocolError(1002)
+        if (
+            (size > 125 or first < 128)
+            if opcode & 8
+            else ((opcode == CONTINUATION) == (self._parts is None))
+        ):
+            raise ProtocolError(1002)
         if size > 125:
             more, form = LATER[size]
             start += more
@@ -69,7 +80,7 @@ class Reader:
                 return None
             size = unpack(form, buffer[at + 2 : start - 4])[0]
         if size > self._at_most - (0 if opcode & 8 else self._size):
-            raise Broken(1009)
+            raise ProtocolError(1009)
         return start, start + size
 
     def _add(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
@@ -78,8 +89,8 @@ class Reader:
             self._opcode, self._parts = first & 15, []
         self._parts.append(payload)
         self._size += len(payload)
-        if len(self._parts) > FRAGMENTS_AT_MOST:
-            raise Broken(1009)
+        if len(self._parts) > MAX_FRAGMENTS:
+            raise ProtocolError(1009)
         if first < 128:
             return None
         whole, self._parts, self._size = b"".join(self._parts), None, 0

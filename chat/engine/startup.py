@@ -2,8 +2,8 @@
 
 import sys
 
-from chat.engine.hub import async_mode
-from chat.errors import CannotStart
+from chat.engine.scheduler import async_mode
+from chat.errors import StartupError
 
 
 def require_async_worker() -> None:
@@ -14,7 +14,7 @@ def require_async_worker() -> None:
     """
     is_gunicorn = "gunicorn.workers.base" in sys.modules  # which every worker class imports
     if is_gunicorn and async_mode() == "threading":
-        raise CannotStart(
+        raise StartupError(
             "gunicorn runs Confab with a worker class that cannot serve it: start it with our gunicorn.conf.py, "
             "leave -k out, and leave --preload out."
         )

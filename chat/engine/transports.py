@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet
 
-from chat.engine.line import Line
+from chat.engine.connection import Connection
 
 
 class TransportEnd(Packet):  # type: ignore[misc]  # it ships no types
@@ -31,7 +31,7 @@ def close_transport(eio: Any, sid: str) -> None:
     session = eio.sockets.get(sid)
     if session is None:
         return
-    if isinstance(session, Line):
+    if isinstance(session, Connection):
         session.close_transport()
         return
     session.queue.put(TransportEnd())

@@ -37,14 +37,22 @@ class Watchdog:
             self._beat = self._time.monotonic()
             seen, self._seen = self._seen, None
             if late > LATE_SECONDS:
-                log.warning("Everybody on this worker waited %.0f ms:\n%s", late * 1000, seen or "(not seen where)")
+                log.warning(
+                    "Everybody on this worker waited %.0f ms:\n%s",
+                    late * 1000,
+                    seen or "(not seen where)",
+                )
 
     def _watch(self) -> None:
         # A real thread must not log: the locks of the log belong to the greenlets.
         while True:
             self._time.sleep(BEAT_SECONDS)
             frame = sys._current_frames().get(self._hub)
-            if self._time.monotonic() - self._beat > LATE_SECONDS and self._seen is None and frame is not None:
+            if (
+                self._time.monotonic() - self._beat > LATE_SECONDS
+                and self._seen is None
+                and frame is not None
+            ):
                 self._seen = "".join(traceback.format_stack(frame)[-8:])
 
 

@@ -12,7 +12,7 @@ import eventlet
 
 from chat.engine.acceptor import accept
 from chat.engine.draining import Process
-from chat.engine.hub import async_mode
+from chat.engine.scheduler import async_mode
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
 
@@ -61,7 +61,9 @@ def _watch(worker: Any, eio: Any) -> None:
         eventlet.sleep(WATCH_SECONDS)
     worker.alive = False
     if os.getppid() != worker.ppid:
-        eventlet.spawn_after(DRAIN_SECONDS + 0.5, os._exit, 0)  # nobody is left to see to it that an orphan ends
+        eventlet.spawn_after(
+            DRAIN_SECONDS + 0.5, os._exit, 0
+        )  # nobody is left to see to it that an orphan ends
     _drain(eio)
 
 

@@ -49,11 +49,18 @@ def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
     contexts: list[BrowserContext] = []
 
     def come(path: str, **settings: Any) -> Page:
-        contexts.append(chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings}))
+        contexts.append(
+            chromium.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings})
+        )
         page = contexts[-1].new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: (
+                complaints.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         page.goto(server.url + path)
         return here(page)
 

@@ -13,7 +13,10 @@ from tests.servers import Confab, flask_run, free_port
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 BACK_MS = 15_000  # the longest pause between two tries is 7.5 s
-SECURE, PLAIN = "127.0.0.1", "confab.test"  # to a browser, an address of this machine is as good as https
+SECURE, PLAIN = (
+    "127.0.0.1",
+    "confab.test",
+)  # to a browser, an address of this machine is as good as https
 
 
 class Tab:
@@ -170,12 +173,16 @@ def test_what_two_tabs_of_one_browser_say_waits_in_both_and_is_sent_once(
         tab.shows("sent", *said)
     assert stored(server) == said
     assert (
-        one.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('outbox') || key.includes('lease'))")
+        one.page.evaluate(
+            "Object.keys(localStorage).filter((key) => key.includes('outbox') || key.includes('lease'))"
+        )
         == []
     )
 
 
-def test_two_tabs_without_a_server_are_reloaded_and_send_once(server: Confab, browser: Browsing) -> None:
+def test_two_tabs_without_a_server_are_reloaded_and_send_once(
+    server: Confab, browser: Browsing
+) -> None:
     hers = browser()
     tabs = [Tab(hers, kitchen(server)).opens().is_called("Ada") for _ in range(2)]
     server.kill()
@@ -195,7 +202,9 @@ def test_two_tabs_without_a_server_are_reloaded_and_send_once(server: Confab, br
 
 
 @pytest.mark.slow
-def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(server: Confab, browser: Browsing) -> None:
+def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
@@ -243,7 +252,9 @@ def test_a_short_absence_is_not_worth_a_word(server: Confab, browser: Browsing) 
     assert ada.page.evaluate("window.seen") == []
 
 
-def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(server: Confab, browser: Browsing) -> None:
+def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server))
     ben = Tab(browser(), kitchen(server)).opens().is_called("Ben")
     dead: list[WebSocketRoute] = []
@@ -269,7 +280,9 @@ def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(ser
 
 
 @pytest.mark.slow
-def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(server: Confab, browser: Browsing) -> None:
+def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
@@ -302,7 +315,9 @@ def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(serv
     expect(ada.page.locator(".day")).to_have_count(1)
 
 
-def test_a_server_that_comes_back_with_other_transports_is_followed(tmp_path: Path, browser: Browsing) -> None:
+def test_a_server_that_comes_back_with_other_transports_is_followed(
+    tmp_path: Path, browser: Browsing
+) -> None:
     with flask_run(tmp_path / "server", TRANSPORTS="polling") as server:
         ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
         ada.says("over polling")
@@ -317,7 +332,9 @@ def test_a_server_that_comes_back_with_other_transports_is_followed(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(server: Confab, browser: Browsing) -> None:
+def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
@@ -344,7 +361,9 @@ def test_what_is_refused_for_good_can_be_changed(server: Confab, browser: Browsi
     ada.shows("sent", "text")
 
 
-def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(server: Confab, browser: Browsing) -> None:
+def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
     server.kill()
     hundred = [f"number {number}" for number in range(100)]
@@ -380,7 +399,9 @@ def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_com
     assert stored(server) == [*waiting, *3 * [part.strip()]]
 
 
-def test_a_text_of_more_parts_than_can_ever_wait_is_not_offered_in_parts(server: Confab, browser: Browsing) -> None:
+def test_a_text_of_more_parts_than_can_ever_wait_is_not_offered_in_parts(
+    server: Confab, browser: Browsing
+) -> None:
     ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("x" * 400_000)
     expect(ada.page.get_by_role("button", name="Send it as 100 messages")).to_be_visible()

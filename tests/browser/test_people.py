@@ -104,13 +104,20 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
         sees(page, "hello", "is now called Ada Lovelace", "it is me")
         expect(page.locator("#m-2 .message__name")).to_have_text("Ada")
         expect(page.locator("#m-3 .message__name")).to_have_text("Ada Lovelace")
-    assert ben.locator("#m-1 .message__mark").inner_text() == ben.locator("#m-3 .message__mark").inner_text()
+    assert (
+        ben.locator("#m-1 .message__mark").inner_text()
+        == ben.locator("#m-3 .message__mark").inner_text()
+    )
     ben.reload()
     sees(here(ben), "hello", "is now called Ada Lovelace", "it is me")
 
 
-@pytest.mark.parametrize("other", ["Ada", "adá", "Ad\u0430"], ids=["the same", "an accent", "a Cyrillic letter"])
-def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(visit: Visit, room: str, other: str) -> None:
+@pytest.mark.parametrize(
+    "other", ["Ada", "adá", "Ad\u0430"], ids=["the same", "an accent", "a Cyrillic letter"]
+)
+def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
+    visit: Visit, room: str, other: str
+) -> None:
     ada, ben, cy = (visit(f"/{room}/", **WIDE) for _ in range(3))
     says(is_called(ada, "Ada"), "hello")
     sees(ben, "hello")
@@ -138,7 +145,9 @@ def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:
     expect(ben.get_by_role("dialog", name="Ada: the train is late")).to_be_visible()
 
 
-def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_it(visit: Visit, room: str) -> None:
+def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_it(
+    visit: Visit, room: str
+) -> None:
     ada, ben = is_called(visit(f"/{room}/"), "Adá"), visit(f"/{room}/")
     says(ada, "hello")
     sees(ben, "hello")
@@ -156,7 +165,9 @@ def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_i
 # Who is here
 
 
-def test_people_are_listed_once_however_many_tabs_they_have_and_leave_the_list(visit: Visit, room: str) -> None:
+def test_people_are_listed_once_however_many_tabs_they_have_and_leave_the_list(
+    visit: Visit, room: str
+) -> None:
     ada, ben = is_called(visit(f"/{room}/", **WIDE), "Ada"), is_called(visit(f"/{room}/"), "Ben")
     says(ben, "hello")
     sees(ada, "hello")
@@ -191,7 +202,9 @@ def test_a_reload_is_told_to_nobody(visit: Visit, room: str) -> None:
     assert set(ada.evaluate("told")) <= {"2"}
 
 
-def test_who_writes_is_seen_until_they_have_said_it_or_stopped_and_nothing_moves(visit: Visit, room: str) -> None:
+def test_who_writes_is_seen_until_they_have_said_it_or_stopped_and_nothing_moves(
+    visit: Visit, room: str
+) -> None:
     ada, ben = visit(f"/{room}/"), is_called(visit(f"/{room}/"), "Ben")
     line = ada.locator("#typing")
     before = field(ada).bounding_box()
@@ -215,7 +228,9 @@ def test_who_writes_is_seen_until_they_have_said_it_or_stopped_and_nothing_moves
 # Edit, delete, reply, react
 
 
-def test_the_last_message_is_edited_in_place_and_the_draft_comes_back(visit: Visit, room: str) -> None:
+def test_the_last_message_is_edited_in_place_and_the_draft_comes_back(
+    visit: Visit, room: str
+) -> None:
     ada, ben = is_called(visit(f"/{room}/"), "Ada"), visit(f"/{room}/")
     says(ada, "helo")
     sees(ben, "helo")
@@ -242,7 +257,9 @@ def test_the_last_message_is_edited_in_place_and_the_draft_comes_back(visit: Vis
     expect(field(ada)).to_have_value("a draft")
 
 
-def test_an_edit_of_what_is_deleted_meanwhile_comes_back_to_the_composer(visit: Visit, room: str) -> None:
+def test_an_edit_of_what_is_deleted_meanwhile_comes_back_to_the_composer(
+    visit: Visit, room: str
+) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     says(ada, "helo")
     sees(ada, "helo")
@@ -284,7 +301,9 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
         assert "a secret" not in page.locator("#messages").inner_text()
 
 
-def test_a_reply_shows_what_it_replies_to_and_leads_there(server: Confab, visit: Visit, room: str) -> None:
+def test_a_reply_shows_what_it_replies_to_and_leads_there(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 120)
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
     choose(ada, 118, "reply")
@@ -402,7 +421,9 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
     expect(field(ada)).to_have_value("so")
 
 
-def test_whoever_is_ignored_is_not_read_until_that_is_undone(server: Confab, visit: Visit, room: str) -> None:
+def test_whoever_is_ignored_is_not_read_until_that_is_undone(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
     with somebody(server, room) as ben:
         say(ben, "buy this")
@@ -426,7 +447,9 @@ def test_whoever_is_ignored_is_not_read_until_that_is_undone(server: Confab, vis
 # The composer
 
 
-def test_a_draft_is_kept_in_its_room_until_it_is_sent(server: Confab, visit: Visit, room: str) -> None:
+def test_a_draft_is_kept_in_its_room_until_it_is_sent(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     field(ada).press_sequentially("half a thou")
     field(ada).press("Escape")
@@ -474,7 +497,9 @@ def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str)
     expect(field(ada)).to_have_value(f"hi @Zoë Brontë and @{chosen} @b")
 
 
-def typing_with_ta_and_tam(server: Confab, visit: Visit, room: str, **settings: Any) -> tuple[Page, Locator]:
+def typing_with_ta_and_tam(
+    server: Confab, visit: Visit, room: str, **settings: Any
+) -> tuple[Page, Locator]:
     """Ada's page in a room with Ta and Tam, and the names that are offered there."""
     for name in ("Ta", "Tam"):
         with somebody(server, room) as other:
@@ -501,9 +526,13 @@ def test_a_message_that_ends_with_a_chosen_name_is_sent_with_enter(
 
 
 @pytest.mark.parametrize(
-    "typed", ["@Ta", "@Ta ", "@Tam", "and @Ta and @Ta"], ids=["a name", "a space behind", "a longer name", "two names"]
+    "typed",
+    ["@Ta", "@Ta ", "@Tam", "and @Ta and @Ta"],
+    ids=["a name", "a space behind", "a longer name", "two names"],
 )
-def test_enter_sends_when_the_whole_name_is_typed(server: Confab, visit: Visit, room: str, typed: str) -> None:
+def test_enter_sends_when_the_whole_name_is_typed(
+    server: Confab, visit: Visit, room: str, typed: str
+) -> None:
     ada, _ = typing_with_ta_and_tam(server, visit, room)
 
     field(ada).press_sequentially(f"thanks {typed}")
@@ -512,7 +541,9 @@ def test_enter_sends_when_the_whole_name_is_typed(server: Confab, visit: Visit, 
     sees(ada, "hello", "hello", f"thanks {typed.strip()}")
 
 
-def test_a_longer_name_is_still_chosen_with_an_arrow(server: Confab, visit: Visit, room: str) -> None:
+def test_a_longer_name_is_still_chosen_with_an_arrow(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
     field(ada).press_sequentially("@Ta")
@@ -525,7 +556,9 @@ def test_a_longer_name_is_still_chosen_with_an_arrow(server: Confab, visit: Visi
     sees(ada, "hello", "hello", "@Tam")
 
 
-def test_a_name_of_several_words_is_chosen_and_typed_as_a_whole(server: Confab, visit: Visit, room: str) -> None:
+def test_a_name_of_several_words_is_chosen_and_typed_as_a_whole(
+    server: Confab, visit: Visit, room: str
+) -> None:
     for name in ("Zoë Brontë", "Adam Zoë Brontë"):
         with somebody(server, room) as other:
             say(other, "hello", name)
@@ -594,7 +627,9 @@ def test_a_name_in_the_middle_of_a_message_is_chosen_and_the_message_sent(
     expect(names).to_have_count(0)
 
 
-def test_control_enter_and_the_button_send_while_names_are_offered(server: Confab, visit: Visit, room: str) -> None:
+def test_control_enter_and_the_button_send_while_names_are_offered(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
     field(ada).press_sequentially("one @t")
@@ -627,7 +662,9 @@ def test_a_name_is_chosen_with_the_mouse_and_the_message_sent_with_enter(
     sees(ada, "hello", "hello", "thanks @Tam")
 
 
-def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, visit: Visit, room: str) -> None:
+def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     says(ada, "/me waves\nand smiles")
     expect(ada.locator("#m-1 em")).to_have_text(["waves", "and smiles"])
@@ -638,7 +675,11 @@ def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, vi
     says(ada, "//help")
     says(ada, "/usr/bin is a folder")
     expect(ada.locator("#messages .message__text").last).to_have_text("/usr/bin is a folder")
-    assert ada.locator("#messages .message__text").all_inner_texts()[1:] == ["/dance", "/help", "/usr/bin is a folder"]
+    assert ada.locator("#messages .message__text").all_inner_texts()[1:] == [
+        "/dance",
+        "/help",
+        "/usr/bin is a folder",
+    ]
 
     says(ada, "/help")
     expect(ada.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
@@ -650,7 +691,9 @@ def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(server: Confab, vi
     expect(ada).to_have_url(f"{server.url}/")
 
 
-def test_a_long_name_given_by_command_keeps_whole_characters_and_can_be_used(visit: Visit, room: str) -> None:
+def test_a_long_name_given_by_command_keeps_whole_characters_and_can_be_used(
+    visit: Visit, room: str
+) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     says(ada, "/nick a" + "\U0001f600" * 70)
     expect(ada.get_by_role("textbox", name="Your name")).to_have_value("a" + "\U0001f600" * 63)
@@ -691,7 +734,9 @@ def test_axe_finds_nothing_in_what_opens(
         assert ben.ask("chat", {"handle": "Ben", "message": "and again", "reply_to": 1})["ok"]
         assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
         assert ben.ask("rename", {"handle": "Benjamin"})["ok"]
-    ada = is_called(visit(f"/{room}/", color_scheme=theme, reduced_motion="reduce", **device), "Ada")
+    ada = is_called(
+        visit(f"/{room}/", color_scheme=theme, reduced_motion="reduce", **device), "Ada"
+    )
     says(ada, "mine")
     expect(ada.locator("#m-5")).to_have_attribute("data-state", "sent")
     ada.locator("#m-5").focus()
@@ -730,7 +775,9 @@ def test_under_a_thumb_what_is_new_is_large_enough_and_nothing_runs_off(
         assert ben.ask("chat", {"handle": "w" * 64, "message": "y" * 300, "reply_to": 1})["ok"]
         for emoji in "👍🎉😮🙏🔥💯🚀🎂":
             assert ben.ask("react", {"seq": 2, "emoji": emoji, "on": True})["ok"]
-        ada = is_called(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}), "Ada")
+        ada = is_called(
+            visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}), "Ada"
+        )
         expect(ada.locator("#m-2 .reaction")).to_have_count(8)
         ada.locator("#m-2").focus()
         ada.keyboard.press("r")
@@ -742,4 +789,6 @@ def test_under_a_thumb_what_is_new_is_large_enough_and_nothing_runs_off(
         ada.locator("#here").click()
         expect(ada.locator("#people .person")).to_have_count(2)
         assert ada.evaluate(SMALL) == []
-        assert ada.locator("#people").evaluate("(panel) => panel.scrollWidth - panel.clientWidth") == 0
+        assert (
+            ada.locator("#people").evaluate("(panel) => panel.scrollWidth - panel.clientWidth") == 0
+        )

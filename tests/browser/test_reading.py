@@ -19,7 +19,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-PHONE: dict[str, Any] = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 375, "height": 667},
+    "has_touch": True,
+    "is_mobile": True,
+}
 DEVICES = pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
 BEGAN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 MOST = 320
@@ -52,12 +56,11 @@ async () => {
 """.replace("FIRST", FIRST)
 # The same at the other end.
 READ_ON = READ_BACK.replace("log.clientHeight - log.scrollHeight + 200", "0").replace(
-    'document.querySelector(".message").dataset', '[...document.querySelectorAll(".message")].at(-1).dataset'
+    'document.querySelector(".message").dataset',
+    '[...document.querySelectorAll(".message")].at(-1).dataset',
 )
 # What the page loads when it has begun to come in.
-WHOLE = (
-    """() => import(document.querySelector("script[src$='/main.js']").src.replace("main", "more")).then(() => null)"""
-)
+WHOLE = """() => import(document.querySelector("script[src$='/main.js']").src.replace("main", "more")).then(() => null)"""
 Visit = Callable[..., Page]
 
 
@@ -80,7 +83,12 @@ def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: (
+                complaints.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         page.goto(server.url + path)
         return page
 
@@ -100,7 +108,9 @@ def room(server: Confab, request: pytest.FixtureRequest) -> str:
 def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
     """So many messages were said in a room, long ago, so many minutes apart, by Ada and Ben in turns of three."""
     with server.database() as engine, engine.begin() as transaction:
-        room = transaction.scalar(sql("SELECT id FROM rooms WHERE label = :label"), {"label": label})
+        room = transaction.scalar(
+            sql("SELECT id FROM rooms WHERE label = :label"), {"label": label}
+        )
         rows = [
             {
                 "room": room,
@@ -108,7 +118,9 @@ def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
                 "author": "ab"[seq // 3 % 2] * 32,
                 "handle": ["Ada", "Ben"][seq // 3 % 2],
                 "message": f"number {seq}" + " and more words" * (seq % 17),
-                "timestamp": (BEGAN + timedelta(minutes=minutes * seq)).strftime("%Y-%m-%d %H:%M:%S.%f"),
+                "timestamp": (BEGAN + timedelta(minutes=minutes * seq)).strftime(
+                    "%Y-%m-%d %H:%M:%S.%f"
+                ),
             }
             for seq in range(1, count + 1)
         ]
@@ -119,7 +131,9 @@ def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
             ),
             rows,
         )
-        transaction.execute(sql("UPDATE rooms SET head = :count WHERE id = :room"), {"count": count, "room": room})
+        transaction.execute(
+            sql("UPDATE rooms SET head = :count WHERE id = :room"), {"count": count, "room": room}
+        )
 
 
 def somebody(server: Confab, label: str) -> Stranger:
@@ -199,7 +213,9 @@ def test_and_on_again_page_by_page_to_the_newest(server: Confab, visit: Visit, r
     assert at_end(page)
 
 
-def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(server: Confab, visit: Visit, room: str) -> None:
+def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 400)
     page = here(visit(f"/{room}/#m-50"))
     expect(page.locator("#m-50")).to_be_in_viewport()
@@ -236,11 +252,15 @@ def test_who_reads_back_is_not_moved_and_is_told(
     assert at_end(page)
 
 
-def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(server: Confab, visit: Visit, room: str) -> None:
+def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 300)
     with server.database() as engine, engine.begin() as transaction:
         transaction.execute(
-            sql("DELETE FROM messages WHERE seq = 120 AND room_id = (SELECT id FROM rooms WHERE label = :label)"),
+            sql(
+                "DELETE FROM messages WHERE seq = 120 AND room_id = (SELECT id FROM rooms WHERE label = :label)"
+            ),
             {"label": room},
         )
     page = here(visit(f"/{room}/#m-30"))
@@ -251,25 +271,35 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(server: Con
     page.evaluate("location.hash = '#m-120'")
     expect(page.locator("#notice")).to_contain_text("not here")
     expect(page.locator("#m-119")).to_be_in_viewport()
-    page.locator("#m-119").hover()  # it follows another of the same person: its time is for whoever points at it
+    page.locator(
+        "#m-119"
+    ).hover()  # it follows another of the same person: its time is for whoever points at it
     page.locator("#m-119 .message__link").click()
     expect(page).to_have_url(re.compile(r"#m-119$"))
 
 
-def test_a_group_says_its_name_once_and_days_begin_with_a_line(server: Confab, visit: Visit, room: str) -> None:
+def test_a_group_says_its_name_once_and_days_begin_with_a_line(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 12, minutes=2)
     page = here(visit(f"/{room}/"))
 
-    written = [each.get_attribute("data-follows") is not None for each in page.locator(".message").all()]
+    written = [
+        each.get_attribute("data-follows") is not None for each in page.locator(".message").all()
+    ]
     assert written == [False, True, False, True, True] + [False, True, True] * 2 + [False]
     expect(page.locator(".day")).to_have_count(1)
     expect(page.locator(".day")).to_have_text("Sunday, 1 March 2026")
-    expect(page.locator("#m-1 time")).to_have_attribute("title", re.compile(r"Sunday.* 1 March 2026 at 09:02"))
+    expect(page.locator("#m-1 time")).to_have_attribute(
+        "title", re.compile(r"Sunday.* 1 March 2026 at 09:02")
+    )
     box = page.locator("#m-2 .message__name").bounding_box()
     assert (
         box is None
         or box["width"] * box["height"] == 0
-        or page.locator("#m-2 .message__by").evaluate("(by) => by.getBoundingClientRect().height <= 1")
+        or page.locator("#m-2 .message__by").evaluate(
+            "(by) => by.getBoundingClientRect().height <= 1"
+        )
     )
     page.locator("#m-2").hover()
     expect(page.locator("#m-2 time")).to_be_visible()
@@ -308,7 +338,9 @@ def test_the_bubble_becomes_the_real_one(visit: Visit, room: str) -> None:
     expect(page.locator(".message")).to_have_count(1)
 
 
-def test_what_is_new_is_counted_until_somebody_has_looked(server: Confab, visit: Visit, room: str) -> None:
+def test_what_is_new_is_counted_until_somebody_has_looked(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 80)
     page = here(visit(f"/{room}/", **DESKTOP))
     page.wait_for_timeout(1200)  # a second of looking is reading
@@ -333,7 +365,9 @@ def test_what_is_new_is_counted_until_somebody_has_looked(server: Confab, visit:
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_be_focused()
 
 
-def test_whoever_comes_back_finds_the_line_where_they_left(server: Confab, visit: Visit, room: str) -> None:
+def test_whoever_comes_back_finds_the_line_where_they_left(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 20)
     page = here(visit(f"/{room}/"))
     page.wait_for_timeout(1200)
@@ -411,7 +445,9 @@ def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
     said = spoken.all_inner_texts()
     assert said[0] == "Ben: one"
     assert not any("number" in words for words in said)
-    counted = sum(int(found[1]) if (found := re.match(r"(\d+) new messages", words)) else 1 for words in said)
+    counted = sum(
+        int(found[1]) if (found := re.match(r"(\d+) new messages", words)) else 1 for words in said
+    )
     assert counted == 13
     assert len(said) < 8
     expect(page.locator("#log")).to_have_attribute("aria-live", "off")
@@ -431,7 +467,9 @@ def test_the_keyboard_goes_everywhere(server: Confab, visit: Visit, room: str) -
     expect(page.locator("#m-40")).to_be_focused()
     page.keyboard.press("ArrowUp")
     expect(page.locator("#m-39")).to_be_focused()
-    expect(page.locator("#m-39")).to_have_attribute("aria-label", re.compile(r"^Ben, 0?9:39, number 39"))
+    expect(page.locator("#m-39")).to_have_attribute(
+        "aria-label", re.compile(r"^Ben, 0?9:39, number 39")
+    )
     page.keyboard.press("Home")
     expect(page.locator("#m-1")).to_be_focused()
     page.keyboard.press("ArrowDown")
@@ -467,7 +505,9 @@ def test_the_colours_are_chosen_and_remembered(visit: Visit, room: str, server: 
     assert page.evaluate(paper) == light
 
 
-def test_the_room_is_named_in_its_header_for_everybody(server: Confab, visit: Visit, room: str) -> None:
+def test_the_room_is_named_in_its_header_for_everybody(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada, ben = here(visit(f"/{room}/")), here(visit(f"/{room}/", **PHONE))
     ada.get_by_role("button", name="Change the name").click()
     field = ada.get_by_role("textbox", name="Name of this room")
@@ -499,7 +539,9 @@ def test_the_link_is_shared_as_a_code_too(visit: Visit, room: str) -> None:
     expect(code).to_be_hidden()
 
 
-def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(server: Confab, visit: Visit, room: str) -> None:
+def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 70)
     page = here(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}))
     small = page.evaluate(
@@ -510,7 +552,14 @@ def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(server: C
     )
     assert small == []
     assert page.evaluate("document.scrollingElement.scrollWidth") == 320
-    assert float(page.locator("textarea").evaluate("(each) => parseFloat(getComputedStyle(each).fontSize)")) >= 16
+    assert (
+        float(
+            page.locator("textarea").evaluate(
+                "(each) => parseFloat(getComputedStyle(each).fontSize)"
+            )
+        )
+        >= 16
+    )
 
 
 def violations(page: Page) -> list[str]:
@@ -522,7 +571,9 @@ def violations(page: Page) -> list[str]:
 
 @DEVICES
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str) -> None:
+def test_axe_finds_nothing(
+    server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str
+) -> None:
     with somebody(server, room) as ben:
         say(ben, "**bold** `code` https://example.com\n> quoted\n```\nfenced\n```")
         say(ben, "again")
@@ -554,7 +605,9 @@ def test_axe_finds_nothing_where_there_is_nothing(chromium: Browser, server: Con
         page.close()
 
 
-def test_a_hundred_thousand_messages_open_like_sixty(server: Confab, visit: Visit, room: str) -> None:
+def test_a_hundred_thousand_messages_open_like_sixty(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 100_000)
     few = server.room(f"few-{room}"[:50])
     fill(server, few, 60)
@@ -573,7 +626,9 @@ def test_a_hundred_thousand_messages_open_like_sixty(server: Confab, visit: Visi
     expect(page.locator("#m-50000")).to_be_in_viewport()
 
 
-def test_a_printed_room_shows_every_message_and_nothing_to_press(server: Confab, visit: Visit, room: str) -> None:
+def test_a_printed_room_shows_every_message_and_nothing_to_press(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 40)
     page = here(visit(f"/{room}/"))
     page.emulate_media(media="print")
@@ -583,7 +638,9 @@ def test_a_printed_room_shows_every_message_and_nothing_to_press(server: Confab,
     expect(page.get_by_role("button", name="Send")).to_be_hidden()
 
 
-def test_twenty_messages_a_second_are_followed_without_a_hitch(server: Confab, visit: Visit, room: str) -> None:
+def test_twenty_messages_a_second_are_followed_without_a_hitch(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 290)
     page = here(visit(f"/{room}/", **DESKTOP))
     page.evaluate(
@@ -635,7 +692,9 @@ def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: st
 
 
 @pytest.mark.parametrize("far", [20, 280], ids=["near", "far back"])
-def test_going_back_to_a_room_goes_back_to_where_one_was(server: Confab, visit: Visit, room: str, far: int) -> None:
+def test_going_back_to_a_room_goes_back_to_where_one_was(
+    server: Confab, visit: Visit, room: str, far: int
+) -> None:
     fill(server, room, 300)
     page = here(visit(f"/{room}/", **PHONE))
     page.evaluate(f"location.hash = '#m-{300 - far}'")
@@ -650,7 +709,9 @@ def test_going_back_to_a_room_goes_back_to_where_one_was(server: Confab, visit: 
 
     expect(page.locator(f"#m-{seq}")).to_be_in_viewport()
     here(page)
-    page.wait_for_function("([seq, top]) => Math.abs((" + WHERE + ")(seq) - top) <= 2", arg=[seq, top])
+    page.wait_for_function(
+        "([seq, top]) => Math.abs((" + WHERE + ")(seq) - top) <= 2", arg=[seq, top]
+    )
     page.locator("#newer").click()
     page.wait_for_function("() => history.state.seq === 0")
     page.reload()
@@ -669,7 +730,9 @@ def test_a_keyboard_on_the_screen_covers_neither_the_words_nor_the_newest_messag
     words = page.get_by_role("textbox", name="Message", exact=True)
     words.tap()
 
-    page.set_viewport_size({"width": 375, "height": 330})  # as browsers do that take its room from the page
+    page.set_viewport_size(
+        {"width": 375, "height": 330}
+    )  # as browsers do that take its room from the page
 
     expect(words).to_be_in_viewport(ratio=1)
     expect(page.locator("#m-60")).to_be_in_viewport()
@@ -700,10 +763,14 @@ def test_nor_does_one_that_is_laid_over_the_page(server: Confab, visit: Visit, r
     assert page.locator(".top").evaluate("(top) => top.getBoundingClientRect().top") == 40
     assert at_end(page)
     page.evaluate("cover(667, 0)")
-    assert page.locator("#composer").evaluate("(form) => form.getBoundingClientRect().bottom") == 667
+    assert (
+        page.locator("#composer").evaluate("(form) => form.getBoundingClientRect().bottom") == 667
+    )
 
 
-def test_without_scripts_a_room_is_read_and_spoken_in(chromium: Browser, server: Confab, room: str) -> None:
+def test_without_scripts_a_room_is_read_and_spoken_in(
+    chromium: Browser, server: Confab, room: str
+) -> None:
     fill(server, room, 120)
     with chromium.new_context(java_script_enabled=False, **PHONE) as context:
         page = context.new_page()
@@ -725,7 +792,9 @@ def test_without_scripts_a_room_is_read_and_spoken_in(chromium: Browser, server:
         page.get_by_role("textbox", name="Message", exact=True).fill("without a name")
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_role("alert")).to_have_text("The name is empty.")
-        expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("without a name")
+        expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
+            "without a name"
+        )
         page.get_by_role("textbox", name="Your name").fill("Ada")
         page.get_by_role("button", name="Send").dblclick()
         expect(page.locator("#m-121 .message__text")).to_have_text("without a name")
@@ -766,7 +835,9 @@ def test_nothing_moves_after_the_first_paint(
 ) -> None:
     fill(server, room, messages)
     page = visit("/", **device)
-    page.evaluate("(name) => name && localStorage.setItem('confab:name', JSON.stringify(name))", name)
+    page.evaluate(
+        "(name) => name && localStorage.setItem('confab:name', JSON.stringify(name))", name
+    )
     page.add_init_script(SHIFTS)
 
     page.goto(f"{server.url}/{room}/")

@@ -18,8 +18,13 @@ from tests.servers import SERVERS, Confab, flask_run, free_port
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 PATIENCE_MS = 15_000
-OUTAGE = re.compile(r"ERR_CONNECTION|WebSocket connection to .* failed|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE")
-INJECTION = "<img src=x onerror=hit()>", "</script><script>hit()</script><svg onload=hit()><img src=x onerror=hit()>"
+OUTAGE = re.compile(
+    r"ERR_CONNECTION|WebSocket connection to .* failed|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE"
+)
+INJECTION = (
+    "<img src=x onerror=hit()>",
+    "</script><script>hit()</script><svg onload=hit()><img src=x onerror=hit()>",
+)
 
 # What a message looks like in the page, without what the reader's clock and calendar make of it.
 SHAPES = """
@@ -68,9 +73,9 @@ class Visitor:
     def sees(self, *texts: str) -> None:
         """Wait until these messages, all of them stored, are what is in the page."""
         expect(self.texts).to_have_text(list(texts), timeout=PATIENCE_MS)
-        expect(self.page.locator('#messages .message:not([data-state="sent"], [data-state="deleted"])')).to_have_count(
-            0
-        )
+        expect(
+            self.page.locator('#messages .message:not([data-state="sent"], [data-state="deleted"])')
+        ).to_have_count(0)
 
     def shapes(self) -> Any:
         """The elements of the messages and of the lines between days, as they stand."""
@@ -82,7 +87,9 @@ class Visitor:
         return self.page.evaluate(f"async () => ({SHAPES})({parsed})")
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not (self._outage and OUTAGE.search(message.text)):
+        if message.type in ("error", "warning") and not (
+            self._outage and OUTAGE.search(message.text)
+        ):
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:
@@ -124,7 +131,9 @@ def kitchen(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("kind", ["flask run", "gunicorn"])
-def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(kind: str, visit: Visit, tmp_path: Path) -> None:
+def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(
+    kind: str, visit: Visit, tmp_path: Path
+) -> None:
     with SERVERS[kind](tmp_path) as server:
         ada, cy = visit(server.url), visit(server.url)
         for visitor in (ada, cy):
@@ -144,12 +153,17 @@ def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(kind: str,
         for visitor, sides in {ada: ["own", "other"], ben: ["other", "own"]}.items():
             visitor.sees("Is anybody here?", "I am")
             expect(visitor.names).to_have_text(["Ada", "Ben"])
-            assert [one.get_attribute("data-side") for one in visitor.page.locator(".log .message").all()] == sides
+            assert [
+                one.get_attribute("data-side")
+                for one in visitor.page.locator(".log .message").all()
+            ] == sides
         for visitor in (ada, ben, cy):
             visitor.page.context.close()
 
 
-def test_forty_messages_typed_fast_stay_in_order(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_forty_messages_typed_fast_stay_in_order(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     forty = [f"no {number}" for number in range(40)]
     ada.is_called("Ada")
@@ -176,7 +190,9 @@ def test_two_who_type_at_once_see_one_order(server: Confab, visit: Visit, kitche
         expect(visitor.texts).to_have_count(20)
         expect(visitor.page.locator('#messages [data-state="pending"]')).to_have_count(0)
     assert ada.texts.all_inner_texts() == ben.texts.all_inner_texts() == cy.texts.all_inner_texts()
-    places = [each.get_attribute("data-seq") for each in cy.page.locator("#messages .message").all()]
+    places = [
+        each.get_attribute("data-seq") for each in cy.page.locator("#messages .message").all()
+    ]
     assert places == [str(seq) for seq in range(1, 21)]
 
 
@@ -192,7 +208,9 @@ def test_a_reload_shows_what_was_said(server: Confab, visit: Visit, kitchen: str
     ada.sees("first", "second")
 
 
-def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     everything = [f"number {number}" for number in range(1, 61)]
     with in_room(server, kitchen) as ben:
         for text in everything:
@@ -206,7 +224,9 @@ def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(server: Conf
     expect(ada.page.get_by_role("button", name="Earlier messages")).to_be_hidden()
 
 
-def test_html_in_a_name_and_a_message_is_text_live_and_written(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_html_in_a_name_and_a_message_is_text_live_and_written(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     name, text = INJECTION
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     ada.is_called(name)
@@ -239,7 +259,9 @@ def test_a_name_is_remembered_in_every_room_of_a_browser_and_in_no_other(
     expect(visit(server.url, kitchen).name).to_have_value("")
 
 
-def test_the_field_is_empty_and_focused_after_sending(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_the_field_is_empty_and_focused_after_sending(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
     ada.field.fill("by the button")
@@ -255,7 +277,9 @@ def test_the_field_is_empty_and_focused_after_sending(server: Confab, visit: Vis
     ada.sees("by the button", "by the key")
 
 
-def test_without_a_name_nothing_is_sent_and_nothing_lost(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_without_a_name_nothing_is_sent_and_nothing_lost(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     ada = visit(server.url, kitchen)
 
     ada.says("who am I?")
@@ -300,10 +324,14 @@ def test_times_are_those_of_the_reader(server: Confab, visit: Visit, kitchen: st
         shown = visit(server.url, kitchen, timezone_id=zone).page.locator("#messages .message time")
         expect(shown).to_have_count(1)
         said = datetime.fromisoformat(shown.get_attribute("datetime") or "")
-        expect(shown).to_have_text(said.astimezone(ZoneInfo(zone)).strftime("%-H:%M"))  # as the British write it
+        expect(shown).to_have_text(
+            said.astimezone(ZoneInfo(zone)).strftime("%-H:%M")
+        )  # as the British write it
 
 
-def test_live_and_written_messages_are_one_shape(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_live_and_written_messages_are_one_shape(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     ada.is_called("Ada")
     ben.is_called("Ben")
@@ -334,7 +362,9 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
 
         server.kill()
         ada.says("into the void")
-        expect(ada.page.locator('#messages [data-state="pending"]')).to_have_text(re.compile("into the void"))
+        expect(ada.page.locator('#messages [data-state="pending"]')).to_have_text(
+            re.compile("into the void")
+        )
         expect(ada.page.locator("#connection")).to_contain_text("Reconnecting", timeout=PATIENCE_MS)
         server.move(free_port())  # where the page does not find it
         server.start()
@@ -345,14 +375,18 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
         server.start()
 
         ada.sees("before", "meanwhile", "into the void")
-        expect(ada.page.locator("#connection")).to_have_attribute("data-state", "quiet", timeout=PATIENCE_MS)
+        expect(ada.page.locator("#connection")).to_have_attribute(
+            "data-state", "quiet", timeout=PATIENCE_MS
+        )
         with in_room(server, "/kitchen/") as ben:
             say(ben, "welcome back")
         ada.sees("before", "meanwhile", "into the void", "welcome back")
         ada.page.context.close()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "confab.test"], ids=["where the clipboard is", "over plain http"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "confab.test"], ids=["where the clipboard is", "over plain http"]
+)
 def test_the_link_can_be_copied(server: Confab, visit: Visit, kitchen: str, host: str) -> None:
     address = server.url.replace("127.0.0.1", host)
     ada = visit(address, kitchen)
@@ -370,7 +404,9 @@ def test_the_link_can_be_copied(server: Confab, visit: Visit, kitchen: str, host
 def test_on_a_narrow_phone_nothing_scrolls_sideways_and_the_composer_is_in_sight(
     server: Confab, visit: Visit, kitchen: str
 ) -> None:
-    ada = visit(server.url, "/", viewport={"width": 320, "height": 568}, has_touch=True, is_mobile=True)
+    ada = visit(
+        server.url, "/", viewport={"width": 320, "height": 568}, has_touch=True, is_mobile=True
+    )
     sideways = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
     assert ada.page.evaluate(sideways) == 0
     with in_room(server, kitchen) as ben:
@@ -388,11 +424,19 @@ def test_on_a_narrow_phone_nothing_scrolls_sideways_and_the_composer_is_in_sight
         expect(part).to_be_in_viewport(ratio=1)
 
 
-def test_somebody_without_manners_breaks_no_page(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_somebody_without_manners_breaks_no_page(
+    server: Confab, visit: Visit, kitchen: str
+) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
     with in_room(server, kitchen) as mallory:
-        for bad in ("null", "[]", '{"handle":NaN,"message":"bad"}', r'{"handle":"\ud800","message":"bad"}', "9" * 5000):
+        for bad in (
+            "null",
+            "[]",
+            '{"handle":NaN,"message":"bad"}',
+            r'{"handle":"\ud800","message":"bad"}',
+            "9" * 5000,
+        ):
             mallory.emit("chat", bad)
             mallory.emit("join", bad)
         mallory.send(b"\x00\xff")

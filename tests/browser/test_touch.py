@@ -3,7 +3,14 @@
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
 
-from tests.browser.test_people import SMALL, field, is_called, reactions, sees, typing_with_ta_and_tam
+from tests.browser.test_people import (
+    SMALL,
+    field,
+    is_called,
+    reactions,
+    sees,
+    typing_with_ta_and_tam,
+)
 from tests.browser.test_reading import PHONE, Visit, fill, say, somebody
 from tests.servers import Confab
 
@@ -143,7 +150,9 @@ def test_the_menu_opens_under_a_long_press_and_stays_open_when_the_finger_lifts(
     expect(ada.locator(".composer__bar")).to_contain_text(f"number {seq}")
 
 
-def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(visit: Visit, room: str) -> None:
+def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
+    visit: Visit, room: str
+) -> None:
     ada, ben = meet(visit, room)
     ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
     finger = Finger(ada)
@@ -220,7 +229,9 @@ def test_a_finger_that_scrolls_opens_no_menu(server: Confab, visit: Visit, room:
     expect(menu_of(ada)).to_be_hidden()
 
 
-def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(server: Confab, visit: Visit, room: str) -> None:
+def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill(server, room, 40)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -238,7 +249,9 @@ def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(server: Conf
     expect(menu_of(ada)).to_be_visible()
 
 
-def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(server: Confab, visit: Visit, room: str) -> None:
+def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill_screen(server, room)
     with somebody(server, room) as ben:
         seq = say(ben, "some **bold** words")
@@ -255,7 +268,9 @@ def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(server: C
     expect(ada.locator(".composer__bar")).to_be_hidden()
 
 
-def test_a_short_touch_and_two_fingers_open_no_menu(server: Confab, visit: Visit, room: str) -> None:
+def test_a_short_touch_and_two_fingers_open_no_menu(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -273,7 +288,9 @@ def test_a_short_touch_and_two_fingers_open_no_menu(server: Confab, visit: Visit
     expect(menu_of(ada)).to_be_visible()
 
 
-def test_a_second_long_press_opens_the_menu_of_the_other_message(server: Confab, visit: Visit, room: str) -> None:
+def test_a_second_long_press_opens_the_menu_of_the_other_message(
+    server: Confab, visit: Visit, room: str
+) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -301,7 +318,9 @@ def test_a_touch_beside_the_menu_closes_it(server: Confab, visit: Visit, room: s
         expect(menu_of(ada)).to_be_hidden()
 
 
-def test_a_long_press_on_a_link_is_left_to_the_browser(server: Confab, visit: Visit, room: str) -> None:
+def test_a_long_press_on_a_link_is_left_to_the_browser(
+    server: Confab, visit: Visit, room: str
+) -> None:
     with somebody(server, room) as ben:
         say(ben, f"see {server.url}/elsewhere/")
         assert ben.ask("chat", {"handle": "Ben", "message": "again", "reply_to": 1})["ok"]
@@ -319,7 +338,9 @@ def test_a_long_press_on_a_link_is_left_to_the_browser(server: Confab, visit: Vi
     expect(menu_of(ada)).to_be_visible()
 
 
-def test_a_long_press_on_a_reaction_opens_the_menu_and_does_not_react(server: Confab, visit: Visit, room: str) -> None:
+def test_a_long_press_on_a_reaction_opens_the_menu_and_does_not_react(
+    server: Confab, visit: Visit, room: str
+) -> None:
     with somebody(server, room) as ben:
         say(ben, "hello")
         assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
@@ -358,7 +379,9 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
     sees(ada, "from Ada", "from Ben", "@Ben hello")
 
 
-def test_a_name_is_chosen_by_touch_and_the_message_sent(server: Confab, visit: Visit, room: str) -> None:
+def test_a_name_is_chosen_by_touch_and_the_message_sent(
+    server: Confab, visit: Visit, room: str
+) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room, **PHONE)
     finger = Finger(ada)
 

@@ -56,12 +56,16 @@ def report(outcome: Outcome) -> None:
     """One line for an evening, and what was wrong."""
     how = "not as promised" if outcome.broken else "as promised"
     fault = outcome.fault
-    say(f"{fault.number:4}{fault.sentence}, {outcome.database}, SEED={outcome.seed}: {how} ({outcome.seconds:.0f} s)")
+    say(
+        f"{fault.number:4}{fault.sentence}, {outcome.database}, SEED={outcome.seed}: {how} ({outcome.seconds:.0f} s)"
+    )
     for line in [*outcome.broken, *outcome.verdict.spelled] if outcome.broken else []:
         say(f"     {line}")
     load, processors = os.getloadavg()[0], os.cpu_count() or 1
     if outcome.broken and load > processors:
-        say(f"     The load is {load:.1f} on {processors} processors: what is late may only have waited for those.")
+        say(
+            f"     The load is {load:.1f} on {processors} processors: what is late may only have waited for those."
+        )
     if os.environ.get("NUMBERS"):
         for what, value, limit in outcome.limits:
             say(f"     {what}: {value:,.0f} of {limit:,.0f}")
@@ -73,7 +77,9 @@ def main() -> int:
     only = set(filter(None, os.environ.get("ONLY", "").split(",")))
     known = {fault.number for fault in FAULTS} | {"mutations"}
     if only - known:
-        say(f"There is no {', '.join(sorted(only - known))}: choose from {', '.join(sorted(known))}.")
+        say(
+            f"There is no {', '.join(sorted(only - known))}: choose from {', '.join(sorted(known))}."
+        )
         return 2
     full = bool(os.environ.get("FULL"))
     commit = checked_out()

@@ -30,8 +30,12 @@ class Verdict:
     lost: int = 0
     doubled: int = 0
     disordered: int = 0
-    late: list[tuple[float, float, str]] = field(default_factory=list)  # when seen, how late in ms, by whom
-    answers: list[tuple[float, float]] = field(default_factory=list)  # when asked, how long the answer took in ms
+    late: list[tuple[float, float, str]] = field(
+        default_factory=list
+    )  # when seen, how late in ms, by whom
+    answers: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # when asked, how long the answer took in ms
     away: list[tuple[float, float]] = field(default_factory=list)  # since when, how long in ms
     stock_away: list[tuple[float, float]] = field(default_factory=list)  # the same of stock clients
     whole_ms: float = 0
@@ -65,9 +69,14 @@ class Verdict:
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.whole_ms = max(self.whole_ms, other.whole_ms)
 
-    def worst(self, since: float = 0, until: float = float("inf"), but: frozenset[str] = frozenset()) -> float:
+    def worst(
+        self, since: float = 0, until: float = float("inf"), but: frozenset[str] = frozenset()
+    ) -> float:
         """The longest that somebody connected waited for something stored, of what arrived in this time."""
-        return max((late for at, late, who in self.late if since <= at <= until and who not in but), default=0)
+        return max(
+            (late for at, late, who in self.late if since <= at <= until and who not in but),
+            default=0,
+        )
 
     def answered_within(self, portion: float) -> float:
         """How many milliseconds this portion of the answers took at most."""
@@ -114,10 +123,14 @@ def check(lines: list[JSON], rooms: dict[str, Stored], exact_clock: bool = True)
         _everybody_receives_the_probe(verdict, mine, here)
         _measure(verdict, lines, after, _known_since(after, room, fresh, exact_clock))
     healed = max((line["at"] for line in of(lines, "healed")), default=0.0)
-    late_answers = [wish.answered for wish in counted.values() if wish.answered and wish.at <= healed]
+    late_answers = [
+        wish.answered for wish in counted.values() if wish.answered and wish.at <= healed
+    ]
     verdict.whole_ms = max([verdict.whole_ms, *(answered - healed for answered in late_answers)])
     verdict.answers += [
-        (wish.at, wish.answered - wish.at) for wish in counted.values() if wish.answered and wish.do == "chat"
+        (wish.at, wish.answered - wish.at)
+        for wish in counted.values()
+        if wish.answered and wish.do == "chat"
     ]
     return verdict
 
@@ -128,7 +141,11 @@ def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) 
         verdict.acknowledged += 1
         assert wish.number is not None
         if wish.do == "rename":
-            if not any(line.message == wish.message and line.seq <= wish.number for line in room.rows if line.kind):
+            if not any(
+                line.message == wish.message and line.seq <= wish.number
+                for line in room.rows
+                if line.kind
+            ):
                 verdict.found("I1 lost: acknowledged and not stored", wish)
             continue
         row = at.get(wish.seq or wish.number)
@@ -136,7 +153,10 @@ def _acknowledged_is_stored(verdict: Verdict, wanted: list[Wish], room: Stored) 
             verdict.found("I1 lost: acknowledged and not stored", (wish, row))
         elif wish.do == "react":
             continue  # whose it is, the screens say
-        elif row.rev == wish.number and (row.message, row.deleted) != (wish.message, wish.do == "delete"):
+        elif row.rev == wish.number and (row.message, row.deleted) != (
+            wish.message,
+            wish.do == "delete",
+        ):
             verdict.found("I1 lost: stored otherwise than acknowledged", (wish, row))
     for key, count in room.ids.items():
         if count > 1:
@@ -149,9 +169,13 @@ def _every_number_is_one_change(
     meanings: defaultdict[int, set[tuple[object, ...]]] = defaultdict(set)
     messages: defaultdict[int, set[int]] = defaultdict(set)
     for wish in wanted:
-        if wish.number is not None and wish.do != "rename":  # which may have been so already, at any number
+        if (
+            wish.number is not None and wish.do != "rename"
+        ):  # which may have been so already, at any number
             messages[wish.number].add(wish.seq or wish.number)
-            if wish.do == "chat":  # any other may have been so already, by the number of a later change
+            if (
+                wish.do == "chat"
+            ):  # any other may have been so already, by the number of a later change
                 meanings[wish.number].add((wish.number, wish.message, False, ()))
     for row in [*room.rows, *(row for _, row in _rows(here))]:
         messages[row.rev].add(row.seq)
@@ -162,7 +186,9 @@ def _every_number_is_one_change(
         if len(meant) > 1 or len(of_message) > 1:
             verdict.found("I2 doubled: one number for two changes", (number, meant))
         if number > room.head:
-            verdict.found("I2 lost: a number was told or answered that is not stored", (number, meant))
+            verdict.found(
+                "I2 lost: a number was told or answered that is not stored", (number, meant)
+            )
     # What a restored room once said about numbers that were then overwritten, nobody here has seen.
     for number in [] if restored else sorted(set(range(1, room.head + 1)) - set(messages) - places):
         verdict.found("I2 lost: a number of no change", number)
@@ -172,7 +198,9 @@ def _rows(lines: list[JSON]) -> list[tuple[JSON, Row]]:
     """Everything that anybody was told, read or shown, and where."""
     found = []
     for line in lines:
-        if line["what"] in ("seen", "read") or (line["what"] == "told" and line["event"] in ("chat", "change")):
+        if line["what"] in ("seen", "read") or (
+            line["what"] == "told" and line["event"] in ("chat", "change")
+        ):
             found.append((line, Row.seen(line["row"])))
         elif line["what"] in ("load", "screen"):
             found += [(line, Row.seen(row)) for row in line["rows"]]
@@ -189,7 +217,9 @@ def _screens_show_what_is_stored(verdict: Verdict, here: list[JSON], room: Store
         if any(one.seq >= next_one.seq for one, next_one in pairwise(shown)):
             verdict.found("I3 out of order: on a screen", line["who"])
         if line["pale"]:
-            verdict.found("I3 lost: said, and never shown as sent or failed", (line["who"], line["pale"]))
+            verdict.found(
+                "I3 lost: said, and never shown as sent or failed", (line["who"], line["pale"])
+            )
         if line["epoch"] != room.epoch:
             verdict.found("I3 another history is shown", line["who"])
     shown_revs: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -214,12 +244,19 @@ def _reactions_are_whose_they_are(verdict: Verdict, wanted: list[Wish], here: li
     for place, found in whose.items():
         if len(found) > 1:
             verdict.found("I3 not everybody sees the same reactions", (place, found))
-    shown = {row["seq"]: row for line in of(here, "screen") for row in line["rows"] if not row.get("deleted")}
+    shown = {
+        row["seq"]: row
+        for line in of(here, "screen")
+        for row in line["rows"]
+        if not row.get("deleted")
+    }
     for (mark, seq, emoji), wish in last.items():
         if wish.number is not None and seq in shown:
             is_on = mark in (shown[seq].get("reactions") or {}).get(emoji, [])
             if is_on != wish.on:
-                verdict.found("I1 lost: an acknowledged reaction is not as it was wanted", (wish, shown[seq]))
+                verdict.found(
+                    "I1 lost: an acknowledged reaction is not as it was wanted", (wish, shown[seq])
+                )
 
 
 def _senders_keep_their_order(verdict: Verdict, wanted: list[Wish], room: Stored) -> None:
@@ -234,7 +271,9 @@ def _senders_keep_their_order(verdict: Verdict, wanted: list[Wish], room: Stored
                 verdict.found("I4 out of order: one sender's messages", (who, one, next_one))
 
 
-def _nothing_is_made_up(verdict: Verdict, wanted: list[Wish], room: Stored, here: list[JSON]) -> None:
+def _nothing_is_made_up(
+    verdict: Verdict, wanted: list[Wish], room: Stored, here: list[JSON]
+) -> None:
     said = {(wish.id, wish.message) for wish in wanted if wish.do == "chat"}
     edited = {(wish.seq, wish.message) for wish in wanted if wish.do == "edit"}
     deleted = {wish.seq for wish in wanted if wish.do == "delete"}
@@ -259,14 +298,19 @@ def _nothing_is_made_up(verdict: Verdict, wanted: list[Wish], room: Stored, here
 
 
 def _time_is_respected(verdict: Verdict, wanted: list[Wish]) -> None:
-    answered = sorted((wish.answered, wish.number) for wish in wanted if wish.answered and wish.number)
+    answered = sorted(
+        (wish.answered, wish.number) for wish in wanted if wish.answered and wish.number
+    )
     highest, numbers = 0, [0]
     for _, number in answered:
         highest = max(highest, number)
         numbers.append(highest)
     times = [at for at, _ in answered]
     for wish in wanted:
-        if wish.number is not None and (before := numbers[bisect_right(times, wish.at)]) >= wish.number:
+        if (
+            wish.number is not None
+            and (before := numbers[bisect_right(times, wish.at)]) >= wish.number
+        ):
             verdict.found("I6 out of order: said after an answer, stored before it", (wish, before))
 
 
@@ -285,7 +329,11 @@ def _told_once_and_in_order(verdict: Verdict, here: list[JSON]) -> None:
         if line["what"] == "up" or (line["what"] == "load" and line["epoch"] != epochs.get(who)):
             last[who] = 0
             epochs[who] = line.get("epoch", epochs.get(who, ""))
-        elif line["what"] == "told" and line["event"] in ("chat", "change") and line.get("ordered", True):
+        elif (
+            line["what"] == "told"
+            and line["event"] in ("chat", "change")
+            and line.get("ordered", True)
+        ):
             number = line["row"]["rev"]
             if number == last.get(who):
                 verdict.found("I2 doubled: told twice over one connection", line)
@@ -311,7 +359,9 @@ def _chat_is_told_once_for_each_message(verdict: Verdict, here: list[JSON]) -> N
         elif line["what"] == "told" and line["event"] == "chat":
             seq = line["row"]["seq"]
             if seq in told[who]:
-                verdict.found("I2 doubled: a message was told as new twice over one connection", line)
+                verdict.found(
+                    "I2 doubled: a message was told as new twice over one connection", line
+                )
             told[who].add(seq)
 
 
@@ -330,7 +380,9 @@ def _everybody_receives_the_probe(verdict: Verdict, wanted: list[Wish], here: li
                 verdict.found("I10 stopped receiving", who, CLIENTS_NAMED_AT_MOST)
 
 
-def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[int, float]) -> None:
+def _measure(
+    verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[int, float]
+) -> None:
     """How late things were for those who were connected, how long people were away, and until when all were whole."""
     begun = max(line["at"] for line in of(lines, "begin", "restored"))
     healed = max((line["at"] for line in of(lines, "healed")), default=begun)
@@ -345,14 +397,20 @@ def _measure(verdict: Verdict, lines: list[JSON], here: list[JSON], since: dict[
             for connection in connections[who][-1:]:
                 connection.until = min(connection.until, line["at"])
         else:
-            new = {(who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])} - shown
+            new = {
+                (who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])
+            } - shown
             shown |= new
             for stored_at in (since[rev] for _, rev in new if rev in since):
                 if stored_at > begun:
-                    verdict.late.append((line["at"], _waited(connections[who], stored_at, line["at"]), who))
+                    verdict.late.append(
+                        (line["at"], _waited(connections[who], stored_at, line["at"]), who)
+                    )
                 if stored_at <= healed:
                     whole = max(whole, line["at"])
-    verdict.whole_ms = max(verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed)
+    verdict.whole_ms = max(
+        verdict.whole_ms, whole - healed, _measure_absences(verdict, here) - healed
+    )
 
 
 @dataclass
@@ -373,11 +431,15 @@ def _waited(connections: list[Connection], stored_at: float, seen_at: float) -> 
     return max(waits, default=0)
 
 
-def _known_since(here: list[JSON], room: Stored, wanted: list[Wish], exact_clock: bool) -> dict[int, float]:
+def _known_since(
+    here: list[JSON], room: Stored, wanted: list[Wish], exact_clock: bool
+) -> dict[int, float]:
     """Since when each change is so: by the server's clock, or else by the first who knew."""
     edits = {wish.number for wish in wanted if wish.do == "edit"}
     since: dict[int, float] = {}
-    for line, row in _rows(here):  # a deletion says only in the database when it happened, a reaction nowhere
+    for line, row in _rows(
+        here
+    ):  # a deletion says only in the database when it happened, a reaction nowhere
         says_when = row.rev == row.seq or (row.rev in edits and not row.deleted)
         known = row.since if exact_clock and says_when else line["at"]
         since[row.rev] = min(since.get(row.rev, known), known)
@@ -406,5 +468,9 @@ def taken_back(lines: list[JSON], rooms: dict[str, Stored]) -> list[str]:
     """What was said once, and is not what any message says now."""
     if any(of(lines, "restored")):
         return []  # what a backup brought back, and what it did not, nobody has taken back
-    texts = {wish.message for wish in wishes(lines).values() if wish.do in ("chat", "edit") and wish.number is not None}
+    texts = {
+        wish.message
+        for wish in wishes(lines).values()
+        if wish.do in ("chat", "edit") and wish.number is not None
+    }
     return sorted(texts - {row.message for room in rooms.values() for row in room.rows})

@@ -36,8 +36,16 @@ class Row:
     def seen(cls, brief: JSON) -> "Row":
         """As a client reported it."""
         when = datetime.fromisoformat(brief["since"])
-        known = brief["seq"], brief["rev"], brief.get("id"), brief["message"], bool(brief.get("deleted"))
-        return cls(*known, brief.get("kind"), _counted(brief.get("reactions")), since=on_our_clock(when))
+        known = (
+            brief["seq"],
+            brief["rev"],
+            brief.get("id"),
+            brief["message"],
+            bool(brief.get("deleted")),
+        )
+        return cls(
+            *known, brief.get("kind"), _counted(brief.get("reactions")), since=on_our_clock(when)
+        )
 
 
 def _counted(reactions: dict[str, list[str]] | str | None) -> tuple[tuple[str, int], ...]:
@@ -71,8 +79,19 @@ def stored(engine: Engine, label: str) -> Stored:
             text("SELECT head, epoch FROM rooms WHERE label = :label"), {"label": label}
         ).one()
         rows = [
-            Row(seq, rev, key, words, gone is not None, kind, _counted(by), _since(gone or edited or said))
-            for seq, rev, key, words, kind, by, said, edited, gone in connection.execute(query, {"label": label})
+            Row(
+                seq,
+                rev,
+                key,
+                words,
+                gone is not None,
+                kind,
+                _counted(by),
+                _since(gone or edited or said),
+            )
+            for seq, rev, key, words, kind, by, said, edited, gone in connection.execute(
+                query, {"label": label}
+            )
         ]
     return Stored(head, epoch, rows, Counter(row.id for row in rows if row.id))
 
@@ -150,7 +169,14 @@ def wishes(lines: list[JSON]) -> dict[str, Wish]:
     wanted: dict[str, Wish] = {}
     for line in lines:
         if line["what"] == "invoke":
-            about = line["who"], line["do"], line["id"], line.get("message", ""), line.get("seq"), line.get("visit")
+            about = (
+                line["who"],
+                line["do"],
+                line["id"],
+                line.get("message", ""),
+                line.get("seq"),
+                line.get("visit"),
+            )
             reaction = line.get("emoji"), line.get("on", False), line.get("mark", "")
             wanted[line["id"]] = Wish(line["at"], *about, *reaction)
         elif line["what"] == "ok" and (wish := wanted.get(line["id"])) and wish.answered is None:

@@ -9,11 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import HERE
-from tests.torture.scenarios import BAD_LINE, SLOW_UPGRADES, TWO_HOSTS, everybody_is_cut_off, the_disk_is_full
+from tests.torture.scenarios import (
+    BAD_LINE,
+    SLOW_UPGRADES,
+    TWO_HOSTS,
+    everybody_is_cut_off,
+    the_disk_is_full,
+)
 from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
 
 PATCHES = Path(__file__).with_name("mutations")
-PARTS = ("app.py", "config.py", "gunicorn.conf.py", "chat", "migrations", "static", "templates", "tests")
+PARTS = (
+    "app.py",
+    "config.py",
+    "gunicorn.conf.py",
+    "chat",
+    "migrations",
+    "static",
+    "templates",
+    "tests",
+)
 
 
 def nothing_happens(evening: Evening) -> Nemesis:
@@ -39,7 +54,9 @@ def upgrades_wait(evening: Evening) -> Nemesis:
     """All clients poll for longer than a round of Engine.IO's service task, 2 s here, and then upgrade in one round."""
     evening.line.hold_upgrades()
     evening.line.cut()
-    time.sleep(4)  # so that all have polled for a whole round; python-socketio gives up an upgrade after 5 s
+    time.sleep(
+        4
+    )  # so that all have polled for a whole round; python-socketio gives up an upgrade after 5 s
     evening.line.release_upgrades()
     evening.healed()
     time.sleep(2.5)
@@ -64,8 +81,12 @@ class Mutation:
             copy = shutil.copytree if (HERE / part).is_dir() else shutil.copy
             copy(HERE / part, tree / part)
         (tree / "node_modules").symlink_to((HERE / "node_modules").resolve())
-        alone = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder)}  # a repository around it is not meant
-        subprocess.run(["git", "apply", str(PATCHES / f"{self.patch}.patch")], cwd=tree, env=alone, check=True)
+        alone = os.environ | {
+            "GIT_CEILING_DIRECTORIES": str(folder)
+        }  # a repository around it is not meant
+        subprocess.run(
+            ["git", "apply", str(PATCHES / f"{self.patch}.patch")], cwd=tree, env=alone, check=True
+        )
         return tree
 
     def is_found(self, broken: list[str]) -> bool:
@@ -76,7 +97,9 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "telling_before_the_commit",
-        Fault("M1", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"}), brief=True),
+        Fault(
+            "M1", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"}), brief=True
+        ),
         "I2 .*(told or answered that is not stored|one number for two changes)",
     ),
     Mutation(
@@ -91,10 +114,22 @@ MUTATIONS = (
     ),
     Mutation(
         "beacon_off",
-        Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0, needs=TWO_HOSTS),
+        Fault(
+            "M4",
+            "Redis is dead while one talks",
+            redis_is_dead,
+            talkers=1,
+            rate=4,
+            bots=0,
+            needs=TWO_HOSTS,
+        ),
         "late, ms",
     ),
-    Mutation("no_drop_of_repeats", Fault("M5", "nothing happens", nothing_happens), "I3 doubled: drawn again"),
+    Mutation(
+        "no_drop_of_repeats",
+        Fault("M5", "nothing happens", nothing_happens),
+        "I3 doubled: drawn again",
+    ),
     Mutation(
         "one_connections_events_at_once",
         Fault("M6", "nothing happens", nothing_happens, rate=30, bots=3),
@@ -103,7 +138,15 @@ MUTATIONS = (
     ),
     Mutation(
         "session_forgotten_after_an_upgrade",
-        Fault("M7", "upgrades wait", upgrades_wait, people=4, rate=2, stock=4, needs=SLOW_UPGRADES | {"short pings"}),
+        Fault(
+            "M7",
+            "upgrades wait",
+            upgrades_wait,
+            people=4,
+            rate=2,
+            stock=4,
+            needs=SLOW_UPGRADES | {"short pings"},
+        ),
         "I10 stopped receiving",
     ),
 )

@@ -104,7 +104,8 @@ class Proxy:
         if not link.silent:
             far.write(first)
         await asyncio.gather(
-            self._pass_on(link, reader, far, unchanged), self._pass_on(link, far_reader, near, self._rewrite())
+            self._pass_on(link, reader, far, unchanged),
+            self._pass_on(link, far_reader, near, self._rewrite()),
         )
         self._links.discard(link)
 
@@ -120,7 +121,11 @@ class Proxy:
         return first
 
     async def _pass_on(
-        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rewrite: Rewrite
+        self,
+        link: Link,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        rewrite: Rewrite,
     ) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
@@ -184,7 +189,13 @@ class Muddled:
                     continue
                 chance = self._dice.random()
                 self.muddles += chance < 2 / 3
-                now, later = (reply, reply) if chance < 1 / 3 else (b"", reply) if chance < 2 / 3 else (reply, b"")
+                now, later = (
+                    (reply, reply)
+                    if chance < 1 / 3
+                    else (b"", reply)
+                    if chance < 2 / 3
+                    else (reply, b"")
+                )
                 said, held = said + now + held, later
             return said
 

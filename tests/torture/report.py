@@ -14,7 +14,10 @@ from tests.torture.stage import Fault, Outcome
 
 PAGE = Path("docs") / "delivery.md"
 README = Path("README.md")
-MARKS = "<!-- from here: written by make torture FULL=1 -->", "<!-- to here: written by make torture FULL=1 -->"
+MARKS = (
+    "<!-- from here: written by make torture FULL=1 -->",
+    "<!-- to here: written by make torture FULL=1 -->",
+)
 COLUMNS = "Fault", "Acknowledged", "Lost", "Doubled", "Out of order", "Worst delay", "Until whole"
 
 
@@ -46,7 +49,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     rows = [COLUMNS, tuple("-" * len(name) for name in COLUMNS), *map(_row, outcomes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
     )
 
 
@@ -60,13 +64,17 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 def checked_out(tree: Path = HERE) -> Commit | None:
     """The commit of a working tree; None outside of a repository."""
     try:
-        return Commit(_git(tree, "rev-parse", "--short=10", "HEAD"), not _git(tree, "status", "--porcelain"))
+        return Commit(
+            _git(tree, "rev-parse", "--short=10", "HEAD"), not _git(tree, "status", "--porcelain")
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
 def _git(tree: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=tree, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *words], cwd=tree, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def not_repeatable(commit: Commit | None) -> list[str]:

@@ -158,7 +158,9 @@ def _redis_was_away(evening: Evening) -> Nemesis:
     calm = [line for line in evening.history.lines() if line["what"] == "calm"]
     late = max((verdict.worst(line["since"], line["at"]) for line in calm), default=0)
     evening.at_most("late a second after Redis is back, ms", late, CALM_MS)
-    evening.at_most("without a connection, ms", max(verdict.longest_away(), verdict.longest_stock_away()), 0)
+    evening.at_most(
+        "without a connection, ms", max(verdict.longest_away(), verdict.longest_stock_away()), 0
+    )
 
 
 def answers_are_lost(evening: Evening) -> Nemesis:
@@ -244,7 +246,9 @@ def postgres_is_away(evening: Evening) -> Nemesis:
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
         time.sleep(5 if how is signal.SIGSTOP else 2)
-    evening.elephant.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {everybody}")
+    evening.elephant.run(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {everybody}"
+    )
     evening.pause(4)
     evening.elephant.kill()
     time.sleep(2)
@@ -304,9 +308,19 @@ def lines_fall_silent(evening: Evening) -> Nemesis:
     evening.pause(3)
     verdict = yield
     gone = {f"kitchen {number}" for number in range(1, evening.fault.people, 2)}
-    gone |= {f"kitchen {kind} {number}" for kind in ("node", "python") for number in range(1, evening.fault.stock, 2)}
-    downs = {line["who"]: line["at"] - silent for line in evening.history.lines() if line["what"] == "down"}
-    evening.at_most("until it is noticed, ms", max((downs.get(who, 1e9) for who in gone), default=0), 40_000)
+    gone |= {
+        f"kitchen {kind} {number}"
+        for kind in ("node", "python")
+        for number in range(1, evening.fault.stock, 2)
+    }
+    downs = {
+        line["who"]: line["at"] - silent
+        for line in evening.history.lines()
+        if line["what"] == "down"
+    }
+    evening.at_most(
+        "until it is noticed, ms", max((downs.get(who, 1e9) for who in gone), default=0), 40_000
+    )
     others = verdict.worst(but=frozenset({*gone, "kitchen-next-door 1"}))
     evening.at_most("late for the others, ms", others, LATE_MS)
 
@@ -320,7 +334,9 @@ def a_clock_is_set(evening: Evening) -> Nemesis:
     evening.healed()
     evening.pause(3)
     verdict = yield
-    hours = {line["row"]["since"][:13] for line in evening.history.lines() if line["what"] == "seen"}
+    hours = {
+        line["row"]["since"][:13] for line in evening.history.lines() if line["what"] == "seen"
+    }
     evening.at_least("hours on the clocks", len(hours), 3)
     evening.at_most("late, ms", verdict.worst(), LATE_MS)
     evening.at_most("all back, ms", verdict.longest_away(), 5_000)
@@ -364,7 +380,9 @@ def a_backup_is_restored(evening: Evening) -> Nemesis:
 
 
 def _room_as_it_is(engine: Engine) -> tuple[int, list[dict[str, Any]]]:
-    query = text("SELECT messages.*, head FROM messages JOIN rooms ON rooms.id = room_id WHERE label = 'kitchen'")
+    query = text(
+        "SELECT messages.*, head FROM messages JOIN rooms ON rooms.id = room_id WHERE label = 'kitchen'"
+    )
     with engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
     return max(row.pop("head") for row in rows), rows
@@ -379,27 +397,72 @@ def _restore(engine: Engine, head: int, rows: list[dict[str, Any]]) -> None:
         connection.execute(changed, {**rows[0], "head": head})
 
 
-BAD_LINE, ONLY_BAD_LINE, BAD_QUEUE = frozenset({"bad line"}), frozenset({"only bad line"}), frozenset({"bad queue"})
+BAD_LINE, ONLY_BAD_LINE, BAD_QUEUE = (
+    frozenset({"bad line"}),
+    frozenset({"only bad line"}),
+    frozenset({"bad queue"}),
+)
 TWO_HOSTS = frozenset({"two hosts"})
-SLOW_UPGRADES, POLLING_LINE = frozenset({"one worker", "only bad line"}), frozenset({"one worker", "polling line"})
+SLOW_UPGRADES, POLLING_LINE = (
+    frozenset({"one worker", "only bad line"}),
+    frozenset({"one worker", "polling line"}),
+)
 FAULTS = (
     Fault("F1", "a worker is killed", a_worker_is_killed, BOTH, people=40, talkers=10),
     Fault("F2", "the master is killed, and all is started again", the_master_is_killed),
-    Fault("F3", "all workers are replaced, or one is asked to end", the_workers_are_replaced, people=20),
+    Fault(
+        "F3",
+        "all workers are replaced, or one is asked to end",
+        the_workers_are_replaced,
+        people=20,
+    ),
     Fault("F4", "Redis is killed", redis_dies, BOTH),
     Fault("F5", "Redis stands still", redis_stands_still),
     Fault("F6", "Redis hangs up, forgets, and wants a password", redis_forgets_us),
     Fault("F7", "Redis is out of reach", redis_is_out_of_reach, needs=BAD_QUEUE),
     Fault("F8", "SQLite is locked by another program", sqlite_is_locked, exact_clock=False),
-    Fault("F9", "PostgreSQL stands still, hangs up, dies", postgres_is_away, ("PostgreSQL",), exact_clock=False),
+    Fault(
+        "F9",
+        "PostgreSQL stands still, hangs up, dies",
+        postgres_is_away,
+        ("PostgreSQL",),
+        exact_clock=False,
+    ),
     Fault("F10", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"})),
-    Fault("F14", "five hundred are cut off at once", everybody_is_cut_off, people=500, rate=2, needs=ONLY_BAD_LINE),
-    Fault("F17", "lines fall silent", lines_fall_silent, BOTH, people=40, needs=BAD_LINE, let_go_seconds=45),
+    Fault(
+        "F14",
+        "five hundred are cut off at once",
+        everybody_is_cut_off,
+        people=500,
+        rate=2,
+        needs=ONLY_BAD_LINE,
+    ),
+    Fault(
+        "F17",
+        "lines fall silent",
+        lines_fall_silent,
+        BOTH,
+        people=40,
+        needs=BAD_LINE,
+        let_go_seconds=45,
+    ),
     Fault("F19", "answers are lost", answers_are_lost, BOTH, people=12, talkers=12, needs=BAD_LINE),
     Fault("F20", "Redis repeats itself, out of order", redis_repeats_itself, needs=BAD_QUEUE),
-    Fault("F22", "a clock is set", a_clock_is_set, needs=frozenset({"another clock"}), exact_clock=False),
+    Fault(
+        "F22",
+        "a clock is set",
+        a_clock_is_set,
+        needs=frozenset({"another clock"}),
+        exact_clock=False,
+    ),
     Fault("F23", "a worker stands still", a_worker_stands_still, people=20),
     Fault("F24", "a backup is restored", a_backup_is_restored),
     Fault("F26", "upgrades to WebSocket are slow", upgrades_are_slow, stock=6, needs=SLOW_UPGRADES),
-    Fault("F27", "the only worker is replaced", the_only_worker_is_replaced, stock=4, needs=POLLING_LINE),
+    Fault(
+        "F27",
+        "the only worker is replaced",
+        the_only_worker_is_replaced,
+        stock=4,
+        needs=POLLING_LINE,
+    ),
 )

@@ -80,7 +80,9 @@ def lose_answers(evening: Evening) -> None:
 
 def lock_sqlite(evening: Evening) -> None:
     """For three seconds."""
-    with closing(sqlite3.connect(f"{evening.server.environment['INSTANCE']}/confab.db", isolation_level=None)) as other:
+    with closing(
+        sqlite3.connect(f"{evening.server.environment['INSTANCE']}/confab.db", isolation_level=None)
+    ) as other:
         other.execute("BEGIN IMMEDIATE")
         time.sleep(3)
         other.execute("ROLLBACK")
@@ -98,7 +100,13 @@ def nothing(evening: Evening) -> Nemesis:
 
 
 SOAK = Fault(
-    "F25", "random faults", nothing, people=30, talkers=8, needs=frozenset({"bad line", "bad queue"}), exact_clock=False
+    "F25",
+    "random faults",
+    nothing,
+    people=30,
+    talkers=8,
+    needs=frozenset({"bad line", "bad queue"}),
+    exact_clock=False,
 )
 
 
@@ -142,9 +150,14 @@ def _weighing(evening: Evening) -> Iterator[Callable[[], float]]:
 
     def grown() -> float:
         warm = [
-            [(at, weight) for at, weight in worker if at > worker[0][0] + WARM_SECONDS] for worker in weights.values()
+            [(at, weight) for at, weight in worker if at > worker[0][0] + WARM_SECONDS]
+            for worker in weights.values()
         ]
-        lives = [(worker[-1][0] - worker[0][0], worker[-1][1] - worker[0][1]) for worker in warm if len(worker) > 1]
+        lives = [
+            (worker[-1][0] - worker[0][0], worker[-1][1] - worker[0][1])
+            for worker in warm
+            if len(worker) > 1
+        ]
         seconds = sum(life for life, _ in lives)
         return 60 * sum(growth for _, growth in lives) / seconds if seconds else 0
 

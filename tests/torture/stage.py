@@ -21,15 +21,23 @@ from tests.torture.checker import Verdict, check, taken_back
 from tests.torture.history import History, stored
 from tests.torture.proxy import Forgetful, Muddled, Proxy
 
-DEADLINE_SECONDS = 150.0  # of the people, beyond the length of the faults: then they go home by themselves
-STOCK_POST_SECONDS = 20.0  # between two messages of a stock client, at a rate of one message per second
+DEADLINE_SECONDS = (
+    150.0  # of the people, beyond the length of the faults: then they go home by themselves
+)
+STOCK_POST_SECONDS = (
+    20.0  # between two messages of a stock client, at a rate of one message per second
+)
 GROWTH_BYTES = 30_000_000
 LOG_BYTES = 1_000_000
 LETTING_GO_SECONDS = 5.0
 LATE_MS = 3_500  # the promise
 CALM_MS = 1_000  # when nothing is wrong
 
-LINES = {"bad line", "only bad line", "polling line"}  # through a proxy, for every second client or for all
+LINES = {
+    "bad line",
+    "only bad line",
+    "polling line",
+}  # through a proxy, for every second client or for all
 
 Nemesis = Generator[None, Verdict, None]  # does its faults, yields, and then judges what came of it
 
@@ -74,15 +82,23 @@ class Outcome:
     def broken(self) -> list[str]:
         """Everything that is not as promised."""
         beyond = [
-            f"{what}: {value:,.0f} instead of {at_most:,.0f}" for what, value, at_most in self.limits if value > at_most
+            f"{what}: {value:,.0f} instead of {at_most:,.0f}"
+            for what, value, at_most in self.limits
+            if value > at_most
         ]
-        return [*(f"{kind}: {count} times" for kind, count in self.verdict.findings.items()), *beyond, *self.complaints]
+        return [
+            *(f"{kind}: {count} times" for kind, count in self.verdict.findings.items()),
+            *beyond,
+            *self.complaints,
+        ]
 
 
 class Clients:
     """A process full of clients, which obeys orders. What it complains of is in a file of the evening's folder."""
 
-    def __init__(self, what: str, words: list[str], plan: dict[str, Any], evening: "Evening") -> None:
+    def __init__(
+        self, what: str, words: list[str], plan: dict[str, Any], evening: "Evening"
+    ) -> None:
         self._what = what
         with (evening.folder / f"{what}.log").open("a") as log:
             self._process = subprocess.Popen(
@@ -170,11 +186,15 @@ class Evening:
     def at_least(self, what: str, value: float, limit: float) -> None:
         """Hold a number against what there must have been for the evening to mean anything."""
         if value < limit:
-            self.outcome.complaints.append(f"{what}: only {value:,.0f}, and {limit:,.0f} were needed")
+            self.outcome.complaints.append(
+                f"{what}: only {value:,.0f}, and {limit:,.0f} were needed"
+            )
 
     def hub_gap(self) -> float:
         """How long the worst of the workers kept everybody waiting at once, since all had come in, in ms."""
-        said = (server.log()[before:] for server, before in zip(self.servers, self._said, strict=True))
+        said = (
+            server.log()[before:] for server, before in zip(self.servers, self._said, strict=True)
+        )
         gaps = [gap for log in said for gap in re.findall(r" waited (\d+) ms", log)]
         return max(map(float, gaps), default=0)
 
@@ -241,7 +261,9 @@ class Evening:
     def judge(self) -> Verdict:
         """What came of it."""
         with self.server.database() as engine:
-            rooms = {label: stored(engine, label) for label in (self.label, f"{self.label}-next-door")}
+            rooms = {
+                label: stored(engine, label) for label in (self.label, f"{self.label}-next-door")
+            }
         lines = self.history.lines()
         self.taken_back = taken_back(lines, rooms)
         verdict = self.outcome.verdict = check(lines, rooms, self.fault.exact_clock)
@@ -252,7 +274,9 @@ class Evening:
         for file in self.folder.glob("instance/*.db*"):
             held = file.read_bytes()
             for left in (text for text in self.taken_back if text.encode() in held):
-                self.outcome.verdict.found("I9 taken back, and still in the files", (file.name, left))
+                self.outcome.verdict.found(
+                    "I9 taken back, and still in the files", (file.name, left)
+                )
 
 
 def play(evening: Evening) -> None:
@@ -281,7 +305,10 @@ def _weights(evening: Evening) -> int:
 def _everything_is_let_go(evening: Evening, before: int) -> None:
     """I8: nobody is connected any more, and memory is what it was, nearly."""
     try:
-        until(lambda: not any(connections(server.port) for server in evening.servers), evening.fault.let_go_seconds)
+        until(
+            lambda: not any(connections(server.port) for server in evening.servers),
+            evening.fault.let_go_seconds,
+        )
     except AssertionError:
         left = sum(connections(server.port) for server in evening.servers)
         evening.at_most("I8 connections that are left", left, 0)
@@ -305,7 +332,11 @@ def _inodes(port: int) -> list[str]:
     found = []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].partition(":")[2], 16) == port and fields[3] in ("01", "08") and fields[9] != "0":
+        if (
+            int(fields[1].partition(":")[2], 16) == port
+            and fields[3] in ("01", "08")
+            and fields[9] != "0"
+        ):
             found.append(fields[9])
     return found
 
@@ -324,9 +355,16 @@ def staged(
             evening.elephant = elephant
             environment["DATABASE_URL"] = elephant.database()
         if "small disk" in outcome.fault.needs:
-            environment["INSTANCE"] = str(stack.enter_context(small_disk(folder / "small")) / "instance")
-        if outcome.fault.needs & {"two hosts", "another clock"}:  # on two workers of one host all may be on one of them
-            elsewhere = another_clock(folder / "clock") if "another clock" in outcome.fault.needs else {}
+            environment["INSTANCE"] = str(
+                stack.enter_context(small_disk(folder / "small")) / "instance"
+            )
+        if outcome.fault.needs & {
+            "two hosts",
+            "another clock",
+        }:  # on two workers of one host all may be on one of them
+            elsewhere = (
+                another_clock(folder / "clock") if "another clock" in outcome.fault.needs else {}
+            )
             _start(evening, folder / "one", 1, environment)
             _start(evening, folder / "two", 1, environment | elsewhere)
         else:
@@ -366,7 +404,9 @@ def another_clock(file: Path) -> dict[str, str]:
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of sixteen megabytes."""
-    assert os.geteuid() == 0, "this mounts a small file system, which needs root: run it with sudo or in CI"
+    assert os.geteuid() == 0, (
+        "this mounts a small file system, which needs root: run it with sudo or in CI"
+    )
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=True)
     try:

@@ -55,7 +55,9 @@ class HistoryFile:
 
 def brief(row: JSON) -> JSON:
     """What the history keeps of a message."""
-    kept = {key: row.get(key) for key in ("seq", "rev", "id", "message", "deleted", "kind", "reactions")}
+    kept = {
+        key: row.get(key) for key in ("seq", "rev", "id", "message", "deleted", "kind", "reactions")
+    }
     return {**kept, "since": row.get("edited", row.get("timestamp"))}
 
 
@@ -118,7 +120,9 @@ class StockClient:
     def _deliver(self, message: JSON) -> None:
         """Send a message under the same id until it is acknowledged."""
         self.pending = message
-        self._history.note(self.who, "invoke", do="chat", id=message["id"], message=message["message"])
+        self._history.note(
+            self.who, "invoke", do="chat", id=message["id"], message=message["message"]
+        )
         while True:
             until(lambda: self.joined, float("inf"))
             answer = self._ask("chat", message)
@@ -174,7 +178,9 @@ class StockClient:
         entered = False
         while True:
             join = {"label": self._plan["label"], "after": self.applied}
-            answer = self._ask("since", {"after": self.applied}) if entered else self._ask("join", join)
+            answer = (
+                self._ask("since", {"after": self.applied}) if entered else self._ask("join", join)
+            )
             with self._lock:
                 if answer is None or attempt != self._attempt:
                     return
@@ -226,7 +232,12 @@ class StockClient:
             self._history.note(self.who, "seen", row=brief(row))
 
     def _head(self, payload: JSON) -> None:
-        more = {"event": "head", "label": payload["label"], "in": self._plan["label"], "head": payload["head"]}
+        more = {
+            "event": "head",
+            "label": payload["label"],
+            "in": self._plan["label"],
+            "head": payload["head"],
+        }
         self._history.note(self.who, "told", row={}, **more)
         with self._lock:
             if not self.epoch or payload["epoch"] == self.epoch:
@@ -244,7 +255,11 @@ def reply(word: str) -> None:
 def post_probe(plan: JSON, label: str, message_id: str, history: HistoryFile) -> None:
     """Post a message to a room over a new connection. The checker finds out when it is not acknowledged."""
     who = f"{label} probe"
-    message = {"handle": who, "message": f"{who} asks whether everybody receives this.", "id": message_id}
+    message = {
+        "handle": who,
+        "message": f"{who} asks whether everybody receives this.",
+        "id": message_id,
+    }
     history.note(who, "invoke", do="chat", id=message_id, message=message["message"])
     socket = socketio.Client(reconnection=False)
     with suppress(SocketIOError):
@@ -256,15 +271,22 @@ def post_probe(plan: JSON, label: str, message_id: str, history: HistoryFile) ->
     socket.disconnect()
 
 
-def obey(order: str, message_id: str, plan: JSON, clients: list[StockClient], history: HistoryFile) -> None:
+def obey(
+    order: str, message_id: str, plan: JSON, clients: list[StockClient], history: HistoryFile
+) -> None:
     """Do what an order says that has to be answered."""
     if order == "settle":
-        until(lambda: all(client.joined and not client.pending for client in clients), SETTLE_SECONDS)
+        until(
+            lambda: all(client.joined and not client.pending for client in clients), SETTLE_SECONDS
+        )
         reply("done")
     elif order == "probe":
         for label in (plan["label"], f"{plan['label']}-next-door"):
             post_probe(plan, label, f"{message_id}-{label}", history)
-        until(lambda: all(client.has(f"{message_id}-{plan['label']}") for client in clients), PROBE_SECONDS)
+        until(
+            lambda: all(client.has(f"{message_id}-{plan['label']}") for client in clients),
+            PROBE_SECONDS,
+        )
         reply("done")
 
 
@@ -278,7 +300,9 @@ def main() -> None:
     clients = [StockClient(plan, number, history) for number in range(plan["clients"])]
     for client in clients:
         threading.Thread(target=client.connect, daemon=True).start()
-    assert until(lambda: all(client.joined for client in clients), START_SECONDS), "the clients could not join"
+    assert until(lambda: all(client.joined for client in clients), START_SECONDS), (
+        "the clients could not join"
+    )
     may_post = threading.Event()
     for client in clients[1::2]:
         threading.Thread(target=client.post, args=[may_post], daemon=True).start()

@@ -17,7 +17,14 @@ NOON = "2026-11-22T12:00:00.000Z"
 def brief(seq: int, message: str, rev: int | None = None, deleted: bool = False) -> JSON:
     """A row as a client notes it."""
     key = f"id-{seq}"
-    return {"seq": seq, "rev": rev or seq, "id": key, "message": message, "deleted": deleted, "since": NOON}
+    return {
+        "seq": seq,
+        "rev": rev or seq,
+        "id": key,
+        "message": message,
+        "deleted": deleted,
+        "since": NOON,
+    }
 
 
 def told(who: str, row: JSON, event: str = "chat") -> list[JSON]:
@@ -58,7 +65,9 @@ class Night:
         rows = [Row.seen(row) for row in final]
         self.stored = Stored(6, "e", rows, Counter(["id-1", "id-2", probe["id"]]))
 
-    def _asked(self, do: str, key: str, number: int, row: JSON, by: str = "kitchen 0", **what: Any) -> list[JSON]:
+    def _asked(
+        self, do: str, key: str, number: int, row: JSON, by: str = "kitchen 0", **what: Any
+    ) -> list[JSON]:
         invoke = {"who": by, "what": "invoke", "do": do, "id": key, **what}
         ok = {"who": by, "what": "ok", "id": key, "seq": row["seq"], "rev": number}
         event = "chat" if row["rev"] == row["seq"] else "change"
@@ -74,7 +83,9 @@ class Night:
 
     def first(self, what: str, who: str = "kitchen 1") -> int:
         """Where somebody's first line of a kind is."""
-        return next(at for at, line in enumerate(self.lines) if (line["what"], line["who"]) == (what, who))
+        return next(
+            at for at, line in enumerate(self.lines) if (line["what"], line["who"]) == (what, who)
+        )
 
 
 def test_a_good_night_is_as_promised() -> None:
@@ -86,7 +97,11 @@ def test_a_good_night_is_as_promised() -> None:
 
 def test_a_python_client_may_note_what_it_was_told_in_another_order() -> None:
     night = Night()
-    places = [at for at, line in enumerate(night.lines) if (line["what"], line["who"]) == ("told", "kitchen python 0")]
+    places = [
+        at
+        for at, line in enumerate(night.lines)
+        if (line["what"], line["who"]) == ("told", "kitchen python 0")
+    ]
     for at in places:
         night.lines[at]["ordered"] = False
     night.lines.insert(places[0], night.lines.pop(places[1]))
@@ -116,7 +131,10 @@ def test_who_was_connected_and_did_not_receive_waited_even_if_a_new_connection_b
     night = Night()
     at = night.first("told", "kitchen python 0")
     waiting = [{"who": "", "what": "talk"}] * 10
-    night.lines[at:at] = [*waiting, *({"who": "kitchen python 0", "what": what} for what in ("down", "up"))]
+    night.lines[at:at] = [
+        *waiting,
+        *({"who": "kitchen python 0", "what": what} for what in ("down", "up")),
+    ]
 
     assert night.judged(exact_clock=False).worst() >= 10
 
@@ -159,7 +177,10 @@ def tell_as_new_what_is_known(night: Night) -> None:
 
 def leave_one_out(night: Night) -> None:
     def is_probe(line: JSON) -> bool:
-        return bool(line["who"] == "kitchen python 0" and line.get("row", {}).get("id") == "probe-of-the-kitchen")
+        return bool(
+            line["who"] == "kitchen python 0"
+            and line.get("row", {}).get("id") == "probe-of-the-kitchen"
+        )
 
     night.lines = [line for line in night.lines if not is_probe(line)]
 
@@ -171,7 +192,9 @@ def reach_one_late(night: Night) -> None:
 
 
 def refuse_the_probe(night: Night) -> None:
-    night.lines = [line for line in night.lines if (line["who"], line["what"]) != ("kitchen probe", "ok")]
+    night.lines = [
+        line for line in night.lines if (line["who"], line["what"]) != ("kitchen probe", "ok")
+    ]
 
 
 def draw_twice(night: Night) -> None:
@@ -180,7 +203,11 @@ def draw_twice(night: Night) -> None:
 
 
 def tell_in_another_order(night: Night) -> None:
-    last = [at for at, line in enumerate(night.lines) if line["what"] == "told" and line["who"] == "kitchen 1"][-1]
+    last = [
+        at
+        for at, line in enumerate(night.lines)
+        if line["what"] == "told" and line["who"] == "kitchen 1"
+    ][-1]
     night.lines.insert(night.first("told"), night.lines.pop(last))
 
 
@@ -206,7 +233,10 @@ def leave_a_hole(night: Night) -> None:
 
 def say_it_after_an_answer(night: Night) -> None:
     late = {"who": "kitchen 1", "what": "invoke", "do": "delete", "id": "late", "seq": 1}
-    night.lines[-3:-3] = [late, {"who": "kitchen 1", "what": "ok", "id": "late", "seq": 1, "rev": 3}]
+    night.lines[-3:-3] = [
+        late,
+        {"who": "kitchen 1", "what": "ok", "id": "late", "seq": 1, "rev": 3},
+    ]
 
 
 def give_the_reaction_to_another(night: Night) -> None:

@@ -20,7 +20,9 @@ def tree(tmp_path: Path) -> Path:
     """A committed working tree with the two pages."""
     (tmp_path / "docs").mkdir()
     for page in (README, PAGE):
-        (tmp_path / page).write_text(f"Before.\n\n{MARKS[0]}\n\nThe last time.\n\n{MARKS[1]}\n\nAfter.\n")
+        (tmp_path / page).write_text(
+            f"Before.\n\n{MARKS[0]}\n\nThe last time.\n\n{MARKS[1]}\n\nAfter.\n"
+        )
     ada = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
     for words in (["init", "-q"], ["add", "."], [*ada, "commit", "-q", "-m", "The pages"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
@@ -32,7 +34,9 @@ def run(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A whole run on which everything was as promised."""
     monkeypatch.delenv("ENGINE", raising=False)
     verdict = Verdict(acknowledged=100)
-    outcomes = [Outcome(fault, database, 4, verdict) for fault in FAULTS for database in fault.databases]
+    outcomes = [
+        Outcome(fault, database, 4, verdict) for fault in FAULTS for database in fault.databases
+    ]
     return Run(4, checked_out(tree), outcomes, mutations_found=True)
 
 
@@ -108,7 +112,9 @@ def test_a_run_is_not_written_when(spoil: Spoil, reason: str, tree: Path, run: R
     assert not_publishable(spoil(run, tree), tree) == [reason]
 
 
-def test_a_run_with_the_engine_off_is_not_written(tree: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_the_engine_off_is_not_written(
+    tree: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ENGINE", "off")
 
     assert not_publishable(run, tree) == ["ENGINE is set"]

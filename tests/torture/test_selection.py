@@ -16,8 +16,23 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 SEED = 1
 EVENINGS = (
     Fault("F1", "a worker is killed", a_worker_is_killed, people=40, talkers=10, brief=True),
-    Fault("F14", "some are cut off at once", everybody_is_cut_off, people=16, needs=BAD_LINE, brief=True),
-    Fault("M4", "Redis is dead while one talks", redis_is_dead, talkers=1, rate=4, bots=0, needs=TWO_HOSTS),
+    Fault(
+        "F14",
+        "some are cut off at once",
+        everybody_is_cut_off,
+        people=16,
+        needs=BAD_LINE,
+        brief=True,
+    ),
+    Fault(
+        "M4",
+        "Redis is dead while one talks",
+        redis_is_dead,
+        talkers=1,
+        rate=4,
+        bots=0,
+        needs=TWO_HOSTS,
+    ),
 )
 
 
@@ -38,7 +53,9 @@ def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(elephant
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.patch)
-def test_a_program_broken_on_purpose_is_found_out(mutation: Mutation, elephant: Postgres, tmp_path: Path) -> None:
+def test_a_program_broken_on_purpose_is_found_out(
+    mutation: Mutation, elephant: Postgres, tmp_path: Path
+) -> None:
     tree = mutation.plant(tmp_path)
 
     outcome = evening(mutation.fault, mutation.database, SEED, elephant, tree=tree)

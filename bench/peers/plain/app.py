@@ -70,10 +70,14 @@ def chat(data: Any) -> dict[str, Any]:
     """Say something: checked, stored, told, answered."""
     room = rooms.get(request.sid)  # type: ignore[attr-defined]
     if room is None or not (
-        isinstance(data, dict) and _text(data.get("handle"), 64) and _text(data.get("message"), 4000)
+        isinstance(data, dict)
+        and _text(data.get("handle"), 64)
+        and _text(data.get("message"), 4000)
     ):
         return {"ok": False}
-    row = Message(room=room, handle=data["handle"], message=data["message"], timestamp=datetime.now(UTC))
+    row = Message(
+        room=room, handle=data["handle"], message=data["message"], timestamp=datetime.now(UTC)
+    )
     db.session.add(row)
     db.session.commit()
     told = {"label": room, "rev": row.id, "handle": row.handle, "message": row.message}

@@ -12,8 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 from chat.errors import Busy
 
-WAITING_AT_MOST = 5_000
-BATCH_AT_MOST = 500
+MAX_PENDING_ITEMS = 5_000
+MAX_BATCH_ITEMS = 500
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Item(Protocol):
 T = TypeVar("T", bound=Item)
 
 
-class Together(Generic[T]):
+class GroupCommit(Generic[T]):
     """Works on the items of many threads in batches, one batch after the other, in the order they arrived.
 
     `work` gets a batch. It completes all of it, or raises and has done nothing. It may mark items as done before it
@@ -39,14 +39,16 @@ class Together(Generic[T]):
     a leader takes it, with a batch or to refuse it. That leader marks it as done, also when it is stopped itself.
     """
 
-    def __init__(self, work: Callable[[list[T]], None], gather: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, work: Callable[[list[T]], None], yield_now: Callable[[], None] = lambda: None
+    ) -> None:
         self._work = work
-        self._gather = gather
-        self._waiting: deque[T] = deque()
+        self._yield_now = yield_now
+        self._pending: deque[T] = deque()
         self._has_leader = False
         self._condition = threading.Condition(threading.Lock())
 
-    def do(self, item: T) -> None:
+    def submit(self, item: T) -> None:
         """Return when the item is done.
 
         Raises the item's failure: Busy when too many items wait or the database is not available.
@@ -59,9 +61,9 @@ class Together(Generic[T]):
     def _queue_until_leader(self, item: T) -> bool:
         """Queue an item and wait until it is done, or until this thread is the leader. Returns whether it is."""
         with self._condition:
-            if len(self._waiting) >= WAITING_AT_MOST:
+            if len(self._pending) >= MAX_PENDING_ITEMS:
                 raise Busy
-            self._waiting.append(item)
+            self._pending.append(item)
             while self._has_leader and not item.done:
                 self._condition.wait()
             if item.done:
@@ -72,7 +74,7 @@ class Together(Generic[T]):
     def _lead(self, item: T) -> None:
         """Work on batches until the leader's own item is done, then let a follower lead."""
         try:
-            self._gather()
+            self._yield_now()
             while not item.done:
                 self._complete(self._take_batch())
         finally:
@@ -83,13 +85,15 @@ class Together(Generic[T]):
     def _take_batch(self) -> list[T]:
         """Take the items that have waited longest. The leader's own item is in the queue, so there is at least one."""
         with self._condition:
-            size = max(1, min(len(self._waiting), BATCH_AT_MOST))  # an empty queue is a bug: raise, never loop on it
-            return [self._waiting.popleft() for _ in range(size)]
+            size = max(
+                1, min(len(self._pending), MAX_BATCH_ITEMS)
+            )  # an empty queue is a bug: raise, never loop on it
+            return [self._pending.popleft() for _ in range(size)]
 
     def _take_all(self) -> list[T]:
         with self._condition:
-            items = list(self._waiting)
-            self._waiting.clear()
+            items = list(self._pending)
+            self._pending.clear()
             return items
 
     def _complete(self, batch: list[T]) -> None:
@@ -130,5 +134,7 @@ def _refuse(items: list[T], sentence: str | None = None) -> None:
     """Answer the items that are not done yet with Busy."""
     for item in items:
         if not item.done:
-            item.failure = Busy(sentence)  # one each: an exception that several threads raise mixes up their tracebacks
+            item.failure = Busy(
+                sentence
+            )  # one each: an exception that several threads raise mixes up their tracebacks
             item.done = True  # last: from now on its thread may read the failure

@@ -5,18 +5,28 @@ from typing import Any
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface
 
-SAVED = "saved_session"  # where Flask-SocketIO keeps what it copied when the socket connected
+SAVED_SESSION_KEY = (
+    "saved_session"  # where Flask-SocketIO keeps what it copied when the socket connected
+)
 
 
-class Confab(Flask):
+class ConfabFlask(Flask):
     """A Flask that looks for no page at the address of the sockets."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        return None if request and request.path == "/socket.io/" else super().create_url_adapter(request)
+        return (
+            None
+            if request and request.path == "/socket.io/"
+            else super().create_url_adapter(request)
+        )
 
 
-class Sessions(SecureCookieSessionInterface):
+class SocketSessionInterface(SecureCookieSessionInterface):
     """Reads the signed cookie, except during an event: Flask-SocketIO puts the socket's own session in its place."""
 
     def open_session(self, app: Flask, request: Request) -> Any:
-        return request.environ[SAVED] if SAVED in request.environ else super().open_session(app, request)
+        return (
+            request.environ[SAVED_SESSION_KEY]
+            if SAVED_SESSION_KEY in request.environ
+            else super().open_session(app, request)
+        )

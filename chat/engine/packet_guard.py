@@ -14,11 +14,11 @@ from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
-from chat.engine.frames import FRAGMENTS_AT_MOST
-from chat.engine.hub import take_turn
+from chat.engine.frames import MAX_FRAGMENTS
+from chat.engine.scheduler import wait_turn
 from chat.engine.tcp import send_without_delay
 
-BAD_AT_MOST = 100  # bad packets of one connection before it is closed
+MAX_UNREADABLE_PACKETS = 100  # bad packets of one connection before it is closed
 ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
 NORMAL_CLOSURE = 1000  # RFC 6455, section 7.4.1
 GOING_AWAY = 1001
@@ -34,13 +34,17 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     def on_message(eio_sid: str, data: object) -> None:
         try:
             _dispatch(server, events, eio_sid, data)
-        except Unreadable:
+        except MalformedPacket:
             if eio_sid not in server.eio.sockets:
                 return
             bad[eio_sid] += 1
-            if bad[eio_sid] == BAD_AT_MOST:
-                log.info("A connection sent %d unreadable packets and was closed", BAD_AT_MOST)
-                server.eio.sockets[eio_sid].close(wait=False)  # waiting, it would wait for a reader that need not come
+            if bad[eio_sid] == MAX_UNREADABLE_PACKETS:
+                log.info(
+                    "A connection sent %d unreadable packets and was closed", MAX_UNREADABLE_PACKETS
+                )
+                server.eio.sockets[eio_sid].close(
+                    wait=False
+                )  # waiting, it would wait for a reader that need not come
 
     def on_disconnect(eio_sid: str, reason: str) -> None:
         bad.pop(eio_sid, None)
@@ -49,7 +53,9 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     send, websocket = server._send_eio_packet, server.eio._async["websocket"]
 
     def send_if_open(eio_sid: str, eio_packet: EnginePacket) -> None:
-        with suppress(SocketIsClosedError):  # one who has just gone must not keep a room from hearing
+        with suppress(
+            SocketIsClosedError
+        ):  # one who has just gone must not keep a room from hearing
             send(eio_sid, eio_packet)
 
     server._send_eio_packet = send_if_open
@@ -61,7 +67,7 @@ def protect(socketio: Any, events: Collection[str]) -> None:
     payload.Payload = ReadablePayload
 
 
-class Unreadable(Exception):
+class MalformedPacket(Exception):
     """Not a packet any client of ours sends."""
 
 
@@ -69,24 +75,31 @@ def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: objec
     """Decode one Socket.IO packet and hand it to the server. Raises Unreadable."""
     # Binary packets wait for attachments that may never come; a chat has none.
     if not isinstance(data, str) or data[:1] not in ("0", "1", "2", "3"):
-        raise Unreadable
+        raise MalformedPacket
     try:
         read = server.packet_class(encoded_packet=data)
     except (ValueError, TypeError, IndexError) as error:
-        raise Unreadable from error
+        raise MalformedPacket from error
     if read.packet_type == packet.CONNECT:
         server._handle_connect(eio_sid, read.namespace, read.data)
     elif read.packet_type == packet.DISCONNECT:
         server._handle_disconnect(eio_sid, read.namespace, server.reason.CLIENT_DISCONNECT)
     elif read.packet_type == packet.ACK:
         return  # the server asks for none
-    elif isinstance(read.data, list) and read.data and isinstance(read.data[0], str) and read.data[0] in events:
+    elif (
+        isinstance(read.data, list)
+        and read.data
+        and isinstance(read.data[0], str)
+        and read.data[0] in events
+    ):
         server._handle_event(eio_sid, read.namespace, read.id, read.data)
     else:
-        raise Unreadable
+        raise MalformedPacket
 
 
-def _guarded(websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
+def _guarded(
+    websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any
+) -> Callable[..., Any]:
     """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
 
     session = handler.__self__  # type: ignore[attr-defined]  # the Engine.IO socket
@@ -117,12 +130,16 @@ class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no typ
 
     def decode(self, encoded_payload: str) -> None:
         """Find the packets; each is read when it is its turn."""
-        found = [each for each in encoded_payload.split("\x1e") if each[:1] and each[:1] in ENGINE_IO_TYPES]
+        found = [
+            each
+            for each in encoded_payload.split("\x1e")
+            if each[:1] and each[:1] in ENGINE_IO_TYPES
+        ]
         self.packets = self._one_by_one(found)
 
     def _one_by_one(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
         for each in encoded_packets:
-            take_turn()
+            wait_turn()
             yield EnginePacket(encoded_packet=each)
 
 
@@ -137,7 +154,7 @@ class Readable:
         """The next readable packet, or None at the end."""
         while True:
             frame = self._ws.wait()
-            take_turn()
+            wait_turn()
             if self._session.server.sockets.get(self._session.sid) is not self._session:
                 return None  # Engine.IO has lost the session: its client would be connected, but receive nothing
             if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
@@ -164,7 +181,7 @@ def _limit_messages() -> None:
     class Limited(websocket.RFC6455WebSocket.Message):  # type: ignore[misc, name-defined]  # known at run time
         def push(self, data: bytes, final: bool = False) -> None:
             super().push(data, final)
-            if len(self.data) > FRAGMENTS_AT_MOST or sum(map(len, self.data)) > self.max_frame_length:
+            if len(self.data) > MAX_FRAGMENTS or sum(map(len, self.data)) > self.max_frame_length:
                 raise websocket.FailedConnectionError(1009, "The message is too big.")
 
     websocket.RFC6455WebSocket.Message = Limited

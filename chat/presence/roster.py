@@ -14,12 +14,14 @@ from math import inf
 from chat.wire import JSON
 
 GRACE_SECONDS = 5  # a reload is no leaving
-LEASE_SECONDS = 30  # a worker that has not been heard of for so long is gone, and its people with it
-PEOPLE_AT_MOST = 200
+LEASE_SECONDS = (
+    30  # a worker that has not been heard of for so long is gone, and its people with it
+)
+MAX_LISTED_PEOPLE = 200
 
 
 @dataclass
-class Crowd:
+class RoomRoster:
     """A room with people on this worker."""
 
     names: dict[str, str] = field(default_factory=dict)  # of those on this worker, by mark
@@ -29,15 +31,19 @@ class Crowd:
     too_many: bool = False  # there were more than are listed
 
 
-class People:
+class Roster:
     """The people of this worker's rooms, each once however many tabs they have, and what is to be told about them."""
 
     def __init__(self) -> None:
         self._where: dict[str, tuple[str, str]] = {}  # the room and mark of each tab
         self._tabs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)  # by room and mark
-        self._leaving: dict[tuple[str, str], float] = {}  # if they do not come back before, they have left
-        self._crowds: dict[str, Crowd] = {}
-        self._elsewhere: dict[str, dict[str, dict[str, str]]] = {}  # by worker what it said it has: names in rooms
+        self._leaving: dict[
+            tuple[str, str], float
+        ] = {}  # if they do not come back before, they have left
+        self._crowds: dict[str, RoomRoster] = {}
+        self._elsewhere: dict[
+            str, dict[str, dict[str, str]]
+        ] = {}  # by worker what it said it has: names in rooms
         self._until: dict[str, float] = {}  # how long that is believed
         self._whole: set[str] = set()  # those who have said all they have
         self._lock = threading.RLock()
@@ -45,7 +51,7 @@ class People:
     def enter(self, label: str, mark: str, tab: str) -> str:
         """A tab comes in; the name its person is known by."""
         with self._lock:
-            crowd = self._crowds.setdefault(label, Crowd())
+            crowd = self._crowds.setdefault(label, RoomRoster())
             if mark not in crowd.names:
                 with self._watching(label, [mark]):
                     crowd.names[mark] = self._name(label, mark) or ""
@@ -90,7 +96,7 @@ class People:
         """The other workers cannot be heard: all of them, or those not believed until after now."""
         with self._lock:
             for worker in [worker for worker, until in self._until.items() if until <= now]:
-                self.hear(worker, {}, {}, 0, whole=True)
+                self.on_message(worker, {}, {}, 0, whole=True)
                 del self._elsewhere[worker], self._until[worker]
                 self._whole.discard(worker)
 
@@ -98,7 +104,7 @@ class People:
         """Whether we have heard all that this worker has, and not only what was new."""
         return worker in self._whole
 
-    def hear(self, worker: str, here: JSON, gone: JSON, until: float, *, whole: bool) -> None:
+    def on_message(self, worker: str, here: JSON, gone: JSON, until: float, *, whole: bool) -> None:
         """Another worker has these people; `whole` is all it has, otherwise what is new."""
         with self._lock:
             self._until[worker] = until
@@ -106,15 +112,19 @@ class People:
                 self._whole.add(worker)
             rooms = self._elsewhere.setdefault(worker, {})
             for label in here.keys() | gone.keys() | (rooms.keys() if whole else set()):
-                own = self._crowds.get(label, Crowd()).names
+                own = self._crowds.get(label, RoomRoster()).names
                 old = rooms.get(label, {})
                 new = ({} if whole else old) | here.get(label, {})
                 for mark in gone.get(label, ()):
                     new.pop(mark, None)
-                with self._watching(label, [mark for mark in old | new if old.get(mark) != new.get(mark)]):
+                with self._watching(
+                    label, [mark for mark in old | new if old.get(mark) != new.get(mark)]
+                ):
                     rooms[label] = new
                     for mark in own.keys() & here.get(label, {}).keys():
-                        if new[mark] and not (whole and own[mark]):  # what is new counts more than what is said again
+                        if new[mark] and not (
+                            whole and own[mark]
+                        ):  # what is new counts more than what is said again
                             own[mark] = new[mark]
                 if not new:
                     del rooms[label]
@@ -131,19 +141,27 @@ class People:
         """Those in a room, `first` and so many others; how many there are; and up to which state that is."""
         with self._lock:
             everybody = {first: "", **self.everybody(label)}
-            return {"people": _list(everybody), "count": len(everybody), "state": self._crowds[label].state}
+            return {
+                "people": _list(everybody),
+                "count": len(everybody),
+                "state": self._crowds[label].state,
+            }
 
     def differences(self, also: bool = False) -> list[JSON]:
         """What the people of each room have not been told; with `also`, something for each."""
         with self._lock:
-            return [self._difference(label, crowd) for label, crowd in self._crowds.items() if crowd.changed or also]
+            return [
+                self._difference(label, crowd)
+                for label, crowd in self._crowds.items()
+                if crowd.changed or also
+            ]
 
-    def _difference(self, label: str, crowd: Crowd) -> JSON:
+    def _difference(self, label: str, crowd: RoomRoster) -> JSON:
         everybody = self.everybody(label)
         crowd.state += 1
         told = {"label": label, "state": crowd.state, "count": len(everybody)}
         marks, crowd.changed = crowd.changed, set()
-        was_too_many, crowd.too_many = crowd.too_many, len(everybody) > PEOPLE_AT_MOST
+        was_too_many, crowd.too_many = crowd.too_many, len(everybody) > MAX_LISTED_PEOPLE
         if was_too_many and not crowd.too_many:  # now there is room for all on the list
             return told | {"here": _list(everybody), "gone": [], "all": True}
         here = {mark: everybody[mark] for mark in marks if mark in everybody}
@@ -189,4 +207,7 @@ class People:
 
 
 def _list(names: dict[str, str]) -> list[JSON]:
-    return [{"mark": key} | ({"handle": name} if name else {}) for key, name in islice(names.items(), PEOPLE_AT_MOST)]
+    return [
+        {"mark": key} | ({"handle": name} if name else {})
+        for key, name in islice(names.items(), MAX_LISTED_PEOPLE)
+    ]

@@ -39,12 +39,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool
 
-from chat.errors import Busy, CannotStart
+from chat.errors import Busy, StartupError
 
 LOCK_WAIT_SECONDS = 5.0
 READY_WAIT_SECONDS = 1.0  # for the lock of another writer, before the database is called not ready
 START_WAIT_SECONDS = 3.0
-COMPATIBLE_FROM = "compatible_from"  # a key of the table `instance`, and a variable of each migration
+COMPATIBLE_FROM = (
+    "compatible_from"  # a key of the table `instance`, and a variable of each migration
+)
 VACUUM_BYTES = 64 * 2**20  # a larger file would keep the others from writing for too long
 
 # Changes no row, and is refused all the same: by a read-only file or file system, on a standby, without the right to
@@ -58,7 +60,7 @@ class Base(DeclarativeBase):
     """What our tables have in common."""
 
 
-class Moment(TypeDecorator[datetime]):
+class UTCDateTime(TypeDecorator[datetime]):
     """A point in time: UTC in the database, aware in Python. SQLite forgets time zones, so we never store one."""
 
     impl = DateTime
@@ -92,7 +94,12 @@ def engine_options(url: URL) -> dict[str, Any]:
         return pool | {"connect_args": {"timeout": 0, "isolation_level": None}}
     limits = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
     connect = {"options": limits, "connect_timeout": 3}
-    return pool | {"connect_args": connect, "pool_timeout": 3, "pool_pre_ping": True, "pool_recycle": 1800}
+    return pool | {
+        "connect_args": connect,
+        "pool_timeout": 3,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+    }
 
 
 def init_app(app: Flask) -> None:
@@ -106,16 +113,20 @@ def init_app(app: Flask) -> None:
 
 
 @contextmanager
-def reading() -> Iterator[Connection]:
+def read_transaction() -> Iterator[Connection]:
     """For one statement that reads. Raises Busy while the database is away."""
-    with _clearly(), db.engine.connect() as connection:
+    with translate_errors(), db.engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def writing() -> Iterator[Connection]:
+def write_transaction() -> Iterator[Connection]:
     """The one kind of transaction that writes: it has the lock from the start. Raises Busy: locked, full, or away."""
-    with _clearly(), db.engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with (
+        translate_errors(),
+        db.engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
@@ -136,12 +147,16 @@ def migrating() -> Iterator[Connection]:
             violations = _foreign_key_violations(connection)
             yield connection
             if _foreign_key_violations(connection) - violations:
-                raise CannotStart("Migrating the database would leave messages without a room: please report this bug.")
+                raise StartupError(
+                    "Migrating the database would leave messages without a room: please report this bug."
+                )
 
 
 @contextmanager
 def _foreign_keys_off(connection: Connection) -> Iterator[None]:
-    driver: Any = connection.connection.driver_connection  # before SQLAlchemy begins: no effect in a transaction
+    driver: Any = (
+        connection.connection.driver_connection
+    )  # before SQLAlchemy begins: no effect in a transaction
     driver.execute("PRAGMA foreign_keys = OFF")
     try:
         yield
@@ -157,7 +172,9 @@ def _foreign_key_violations(connection: Connection) -> Counter[tuple[str, str]]:
 
 def write_compatible_from(ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
     """After each migration, up or down: write the `compatible_from` of the revision that the database has now."""
-    for script in cast(tuple[Script, ...], step.destination_revisions):  # one, or none at all below the first
+    for script in cast(
+        tuple[Script, ...], step.destination_revisions
+    ):  # one, or none at all below the first
         compatible_from = vars(script.module).get(COMPATIBLE_FROM)
         if compatible_from is not None:  # the table came with revision 0003
             ctx.execute(delete(Instance).where(Instance.key == COMPATIBLE_FROM))
@@ -171,13 +188,16 @@ def close(app: Flask) -> None:
         # behind in the unused part of a page; VACUUM leaves none.
         to_clear = app.extensions.pop("to_clear", False) and db.engine.dialect.name == "sqlite"
         if to_clear and Path(db.engine.url.database or "").stat().st_size <= VACUUM_BYTES:
-            with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
+            with (
+                suppress(DBAPIError, sqlite3.Error),
+                closing(db.engine.raw_connection()) as connection,
+            ):
                 connection.cursor().execute("VACUUM")  # refused while another writes
         db.engine.dispose()
 
 
 @contextmanager
-def _clearly() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Say Busy where the database may do it later."""
     try:
         yield
@@ -230,7 +250,9 @@ def check_writable() -> None:
             _check_postgresql()
     except (DBAPIError, PoolTimeout) as error:
         log.warning("The database cannot be written: %s", str(error).partition("\n")[0])
-        raise Busy("Nothing can be stored: the database is locked, read-only or cannot be reached.") from error
+        raise Busy(
+            "Nothing can be stored: the database is locked, read-only or cannot be reached."
+        ) from error
 
 
 def _check_sqlite() -> None:
@@ -240,7 +262,9 @@ def _check_sqlite() -> None:
     path = url.database or ""
     uri = path if path.startswith("file:") else f"file:{quote(path)}"
     existing = url.set(database=uri).update_query_dict({"mode": "rw", "uri": "true"})
-    probe = create_engine(existing, poolclass=NullPool, connect_args=engine_options(url)["connect_args"])
+    probe = create_engine(
+        existing, poolclass=NullPool, connect_args=engine_options(url)["connect_args"]
+    )
     with probe.connect() as connection:
         _begin_immediate(connection, READY_WAIT_SECONDS)
         connection.execute(WRITE_NOTHING)
@@ -254,7 +278,7 @@ def _check_postgresql() -> None:
         connection.rollback()
 
 
-def bring_up_to_date(app: Flask) -> None:
+def migrate_to_latest(app: Flask) -> None:
     """Give the database our schema, while holding the lock of the start. Raises CannotStart where that cannot be."""
     give_up = time.monotonic() + START_WAIT_SECONDS
     with app.app_context():
@@ -266,14 +290,16 @@ def bring_up_to_date(app: Flask) -> None:
                 if not isinstance(error, OperationalError) or time.monotonic() > give_up:
                     where = db.engine.url.render_as_string(hide_password=True)
                     why = str(error.orig).partition("\n")[0]
-                    raise CannotStart(f"The database {where} cannot be opened ({why}): check DATABASE_URL.") from error
+                    raise StartupError(
+                        f"The database {where} cannot be opened ({why}): check DATABASE_URL."
+                    ) from error
             time.sleep(0.5)  # it may be starting too
 
 
 def _upgrade(app: Flask) -> None:
     scripts = ScriptDirectory(f"{app.root_path}/../migrations")
     known = {script.revision for script in scripts.walk_revisions()}
-    with db.engine.connect() as connection, _alone(connection):
+    with db.engine.connect() as connection, migration_lock(connection):
         current = MigrationContext.configure(connection).get_current_revision()
         compatible_from = _compatible_from(connection)
         connection.rollback()
@@ -281,9 +307,12 @@ def _upgrade(app: Flask) -> None:
             if current != scripts.get_current_head():
                 upgrade(directory=scripts.dir)
         elif compatible_from in known:
-            log.warning("The database has the schema of a newer Confab (%s), which this release can use.", current)
+            log.warning(
+                "The database has the schema of a newer Confab (%s), which this release can use.",
+                current,
+            )
         else:
-            raise CannotStart(
+            raise StartupError(
                 f"This database was made by a newer Confab (schema {current}): "
                 "update the program, or name another DATABASE_URL."
             )
@@ -297,10 +326,12 @@ def _compatible_from(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def migration_lock(connection: Connection) -> Iterator[None]:
     """Nobody else sees to the schema meanwhile: for SQLite the lock of the start does that, PostgreSQL has its own."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # no transaction is open: _begin() opens none to read
+        connection.exec_driver_sql(
+            "PRAGMA journal_mode = WAL"
+        )  # no transaction is open: _begin() opens none to read
         yield
         return
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as holder:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 
 from chat.wire import JSON
 
-HELD_AT_MOST = 1_000  # pieces of news of one room beyond a gap; the database has them all
+MAX_HELD_EVENTS = 1_000  # pieces of news of one room beyond a gap; the database has them all
 
 
-class InOrder:
+class Sequencer:
     """For each room with people on this worker: up to which number they have been told, and what waits beyond a gap.
 
     `emit` tells the people of a room here: it is called with the label, the event and its payload. `mend` is called
@@ -20,21 +20,23 @@ class InOrder:
         self._told: dict[str, int] = {}
         self._held: dict[str, dict[int, tuple[str, JSON]]] = {}
         self._mending: set[str] = set()
-        self._lock = threading.RLock()  # telling may close a dead connection, which may come back here
+        self._lock = (
+            threading.RLock()
+        )  # telling may close a dead connection, which may come back here
 
     def begin(self, label: str, head: int) -> None:
         """Somebody is about to enter, and will read for themselves what is up to `head`."""
         with self._lock:
             self._told.setdefault(label, head)
 
-    def keep_only(self, labels: Collection[str]) -> None:
+    def retain(self, labels: Collection[str]) -> None:
         """Forget the rooms in which nobody is any more."""
         with self._lock:
             for label in self._told.keys() - labels:
                 del self._told[label]
                 self._held.pop(label, None)
 
-    def told(self, label: str) -> int | None:
+    def cursor(self, label: str) -> int | None:
         """Up to which number the people of a room have been told; None when nobody is there."""
         return self._told.get(label)
 
@@ -44,15 +46,15 @@ class InOrder:
             self._mending.discard(label)
             return bool(self._held.get(label))
 
-    def offer(self, label: str, event: str, payload: JSON) -> None:
+    def push(self, label: str, event: str, payload: JSON) -> None:
         """Tell a change when it is the next; keep it for a moment when it is beyond that; drop what has been told."""
         number = payload["rev"]
         with self._lock:
-            told = self._told.get(label)
-            if told is None or number <= told:
+            cursor = self._told.get(label)
+            if cursor is None or number <= cursor:
                 return
             held = self._held.setdefault(label, {})
-            if number == told + 1 or len(held) < HELD_AT_MOST:
+            if number == cursor + 1 or len(held) < MAX_HELD_EVENTS:
                 held[number] = event, payload
             self._drain(label)
             if number <= self._told[label] or label in self._mending:
@@ -60,25 +62,35 @@ class InOrder:
             self._mending.add(label)
         self._mend(label)
 
-    def catch_up(self, label: str, changes: list[JSON], upto: int, new_after: int | None = None) -> None:
+    def catch_up(
+        self, label: str, changes: list[JSON], upto: int, new_after: int | None = None
+    ) -> None:
         """Tell what the database has beyond what was told: `changes` by rev, complete up to the number `upto`.
 
         A message nobody here has been told of is new to them, even if it was changed meanwhile: one with a seq above
         `new_after`, which is what was told before the first of several pages; by default, what was told until now.
         """
         with self._lock:
-            told = self._told.get(label)
-            if told is None:
+            cursor = self._told.get(label)
+            if cursor is None:
                 return
             for payload in changes:
-                if payload["rev"] > told:
+                if payload["rev"] > cursor:
                     self._told[label] = payload["rev"]
-                    self._emit(label, "chat" if payload["seq"] > (new_after or told) else "change", payload)
-            self._told[label] = told = max(told, upto)
-            self._held[label] = {number: news for number, news in self._held.get(label, {}).items() if number > told}
+                    self._emit(
+                        label,
+                        "chat" if payload["seq"] > (new_after or cursor) else "change",
+                        payload,
+                    )
+            self._told[label] = cursor = max(cursor, upto)
+            self._held[label] = {
+                number: news
+                for number, news in self._held.get(label, {}).items()
+                if number > cursor
+            }
             self._drain(label)
 
-    def start_over(self, label: str, head: int) -> None:
+    def reset(self, label: str, head: int) -> None:
         """History was restored or cleared: what was told before counts no more."""
         with self._lock:
             if label in self._told:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chat.errors import CannotStart
+from chat.errors import StartupError
 
 MIN_KEY_CHARS = 16
 
@@ -19,7 +19,7 @@ def starting(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is nobody else's
         lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise CannotStart(
+        raise StartupError(
             f"The folder {folder} cannot be written ({error.strerror}): make it writable, or name another in INSTANCE."
         ) from error
     with os.fdopen(lock):
@@ -39,12 +39,12 @@ def secret(folder: Path) -> str:
             key = secrets.token_urlsafe(32)
             _write_key(path, key)
     except OSError as error:
-        raise CannotStart(
+        raise StartupError(
             f"The file {path} cannot be read or made ({error.strerror}): "
             "give it to the user that runs Confab, or set SECRET_KEY."
         ) from error
     except UnicodeDecodeError as error:
-        raise CannotStart(
+        raise StartupError(
             f"The file {path} is not text: restore it from a backup, or remove it, and everybody gets a new identity."
         ) from error
     return key
@@ -60,7 +60,9 @@ def _read_key(path: Path) -> str:
 def _write_key(path: Path, key: str) -> None:
     unfinished = path.with_name("secret_key.new")
     unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+    with os.fdopen(
+        os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0
+    ) as file:
         file.write(key.encode())
         os.fsync(file)  # before the renaming, so that a crash cannot leave an empty file
     unfinished.rename(path)

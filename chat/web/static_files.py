@@ -11,18 +11,39 @@ from pygments.lexers.javascript import JavascriptLexer
 from pygments.token import Comment, Whitespace
 from werkzeug.datastructures import Accept
 
-STATIC = Path(__file__).resolve().parent.parent / "static"
+STATIC = Path(__file__).resolve().parents[2] / "static"
 # The later one wins.
-SHEETS = ("tokens", "base", "about", "room", "message", "composer", "menu", "dialog", "people", "theme")
+SHEETS = (
+    "tokens",
+    "base",
+    "about",
+    "room",
+    "message",
+    "composer",
+    "menu",
+    "dialog",
+    "people",
+    "theme",
+)
 PICTURES = (".png",)  # are compressed already
-BEST = {"br": partial(brotli.compress, quality=11), "gzip": partial(gzip.compress, compresslevel=9, mtime=0)}
-QUICK = {"br": partial(brotli.compress, quality=4), "gzip": partial(gzip.compress, compresslevel=5, mtime=0)}
+BEST = {
+    "br": partial(brotli.compress, quality=11),
+    "gzip": partial(gzip.compress, compresslevel=9, mtime=0),
+}
+QUICK = {
+    "br": partial(brotli.compress, quality=4),
+    "gzip": partial(gzip.compress, compresslevel=5, mtime=0),
+}
 
 
 @lru_cache
 def files() -> dict[str, bytes]:
     """The files by their names, as they were when this process first needed one; and the style sheets as one."""
-    found = {str(path.relative_to(STATIC)): path.read_bytes() for path in sorted(STATIC.rglob("*")) if path.is_file()}
+    found = {
+        str(path.relative_to(STATIC)): path.read_bytes()
+        for path in sorted(STATIC.rglob("*"))
+        if path.is_file()
+    }
     return found | {"css/all.css": b"".join(found[f"css/{part}.css"] for part in SHEETS)}
 
 
@@ -57,6 +78,8 @@ def slim(script: str) -> str:
     # stripnl and ensurenl would change where the lines are.
     tokens = JavascriptLexer(stripnl=False, ensurenl=False).get_tokens(script)
     return "".join(
-        "\n" * text.count("\n") if kind in Comment or (kind in Whitespace and "\n" in text) else text
+        "\n" * text.count("\n")
+        if kind in Comment or (kind in Whitespace and "\n" in text)
+        else text
         for kind, text in tokens
     )

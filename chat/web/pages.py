@@ -23,14 +23,17 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import database, engine, files, journal, markdown, wire
-from chat.errors import BadRequest, Busy, Draining, NotFound, Refused, ServerError
-from chat.gate import REFUSAL
-from chat.identity import author, form_token, is_own_form, you
+from chat import engine, wire
+from chat.errors import BadRequest, Busy, Draining, NotFound, Refusal, ServerError
+from chat.identity import author, csrf_token, is_valid_csrf_token, you
 from chat.models import Page, Room
 from chat.payload import refused as refused_answer
+from chat.storage import database, journal
+from chat.text import markdown
+from chat.web import static_files
+from chat.web.middleware import REFUSAL
 
-A_LABEL = (
+LABEL_RULE = (
     "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else. "
     "A few words, like about, help and login, are reserved."
 )
@@ -57,23 +60,29 @@ RESERVED = {
 NOT_RESERVED = rf"(?!(?i:{'|'.join(sorted(RESERVED))})\Z)"
 PROBES = ("/healthz", "/readyz")
 READY_TIMEOUT_SECONDS = 2.0  # the longest that /readyz waits for the database, under eventlet
-STRANGE_FORM = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
+CSRF_MESSAGE = "This page could not tell that it was you. Please send it once more; it needs the cookie of this site."
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets}; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PAGES = {
-    404: ("There is no such page", A_LABEL),
-    408: ("The message did not arrive", "The connection was too slow or broke off. Please send the message again."),
+    404: ("There is no such page", LABEL_RULE),
+    408: (
+        "The message did not arrive",
+        "The connection was too slow or broke off. Please send the message again.",
+    ),
     413: ("The message is too large", "Go back, shorten the message, and send it again."),
-    415: ("Files cannot be sent", "Confab takes text only. Go back, and send the message without a file."),
+    415: (
+        "Files cannot be sent",
+        "Confab takes text only. Go back, and send the message without a file.",
+    ),
     500: ("Something went wrong here", "It is our fault, and it is in the log. Please try again."),
 }
 
-pages = Blueprint("pages", __name__)
+blueprint = Blueprint("pages", __name__)
 
 
-@pages.before_app_request
+@blueprint.before_app_request
 def refuse_body() -> None:
     """Raise the reason why the body of a request was refused; its error page is the answer."""
     if (refusal := request.environ.get(REFUSAL)) is not None:
@@ -89,16 +98,16 @@ class LabelConverter(BaseConverter):
     regex = NOT_RESERVED + "[A-Za-z0-9_-]{1,50}"
 
 
-@pages.get("/")
+@blueprint.get("/")
 def about() -> str | AnyResponse:
     """What Confab is, and the ways into a room."""
     wanted = request.args.get("room", "").strip()
     if is_label(wanted):
         return redirect(url_for("pages.room", label=wanted))
-    return render_template("about.html", refused=wanted and A_LABEL)
+    return render_template("about.html", refused=wanted and LABEL_RULE)
 
 
-@pages.route("/new/", methods=["GET", "POST"])
+@blueprint.route("/new/", methods=["GET", "POST"])
 def new() -> AnyResponse:
     """Make a room with a name nobody has, and go there."""
     for length in (4, 4, 4, 4, 4, 5, 6, 8, 10, 12):  # five draws, then longer numbers
@@ -108,52 +117,60 @@ def new() -> AnyResponse:
     raise Busy
 
 
-@pages.get("/<label:label>/")
+@blueprint.get("/<label:label>/")
 def room(label: str) -> AnyResponse:
     """A room, made by whoever comes first, with what was said there last; or a page further back."""
-    return _show(_open(label), {})
+    return _render_room(_get_or_create_room(label), {})
 
 
-@pages.post("/<label:label>/")
-def say(label: str) -> AnyResponse:
+@blueprint.post("/<label:label>/")
+def post_message(label: str) -> AnyResponse:
     """Say something without scripts. What is refused is shown again, with the reason."""
     if request.files:
         abort(415)
-    here = _open(label)
+    here = _get_or_create_room(label)
     given = {key: request.form.get(key, "") for key in ("handle", "message", "id")}
     try:
-        if not is_own_form(request.form.get("csrf", "")):
-            raise BadRequest(STRANGE_FORM)
+        if not is_valid_csrf_token(request.form.get("csrf", "")):
+            raise BadRequest(CSRF_MESSAGE)
         said = journal.post(here, author(), wire.Chat.parse(given)).message
-    except Refused as refusal:
-        if not refusal.retry:  # else it may have been stored all the same: the same id makes it one message
+    except Refusal as refusal:
+        if (
+            not refusal.retry
+        ):  # else it may have been stored all the same: the same id makes it one message
             del given["id"]
-        return _show(here, given | {"refused": str(refusal)}, refusal.status)
+        return _render_room(here, given | {"refused": str(refusal)}, refusal.status)
     session["handle"] = given["handle"]
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{said.seq}"), 303)
 
 
-@pages.get("/<label:label>/qr.svg")
+@blueprint.get("/<label:label>/qr.svg")
 def qr(label: str) -> AnyResponse:
     """The address of a room for the camera of a telephone. It makes no room."""
     kept = {"Cache-Control": "private, max-age=86400"}  # who has the address has the room
-    return Response(_qr(url_for("pages.room", label=label, _external=True)), headers=kept, mimetype="image/svg+xml")
+    return Response(
+        _qr(url_for("pages.room", label=label, _external=True)),
+        headers=kept,
+        mimetype="image/svg+xml",
+    )
 
 
 @lru_cache(maxsize=1_000)
 def _qr(address: str) -> bytes:
     drawn = io.BytesIO()
     code = segno.make_qr(address, error="m")
-    code.save(drawn, kind="svg", border=4, light="white", omitsize=True, svgclass=None, lineclass=None)
+    code.save(
+        drawn, kind="svg", border=4, light="white", omitsize=True, svgclass=None, lineclass=None
+    )
     return drawn.getvalue()
 
 
-def _open(label: str) -> Room:
+def _get_or_create_room(label: str) -> Room:
     author()  # the page sets the cookie by which the socket knows its person
-    return journal.open_room(label)
+    return journal.get_or_create_room(label)
 
 
-def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
+def _render_room(here: Room, form: wire.JSON, status: int = 200) -> Response:
     page = here.joined(after=None)
     listed = _requested_page(here) or page
     further = partial(url_for, "pages.room", label=here.label)
@@ -164,9 +181,11 @@ def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
         room=here,
         page={**wire.joined(here, page), **you(here)},  # what the script starts from
         rows=wire.history(here, listed)["messages"],  # what is to be read without it
-        earlier=further(before=listed.messages[0].seq) if listed.older and listed.messages else None,
+        earlier=further(before=listed.messages[0].seq)
+        if listed.older and listed.messages
+        else None,
         later=further(after=listed.messages[-1].seq) if listed.newer and listed.messages else None,
-        form={"csrf": form_token()} | empty | form,
+        form={"csrf": csrf_token()} | empty | form,
         transports=current_app.config["CONFAB"].offered(),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
@@ -174,7 +193,9 @@ def _show(here: Room, form: wire.JSON, status: int = 200) -> Response:
 
 def _requested_page(room: Room) -> Page | None:
     """The page that `?before=` or `?after=` asks for, or None: links get cut off, and an empty page helps nobody."""
-    given = {key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args}
+    given = {
+        key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args
+    }
     if not given:
         return None
     try:
@@ -185,13 +206,13 @@ def _requested_page(room: Room) -> Page | None:
     return found if found.messages else None
 
 
-@pages.get("/healthz")
+@blueprint.get("/healthz")
 def healthz() -> AnyResponse:
     """Whether this process answers; the database is not asked."""
     return _probe_answer(wire.ok(), 200)
 
 
-@pages.get("/readyz")
+@blueprint.get("/readyz")
 def readyz() -> AnyResponse:
     """Whether this process can store messages. Raises Draining, Busy."""
     if engine.is_draining():
@@ -215,27 +236,35 @@ def _is_probe() -> bool:
     return request.path.rstrip("/") in PROBES
 
 
-@pages.get("/static/<version>/<path:filename>")
+@blueprint.get("/static/<version>/<path:filename>")
 def static(version: str, filename: str) -> AnyResponse:
     """A file the pages need. Its address names the version, so it may be kept for ever."""
-    if filename not in files.files():
+    if filename not in static_files.files():
         abort(404)
-    how = None if filename.endswith(files.PICTURES) else files.encoding(request.accept_encodings)
-    response = _encoded(Response(files.packed(filename, how), mimetype=files.kind(filename)), how)
-    is_now = version == files.version()  # a page of another release may ask: then the file is not for keeping
+    how = (
+        None
+        if filename.endswith(static_files.PICTURES)
+        else static_files.encoding(request.accept_encodings)
+    )
+    response = _encoded(
+        Response(static_files.packed(filename, how), mimetype=static_files.kind(filename)), how
+    )
+    is_now = (
+        version == static_files.version()
+    )  # a page of another release may ask: then the file is not for keeping
     response.cache_control.max_age = 365 * 24 * 3600 if is_now else 0
     response.cache_control.public = response.cache_control.immutable = is_now
     return response
 
 
-@pages.app_template_global()
+@blueprint.app_template_global()
 def asset(filename: str) -> str:
     """The address of a file below static/, of the version that is there now."""
-    return url_for("pages.static", version=files.version(), filename=filename)
+    return url_for("pages.static", version=static_files.version(), filename=filename)
 
 
-pages.add_app_template_filter(markdown.html, "markdown")
-pages.add_app_template_test(markdown.only_pictures, "large")
+blueprint.add_app_template_filter(markdown.html, "markdown")
+blueprint.add_app_template_test(markdown.only_pictures, "large")
 
 
 def is_label(text: str) -> bool:
@@ -243,8 +272,8 @@ def is_label(text: str) -> bool:
     return re.fullmatch(LabelConverter.regex, text) is not None
 
 
-@pages.after_app_request
-def safely(response: Response) -> Response:
+@blueprint.after_app_request
+def add_security_headers(response: Response) -> Response:
     """Every page: made of our own files only, in nobody's frame, in no search engine, its address told to nobody."""
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.endpoint == "pages.static":
@@ -256,13 +285,16 @@ def safely(response: Response) -> Response:
     return response
 
 
-@pages.after_app_request
-def briefly(response: Response) -> Response:
+@blueprint.after_app_request
+def compress(response: Response) -> Response:
     """Pages and drawings, compressed as well as can be done while somebody waits."""
-    if response.mimetype not in ("text/html", "image/svg+xml") or "Content-Encoding" in response.headers:
+    if (
+        response.mimetype not in ("text/html", "image/svg+xml")
+        or "Content-Encoding" in response.headers
+    ):
         return response
-    if how := files.encoding(request.accept_encodings):
-        response.set_data(files.QUICK[how](response.get_data()))
+    if how := static_files.encoding(request.accept_encodings):
+        response.set_data(static_files.QUICK[how](response.get_data()))
     return _encoded(response, how)
 
 
@@ -273,8 +305,8 @@ def _encoded(response: Response, how: str | None) -> Response:
     return response
 
 
-@pages.app_errorhandler(HTTPException)
-def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
+@blueprint.app_errorhandler(HTTPException)
+def handle_http_error(error: HTTPException) -> AnyResponse | tuple[str, int]:
     """A page for what HTTP refuses; programs that ask for our health get JSON."""
     code = error.code or 500
     if _is_probe():
@@ -285,7 +317,7 @@ def not_so(error: HTTPException) -> AnyResponse | tuple[str, int]:
 
 def _refused_probe(error: HTTPException, code: int) -> AnyResponse:
     if code >= 500:
-        refusal: Refused = ServerError()
+        refusal: Refusal = ServerError()
     elif code == 404:
         refusal = NotFound("There is no such page.")
     else:
@@ -296,9 +328,11 @@ def _refused_probe(error: HTTPException, code: int) -> AnyResponse:
     return response
 
 
-@pages.app_errorhandler(Refused)
-def refused(error: Refused) -> AnyResponse | tuple[str, int]:
+@blueprint.app_errorhandler(Refusal)
+def refused(error: Refusal) -> AnyResponse | tuple[str, int]:
     """A page for what Confab refuses; programs that ask for our health get JSON."""
     if _is_probe():
         return _probe_answer(refused_answer(error), error.status)
-    return render_template("error.html", code=error.status, title="Not now", text=str(error)), error.status
+    return render_template(
+        "error.html", code=error.status, title="Not now", text=str(error)
+    ), error.status

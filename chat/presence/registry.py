@@ -4,28 +4,28 @@ from contextlib import suppress
 
 import redis
 
-from chat.queue import redis_client
+from chat.delivery.bus import redis_client
 
 
-class NoLeases:
+class NullWorkerRegistry:
     """For those who share no Redis."""
 
-    def keep(self, worker: str, text: str, seconds: float) -> None:
+    def save(self, worker: str, text: str, seconds: float) -> None:
         """Nobody could find it."""
 
-    def kept(self) -> list[tuple[str, str, float]]:
+    def load_all(self) -> list[tuple[str, str, float]]:
         """Nobody has left anything."""
         return []
 
 
-class Leases(NoLeases):
+class WorkerRegistry(NullWorkerRegistry):
     """One text for each worker, under a key that ends by itself."""
 
     def __init__(self, url: str, key: str) -> None:
         self._redis = redis_client(url, decode_responses=True)
         self._key = key
 
-    def keep(self, worker: str, text: str, seconds: float) -> None:
+    def save(self, worker: str, text: str, seconds: float) -> None:
         """Keep a worker's text for so long, if Redis can be reached."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(f"{self._key}:{worker}", text, px=int(seconds * 1000))
@@ -34,7 +34,7 @@ class Leases(NoLeases):
         with suppress(redis.RedisError):
             pipeline.execute()
 
-    def kept(self) -> list[tuple[str, str, float]]:
+    def load_all(self) -> list[tuple[str, str, float]]:
         """Each worker that is alive, its text, and for how many seconds it is believed, if Redis can be reached."""
         alive = []
         with suppress(redis.RedisError):

@@ -24,7 +24,9 @@ def async_mode() -> Literal["eventlet", "gevent", "threading"]:
     return "threading"
 
 
-def patience(seconds: float, connection: socket.socket | None = None) -> AbstractContextManager[Any]:
+def patience(
+    seconds: float, connection: socket.socket | None = None
+) -> AbstractContextManager[Any]:
     """Raise TimeoutError when reading from a connection takes longer in all than `seconds`."""
     mode = async_mode()
     if mode != "threading":
@@ -46,7 +48,9 @@ def _close_for_reading_after(seconds: float, connection: socket.socket) -> Itera
     def close_for_reading() -> None:
         expired.set()
         with suppress(OSError):  # the client may have gone
-            socket.socket.shutdown(connection, socket.SHUT_RD)  # that of an SSLSocket would end the encryption
+            socket.socket.shutdown(
+                connection, socket.SHUT_RD
+            )  # that of an SSLSocket would end the encryption
 
     timer = threading.Timer(seconds, close_for_reading)
     timer.daemon = True
@@ -59,13 +63,13 @@ def _close_for_reading_after(seconds: float, connection: socket.socket) -> Itera
             raise TimeoutError
 
 
-def gather() -> None:
+def yield_now() -> None:
     """Let everybody go on who is ready now."""
     if (mode := async_mode()) != "threading":
         sys.modules[mode].sleep(0)
 
 
-def take_turn() -> None:
+def wait_turn() -> None:
     """Wait for one's turn: called before each piece of work that somebody outside asks for.
 
     However many come at once, and however much one of them asks for, nobody is kept waiting for all of it.
@@ -73,16 +77,16 @@ def take_turn() -> None:
     if async_mode() == "eventlet":
         turns().wait()
     else:
-        gather()
+        yield_now()
 
 
 @cache
-def turns() -> "Turns":
+def turns() -> "FairScheduler":
     """Who gives the turns in this process, under eventlet."""
-    return Turns(sys.modules["eventlet"].hubs.get_hub())
+    return FairScheduler(sys.modules["eventlet"].hubs.get_hub())
 
 
-class Turns:
+class FairScheduler:
     """Gives turns in the order asked, a few in each round of eventlet's hub: by itself, it runs all who are ready."""
 
     def __init__(self, hub: Any) -> None:
@@ -123,7 +127,9 @@ class Turns:
                 if isinstance(next_one, self._greenlet.greenlet):
                     next_one.switch()
                 else:
-                    (self._idle.pop() if self._idle else self._greenlet.greenlet(self._work)).switch(next_one)
+                    (
+                        self._idle.pop() if self._idle else self._greenlet.greenlet(self._work)
+                    ).switch(next_one)
         finally:
             self._call()  # also when one of them died of something
 

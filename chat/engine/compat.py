@@ -7,9 +7,9 @@ from inspect import getsource
 from operator import attrgetter
 from typing import Any
 
-from chat.engine.hub import async_mode
+from chat.engine.scheduler import async_mode
 
-SEAMS = {  # the first digits of the SHA-256 of their source
+FINGERPRINTS = {  # the first digits of the SHA-256 of their source
     "socketio.manager:Manager.emit": "566510ea",
     "engineio.server:Server._handle_connect": "049f7c2b",
     "engineio.server:Server.handle_request": "79302edd",
@@ -31,12 +31,15 @@ SEAMS = {  # the first digits of the SHA-256 of their source
 log = logging.getLogger(__name__)
 
 
-def speed_up(socketio: Any) -> None:
+def install(socketio: Any) -> None:
     """Under eventlet, speak WebSocket ourselves: what goes to a room is then written once."""
     if async_mode() != "eventlet":
         return
-    if changed := [name for name, known in SEAMS.items() if fingerprint(name) != known]:
-        log.warning("Everything works, but slower: %s is not what Confab's engine was made for.", ", ".join(changed))
+    if changed := [name for name, known in FINGERPRINTS.items() if fingerprint(name) != known]:
+        log.warning(
+            "Everything works, but slower: %s is not what Confab's engine was made for.",
+            ", ".join(changed),
+        )
         return
     from chat.engine.websocket import take_over  # noqa: PLC0415  # it needs eventlet, which need not be there
 

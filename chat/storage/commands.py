@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
-from chat.errors import Full, Gone, IdTaken, NotFound, NotYours
+from chat.errors import Gone, IdTaken, NotFound, NotYours, TooManyReactions
 from chat.models import BLANK, Message, Room, Standing
 
-EMOJI_AT_MOST = 20  # different ones to a message
-PEOPLE_AT_MOST = 100  # to an emoji
+MAX_EMOJI_PER_MESSAGE = 20  # different ones to a message
+MAX_PEOPLE_PER_EMOJI = 100  # to an emoji
 Key: TypeAlias = str | int | None  # the id or seq by which a message is known in its room
 
 
 @dataclass
-class Change:
+class Command:
     """Something somebody wants stored, and in the end what became of it. `asked` is what `apply` needs to know.
 
     When `apply` is called, `room` is as it stands, locked; what `apply` makes of it is stored.
@@ -60,7 +60,7 @@ class Change:
         return known
 
 
-class Post(Change):
+class PostMessage(Command):
     """Say something. Saying it twice with the same id says it once."""
 
     def apply(self, known: Message | None, number: int) -> Message:
@@ -73,7 +73,7 @@ class Post(Change):
         return known
 
 
-class Edit(Change):
+class EditMessage(Command):
     """Say it differently."""
 
     def apply(self, known: Message | None, number: int) -> Message:
@@ -85,7 +85,7 @@ class Edit(Change):
         return _message(known, rev=number, message=self.asked.message, edited_at=datetime.now(UTC))
 
 
-class Delete(Change):
+class DeleteMessage(Command):
     """Take it back: the text is erased, its place remains."""
 
     def apply(self, known: Message | None, number: int) -> Message:
@@ -95,7 +95,7 @@ class Delete(Change):
         return _message(known, rev=number, message="", reactions=None, deleted_at=datetime.now(UTC))
 
 
-class React(Change):
+class ReactToMessage(Command):
     """Put an emoji to a message, or take it back; an emoji that is nobody's is gone."""
 
     def apply(self, known: Message | None, number: int) -> Message:
@@ -106,24 +106,34 @@ class React(Change):
         by = before.get(self.asked.emoji, [])
         if self.asked.on == (self.author in by):
             return known
-        if self.asked.on and (len(by) >= PEOPLE_AT_MOST or (not by and len(before) >= EMOJI_AT_MOST)):
-            raise Full
-        after = [*by, self.author] if self.asked.on else [each for each in by if each != self.author]
-        reactions = {emoji: people for emoji, people in (before | {self.asked.emoji: after}).items() if people}
+        if self.asked.on and (
+            len(by) >= MAX_PEOPLE_PER_EMOJI or (not by and len(before) >= MAX_EMOJI_PER_MESSAGE)
+        ):
+            raise TooManyReactions
+        after = (
+            [*by, self.author] if self.asked.on else [each for each in by if each != self.author]
+        )
+        reactions = {
+            emoji: people
+            for emoji, people in (before | {self.asked.emoji: after}).items()
+            if people
+        }
         return _message(known, rev=number, reactions=reactions or None)
 
 
-class Title(Change):
+class SetTitle(Command):
     """Give the room another name: a line in the room says so, and is how everybody learns of it."""
 
     def apply(self, known: Message | None, number: int) -> Message:
         number -= self.room.name == self.asked.name
         self.room.name = self.asked.name
-        return self.new(number, kind="title", handle=self.asked.handle or "", message=self.asked.name)
+        return self.new(
+            number, kind="title", handle=self.asked.handle or "", message=self.asked.name
+        )
 
 
 @dataclass
-class Rename(Change):
+class RenameAuthor(Command):
     """Go by another name: a line in the room says so. Who went by none there, or by this one, needs no line."""
 
     before: str | None = None

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from markupsafe import Markup, escape
 
-from chat.emoji import EMOJI
+from chat.text.emoji import EMOJI
 
 Node: TypeAlias = "str | tuple[str, list[Node]]"  # text, or what it is and what is in it
 
@@ -27,7 +27,9 @@ NOT_LETTERS = (
 )
 HOST_START = rf"[A-Za-z0-9]|[^\x00-\x7f{NOT_LETTERS}]|\[[0-9A-Fa-f:]"
 PIECE = re.compile(rf"`+|\*+|(?<![A-Za-z0-9_]){SCHEME}(?={HOST_START})[^{SPACE}{UNSEEN}<>\"\\`]+")
-TRAILING = frozenset(".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f")
+TRAILING = frozenset(
+    ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
+)
 PAIRS = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08"}
 HOST = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
 QUOTED = re.compile(r">(?: |(?=>)|$)")
@@ -45,7 +47,9 @@ TAGS = {
     "fence": Markup('<pre class="fence"><code>{}</code></pre>'),
     "quote": Markup("<blockquote>{}</blockquote>"),
     "host": Markup('<b class="link__host">{}</b>'),
-    "link": Markup('<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'),
+    "link": Markup(
+        '<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'
+    ),
 }
 
 
@@ -65,7 +69,9 @@ def parse(source: str) -> list[Node]:
 
 
 def _html(nodes: list[Node]) -> Markup:
-    return Markup("").join(escape(node) if isinstance(node, str) else _element(*node) for node in nodes)
+    return Markup("").join(
+        escape(node) if isinstance(node, str) else _element(*node) for node in nodes
+    )
 
 
 def _element(kind: str, inside: list[Node]) -> Markup:
@@ -97,7 +103,10 @@ def _fence(lines: list[str], at: int, ends: list[int]) -> tuple[Node, int] | Non
     end = ends[ending]
     first = [] if LANGUAGE.fullmatch(opening[1]) else [opening[1]]
     last = lines[end].rstrip(" ").removesuffix("```")
-    return ("fence", ["\n".join([*first, *lines[at + 1 : end], *([last] if last else [])])]), end + 1
+    return (
+        "fence",
+        ["\n".join([*first, *lines[at + 1 : end], *([last] if last else [])])],
+    ), end + 1
 
 
 def _quote(lines: list[str], at: int, depth: int) -> tuple[Node, int] | None:
@@ -176,7 +185,9 @@ class _Marks:
     """The nodes of a line, and the marks that are open in it: at most one bold and one italic."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, list[Node]]] = [("", [])]  # the line itself, then the marks, inmost last
+        self._open: list[tuple[str, list[Node]]] = [
+            ("", [])
+        ]  # the line itself, then the marks, inmost last
 
     def add(self, node: Node) -> None:
         _add(self._open[-1][1], node)

@@ -1,0 +1,1 @@
+"""Delivery: per-room order on a worker, the bus between workers, and the repair of gaps."""

@@ -1,0 +1,1 @@
+"""Text: validation, emoji and Markdown."""

@@ -1,0 +1,1 @@
+"""HTTP: pages, static files, and WSGI middleware."""
