@@ -12,7 +12,17 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from chat.errors import StartupError
+
+class StartupError(SystemExit):
+    """The program cannot start; the sentence tells the operator what to do.
+
+    The exit status is 3, after which gunicorn does not start the worker again.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(3)
+        self.sentence = sentence
+
 
 TRANSPORTS = ("polling", "websocket")
 UNIX_PATH_BYTES = 107  # of a socket's address on Linux, see unix(7)

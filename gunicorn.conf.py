@@ -153,7 +153,10 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The app is loaded."""
-    from chat.engine.worker import ready  # noqa: PLC0415  # eventlet has to patch the standard library first
+    """Prepare the worker, now that its app is loaded."""
+    # Imported here: eventlet has to patch the standard library first.
+    from chat.engine.worker import ready  # noqa: PLC0415
+    from chat.services import services_of  # noqa: PLC0415
 
-    ready(worker)
+    services = services_of(worker.app.callable)
+    ready(worker, services.socketio.server.eio, services.bus.start)

@@ -1,27 +1,39 @@
-"""create_app: where the parts meet, nothing else."""
+"""create_app: the application factory, where the parts of the server are connected."""
 
+from functools import partial
 from hashlib import sha256
 from math import inf
+from typing import Any, cast
 
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import engine, events, identity, message_events
-from chat.delivery import reconciler
-from chat.delivery.bus import LocalBus, RedisBus
+from chat import engine, events, message_events
+from chat.broadcasts import Broadcaster
+from chat.delivery.bus import Bus, LocalBus, RedisBus
+from chat.delivery.publisher import Publisher
+from chat.delivery.reconciler import Reconciler
+from chat.dispatch import register
 from chat.engine.packets import StrictJSON, TextPacket
-from chat.presence import tracker
-from chat.presence.registry import NullWorkerRegistry, WorkerRegistry
-from chat.storage import database, instance_folder, journal
-from chat.web import middleware, pages
+from chat.identity import load_identity
+from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
+from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
+from chat.services import Services, services_of, set_services
+from chat.socket_server import SocketServer
+from chat.storage import database, instance_folder
+from chat.storage.journal import Journal
+from chat.web import assets, health, pages, responses
+from chat.web.labels import LabelConverter
+from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from config import Config
 
-MAX_FORM_PARTS = 10  # of a form sent as multipart/form-data; that of a room's page has four fields
+MAX_FORM_PARTS = 10
+"""Parts of a form that is sent as multipart/form-data; the form of a room has four fields."""
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build Confab, with its database brought up to date. Raises CannotStart with a sentence that says what to do."""
+    """Build the app and migrate its database. Raises StartupError with a sentence for the operator."""
     config = config or Config.from_environment()
     app = ConfabFlask(
         __name__,
@@ -31,81 +43,110 @@ def create_app(config: Config | None = None) -> Flask:
     )
     app.session_interface = SocketSessionInterface()
     with instance_folder.starting(config.instance):
-        app.config.update(
-            CONFAB=config,
-            SECRET_KEY=config.secret_key or instance_folder.secret(config.instance),
-            SQLALCHEMY_DATABASE_URI=config.database(),
-            SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
-            SESSION_COOKIE_NAME="confab",
-            SESSION_COOKIE_SAMESITE="Lax",
-            PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
-            SESSION_REFRESH_EACH_REQUEST=False,
-            MAX_CONTENT_LENGTH=config.body_bytes,
-            MAX_FORM_MEMORY_SIZE=config.body_bytes,
-            MAX_FORM_PARTS=MAX_FORM_PARTS,
-        )
+        _configure(app, config)
         database.init_app(app)
         database.migrate_to_latest(app)
-    app.url_map.converters["label"] = pages.LabelConverter
-    app.register_blueprint(pages.blueprint)
-    app.extensions["journal"] = journal.journal(engine.yield_now)
-    _open_sockets(app, config)
+    _add_pages(app)
+    _add_sockets(app, config)
     return app
 
 
-def _open_sockets(app: Flask, config: Config) -> None:
-    queue: LocalBus = LocalBus()
-    leases: WorkerRegistry | NullWorkerRegistry = NullWorkerRegistry()
-    patience = inf if config.workers == 1 else 0
-    if config.redis_url is not None:
-        queue = RedisBus(
-            config.redis_url, _name("queue", app), events={"chat", "change", "presence", "typing"}
-        )
-        leases = WorkerRegistry(config.redis_url, _name("people", app))
-        patience = tracker.PATIENCE_SECONDS
-    socketio = SocketIO(
+def shut_down(app: Flask) -> None:
+    """Close the database when the process ends."""
+    database.close(app, vacuum=services_of(app).journal.has_erased_text)
+
+
+def _configure(app: Flask, config: Config) -> None:
+    app.config.update(
+        CONFAB=config,
+        SECRET_KEY=config.secret_key or instance_folder.secret(config.instance),
+        SQLALCHEMY_DATABASE_URI=config.database(),
+        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
+        SESSION_COOKIE_NAME="confab",
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
+        SESSION_REFRESH_EACH_REQUEST=False,
+        MAX_CONTENT_LENGTH=config.body_bytes,
+        MAX_FORM_MEMORY_SIZE=config.body_bytes,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+    )
+
+
+def _add_pages(app: Flask) -> None:
+    app.url_map.converters["label"] = LabelConverter
+    for module in (pages, assets, health):
+        app.register_blueprint(module.blueprint)
+    responses.init_app(app)
+
+
+def _add_sockets(app: Flask, config: Config) -> None:
+    socketio = _build_socketio(app, config)
+    app.wsgi_app = BodyLimit(  # type: ignore[method-assign]  # as Flask documents
+        SocketRequestGuard(app.wsgi_app, config.offered()),
+        page_bytes=config.body_bytes,
+        socket_bytes=config.frame_bytes,
+        seconds=config.body_seconds,
+    )
+    services = _build_services(app, config, socketio)
+    set_services(app, services)
+    handlers = events.EVENTS | message_events.EVENTS
+    engine.protect(socketio, events=handlers)
+    if config.engine:
+        engine.install(socketio)
+    socketio.on_event("connect", partial(_on_connect, services))
+    # Registered at python-socketio: it needs no request context.
+    services.socketio.server.on("disconnect", services.presence.leave)
+    register(socketio, handlers)
+
+
+def _on_connect(services: Services, auth: object = None) -> None:
+    services.bus.start()  # gunicorn has started it; under `flask run` the first connection does
+    load_identity(auth)
+
+
+def _build_socketio(app: Flask, config: Config) -> SocketServer:
+    socketio: Any = SocketIO(
         app,
-        client_manager=queue,
-        transports=list(config.offered()),  # type: ignore[call-arg]  # the stubs do not know it
+        transports=list(config.offered()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
-        async_handlers=False,  # one connection's events run in the order they were sent
+        async_handlers=False,  # the events of one connection are handled in order
         json=StrictJSON,
         serializer=TextPacket,
         max_http_buffer_size=config.frame_bytes,
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,
     )
-    app.wsgi_app = middleware.BodyLimit(  # type: ignore[method-assign]  # as Flask says
-        middleware.guard_requests(app.wsgi_app, config.offered()),
-        page_bytes=config.body_bytes,
-        socket_bytes=config.frame_bytes,
-        seconds=config.body_seconds,
+    return cast(SocketServer, socketio)  # see socket_server.py
+
+
+def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Services:
+    bus: Bus = LocalBus()
+    registry: WorkerRegistry = NoWorkerRegistry()
+    bus_grace_seconds = inf if config.workers == 1 else 0.0
+    if config.redis_url is not None:
+        bus = RedisBus(socketio, config.redis_url, _redis_name("queue", app))
+        registry = RedisWorkerRegistry(config.redis_url, _redis_name("people", app))
+        bus_grace_seconds = BUS_GRACE_SECONDS
+    broadcaster = Broadcaster(socketio)
+    reconciler = Reconciler(app, socketio, broadcaster, bus)
+    presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
+    publisher = Publisher(reconciler.sequencer, bus)
+    bus.subscribe("chat", reconciler.on_message)
+    bus.subscribe("change", reconciler.on_message)
+    bus.subscribe("presence", presence.on_message)
+    bus.subscribe("typing", presence.on_typing)
+    bus.on_connect(presence.on_connect)
+    bus.on_connect(reconciler.resync)
+    return Services(
+        socketio=socketio,
+        bus=bus,
+        reconciler=reconciler,
+        presence=presence,
+        journal=Journal(publisher.publish, engine.yield_now),
     )
-    watch = reconciler.Reconciler(app, socketio, lambda: queue.up)
-    here = tracker.PresenceTracker(app, socketio, queue, leases, patience)
-    app.extensions.update(heads=watch, order=watch.order, presence=here, queue=queue)
-    ears = {
-        "chat": watch.on_message,
-        "change": watch.on_message,
-        "presence": here.on_message,
-        "typing": here.on_typing,
-    }
-
-    def on_connect() -> None:
-        here.on_connect()
-        watch.resync()
-
-    queue.on_connect = on_connect
-    queue.on_message = lambda event, payload: ears[event](event, payload)
-    doors = events.EVENTS | message_events.EVENTS
-    engine.protect(socketio, events=doors)
-    if config.engine:
-        engine.install(socketio)
-    socketio.on_event("connect", identity.load_identity)
-    socketio.server.on("disconnect", here.leave)  # type: ignore[attr-defined]  # it needs nothing of what Flask-SocketIO prepares for handlers
-    events.register(socketio, doors)
 
 
-def _name(what: str, app: Flask) -> str:
-    """A name for something in Redis: two Confabs may share one."""
-    return "confab:" + sha256(f"{what}/{app.config['SECRET_KEY']}".encode()).hexdigest()[:16]
+def _redis_name(purpose: str, app: Flask) -> str:
+    """Return a name in Redis that other installations do not use, since it depends on the secret."""
+    digest = sha256(f"{purpose}/{app.config['SECRET_KEY']}".encode()).hexdigest()
+    return f"confab:{digest[:16]}"

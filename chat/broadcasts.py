@@ -1,61 +1,46 @@
-"""What we tell a room; the only module that emits."""
+"""What is sent to a room; the only module that emits. It reaches the connections of this worker only.
 
-import logging
-from collections.abc import Callable
-from typing import Any
+Other workers receive the same events over the bus (delivery/bus.py) and send them to theirs.
+"""
 
-from flask import current_app
+from collections.abc import Sequence
 
 from chat import wire
-from chat.models import Message, Room
+from chat.models import RoomRow
+from chat.socket_server import SocketServer
 
-log = logging.getLogger(__name__)
 
-
-def address(label: str) -> str:
-    """The Socket.IO room in which the people of a room are."""
+def socketio_room(label: str) -> str:
+    """Return the name of the Socket.IO room of the chat room `label`."""
     return f"chat-{label}"
 
 
-def chat(room: Room, message: Message) -> None:
-    """Somebody said something new."""
-    _tell(room, "chat", message)
+class Broadcaster:
+    """Sends events to everybody in a room who is connected to this worker."""
 
+    def __init__(self, socketio: SocketServer) -> None:
+        self._socketio = socketio
 
-def change(room: Room, message: Message) -> None:
-    """Something that was said has changed."""
-    _tell(room, "change", message)
+    def emit(
+        self, label: str, event: str, payload: wire.JSON, skip_connections: Sequence[str] = ()
+    ) -> None:
+        """Send one event to the room `label`, except to these connections."""
+        self._socketio.emit(
+            event,
+            payload,
+            to=socketio_room(label),
+            skip_sid=list(skip_connections),
+            ignore_queue=True,
+        )
 
+    def head(self, room: RoomRow) -> None:
+        """Announce the room's last number, so that a client notices what it has missed."""
+        self.emit(room.label, "head", wire.head(room))
 
-def head(room: Room) -> None:
-    """What everybody should have by now; only those on this worker, for the others have their own beacon."""
-    emitter(current_app.extensions["socketio"])(room.label, "head", wire.head(room))
+    def presence(self, payload: wire.JSON) -> None:
+        """Announce who entered the room and who left."""
+        self.emit(payload["label"], "presence", payload)
 
-
-def presence(socketio: Any, payload: wire.JSON) -> None:
-    """Who has come and who has gone; only to those on this worker."""
-    emitter(socketio)(payload["label"], "presence", payload)
-
-
-def typing(socketio: Any, payload: wire.JSON, but: list[str]) -> None:
-    """Somebody is typing; only to those on this worker, and not to these connections."""
-    emitter(socketio)(payload["label"], "typing", payload, skip_sid=but)
-
-
-def _tell(room: Room, event: str, message: Message) -> None:
-    try:
-        payload = wire.message(room, message)
-        current_app.extensions["order"].push(
-            room.label, event, payload
-        )  # here, when it is its turn
-        current_app.extensions["queue"].publish(event, payload)  # on the other workers
-    except Exception:
-        # What is stored stays stored, and its sender is told so; who was not told is found by the beacon.
-        log.exception("a %s could not be told", event)
-
-
-def emitter(socketio: Any) -> Callable[..., None]:
-    """What tells the people of a room on this worker: called with its label, the event and the payload."""
-    return lambda label, event, data, **but: socketio.emit(
-        event, data, to=address(label), ignore_queue=True, **but
-    )
+    def typing(self, payload: wire.JSON, skip_connections: Sequence[str]) -> None:
+        """Announce that somebody is typing, except to that person's own connections."""
+        self.emit(payload["label"], "typing", payload, skip_connections)

@@ -1,76 +1,119 @@
-"""The ways we say no: a code for programs, a sentence for people, and whether to try again."""
+"""Refusals: why something was not done, as a code for programs and a sentence for people."""
+
+from typing import ClassVar
 
 
 class Refusal(Exception):
-    """Something is not done. What each class below says of itself is what the person reads."""
+    """Something was not done. Subclasses set the code, the HTTP status and the default sentence.
 
-    code, status, retry = (
-        "server_error",
-        500,
-        True,
-    )  # `retry`: whether the very same request may succeed later
-    retry_after_ms: int | None = None
+    `retry` says whether the very same request may succeed later, `retry_after_ms` how long to wait.
+    """
 
-    def __init_subclass__(cls, code: str = code, status: int = status) -> None:
-        cls.code, cls.status, cls.retry = code, status, status >= 500
+    code: ClassVar[str]
+    status: ClassVar[int]
+    retry: ClassVar[bool] = False
+    retry_after_ms: ClassVar[int | None] = None
+    message: ClassVar[str]
 
-    def __init__(self, sentence: str | None = None) -> None:
-        super().__init__(sentence or self.__doc__)
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
 
 
 class ServerError(Refusal):
-    """Something went wrong here. Please try again."""
+    """An unexpected exception on the server."""
+
+    code = "server_error"
+    status = 500
+    retry = True
+    message = "Something went wrong on the server. Please try again."
 
 
-class BadRequest(Refusal, code="bad_request", status=400):
-    """This is not something Confab understands."""
+class BadRequest(Refusal):
+    """A payload with missing, unknown or malformed parts."""
+
+    code = "bad_request"
+    status = 400
+    message = "The server does not understand this request."
 
 
-class Empty(Refusal, code="empty", status=400):
-    """There is nothing in it to send."""
+class Empty(Refusal):
+    """A text without visible characters."""
+
+    code = "empty"
+    status = 400
+    message = "There is nothing to send."
 
 
-class TooLong(Refusal, code="too_long", status=413):
-    """That is too long."""
+class TooLong(Refusal):
+    """A text above its limit."""
+
+    code = "too_long"
+    status = 413
+    message = "This is too long."
 
 
-class NotJoined(Refusal, code="not_joined", status=409):
-    """Join a room first."""
+class NotJoined(Refusal):
+    """An event that needs a room, from a connection that is in none."""
+
+    code = "not_joined"
+    status = 409
+    message = "Join a room first."
 
 
-class NotFound(Refusal, code="not_found", status=404):
-    """There is no such room or message."""
+class NotFound(Refusal):
+    """A room or message that does not exist."""
+
+    code = "not_found"
+    status = 404
+    message = "There is no such room or message."
 
 
-class NotYours(Refusal, code="not_yours", status=403):
-    """Only the person who wrote this can change it."""
+class NotYours(Refusal):
+    """A change to a message that somebody else wrote."""
+
+    code = "not_yours"
+    status = 403
+    message = "Only the person who wrote this message can change it."
 
 
-class Gone(Refusal, code="gone", status=410):
-    """This message has been deleted."""
+class Gone(Refusal):
+    """A change to a message that has been deleted."""
+
+    code = "gone"
+    status = 410
+    message = "This message has been deleted."
 
 
-class IdTaken(Refusal, code="id_taken", status=409):
-    """Another message already has this id."""
+class IdTaken(Refusal):
+    """A message whose id was used for another text."""
+
+    code = "id_taken"
+    status = 409
+    message = "Another message already has this id."
 
 
-class TooManyReactions(Refusal, code="full", status=409):
-    """There is no room for more of this."""
+class TooManyReactions(Refusal):
+    """A reaction above the limits of a message."""
+
+    code = "full"
+    status = 409
+    message = "Too many reactions."
 
 
-class Busy(Refusal, code="busy", status=503):
-    """The server is busy."""
+class Busy(Refusal):
+    """The database is locked, full or unreachable at the moment."""
 
+    code = "busy"
+    status = 503
+    retry = True
     retry_after_ms = 5000
+    message = "The server is busy."
 
 
-class Draining(Refusal, code="draining", status=503):
-    """This worker is about to end. Another one will answer."""
+class Draining(Refusal):
+    """A readiness check of a worker that is about to stop."""
 
-
-class StartupError(SystemExit):
-    """A start that cannot go on; the sentence says what to do. After exit code 3 gunicorn does not try again."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(3)
-        self.sentence = sentence
+    code = "draining"
+    status = 503
+    retry = True
+    message = "This worker is about to stop. Another one will answer."

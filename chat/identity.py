@@ -1,17 +1,23 @@
-"""Who this browser is: a random number in its signed cookie, or in a token for those who keep no cookies."""
+"""Who a browser is: a random author id in its signed cookie, or in a token without cookies."""
 
 import secrets
 from contextlib import suppress
 
-from flask import current_app, session
+from flask import session
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from chat.models import Room
+from chat.settings import secret_key
 from chat.wire import JSON
+
+NONCE_CHARS = 16
 
 
 def author() -> str:
-    """The identity of whoever is asking, made at first need: 128 bits in 32 hexadecimal digits."""
+    """Return the author id of the current browser: 128 bits in 32 hexadecimal digits.
+
+    It is created when it is first needed.
+    """
     if "author" not in session:
         session["author"] = secrets.token_hex(16)
         session.permanent = True
@@ -19,10 +25,10 @@ def author() -> str:
 
 
 def load_identity(auth: object = None) -> None:
-    """At the start of a connection without a cookie: take the identity of the token it brings, else a new one."""
+    """Set the identity of a new connection without a cookie: from the token in `auth`, or a new one."""
     if "author" in session:
         return
-    signer = URLSafeSerializer(current_app.config["SECRET_KEY"], salt="confab-identity")
+    signer = URLSafeSerializer(secret_key(), salt="confab-identity")
     match auth:
         case {"token": str(token)}:
             with suppress(BadData, ValueError):
@@ -31,24 +37,29 @@ def load_identity(auth: object = None) -> None:
 
 
 def you(room: Room) -> JSON:
-    """What a person may know about themselves here: their mark, and the token that makes them the same person again."""
-    return {
-        "you": {"mark": room.mark(author())}
-        | ({"token": session["token"]} if "token" in session else {})
-    }
+    """Return what a person may know about themselves: their mark, and the token of their identity."""
+    answer = {"mark": room.mark(author())}
+    if "token" in session:
+        answer["token"] = session["token"]
+    return {"you": answer}
 
 
 def csrf_token() -> str:
-    """What a form on our page brings back, and one on a page of somebody else cannot know."""
-    # Another one each time: a page is compressed together with words of others, and its length must tell nothing.
-    once = secrets.token_hex(8)
-    return once + _form_signer().get_signature(once + author()).decode()
+    """Return a token that a form on our page sends back and another site cannot know.
+
+    It begins with a nonce: pages are compressed together with text of others, so a constant token
+    could be guessed from the length of the page.
+    """
+    nonce = secrets.token_hex(NONCE_CHARS // 2)
+    return nonce + _csrf_signer().get_signature(nonce + author()).decode()
 
 
 def is_valid_csrf_token(token: str) -> bool:
-    """Whether this came from a form that we gave this browser."""
-    return _form_signer().verify_signature(token[:16] + author(), token[16:])
+    """Return whether this browser got the token from us."""
+    nonce = token[:NONCE_CHARS]
+    signature = token[NONCE_CHARS:]
+    return _csrf_signer().verify_signature(nonce + author(), signature)
 
 
-def _form_signer() -> Signer:
-    return Signer(current_app.config["SECRET_KEY"], salt="confab-form")
+def _csrf_signer() -> Signer:
+    return Signer(secret_key(), salt="confab-form")

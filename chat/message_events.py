@@ -1,59 +1,63 @@
-"""Handlers of the events that change a message, a name or the room: edit, delete, react, rename and title."""
-
-from collections.abc import Callable
-from functools import partial
-
-from flask import current_app
+"""The Socket.IO events that change existing messages, a handle or the room's name."""
 
 from chat import wire
+from chat.dispatch import Handler
 from chat.identity import author
-from chat.presence.tracker import joined_room, remember_handle
-from chat.storage import journal
+from chat.membership import joined_room, remember_handle
+from chat.services import services
 from chat.storage.commands import (
-    Command,
+    ChangeHandle,
     DeleteMessage,
     EditMessage,
     ReactToMessage,
-    RenameAuthor,
     SetTitle,
 )
 from chat.wire import JSON, ok
 
 
 def edit(data: object) -> JSON:
-    """Say it differently: one's own message, for everyone who has it or comes later."""
-    return _do(EditMessage, wire.Edit.parse(data))
+    """Replace the text of one's own message."""
+    asked = wire.Edit.parse(data)
+    command = EditMessage(joined_room(), author(), asked.seq, asked.message)
+    return ok(wire.changed(services().journal.submit(command)))
 
 
 def delete(data: object) -> JSON:
-    """Take it back: the text is erased, its place remains."""
-    return _do(DeleteMessage, wire.Delete.parse(data))
+    """Delete one's own message: its text is erased, its sequence number remains."""
+    asked = wire.Delete.parse(data)
+    command = DeleteMessage(joined_room(), author(), asked.seq)
+    return ok(wire.changed(services().journal.submit(command)))
 
 
 def react(data: object) -> JSON:
-    """Put an emoji to a message, or take it back."""
-    return _do(ReactToMessage, wire.React.parse(data))
+    """Add one's reaction to a message, or remove it."""
+    asked = wire.React.parse(data)
+    command = ReactToMessage(joined_room(), author(), asked.seq, asked.emoji, asked.on)
+    return ok(wire.changed(services().journal.submit(command)))
 
 
 def rename(data: object) -> JSON:
-    """Go by another name in this room."""
+    """Use another handle in this room."""
     asked = wire.Rename.parse(data)
     room = joined_room()
-    before = room.names([author()]).get(author())
-    answer = _do(partial(RenameAuthor, before=before), asked)
+    previous_handle = room.names([author()]).get(author())
+    command = ChangeHandle(room, author(), asked.handle, previous_handle)
+    result = services().journal.submit(command)
     remember_handle(room, asked.handle)
-    return answer
+    return ok(wire.changed(result))
 
 
 def title(data: object) -> JSON:
-    """Give the room a name, or none: its label and its link stay."""
-    return _do(SetTitle, wire.Title.parse(data))
+    """Set or remove the name of the room; its label and its link stay."""
+    asked = wire.Title.parse(data)
+    command = SetTitle(joined_room(), author(), asked.name, asked.handle or "")
+    return ok(wire.changed(services().journal.submit(command)))
 
 
-def _do(kind: Callable[..., Command], asked: object) -> JSON:
-    change = kind(joined_room(), author(), asked)
-    current_app.extensions["to_clear"] = True  # from the files of the database, when we close them
-    return ok(wire.changed(journal.change(change)))
-
-
-EVENTS = {"edit": edit, "delete": delete, "react": react, "rename": rename, "title": title}
+EVENTS: dict[str, Handler] = {
+    "edit": edit,
+    "delete": delete,
+    "react": react,
+    "rename": rename,
+    "title": title,
+}

@@ -1,30 +1,39 @@
-"""Rooms and their messages. A read is one statement on a connection of its own; nothing here commits or emits."""
+"""The tables of rooms and messages, and how they are read.
+
+Each read is one statement, so everything in its result is of the same moment. Nothing here commits.
+Statements are built once and kept, because building one takes longer than running it.
+"""
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from hashlib import sha256
-from types import SimpleNamespace
-from typing import Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chat.errors import NotFound
+from chat.settings import secret_key, settings
 from chat.storage.database import Base, UTCDateTime, read_transaction
 
-END = 2**62  # beyond every number
-MAX_COUNTED_MISSED = 10_000  # counting further costs more than it tells
-NAME_LOOKBACK_MESSAGES = (
-    500  # so many messages back, and no further, is looked for the name somebody went by
-)
+NO_LIMIT_SEQ = 2**62
+"""A sequence number above every one that is ever assigned."""
+
+MAX_COUNTED_MISSED = 10_000
+"""Missed messages are counted up to here; counting further would be slow."""
+
+NAME_LOOKBACK_MESSAGES = 500
+"""How many of a room's last messages are searched for the handle that an author used last."""
+
+ReactionsByEmoji: TypeAlias = dict[str, list[str]]
+"""The authors who reacted with each emoji, in the order in which they did."""
 
 
 class Room(Base):
-    """A place with a link. `head` is its one counter: every stored change takes the next number."""
+    """A chat room. `head` is its only counter: every stored change takes the next number."""
 
     __tablename__ = "rooms"
 
@@ -36,45 +45,43 @@ class Room(Base):
     epoch: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
-    __table_args__ = (
-        {"sqlite_autoincrement": True},
-    )  # ids are never reused: a connection may hold one for days
+    # Ids are never reused: a connection may hold one for days.
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     @classmethod
     def find(cls, label: str) -> Self:
-        """The room with this label. Raises NotFound."""
+        """Return the room with this label. Raises NotFound, Busy."""
         with read_transaction() as connection:
-            room = connection.execute(SELECT_ROOM_BY_LABEL, {"label": label}).one_or_none()
-        if room is None:
+            row = connection.execute(SELECT_ROOM_BY_LABEL, {"label": label}).one_or_none()
+        if row is None:
             raise NotFound("There is no room of this name.")
-        return cls(**room._mapping)
+        return cls(**row._mapping)
 
     def mark(self, author: str) -> str:
-        """How this room knows a person: the same after a renaming, not to be recognised in another room."""
-        return _mark(current_app.config["SECRET_KEY"], self.label, author)
+        """Return the public fingerprint (a tripcode) of an author in this room."""
+        return room_mark(self.label, author)
 
-    def joined(self, after: int | None) -> "Page":
-        """For somebody who enters: the last messages, or with `after` what changed since, and how many are new."""
-        limits = current_app.config["CONFAB"]
-        if after is None:
-            return self.history(limits.page)
-        page = self.changes(after, limits.catch_up)
+    def latest(self) -> "MessagePage":
+        """Return the last messages. Raises NotFound when the room has been deleted, Busy."""
+        return self.history_before(NO_LIMIT_SEQ, settings().page)
+
+    def missed(self, after: int) -> "MessagePage":
+        """Return the changes after the number `after`, and how many messages are new since then.
+
+        Raises NotFound when the room has been deleted, Busy.
+        """
+        page = self.changes(after, settings().catch_up)
         page.missed = sum(message.seq > after for message in page.messages)
-        if page.upto < page.head:  # these are not all
-            newer = (
-                self._messages(Message.seq > after)
-                .with_only_columns(Message.seq)
-                .limit(MAX_COUNTED_MISSED)
-            )
-            with read_transaction() as connection:
-                page.missed = connection.scalar(
-                    sa.select(sa.func.count()).select_from(newer.subquery())
-                )
+        if page.upto < page.head:
+            page.missed = self._count_messages_after(after)
         return page
 
-    def changes(self, after: int, limit: int) -> "Page":
-        """What changed after the number `after`, in the order of the changes; at most `limit` of them."""
-        page = self._page("changed", turn=after, below=limit + 1)
+    def changes(self, after: int, limit: int) -> "MessagePage":
+        """Return at most `limit` messages changed after the number `after`, in `rev` order.
+
+        Raises NotFound when the room has been deleted, Busy.
+        """
+        page = self._read_page("changed", pivot=after, limit_from=limit + 1)
         page.messages.sort(key=lambda message: message.rev)
         if len(page.messages) > limit:
             page.messages.pop()
@@ -87,98 +94,104 @@ class Room(Base):
         before: int | None = None,
         after: int | None = None,
         around: int | None = None,
-    ) -> "Page":
-        """A page of messages in the order of the screen: before or after one, around one, or the last."""
-        above, below = (limit // 2, limit - limit // 2) if around is not None else (limit, limit)
-        turn = next(
-            (
-                each
-                for each in (before, around, None if after is None else after + 1)
-                if each is not None
-            ),
-            END,
-        )
-        parts = (
-            ["from"] if after is not None else ["before"] if around is None else ["before", "from"]
-        )
-        page = self._page(
-            *parts, turn=turn, above=above + 1, below=below + 1
-        )  # one more tells whether there are more
+    ) -> "MessagePage":
+        """Return messages in `seq` order: before, after or around a number, or the last ones.
+
+        Raises NotFound when the room has been deleted, Busy.
+        """
+        if around is not None:
+            return self.history_around(around, limit)
+        if after is not None:
+            return self.history_after(after, limit)
+        return self.history_before(NO_LIMIT_SEQ if before is None else before, limit)
+
+    def history_before(self, before: int, limit: int) -> "MessagePage":
+        """Return the last `limit` messages with a `seq` below `before`."""
+        page = self._read_page("before", pivot=before, limit_before=limit + 1)
         page.messages.sort(key=lambda message: message.seq)
-        first = sum(message.seq < turn for message in page.messages)
-        page.older = first > above if "before" in parts else self._is_any(Message.seq < turn)
-        more = len(page.messages) > first + below
-        page.newer = more if "from" in parts else turn != END and self._is_any(Message.seq >= turn)
-        page.messages = page.messages[max(first - above, 0) : first + below]
+        page.older = len(page.messages) > limit
+        page.newer = before != NO_LIMIT_SEQ and self._any_message(Message.seq >= before)
+        page.messages = page.messages[-limit:]
+        return page
+
+    def history_after(self, after: int, limit: int) -> "MessagePage":
+        """Return the first `limit` messages with a `seq` above `after`."""
+        first = after + 1
+        page = self._read_page("from", pivot=first, limit_from=limit + 1)
+        page.messages.sort(key=lambda message: message.seq)
+        page.older = self._any_message(Message.seq < first)
+        page.newer = len(page.messages) > limit
+        page.messages = page.messages[:limit]
+        return page
+
+    def history_around(self, around: int, limit: int) -> "MessagePage":
+        """Return `limit` messages: half of them below `around`, the rest from it on."""
+        limit_before = limit // 2
+        limit_from = limit - limit_before
+        page = self._read_page(
+            "before", "from", pivot=around, limit_before=limit_before + 1, limit_from=limit_from + 1
+        )
+        page.messages.sort(key=lambda message: message.seq)
+        before = [message for message in page.messages if message.seq < around]
+        following = page.messages[len(before) :]
+        page.older = len(before) > limit_before
+        page.newer = len(following) > limit_from
+        kept_before = before[-limit_before:] if limit_before else []
+        page.messages = kept_before + following[:limit_from]
         return page
 
     def names(self, authors: Collection[str]) -> dict[str, str]:
-        """The names these people went by last, as far as they have spoken lately."""
-        name = sa.case((Message.kind == "rename", Message.message), else_=Message.handle).label(
-            "name"
-        )
-        columns = Message.seq, Message.author, Message.kind, name
-        lines = (
-            self._messages()
+        """Return the handles that these authors used last, as far as they wrote recently."""
+        handle = sa.case((Message.kind == "rename", Message.message), else_=Message.handle)
+        columns = Message.seq, Message.author, Message.kind, handle.label("handle")
+        recent = (
+            self._select_messages()
             .with_only_columns(*columns)
             .order_by(Message.seq.desc())
             .limit(NAME_LOOKBACK_MESSAGES)
             .subquery()
         )
-        mine = lines.c.author.in_(authors) & sa.or_(
-            lines.c.kind.is_(None), lines.c.kind == "rename"
+        has_handle = sa.or_(recent.c.kind.is_(None), recent.c.kind == "rename")
+        statement = (
+            sa.select(recent.c.author, recent.c.handle)
+            .where(recent.c.author.in_(authors), has_handle)
+            .order_by(recent.c.seq)
         )
         with read_transaction() as connection:
-            found = connection.execute(
-                sa.select(lines.c.author, lines.c.name).where(mine).order_by(lines.c.seq)
-            ).all()
-        return dict(found)
+            rows = connection.execute(statement).all()
+        return dict(rows)  # a later handle replaces an earlier one
 
-    def _messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
+    def _select_messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
         return sa.select(Message).where(Message.room_id == self.id, *conditions)
 
-    def _is_any(self, condition: sa.ColumnElement[bool]) -> bool:
+    def _any_message(self, condition: sa.ColumnElement[bool]) -> bool:
         with read_transaction() as connection:
-            return connection.scalar(sa.select(self._messages(condition).exists())) or False
+            return bool(connection.scalar(sa.select(self._select_messages(condition).exists())))
 
-    def _page(self, *parts: str, **numbers: int) -> "Page":
+    def _count_messages_after(self, after: int) -> int:
+        newer = self._select_messages(Message.seq > after).with_only_columns(Message.seq)
+        counted = newer.limit(MAX_COUNTED_MISSED).subquery()
         with read_transaction() as connection:
-            found = connection.execute(
-                _page_of(*parts), {"room": self.id, "label": self.label, **numbers}
-            ).all()
-        if not found:
+            return connection.scalar(sa.select(sa.func.count()).select_from(counted)) or 0
+
+    def _read_page(self, *parts: "PagePart", **numbers: int) -> "MessagePage":
+        parameters = {"room": self.id, "label": self.label, **numbers}
+        with read_transaction() as connection:
+            rows = connection.execute(_page_statement(*parts), parameters).all()
+        if not rows:
             raise NotFound("This room is gone.")
-        said = cast(
-            list[Message], [row for row in found if row.seq is not None]
-        )  # rows, which read like messages
-        return Page(found[0].head, found[0].epoch, found[0].name, said, found[0].head)
-
-
-@cache
-def _page_of(*parts: str) -> sa.Executable:
-    """Messages, head and epoch in one statement, so that they are of one moment; made once, for that takes long."""
-    room, turn, above, below = (
-        sa.bindparam(name, type_=sa.BigInteger) for name in ("room", "turn", "above", "below")
-    )
-    seq, rev, mine = (
-        messages.c.seq,
-        messages.c.rev,
-        sa.select(messages).where(messages.c.room_id == room),
-    )
-    pages = {
-        "before": mine.where(seq < turn).order_by(seq.desc()).limit(above),
-        "from": mine.where(seq >= turn).order_by(seq).limit(below),
-        "changed": mine.where(rev > turn).order_by(rev).limit(below),
-    }
-    rows = sa.union_all(*(sa.select(pages[part].subquery()) for part in parts)).subquery()
-    moment = sa.select(*rooms.c["head", "epoch", "name"], rows)
-    # A row with this id and another label is another room: after a backup has been restored, for example.
-    is_same_room = (rooms.c.id == room) & (rooms.c.label == sa.bindparam("label"))
-    return moment.outerjoin_from(rooms, rows, sa.true()).where(is_same_room)
+        messages_of_page = [message_row(row[3:]) for row in rows if row.seq is not None]
+        return MessagePage(
+            head=rows[0].head,
+            epoch=rows[0].epoch,
+            name=rows[0].name,
+            messages=messages_of_page,
+            upto=rows[0].head,
+        )
 
 
 class Message(Base):
-    """Something said. `seq` is its place on the screen, `rev` the number of its last change."""
+    """A message. `seq` is its position in the room, `rev` the number of its last change."""
 
     __tablename__ = "messages"
 
@@ -194,9 +207,7 @@ class Message(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     reply_to: Mapped[int | None] = mapped_column(sa.BigInteger)
     kind: Mapped[str | None] = mapped_column(sa.String(16))
-    reactions: Mapped[dict[str, list[str]] | None] = mapped_column(
-        sa.JSON(none_as_null=True)
-    )  # authors by emoji
+    reactions: Mapped[ReactionsByEmoji | None] = mapped_column(sa.JSON(none_as_null=True))
 
     __table_args__ = (
         sa.UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
@@ -204,32 +215,113 @@ class Message(Base):
     )
 
 
-rooms = cast(sa.Table, Room.__table__)
-messages = cast(sa.Table, Message.__table__)
-BLANK = dict.fromkeys(messages.columns.keys())
-SELECT_ROOM_BY_LABEL = sa.select(rooms).where(
-    rooms.c.label == sa.bindparam("label")
-)  # made once, for that takes long
+rooms = cast(sa.Table, Room.__table__)  # declared as the more general FromClause
+messages = cast(sa.Table, Message.__table__)  # likewise
 
-
-class Standing(SimpleNamespace):
-    """A room or message while it is changed: reads like one, for a tenth of the cost."""
-
-    mark = Room.mark
+SELECT_ROOM_BY_LABEL = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))
 
 
 @dataclass
-class Page:
-    """Some messages of a room, with the head, epoch and name of the same moment."""
+class RoomRow:
+    """A row of `rooms` as the journal holds it while it is locked."""
+
+    id: int
+    label: str
+    name: str
+    head: int
+    epoch: str
+
+    def mark(self, author: str) -> str:
+        """Return the public fingerprint (a tripcode) of an author in this room."""
+        return room_mark(self.label, author)
+
+
+@dataclass
+class MessageRow:
+    """A row of `messages`: its fields are the columns of the table, in the same order."""
+
+    room_id: int
+    seq: int
+    rev: int
+    author: str
+    client_id: str | None
+    handle: str
+    message: str
+    timestamp: datetime
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
+    reply_to: int | None = None
+    kind: str | None = None
+    reactions: ReactionsByEmoji | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its last change is the one that made it."""
+        return self.seq == self.rev
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values by column, as an INSERT takes them."""
+        return dict(vars(self))
+
+
+def message_row(row: Sequence[Any]) -> MessageRow:
+    """Return a typed row from the values of all columns of `messages`, in their order."""
+    return MessageRow(*row)
+
+
+@dataclass
+class MessagePage:
+    """Some messages of a room, with the head, epoch and name of the same moment.
+
+    A client that has this page has every change up to `upto`. `older` and `newer` say whether there
+    are messages beyond the page; `missed` is how many are new to a client that was away.
+    """
 
     head: int
     epoch: str
     name: str
-    messages: list[Message]
-    upto: int  # who has this page has every change up to here
+    messages: list[MessageRow]
+    upto: int
     older: bool = False
     newer: bool = False
     missed: int | None = None
+
+
+PagePart: TypeAlias = Literal["before", "from", "changed"]
+
+
+@cache
+def _page_statement(*parts: PagePart) -> sa.Executable:
+    """Build the statement that reads messages together with head, epoch and name of their room.
+
+    Its parameters: `room` (the id) and `label`, `pivot` (a `seq`, or a `rev` for "changed"), `limit_before` and
+    `limit_from`. A room without matching messages gives one row whose message columns are NULL.
+    """
+    room = sa.bindparam("room", type_=sa.BigInteger)
+    pivot = sa.bindparam("pivot", type_=sa.BigInteger)
+    limit_before = sa.bindparam("limit_before", type_=sa.BigInteger)
+    limit_from = sa.bindparam("limit_from", type_=sa.BigInteger)
+    seq = messages.c.seq
+    rev = messages.c.rev
+    of_room = sa.select(messages).where(messages.c.room_id == room)
+    selects = {
+        "before": of_room.where(seq < pivot).order_by(seq.desc()).limit(limit_before),
+        "from": of_room.where(seq >= pivot).order_by(seq).limit(limit_from),
+        "changed": of_room.where(rev > pivot).order_by(rev).limit(limit_from),
+    }
+    rows = sa.union_all(*(sa.select(selects[part].subquery()) for part in parts)).subquery()
+    columns = sa.select(*rooms.c["head", "epoch", "name"], rows)
+    # A row with this id and another label is another room: after restoring a backup, for example.
+    is_same_room = (rooms.c.id == room) & (rooms.c.label == sa.bindparam("label"))
+    return columns.outerjoin_from(rooms, rows, sa.true()).where(is_same_room)
+
+
+def room_mark(label: str, author: str) -> str:
+    """Return the mark of an author in the room `label`: 16 hexadecimal digits of an HMAC.
+
+    It is the same under every handle, and different in every room.
+    """
+    return _mark(secret_key(), label, author)
 
 
 @lru_cache(maxsize=10_000)

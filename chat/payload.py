@@ -1,53 +1,67 @@
-"""How a payload is read: these keys, of these types, and nothing else; or how it is refused."""
+"""How payloads are parsed: these keys, of these types, and nothing else. And how a refusal looks."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from chat.errors import BadRequest, Empty, Refusal, TooLong
 
-Number = Annotated[int, Field(ge=0, le=2**53 - 1)]  # beyond this JavaScript cannot count
-Limit = Annotated[int, Field(ge=1, le=200)]
-ClientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
-OF_TEXT = {"empty": Empty, "too_long": TooLong}
+MAX_SAFE_INTEGER = 2**53 - 1
+"""The largest integer that JavaScript represents exactly."""
+
+Number: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+Limit: TypeAlias = Annotated[int, Field(ge=1, le=200)]
+ClientId: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+
+TEXT_REFUSALS: dict[str, type[Refusal]] = {"empty": Empty, "too_long": TooLong}
+"""Refusals with a code of their own, by the type of the validation error."""
 
 
 class Payload(BaseModel):
-    """What a client sends with an event: these keys, of these types, and nothing else."""
+    """The one argument of an event: an object with these keys, of these types, and nothing else."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     @classmethod
     def parse(cls, data: object) -> Self:
-        """Read a payload. Raises BadRequest, Empty or TooLong, naming the key."""
+        """Parse a payload. Raises BadRequest, Empty or TooLong with a sentence that names the key."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problem = max(
-                error.errors(include_input=False), key=lambda each: each["type"] not in OF_TEXT
-            )
-        key = problem["loc"][0] if problem["loc"] else "the payload"
-        if problem["type"] in OF_TEXT:
-            raise OF_TEXT[problem["type"]](
-                f"The {'name' if key == 'handle' else key} {problem['msg']}."
-            )
-        # A key we do not know is not repeated: it may hold anything.
-        raise BadRequest(
-            f"{key}: {problem['msg']}"
-            if key in {*cls.model_fields, "the payload"}
-            else "an unknown key"
-        )
+            refusal = cls._refusal(error.errors(include_input=False))
+        raise refusal
+
+    @classmethod
+    def _refusal(cls, details: list[ErrorDetails]) -> Refusal:
+        """Return the refusal for the first malformed key, or else for the first unsuitable text."""
+        malformed = [each for each in details if each["type"] not in TEXT_REFUSALS]
+        first = (malformed or details)[0]
+        key = first["loc"][0] if first["loc"] else "the payload"
+        reason = first["msg"]
+        if first["type"] in TEXT_REFUSALS:
+            subject = "name" if key == "handle" else key
+            return TEXT_REFUSALS[first["type"]](f"The {subject} {reason}.")
+        if key in cls.model_fields or key == "the payload":
+            return BadRequest(f"{key}: {reason}")
+        return BadRequest("an unknown key")  # not repeated: it may contain anything
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_is_null(cls, data: object) -> object:
+    def _reject_null(cls, data: object) -> object:
         if isinstance(data, dict) and any(value is None for value in data.values()):
             raise PydanticCustomError("null", "null is not a value here: leave the key out")
         return data
 
 
-def refused(error: Refusal) -> dict[str, Any]:
-    """The answer to what has not been done."""
-    when = {} if error.retry_after_ms is None else {"retry_after_ms": error.retry_after_ms}
-    return {"ok": False, "code": error.code, "message": str(error), "retry": error.retry, **when}
+def refused(refusal: Refusal) -> dict[str, Any]:
+    """Return the answer to an event that was refused."""
+    answer: dict[str, Any] = {
+        "ok": False,
+        "code": refusal.code,
+        "message": str(refusal),
+        "retry": refusal.retry,
+    }
+    if refusal.retry_after_ms is not None:
+        answer["retry_after_ms"] = refusal.retry_after_ms
+    return answer

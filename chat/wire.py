@@ -14,8 +14,8 @@ from chat.payload import ClientId, Limit, Number, Payload
 from chat.text.validation import Emoji, Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
-    from chat.models import Message, Page, Room
-    from chat.storage.commands import Command
+    from chat.models import MessagePage, MessageRow, Room, RoomRow
+    from chat.storage.commands import CommandResult
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -110,75 +110,86 @@ def ok(*parts: JSON) -> JSON:
     return answer
 
 
-def joined(room: "Room", page: "Page") -> JSON:
-    """The room, and what was said there: all that is new to somebody who comes back, or the last messages."""
-    more = {"older": page.older} if page.missed is None else {"missed": page.missed}
-    return {"label": room.label, "name": page.name, **changes(room, page), **more}
+def joined(room: "Room", page: "MessagePage") -> JSON:
+    """Return the answer to `join`: the room and its latest messages, or what somebody missed."""
+    answer = {"label": room.label, "name": page.name, **changes(room, page)}
+    if page.missed is None:
+        answer["older"] = page.older
+    else:
+        answer["missed"] = page.missed
+    return answer
 
 
-def stored(what: "Command") -> JSON:
-    """What the sender learns of a new message: where it stands."""
-    said = what.message
-    numbers = {
-        "seq": said.seq,
-        "rev": said.rev,
-        "timestamp": moment(said.timestamp),
-        "head": what.head,
+def posted(result: "CommandResult") -> JSON:
+    """Return the answer to `chat`: the numbers of the stored message."""
+    message = result.message
+    assert message is not None, "posting a message always names one"  # noqa: S101
+    answer: JSON = {
+        "seq": message.seq,
+        "rev": message.rev,
+        "timestamp": iso_timestamp(message.timestamp),
+        "head": result.head,
     }
-    return numbers | ({"duplicate": True} if what.duplicate else {})
+    if result.duplicate:
+        answer["duplicate"] = True
+    return answer
 
 
-def changed(what: "Command") -> JSON:
-    """What the sender learns of a change."""
-    return {"rev": what.message.rev, "head": what.head}
+def changed(result: "CommandResult") -> JSON:
+    """Return the answer to an event that changes something."""
+    return {"rev": result.rev, "head": result.head}
 
 
-def changes(room: "Room", page: "Page") -> JSON:
-    """Some changes, and up to which one they are complete."""
+def changes(room: "Room", page: "MessagePage") -> JSON:
+    """Return changed messages, and the number up to which they are complete."""
     return {**_page(room, page), "upto": page.upto}
 
 
-def history(room: "Room", page: "Page") -> JSON:
-    """Some messages, and whether there are more on either side."""
+def history(room: "Room", page: "MessagePage") -> JSON:
+    """Return messages, and whether there are more on either side."""
     return {**_page(room, page), "older": page.older, "newer": page.newer}
 
 
-def _page(room: "Room", page: "Page") -> JSON:
-    return {
-        "messages": [message(room, each) for each in page.messages],
-        "head": page.head,
-        "epoch": page.epoch,
-    }
+def _page(room: "Room", page: "MessagePage") -> JSON:
+    rows = [message(room, row) for row in page.messages]
+    return {"messages": rows, "head": page.head, "epoch": page.epoch}
 
 
-def message(room: "Room", said: "Message") -> JSON:
-    """One message, the same live, in a page of history and in the HTML."""
-    keys = {
+def message(room: "Room | RoomRow", row: "MessageRow") -> JSON:
+    """Return one message: the same live, in a page of history and in the HTML."""
+    payload: JSON = {
         "label": room.label,
-        "seq": said.seq,
-        "rev": said.rev,
-        "handle": said.handle,
-        "message": said.message,
-        "timestamp": moment(said.timestamp),
-        "mark": room.mark(said.author),
-        # What follows is there if there is something to say.
-        "id": said.client_id,
-        "reply_to": said.reply_to,
-        "kind": said.kind,
-        "edited": said.edited_at and moment(said.edited_at),
-        "deleted": said.deleted_at and True,
-        "reactions": said.reactions
-        and {key: [*map(room.mark, by)] for key, by in said.reactions.items()},
+        "seq": row.seq,
+        "rev": row.rev,
+        "handle": row.handle,
+        "message": row.message,
+        "timestamp": iso_timestamp(row.timestamp),
+        "mark": room.mark(row.author),
     }
-    return {key: value for key, value in keys.items() if value is not None}
+    if row.client_id is not None:
+        payload["id"] = row.client_id
+    if row.reply_to is not None:
+        payload["reply_to"] = row.reply_to
+    if row.kind is not None:
+        payload["kind"] = row.kind
+    if row.edited_at is not None:
+        payload["edited"] = iso_timestamp(row.edited_at)
+    if row.deleted_at is not None:
+        payload["deleted"] = True
+    if row.reactions is not None:
+        payload["reactions"] = {
+            emoji: [room.mark(author) for author in authors]
+            for emoji, authors in row.reactions.items()
+        }
+    return payload
 
 
-def head(room: "Room") -> JSON:
-    """What everybody in the room should have by now."""
+def head(room: "RoomRow") -> JSON:
+    """Return the payload of the event `head`."""
     return {"label": room.label, "head": room.head, "epoch": room.epoch}
 
 
-@lru_cache(maxsize=1_000)  # a new message is told and acknowledged
-def moment(when: datetime) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
+@lru_cache(maxsize=1_000)  # a new message is formatted for its broadcast and for its answer
+def iso_timestamp(when: datetime) -> str:
+    """Return a time as ISO 8601 in UTC, with milliseconds and `Z`."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from flask_socketio import SocketIO
 
 from chat import create_app
+from chat.services import services_of
 from chat.storage import journal
 from chat.storage.database import db
 from config import Config
@@ -25,7 +26,7 @@ class Tab:
     """One page open in somebody's browser: it asks, and remembers what it heard."""
 
     def __init__(self, app: Flask, browser: FlaskClient | None, token: str | None = None) -> None:
-        socketio: SocketIO = app.extensions["socketio"]
+        socketio: SocketIO = app.extensions["socketio"]  # where Flask-SocketIO puts it
         self._presence: list[JSON] = []
         auth = None if token is None else {"token": token}
         self._client = socketio.test_client(app, flask_test_client=browser, auth=auth)
@@ -67,7 +68,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """Confab on an empty database. No context is left open: it would lend one person's identity to another."""
     made = create_app(Config(instance=tmp_path / "instance"))
     yield made
-    made.extensions["heads"]._beating = made.extensions["presence"]._beating = False
+    services_of(made).reconciler.stop()
+    services_of(made).presence.stop()
     with made.app_context():
         db.engine.dispose()
 

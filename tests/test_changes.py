@@ -6,10 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from chat import wire
 from chat.models import NAME_LOOKBACK_MESSAGES, Room, messages
-from chat.storage import journal
-from chat.storage.commands import Command, ReactToMessage, RenameAuthor
+from chat.services import services_of
+from chat.storage.commands import ChangeHandle, Command, ReactToMessage
 from chat.storage.database import read_transaction
 from chat.text.emoji import is_emoji
 from tests.conftest import JSON, Tab
@@ -112,11 +111,12 @@ def test_reactions_of_one_batch_are_stored_one_after_the_other(
     ada.say("hello")
     with app.app_context():
         room = Room.find(kitchen)
-        asked = wire.React(seq=1, emoji=THUMB, on=True)
-        batch: list[Command] = [ReactToMessage(room, who, asked) for who in ("ben", "cy", "ben")]
-        journal._store_and_broadcast(batch)
+        authors = ("ben", "cy", "ben")
+        batch: list[Command] = [ReactToMessage(room, author, 1, THUMB, True) for author in authors]
+        services_of(app).journal.store_and_publish(batch)
 
-    assert [(change.message.rev, change.duplicate) for change in batch] == [
+    results = [command.result for command in batch if command.result]
+    assert [(result.rev, result.duplicate) for result in results] == [
         (2, False),
         (3, False),
         (3, True),
@@ -158,11 +158,10 @@ def test_an_emoji_takes_a_hundred_people(ada: Tab, app: Flask, kitchen: str) -> 
     ada.say("hello")
     with app.app_context():
         room = Room.find(kitchen)
-        asked = wire.React(seq=1, emoji=THUMB, on=True)
         batch: list[Command] = [
-            ReactToMessage(room, f"person {number}", asked) for number in range(100)
+            ReactToMessage(room, f"person {number}", 1, THUMB, True) for number in range(100)
         ]
-        journal._store_and_broadcast(batch)
+        services_of(app).journal.store_and_publish(batch)
 
     assert react(ada, 1)["code"] == "full"
     assert react(ada, 1, HEART)["ok"]
@@ -258,10 +257,10 @@ def test_who_spoke_long_ago_only_needs_no_line(ada: Tab, app: Flask, kitchen: st
     with app.app_context():
         room = Room.find(kitchen)
         lines = [
-            RenameAuthor(room, "ben", wire.Rename(handle=f"Ben {each}"), before="Ben")
+            ChangeHandle(room, "ben", f"Ben {each}", previous_handle="Ben")
             for each in range(NAME_LOOKBACK_MESSAGES)
         ]
-        journal._store_and_broadcast([*lines])
+        services_of(app).journal.store_and_publish([*lines])
 
     assert ada.ask("rename", {"handle": "Bea"})["rev"] == 1 + NAME_LOOKBACK_MESSAGES
 

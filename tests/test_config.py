@@ -4,9 +4,8 @@ import pytest
 from flask import Flask
 
 from chat.delivery.bus import redis_client
-from chat.errors import StartupError
 from chat.storage import instance_folder
-from config import Config
+from config import Config, StartupError
 from tests.conftest import Tab
 
 

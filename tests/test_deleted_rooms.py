@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from chat import create_app, wire
+from chat import create_app
 from chat.models import Room, messages, rooms
-from chat.storage import journal
+from chat.services import services_of
 from chat.storage.commands import Command, PostMessage
 from chat.storage.database import db, read_transaction, write_transaction
 from config import Config
@@ -42,7 +42,8 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         url = elephant.database()
     made = create_app(Config(instance=tmp_path / "instance", database_url=url))
     yield made
-    made.extensions["heads"]._beating = made.extensions["presence"]._beating = False
+    services_of(made).reconciler.stop()
+    services_of(made).presence.stop()
     with made.app_context():
         db.engine.dispose()
 
@@ -132,14 +133,13 @@ def test_the_room_that_has_the_id_stores_what_its_own_members_say_in_the_same_ba
     with app.app_context():
         there = Room.find(party)
         gone = Room(id=there.id, label="kitchen")
-        said = wire.Chat(handle="Ada", message="hello")
         batch: list[Command] = [
-            PostMessage(gone, "ada", said),
-            PostMessage(there, "cy", said),
-            PostMessage(gone, "ada", said),
+            PostMessage(gone, "ada", "Ada", "hello"),
+            PostMessage(there, "cy", "Cy", "hello"),
+            PostMessage(gone, "ada", "Ada", "hello"),
         ]
 
-        journal._store_and_broadcast(batch)
+        services_of(app).journal.store_and_publish(batch)
 
     assert [change.failure is None for change in batch] == [False, True, False]
     assert [row["author"] for row in stored(app, party)[1:]] == ["cy"]
@@ -192,7 +192,7 @@ def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(
     make_room(app, "kitchen")
     ada.heard()
 
-    app.extensions["heads"].poll()
+    services_of(app).reconciler.poll()
 
     [head] = ada.heard("head")
     assert (head["label"], head["head"]) == ("kitchen", 0)

@@ -16,9 +16,10 @@ import pytest
 from flask import Flask
 
 from chat import errors, events, message_events, wire
-from chat.models import Message, Room
+from chat.models import Room
 from chat.payload import Payload
-from chat.web import pages
+from chat.services import services_of
+from chat.web import labels
 from config import Config
 from tests.conftest import Tab
 from tests.servers import Confab, flask_run, gunicorn, until
@@ -403,9 +404,9 @@ def test_every_answer_holds_the_keys_that_are_documented(
 
 def _partly(app: Flask, ask: Callable[[], wire.JSON]) -> wire.JSON:
     """An answer while the other workers cannot be heard."""
-    app.extensions["presence"].partial = True
+    services_of(app).presence.partial = True
     answer = ask()
-    app.extensions["presence"].partial = False
+    services_of(app).presence.partial = False
     return answer
 
 
@@ -416,18 +417,8 @@ def _always_and_ever(answers: list[wire.JSON]) -> tuple[set[str], set[str]]:
 def test_every_key_of_a_message_is_explained(app: Flask) -> None:
     room = Room(id=1, label="kitchen")
     now = datetime.now(UTC)
-    bare = Message(
-        room_id=1, seq=1, rev=1, author="a", handle="Ada", message="hello", timestamp=now
-    )
-    filled = Message(room_id=1, seq=2, rev=4, author="a", handle="Ada", message="", timestamp=now)
-    filled.client_id, filled.reply_to, filled.kind, filled.edited_at, filled.deleted_at = (
-        "id",
-        1,
-        "kind",
-        now,
-        now,
-    )
-    filled.reactions = {"👍": ["a"]}
+    bare = MessageRow(1, 1, 1, "a", None, "Ada", "hello", now)
+    filled = MessageRow(1, 2, 4, "a", "id", "Ada", "", now, now, now, 1, "kind", {"👍": ["a"]})
 
     with app.app_context():
         always, ever = _always_and_ever([wire.message(room, bare), wire.message(room, filled)])
@@ -506,7 +497,7 @@ def test_every_route_is_documented(app: Flask) -> None:
 def test_every_reserved_word_is_documented() -> None:
     [sentence] = re.findall(r"^A label has .*$", section(PROTOCOL, "HTTP"), re.MULTILINE)
 
-    assert set(code(sentence)[1:]) == pages.RESERVED
+    assert set(code(sentence)[1:]) == labels.RESERVED_LABELS
 
 
 def test_the_page_embeds_what_join_answers_but_who_is_there(

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from chat import wire
 from chat.models import Room, messages, rooms
-from chat.storage import journal
+from chat.services import services_of, set_services
 from chat.storage.commands import Command, SetTitle
 from chat.storage.database import read_transaction, write_transaction
+from chat.storage.journal import Journal
 from tests.conftest import JSON, Log, Tab, make_room
 
 Open = Callable[..., Tab]
@@ -163,7 +165,7 @@ def test_who_comes_into_a_room_that_was_made_anew_is_not_in_the_old_one(
 ) -> None:
     delete_room(app, "kitchen")
     make_room(app, "kitchen")
-    app.extensions["heads"].poll()
+    services_of(app).reconciler.poll()
 
     assert ben.ask("join", {"label": "kitchen"})["ok"]
     assert ben.say("is anybody here?")["ok"]
@@ -483,12 +485,11 @@ def test_many_names_at_once_are_stored_in_their_order(
 ) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        batch: list[Command] = [
-            SetTitle(room, "ada", wire.Title(name=name)) for name in ("a", "b", "b", "a", "c")
-        ]
-        journal._store_and_broadcast(batch)
+        batch: list[Command] = [SetTitle(room, "ada", name) for name in ("a", "b", "b", "a", "c")]
+        services_of(app).journal.store_and_publish(batch)
 
-    assert [(change.message.rev, change.duplicate) for change in batch] == [
+    results = [command.result for command in batch if command.result]
+    assert [(result.rev, result.duplicate) for result in results] == [
         (1, False),
         (2, False),
         (2, True),
@@ -593,7 +594,7 @@ def test_an_event_refused_before_joining_changes_nothing_and_can_be_repeated_aft
 def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(
     ada: Tab, app: Flask, caplog: Log
 ) -> None:
-    app.extensions["journal"] = None
+    set_services(app, replace(services_of(app), journal=cast(Journal, None)))
 
     answer = ada.say("hello")
 

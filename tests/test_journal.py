@@ -4,9 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,21 +12,28 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
-from chat import broadcasts
 from chat.errors import Busy, IdTaken, NotFound
-from chat.models import Message, Room, messages
+from chat.models import Message, MessageRow, Room, RoomRow, messages
+from chat.services import services_of
 from chat.storage import database, journal
 from chat.storage.commands import Command, PostMessage
 from chat.storage.database import read_transaction, write_transaction
 from chat.storage.group_commit import MAX_BATCH_ITEMS, MAX_PENDING_ITEMS, GroupCommit
-from chat.wire import Chat
 from tests.conftest import Log, Patch
 
 ROOT = Path(__file__).parent.parent
 
 
-def said(message: str, client_id: str | None = None) -> Chat:
-    return Chat.model_construct(handle="Ada", message=message, id=client_id, reply_to=None)
+def posting(room: Room, author: str, message: str, client_id: str | None = None) -> PostMessage:
+    """Return the command that posts a message."""
+    return PostMessage(room, author, "Ada", message, client_id)
+
+
+def post(app: Flask, room: Room, author: str, message: str) -> int:
+    """Post a message; return its sequence number."""
+    result = services_of(app).journal.submit(posting(room, author, message))
+    assert result.seq is not None
+    return result.seq
 
 
 def stored(room: Room) -> list[tuple[int, int, str]]:
@@ -39,41 +44,38 @@ def stored(room: Room) -> list[tuple[int, int, str]]:
         return [(row.seq, row.rev, row.message) for row in rows]
 
 
-@contextmanager
-def told(monkeypatch: Patch) -> Iterator[list[int]]:
-    """The numbers in the order in which the room was told of them, each seen in the database at that moment."""
+@pytest.fixture
+def published(app: Flask, monkeypatch: Patch) -> list[int]:
+    """The numbers of published changes, in order; each is seen in the database at that moment."""
     numbers: list[int] = []
 
-    def tell(room: Room, _event: str, message: Message) -> None:
+    def publish(room: RoomRow, message: MessageRow) -> None:
         with read_transaction() as connection:
-            here = (messages.c.room_id == room.id) & (messages.c.seq == message.seq)
-            assert connection.execute(select(messages).where(here)).one_or_none() is not None
+            is_stored = (messages.c.room_id == room.id) & (messages.c.seq == message.seq)
+            assert connection.execute(select(messages).where(is_stored)).one_or_none() is not None
         numbers.append(message.rev)
 
-    monkeypatch.setattr(broadcasts, "_tell", tell)
-    yield numbers
+    monkeypatch.setattr(services_of(app).journal, "_publish", publish)
+    return numbers
 
 
 def test_ada_and_ben_write_at_once_and_every_number_is_told_in_order(
-    app: Flask, kitchen: str, monkeypatch: Patch
+    app: Flask, kitchen: str, published: list[int]
 ) -> None:
     def writer(name: str) -> list[int]:
         with app.app_context():
             room = Room.find(kitchen)
-            return [
-                journal.post(room, name, said(f"{name} {number}")).message.seq
-                for number in range(30)
-            ]
+            return [post(app, room, name, f"{name} {number}") for number in range(30)]
 
-    with told(monkeypatch) as numbers, ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(8) as threads:
         given = list(threads.map(writer, [f"person {number}" for number in range(8)]))
 
-    assert numbers == list(range(1, 241))
-    assert sorted(number for own in given for number in own) == numbers
+    assert published == list(range(1, 241))
+    assert sorted(number for own in given for number in own) == published
     assert all(own == sorted(own) for own in given)
     with app.app_context():
         assert Room.find(kitchen).head == 240
-        assert [seq for seq, _, _ in stored(Room.find(kitchen))] == numbers
+        assert [seq for seq, _, _ in stored(Room.find(kitchen))] == published
 
 
 @pytest.mark.slow
@@ -82,16 +84,16 @@ def test_two_processes_write_one_room_and_leave_no_hole(app: Flask, kitchen: str
 import sys
 from pathlib import Path
 from chat import create_app
-from chat.storage import journal
 from chat.models import Room
-from chat.wire import Chat
-from tests.conftest import Log, Patch
+from chat.services import services_of
+from chat.storage.commands import PostMessage
 from config import Config
 app = create_app(Config(instance=Path(sys.argv[1])))
 with app.app_context():
     room = Room.find("kitchen")
     for number in range(150):
-        print(journal.post(room, "someone", Chat(handle="Ada", message=str(number))).message.seq)
+        command = PostMessage(room, "someone", "Ada", str(number))
+        print(services_of(app).journal.submit(command).seq)
 """
     command = [sys.executable, "-W", "ignore", "-c", program, app.instance_path]
     writers = [
@@ -110,41 +112,43 @@ with app.app_context():
 
 
 def test_what_waits_is_stored_in_one_transaction_in_the_order_it_came(
-    app: Flask, kitchen: str, monkeypatch: Patch
+    app: Flask, kitchen: str, published: list[int]
 ) -> None:
-    with app.app_context(), told(monkeypatch) as numbers:
+    with app.app_context():
         room = Room.find(kitchen)
         repeated = "the-very-same-id-"
         batch: list[Command] = [
-            PostMessage(room, "ada", said("one", repeated)),
-            PostMessage(room, "ada", said("one", repeated)),
-            PostMessage(room, "ben", said("another", repeated)),
-            PostMessage(room, "ben", said("two")),
+            posting(room, "ada", "one", repeated),
+            posting(room, "ada", "one", repeated),
+            posting(room, "ben", "another", repeated),
+            posting(room, "ben", "two"),
         ]
 
-        journal._store_and_broadcast(batch)
+        services_of(app).journal.store_and_publish(batch)
 
-        assert numbers == [1, 2]
-        assert [(change.duplicate, type(change.failure)) for change in batch] == [
-            (False, type(None)),
-            (True, type(None)),
-            (False, IdTaken),
-            (False, type(None)),
+        assert published == [1, 2]
+        assert [type(command.failure) for command in batch] == [
+            type(None),
+            type(None),
+            IdTaken,
+            type(None),
         ]
+        results = [command.result for command in batch if command.result]
+        assert [result.duplicate for result in results] == [False, True, False]
         assert stored(room) == [(1, 1, "one"), (2, 2, "two")]
 
 
 def test_one_transaction_writes_in_several_rooms(
-    app: Flask, kitchen: str, monkeypatch: Patch
+    app: Flask, kitchen: str, published: list[int]
 ) -> None:
-    with app.app_context(), told(monkeypatch):
+    with app.app_context():
         garden = journal.get_or_create_room("garden")
         rooms = [Room.find(kitchen), garden]
         batch: list[Command] = [
-            PostMessage(rooms[number % 2], "ada", said(str(number))) for number in range(4)
+            posting(rooms[number % 2], "ada", str(number)) for number in range(4)
         ]
 
-        journal._store_and_broadcast(batch)
+        services_of(app).journal.store_and_publish(batch)
 
         assert [stored(room) for room in rooms] == [
             [(1, 1, "0"), (2, 2, "2")],
@@ -155,17 +159,15 @@ def test_one_transaction_writes_in_several_rooms(
 def test_a_change_that_cannot_be_stored_takes_nobody_with_it(app: Flask, kitchen: str) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        poison = PostMessage(room, "ada", said("poison"))
-        poison.asked = Chat.model_construct(
-            handle=["no text"], message="poison", id=None, reply_to=None
-        )  # type: ignore[arg-type]
-        changes = [
-            PostMessage(room, "ada", said("before")),
+        poison = posting(room, "ada", "poison")
+        poison.handle = ["no text"]  # type: ignore[assignment]  # no database stores this
+        changes: list[Command] = [
+            posting(room, "ada", "before"),
             poison,
-            PostMessage(room, "ada", said("after")),
+            posting(room, "ada", "after"),
         ]
 
-        app.extensions["journal"]._complete(changes)
+        services_of(app).journal._group_commit._complete(changes)
 
         assert isinstance(poison.failure, DatabaseError)
         assert stored(room) == [(1, 1, "before"), (2, 2, "after")]
@@ -175,18 +177,18 @@ def test_a_room_that_could_not_be_told_keeps_what_was_stored(
     app: Flask, kitchen: str, caplog: Log
 ) -> None:
     with app.app_context():
-        app.extensions["socketio"].server = None  # nothing can be emitted any more
-        app.extensions["heads"].order.begin(kitchen, 0)
         room = Room.find(kitchen)
+        services_of(app).reconciler.track(room)
+        services_of(app).socketio.server = None  # type: ignore[misc]  # emitting fails
 
-        assert journal.post(room, "ada", said("hello")).message.seq == 1
+        assert post(app, room, "ada", "hello") == 1
         assert stored(room) == [(1, 1, "hello")]
-    assert "could not be told" in caplog.text
+    assert "could not be broadcast" in caplog.text
 
 
 def test_nobody_writes_into_a_room_that_is_gone(app: Flask) -> None:
     with app.app_context(), pytest.raises(NotFound):
-        journal.post(Room(id=99, label="gone"), "ada", said("hello"))
+        post(app, Room(id=99, label="gone"), "ada", "hello")
 
 
 def test_a_locked_database_is_busy_for_everyone_who_waits(
@@ -194,22 +196,22 @@ def test_a_locked_database_is_busy_for_everyone_who_waits(
 ) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.3)
 
-    def post(number: int) -> str:
+    def try_to_post(number: int) -> str:
         with app.app_context():
             try:
-                return str(journal.post(Room.find(kitchen), "ada", said(str(number))).message.seq)
+                return str(post(app, Room.find(kitchen), "ada", str(number)))
             except Busy as busy:
                 return busy.code
 
     with app.app_context(), write_transaction(), ThreadPoolExecutor(6) as threads:
         began = time.monotonic()
-        answers = list(threads.map(post, range(6)))
+        answers = list(threads.map(try_to_post, range(6)))
         waited = time.monotonic() - began
 
     assert answers == ["busy"] * 6
     assert waited < 1.5
     with app.app_context():
-        assert journal.post(Room.find(kitchen), "ada", said("later")).message.seq == 1
+        assert post(app, Room.find(kitchen), "ada", "later") == 1
 
 
 def test_a_database_that_is_locked_for_a_moment_is_waited_for(app: Flask, kitchen: str) -> None:
@@ -231,10 +233,10 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(app: Flask, kitche
 
 def test_too_many_waiting_is_busy_at_once() -> None:
     together: GroupCommit[Command] = GroupCommit(lambda batch: None)
-    together._pending.extend([Command(Room(id=1), "ada", None)] * MAX_PENDING_ITEMS)
+    together._pending.extend([Command(Room(id=1), "ada")] * MAX_PENDING_ITEMS)
 
     with pytest.raises(Busy):
-        together.submit(Command(Room(id=1), "ada", None))
+        together.submit(Command(Room(id=1), "ada"))
 
 
 def test_who_stops_in_the_midst_of_it_leaves_nobody_waiting_for_ever() -> None:
@@ -242,11 +244,11 @@ def test_who_stops_in_the_midst_of_it_leaves_nobody_waiting_for_ever() -> None:
         raise SystemExit
 
     together = GroupCommit(work)
-    waiting = Command(Room(id=1), "ben", None)
+    waiting = Command(Room(id=1), "ben")
     together._pending.append(waiting)
 
     with pytest.raises(SystemExit):
-        together.submit(Command(Room(id=1), "ada", None))
+        together.submit(Command(Room(id=1), "ada"))
 
     assert isinstance(waiting.failure, Busy)
 
@@ -263,7 +265,7 @@ def test_who_stops_before_it_leaves_the_work_to_the_next() -> None:
             raise reason
 
     together = GroupCommit(work, gather)
-    ada, ben = Command(Room(id=1), "ada", None), Command(Room(id=1), "ben", None)
+    ada, ben = Command(Room(id=1), "ada"), Command(Room(id=1), "ben")
     with pytest.raises(SystemExit):
         together.submit(ada)
 
@@ -279,12 +281,10 @@ def test_what_is_stored_is_not_stored_again_when_something_fails_afterwards(
 ) -> None:
     with app.app_context():
         room = Room.find(kitchen)
-        changes: list[Command] = [
-            PostMessage(room, "ada", said(str(number))) for number in range(3)
-        ]
+        changes: list[Command] = [posting(room, "ada", str(number)) for number in range(3)]
 
         def store_then_fail(batch: list[Command]) -> None:
-            journal._store_and_broadcast(batch)
+            services_of(app).journal.store_and_publish(batch)
             raise RuntimeError
 
         together = GroupCommit(store_then_fail)
@@ -303,8 +303,8 @@ def test_a_crowd_is_served_in_batches() -> None:
             change.done = True
 
     together = GroupCommit(work)
-    together._pending.extend(Command(Room(id=1), "ada", None) for _ in range(MAX_BATCH_ITEMS))
-    together.submit(Command(Room(id=1), "ada", None))
+    together._pending.extend(Command(Room(id=1), "ada") for _ in range(MAX_BATCH_ITEMS))
+    together.submit(Command(Room(id=1), "ada"))
 
     assert sizes == [MAX_BATCH_ITEMS, 1]
 
@@ -322,4 +322,4 @@ def test_twenty_who_open_a_room_at_once_share_it(app: Flask) -> None:
 
 def _post_in(app: Flask, room: Room) -> int:
     with app.app_context():
-        return journal.post(room, "ada", said("hello")).message.seq
+        return post(app, room, "ada", "hello")

@@ -17,11 +17,10 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from chat import create_app
-from chat.errors import StartupError
 from chat.models import Room
 from chat.storage import database, journal
 from chat.storage.database import db, read_transaction, write_transaction
-from config import Config
+from config import Config, StartupError
 from tests.conftest import Patch
 from tests.services import Postgres
 

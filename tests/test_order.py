@@ -17,7 +17,7 @@ class Room:
         self.order = Sequencer(
             lambda _label, event, payload: self.cursor.append((event, payload["rev"])), self.gap
         )
-        self.order.begin("kitchen", head)
+        self.order.track("kitchen", head)
 
     def gap(self, label: str) -> None:
         self.gaps += 1
@@ -145,7 +145,7 @@ def test_who_enters_while_others_are_there_changes_nothing() -> None:
     room = Room()
     room.push(1, 2)
 
-    room.order.begin("kitchen", 1)
+    room.order.track("kitchen", 1)
     room.push(2, 3)
 
     assert numbers(room) == [1, 2, 3]

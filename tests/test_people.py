@@ -15,6 +15,7 @@ from flask import Flask
 
 from chat.presence.roster import GRACE_SECONDS, LEASE_SECONDS, MAX_LISTED_PEOPLE, Roster
 from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING, REFRESH_SECONDS
+from chat.services import services_of
 from tests.clients import JSON, Node, Person
 from tests.conftest import Tab, in_room
 from tests.servers import Confab, gunicorn, until
@@ -27,14 +28,14 @@ class Clock:
     """It beats when it is told to."""
 
     def __init__(self, app: Flask) -> None:
-        self._presence = app.extensions["presence"]
-        self._presence._beating = True  # by hand only
+        self._presence = services_of(app).presence
+        self._presence._loop._running = True  # so that nothing is announced but by hand
         self._ahead = 0.0
 
     def beat(self, later: float = 0.0) -> None:
         """What is told once a second is told now, or after some seconds more."""
         self._ahead += later
-        self._presence.beat(time.monotonic() + self._ahead)
+        self._presence.announce(time.monotonic() + self._ahead)
 
 
 @pytest.fixture
@@ -333,7 +334,7 @@ def test_who_is_on_two_workers_is_one_person_and_stays_until_both_say_otherwise(
 def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not() -> None:
     people = Roster()
     people.enter("kitchen", "ada", "1")
-    people.call("kitchen", "ada", "Ada")
+    people.set_handle("kitchen", "ada", "Ada")
 
     people.on_message("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, whole=True)
     assert people.everybody("kitchen") == {"ada": "Ada"}
@@ -381,7 +382,7 @@ def test_nobody_types_before_entering_or_after_leaving(ada: Tab, ben: Tab, tab: 
 
 
 def test_in_a_crowd_nobody_sees_who_is_typing(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
-    people: Roster = app.extensions["presence"].people
+    people: Roster = services_of(app).presence.roster
     for number in range(MAX_PEOPLE_FOR_TYPING - 1):
         people.enter(kitchen, f"mark {number}", f"tab {number}")
 

@@ -446,5 +446,5 @@ def test_the_code_of_a_room_has_the_scheme_that_a_trusted_proxy_names(
         connection = http.client.HTTPConnection(place, timeout=30)
         connection.request("GET", "/kitchen/qr.svg", headers={"X-Forwarded-Proto": "https"})
         with connection.getresponse() as response:
-            assert response.read() == pages._qr(f"{scheme}://{place}/kitchen/")
+            assert response.read() == pages.qr_svg(f"{scheme}://{place}/kitchen/")
         connection.close()

@@ -186,7 +186,7 @@ def test_every_change_of_many_threads_is_done_once_or_refused(seed: int) -> None
             else:
                 done.append(item)
 
-    group: GroupCommit[Item] = GroupCommit(work, gather=lambda: None)
+    group: GroupCommit[Item] = GroupCommit(work, yield_now=lambda: None)
     threads = [in_thread(lambda: send(150)) for _ in range(8)]
     for thread in threads:
         thread.join(ANSWERED_SECONDS)

@@ -12,9 +12,10 @@ from sqlalchemy import func, select, update
 
 from chat.errors import Busy
 from chat.models import Room, messages
-from chat.storage import journal
+from chat.services import services_of
 from chat.storage.database import read_transaction
 from chat.web import pages
+from chat.web.labels import LABEL_RULE, RESERVED_LABELS, is_valid_label
 from tests.conftest import Patch, Tab, in_room, make_room
 
 
@@ -68,7 +69,7 @@ def test_a_name_that_is_none_is_explained(app: Flask, name: str) -> None:
     page = app.test_client().get("/", query_string={"room": name})
 
     assert page.status_code == 200
-    assert pages.LABEL_RULE in page.text
+    assert LABEL_RULE in page.text
     assert rooms(app) == 0
 
 
@@ -110,7 +111,7 @@ def test_what_is_not_a_label_is_not_a_room(app: Flask, path: str) -> None:
     answer = app.test_client().get(path)
 
     assert answer.status_code == 404
-    assert "There is no such page" in answer.text
+    assert "Page not found" in answer.text
     assert rooms(app) == 0
 
 
@@ -146,7 +147,7 @@ def test_a_reserved_word_is_not_a_room(app: Flask, tab: Callable[..., Tab], word
             assert answer.status_code == 404 or path.startswith(("/new", "/healthz", "/readyz"))
             assert 'id="composer"' not in answer.text
         assert browser.post(f"/{label}/", data={}).status_code != 200
-        assert pages.LABEL_RULE in browser.get("/", query_string={"room": label}).text
+        assert LABEL_RULE in browser.get("/", query_string={"room": label}).text
         assert tab().join(label)["code"] == "not_found"
     with app.app_context(), read_transaction() as connection:
         assert word not in {name.lower() for name in connection.scalars(select(Room.label))}
@@ -163,9 +164,9 @@ def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -
 def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
     made = app.test_client().post("/new/").location.strip("/")
 
-    assert pages.is_label(made)
+    assert is_valid_label(made)
     assert "-" in made
-    assert not any("-" in word for word in pages.RESERVED)
+    assert not any("-" in word for word in RESERVED_LABELS)
 
 
 def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(
@@ -359,7 +360,7 @@ def test_a_form_that_may_have_been_stored_keeps_its_id(
 
     browser = app.test_client()
     form = form_of(browser.get(f"/{kitchen}/").text)
-    monkeypatch.setattr(journal, "post", busy)
+    monkeypatch.setattr(services_of(app).journal, "submit", busy)
 
     answer = browser.post(f"/{kitchen}/", data=form | {"handle": "Ben", "message": "hello"})
 

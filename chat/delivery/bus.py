@@ -1,163 +1,233 @@
-"""The queue between workers: what one tells a room, the others tell it too. A hint only; the database has the truth."""
+"""The bus: Redis pub/sub between workers. It is fast and lossy, and never the source of truth.
+
+What the bus loses, the reconciler reads from the database.
+"""
 
 import json
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from socketio import Manager
 
-MAX_OUTBOX_MESSAGES = 5_000  # what does not fit is found in the database by the others
+from chat.socket_server import SocketServer
+
+MAX_OUTBOX_MESSAGES = 5_000
+"""Messages that wait to be published; what does not fit is dropped."""
+
 MAX_PIPELINED_MESSAGES = 100
 HEARTBEAT_SECONDS = 2.0
-SILENCE_SECONDS = 6.0  # without hearing even ourselves: the line is dead, whatever TCP says
-START_WAIT_SECONDS = 2.0  # a worker that starts waits so long for what the others have left
 
-# For every connection to Redis. A Unix socket has no keep-alive, and redis-py refuses that option for one.
-OPTIONS: dict[str, Any] = {
+SILENCE_SECONDS = 6.0
+"""Without any message for so long, not even our own heartbeat, the connection counts as dead."""
+
+RECONNECT_SECONDS = (0.25, 0.5)
+
+START_WAIT_SECONDS = 2.0
+"""How long a worker that starts waits for what the other workers have registered."""
+
+REDIS_OPTIONS: dict[str, Any] = {
     "socket_timeout": 2,
     "socket_connect_timeout": 1,
     "retry": Retry(NoBackoff(), 0),
 }
+# A Unix socket has no keep-alive, and redis-py refuses that option for one.
 TCP_OPTIONS: dict[str, Any] = {"socket_keepalive": True}
+
+Payload: TypeAlias = dict[str, Any]
+MessageHandler: TypeAlias = Callable[[str, Payload], None]
+"""Called with an event and its payload; raises ValueError, KeyError or TypeError for a malformed one."""
 
 log = logging.getLogger(__name__)
 
 
 def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
-    """A client of the Redis at a `redis://`, `rediss://` or `unix://` URL; it connects with its first command."""
-    options = OPTIONS if url.startswith("unix://") else OPTIONS | TCP_OPTIONS
+    """Return a client for a `redis://`, `rediss://` or `unix://` URL; it connects when first used."""
+    options = REDIS_OPTIONS if url.startswith("unix://") else REDIS_OPTIONS | TCP_OPTIONS
     return redis.Redis.from_url(url, decode_responses=decode_responses, **options)
 
 
-class LocalBus(Manager):  # type: ignore[misc]  # it ships no types
-    """For one worker, or for several that find each other's news in the database."""
+class Bus(ABC):
+    """Carries events to the other workers. `is_up` says whether theirs are being received."""
 
-    up = False
-    on_message: Callable[[str, dict[str, Any]], None]
-    on_connect: Callable[[], None]
+    is_up = False
 
-    def publish(self, event: str, payload: dict[str, Any]) -> None:
-        """Nobody to let know."""
+    @abstractmethod
+    def subscribe(self, event: str, handler: MessageHandler) -> None:
+        """Call `handler` for each such event from another worker. Only before the start."""
+
+    @abstractmethod
+    def on_connect(self, handler: Callable[[], None]) -> None:
+        """Call `handler` after every (re)connection. Only before the start."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start receiving and publishing; a second call does nothing."""
+
+    @abstractmethod
+    def publish(self, event: str, payload: Payload) -> None:
+        """Send an event to the other workers, soon. Never raises, and never waits."""
 
 
-class RedisBus(LocalBus):
-    """Redis between the workers, with one publisher off everybody's way, and ears for our own news only.
+class LocalBus(Bus):
+    """The bus of a single worker, or of several that find each other's changes in the database."""
 
-    `heard` is called with the event and payload of what another worker told; `back` after every subscription.
-    """
+    def subscribe(self, event: str, handler: MessageHandler) -> None:
+        """There are no events to receive."""
 
-    def __init__(self, url: str, channel: str, events: Collection[str]) -> None:
-        super().__init__()
-        self._url, self._channel = url, channel
-        self._me = secrets.token_hex(8)  # by which we know our own news
-        self._events = events
-        self._caught_up = False
-        self._outbox: Any = None
-        self._said: str | None = None
+    def on_connect(self, handler: Callable[[], None]) -> None:
+        """There is nothing to connect to."""
 
-    def initialize(self) -> None:
-        """Start listening and publishing, and hear first what there is to hear; the second call does nothing."""
-        if self._outbox is None:
-            self._outbox = self.server.eio.create_queue(maxsize=MAX_OUTBOX_MESSAGES)
-            for task in (self._listener, self._publisher, self._heartbeat):
-                self.server.start_background_task(task)
-            give_up = time.monotonic() + START_WAIT_SECONDS
-            while not self._caught_up and self._said is None and time.monotonic() < give_up:
-                self.server.sleep(0.01)
+    def start(self) -> None:
+        """There is nothing to start."""
 
-    def publish(self, event: str, payload: dict[str, Any]) -> None:
-        """Let the other workers know, soon. What does not fit is dropped."""
-        self._put(
-            json.dumps({"from": self._me, "event": event, "payload": payload}, ensure_ascii=False)
-        )
+    def publish(self, event: str, payload: Payload) -> None:
+        """There is nobody to send it to."""
 
-    def _put(self, message: str) -> None:
+
+class RedisBus(Bus):
+    """Redis pub/sub on one channel, with one publishing and one receiving background task."""
+
+    def __init__(self, socketio: SocketServer, url: str, channel: str) -> None:
+        self._socketio = socketio
+        self._url = url
+        self._channel = channel
+        self._worker_id = secrets.token_hex(8)  # by which we skip our own messages
+        self._handlers: dict[str, MessageHandler] = {}
+        self._connect_handlers: list[Callable[[], None]] = []
+        self._outbox: Any = None  # a queue of Socket.IO's async mode
+        self._outage: str | None = None  # the reported error, while Redis is unreachable
+        self._has_resynced = False
+        self._dropped = 0
+
+    def subscribe(self, event: str, handler: MessageHandler) -> None:
+        """Call `handler` for each such event from another worker. Only before the start."""
+        self._handlers[event] = handler
+
+    def on_connect(self, handler: Callable[[], None]) -> None:
+        """Call `handler` after every (re)connection. Only before the start."""
+        self._connect_handlers.append(handler)
+
+    def start(self) -> None:
+        """Start the background tasks, and wait for the first connection (at most two seconds)."""
         if self._outbox is not None:
-            with suppress(Exception):  # each async mode has its own Full
-                self._outbox.put(message, block=False)
+            return
+        self._outbox = self._socketio.server.eio.create_queue(maxsize=MAX_OUTBOX_MESSAGES)
+        for task in (self._receive_forever, self._publish_forever, self._send_heartbeats):
+            self._socketio.start_background_task(task)
+        deadline = time.monotonic() + START_WAIT_SECONDS
+        while not self._has_resynced and self._outage is None and time.monotonic() < deadline:
+            self._socketio.sleep(0.01)
 
-    def _heartbeat(self) -> None:
+    def publish(self, event: str, payload: Payload) -> None:
+        """Queue an event for the other workers. When the queue is full, it is dropped and counted."""
+        message = {"from": self._worker_id, "event": event, "payload": payload}
+        self._enqueue(json.dumps(message, ensure_ascii=False))
+
+    def _enqueue(self, message: str) -> None:
+        if self._outbox is None:
+            return
+        try:
+            self._outbox.put(message, block=False)
+        except Exception:  # noqa: BLE001  # every async mode has a Full exception of its own
+            self._dropped += 1
+            if self._dropped == 1:
+                log.warning("Messages to the other workers are dropped: the queue to Redis is full")
+
+    def _send_heartbeats(self) -> None:
         while True:
-            self._put(json.dumps({"tick": self._me}))
-            self.server.sleep(HEARTBEAT_SECONDS)
+            self._enqueue(json.dumps({"tick": self._worker_id}))
+            self._socketio.sleep(HEARTBEAT_SECONDS)
 
-    def _publisher(self) -> None:
+    def _publish_forever(self) -> None:
         client = redis_client(self._url)
         while True:
-            pipeline = client.pipeline(
-                transaction=False
-            )  # a new one: while Redis is away, it keeps what it was given
+            # A new pipeline each time: one that failed would keep its commands.
+            pipeline = client.pipeline(transaction=False)
             pipeline.publish(self._channel, self._outbox.get())
             while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._outbox.empty():
                 pipeline.publish(self._channel, self._outbox.get())
             try:
                 pipeline.execute()
-            except Exception as error:  # noqa: BLE001  # whatever it is, what comes next goes out
-                self._say(error)
+            except Exception as error:  # noqa: BLE001  # whatever it is, later messages are sent
+                self._report_outage(error)
+            else:
+                self._report_dropped()
 
-    def _listener(self) -> None:
+    def _receive_forever(self) -> None:
         while True:
             try:
-                self._listen_until_silent()
-            except Exception as error:  # noqa: BLE001  # whatever it is, we listen again
-                self._say(error)
-            self.up = False
-            self.server.sleep(random.uniform(0.25, 0.5))  # noqa: S311  # no secret
+                self._receive_until_silent()
+            except Exception as error:  # noqa: BLE001  # whatever it is, we reconnect
+                self._report_outage(error)
+            self.is_up = False
+            self._socketio.sleep(random.uniform(*RECONNECT_SECONDS))  # noqa: S311  # not a secret
 
-    def _listen_until_silent(self) -> None:
+    def _receive_until_silent(self) -> None:
+        """Receive messages until the connection is dead. Raises redis.RedisError."""
         with redis_client(self._url) as client:
             pubsub = client.pubsub()
             pubsub.subscribe(self._channel)
-            on_message = time.monotonic()
-            while time.monotonic() - on_message < SILENCE_SECONDS:
+            received_at = time.monotonic()
+            while time.monotonic() - received_at < SILENCE_SECONDS:
                 message = pubsub.get_message(timeout=1.0)
-                if message is not None:
-                    on_message = time.monotonic()
-                    if message["type"] == "subscribe":
-                        self._is_up()
-                    else:
-                        self._receive(message["data"])
-        raise redis.ConnectionError(f"nothing heard for {SILENCE_SECONDS:.0f} s")
+                if message is None:
+                    continue
+                received_at = time.monotonic()
+                if message["type"] == "subscribe":
+                    self._connected()
+                else:
+                    self._receive(message["data"])
+        raise redis.ConnectionError(f"no message for {SILENCE_SECONDS:.0f} s")
 
-    def _is_up(self) -> None:
-        if self._said is not None:
+    def _connected(self) -> None:
+        if self._outage is not None:
             log.warning("Redis is back: messages reach the other workers at once again.")
-        self._said = None
-        self.up = True
-        self.server.start_background_task(
-            self._catch_up
-        )  # it reads, and must not keep us from listening
+        self._outage = None
+        self.is_up = True
+        # In the background: the handlers read the database, and we have to go on receiving.
+        self._socketio.start_background_task(self._resync)
 
-    def _catch_up(self) -> None:
-        self.on_connect()
-        self._caught_up = True
+    def _resync(self) -> None:
+        for handler in self._connect_handlers:
+            handler()
+        self._has_resynced = True
 
     def _receive(self, data: bytes) -> None:
-        """Take in what our own code on another worker has sent; nothing else does anything here."""
+        """Hand a message from another worker to its handler; anything else is dropped."""
         try:
-            message = json.loads(
-                data, parse_constant=int
-            )  # which NaN and Infinity are not: a ValueError
-            if not isinstance(message, dict) or message.get("from") in (None, self._me):
+            message = json.loads(data, parse_constant=_reject_constant)
+            if not isinstance(message, dict) or message.get("from") in (None, self._worker_id):
                 return
-            if message["event"] in self._events and isinstance(message["payload"], dict):
-                self.on_message(message["event"], message["payload"])
+            handler = self._handlers.get(message["event"])
+            if handler is not None and isinstance(message["payload"], dict):
+                handler(message["event"], message["payload"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            log.info("Something that is not ours came through the queue and was dropped")
+            log.info("A message on the bus that no worker sent was dropped")
         except Exception:
-            log.exception("news from another worker could not be told")
+            log.exception("A message from another worker could not be handled")
 
-    def _say(self, error: Exception) -> None:
-        """Once for every time that Redis goes away."""
-        if self._said is None:
-            how = "messages reach the other workers through the database, up to 3.5 s later."
-            log.warning("Redis cannot be reached (%s): %s", error, how)
-        self._said = str(error)
+    def _report_outage(self, error: Exception) -> None:
+        """Log the first error of an outage."""
+        if self._outage is None:
+            log.warning(
+                "Redis cannot be reached (%s): "
+                "messages reach the other workers through the database, up to 3.5 s later.",
+                error,
+            )
+        self._outage = str(error)
+
+    def _report_dropped(self) -> None:
+        if self._dropped:
+            log.warning("%d messages to the other workers were dropped", self._dropped)
+            self._dropped = 0
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

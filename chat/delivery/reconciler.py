@@ -1,143 +1,151 @@
-"""The head beacon: finds what the queue lost, and has it told."""
+"""The reconciler: polls the database for the heads of rooms and repairs gaps.
 
-import logging
+Whatever the bus loses, the reconciler finds: it bounds the delay when everything else fails.
+"""
+
 import random
-from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from flask import Flask
 from sqlalchemy import select
 
-from chat import broadcasts, wire
+from chat import wire
+from chat.background import BackgroundLoop, run_logged
+from chat.broadcasts import Broadcaster, socketio_room
+from chat.delivery.bus import Bus
 from chat.delivery.sequencer import Sequencer
-from chat.errors import Refusal
-from chat.models import Room, rooms
+from chat.models import Room, RoomRow, rooms
+from chat.socket_server import SocketServer
 from chat.storage.database import read_transaction
 
-BEAT_SECONDS = (2.0, 3.0)  # a random time between these, so that workers do not ask all at once
-PATIENCE_SECONDS = 0.05  # how long a missing number may still be on its way through the queue
-READ_AT_ONCE = 200
-NEVER_ANNOUNCED = -1  # no room has this head
+POLL_SECONDS = (2.0, 3.0)
+"""A random pause between these, so that workers do not poll all at once."""
 
-log = logging.getLogger(__name__)
+GAP_WAIT_SECONDS = 0.05
+"""How long a missing number may still arrive over the bus."""
+
+CATCH_UP_CHANGES = 200
+
+NEVER_ANNOUNCED = -1
+"""No room has this head."""
 
 
 class Reconciler:
-    """Watches the rooms with people on this worker, and mends what is missing from what they were told."""
+    """Watches the rooms with connections on this worker, and owns their sequencer.
 
-    def __init__(self, app: Flask, socketio: Any, queue_is_up: Callable[[], bool]) -> None:
-        self.order = Sequencer(
-            broadcasts.emitter(socketio), partial(socketio.start_background_task, self._mend)
-        )
-        self._app, self._socketio, self._queue_is_up = app, socketio, queue_is_up
+    `rooms` holds a room by its label as long as a connection on this worker is in it.
+    """
+
+    def __init__(
+        self, app: Flask, socketio: SocketServer, broadcaster: Broadcaster, bus: Bus
+    ) -> None:
+        self.sequencer = Sequencer(broadcaster.emit, self._repair_gap_in_background)
+        self.rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()
+        self._app = app
+        self._socketio = socketio
+        self._broadcaster = broadcaster
+        self._bus = bus
         self._announced: dict[str, tuple[int, str]] = {}
-        self._beating = False
-        self.rooms: WeakValueDictionary[str, Room] = (
-            WeakValueDictionary()
-        )  # with people here, by label
+        self._loop = BackgroundLoop(
+            socketio, _random_pause, self.poll, "Polling the heads of the rooms"
+        )
 
-    def begin(self, room: Room) -> Room:
-        """Somebody is about to enter this room, and shares it with those in it. The first of all starts the beacon."""
-        self.order.begin(room.label, room.head)
+    def track(self, room: Room) -> Room:
+        """Watch a room that somebody is about to enter; return the object shared by all in it."""
+        self.sequencer.track(room.label, room.head)
         self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
-        if not self._beating:
-            self._beating = True
-            self._socketio.start_background_task(self._beat)
+        self._loop.start()
         return self.rooms.setdefault(room.label, room)
 
     def forget(self, room: Room) -> None:
-        """This room has been deleted: share it with nobody who enters from now on."""
+        """Stop sharing the object of a room that has been deleted."""
         shared = self.rooms.get(room.label)
         if shared is not None and shared.id == room.id:
             self.rooms.pop(room.label, None)
 
+    def stop(self) -> None:
+        """Stop polling."""
+        self._loop.stop()
+
     def on_message(self, event: str, payload: wire.JSON) -> None:
-        """Another worker has told something. Raises ValueError for what it cannot have told."""
-        if (
-            not isinstance(payload["label"], str)
-            or type(payload["rev"]) is not int
-            or type(payload["seq"]) is not int
-        ):
+        """Take in a change from another worker. Raises ValueError when it cannot come from one."""
+        has_label = isinstance(payload["label"], str)
+        has_numbers = type(payload["rev"]) is int and type(payload["seq"]) is int
+        if not has_label or not has_numbers:
             raise ValueError("not a message of ours")
-        self.order.push(payload["label"], event, payload)
+        self.sequencer.push(payload["label"], event, payload)
 
     def resync(self) -> None:
-        """The queue can be heard again: what was lost meanwhile is told now, and everybody learns the heads."""
-        self._try(self.poll, True)
+        """Broadcast now what was lost while the bus was down, and announce every head."""
+        run_logged(
+            lambda: self.poll(announce_all=True), "Reading the heads after the bus came back"
+        )
 
-    def poll(self, force: bool = False) -> None:
-        """One question for all rooms with people here: where are they now? What was not told is told, then the head."""
+    def poll(self, announce_all: bool = False) -> None:
+        """Read the heads of all rooms with connections here; repair gaps, then announce new heads."""
         with self._app.app_context():
-            here = self._labels()
-            self.order.retain(here)
+            labels = self._labels()
+            self.sequencer.retain(labels)
             self._announced = {
-                label: known for label, known in self._announced.items() if label in here
+                label: announced for label, announced in self._announced.items() if label in labels
             }
-            with read_transaction() as connection:
-                found = (
-                    connection.execute(select(rooms).where(rooms.c.label.in_(here))).all()
-                    if here
-                    else []
-                )
-            for room in cast(list[Room], found):  # rows, which read like rooms
-                self._check(room, force)
-            ids = {room.label: room.id for room in found}
-            for label in [
-                label for label, room in list(self.rooms.items()) if ids.get(label) != room.id
-            ]:
+            found = _find_rooms(labels)
+            for room in found:
+                self._reconcile(room, announce_all)
+        self._forget_deleted_rooms({room.label: room.id for room in found})
+
+    def _reconcile(self, room: RoomRow, announce: bool) -> None:
+        current = (room.head, room.epoch)
+        announced = self._announced.get(room.label)
+        if announced is not None and announced[1] != room.epoch:
+            self.sequencer.reset(room.label, room.head)
+        self.sequencer.track(room.label, room.head)  # for who entered during the query
+        if (self.sequencer.cursor(room.label) or 0) < room.head:
+            self._catch_up(room.label)
+        if announce or current != announced:
+            self._announced[room.label] = current
+            self._broadcaster.head(room)
+
+    def _forget_deleted_rooms(self, ids: dict[str, int]) -> None:
+        for label, room in list(self.rooms.items()):
+            if ids.get(label) != room.id:
                 self.rooms.pop(label, None)
 
-    def _check(self, room: Room, force: bool) -> None:
-        now, before = (room.head, room.epoch), self._announced.get(room.label)
-        if before is not None and before[1] != room.epoch:
-            self.order.reset(room.label, room.head)
-        self.order.begin(
-            room.label, room.head
-        )  # for who entered while we looked; else it changes nothing
-        if (self.order.cursor(room.label) or 0) < room.head:
-            self._catch_up(room.label)
-        if force or now != before:
-            self._announced[room.label] = now
-            broadcasts.head(room)
+    def _labels(self) -> set[str]:
+        """Return the labels of the rooms with connections on this worker."""
+        prefix = socketio_room("")
+        names = list(self._socketio.server.manager.rooms.get("/", {}))
+        return {name.removeprefix(prefix) for name in names if name and name.startswith(prefix)}
 
-    def _labels(self) -> list[str]:
-        """The rooms with people on this worker."""
-        names, prefix = (
-            list(self._socketio.server.manager.rooms.get("/", {})),
-            broadcasts.address(""),
-        )
-        return [name.removeprefix(prefix) for name in names if name and name.startswith(prefix)]
+    def _repair_gap_in_background(self, label: str) -> None:
+        self._socketio.start_background_task(self._repair_gap, label)
 
-    def _beat(self) -> None:
-        while self._beating:
-            self._socketio.sleep(random.uniform(*BEAT_SECONDS))  # noqa: S311  # no secret
-            if self._beating:
-                self._try(self.poll)
-
-    def _mend(self, label: str) -> None:
-        """Give a missing number a moment to arrive through the queue, then read it."""
-        self._socketio.sleep(PATIENCE_SECONDS if self._queue_is_up() else 0)
-        if self.order.has_gap(label):
-            self._try(self._catch_up, label)
+    def _repair_gap(self, label: str) -> None:
+        """Wait a moment for the missing number to arrive over the bus, then read it."""
+        self._socketio.sleep(GAP_WAIT_SECONDS if self._bus.is_up else 0)
+        if self.sequencer.has_gap(label):
+            run_logged(lambda: self._catch_up(label), "Reading missing messages")
 
     def _catch_up(self, label: str) -> None:
         with self._app.app_context():
             room = Room.find(label)
-            before = self.order.cursor(label)
-            while (cursor := self.order.cursor(label)) is not None:
-                page = room.changes(cursor, READ_AT_ONCE)
-                self.order.catch_up(
-                    label, [wire.message(room, each) for each in page.messages], page.upto, before
-                )
+            first_cursor = self.sequencer.cursor(label)
+            while (cursor := self.sequencer.cursor(label)) is not None:
+                page = room.changes(cursor, CATCH_UP_CHANGES)
+                changes = [wire.message(room, message) for message in page.messages]
+                self.sequencer.catch_up(label, changes, page.upto, first_cursor)
                 if page.upto >= page.head:
                     return
 
-    def _try(self, work: Callable[..., None], *arguments: object) -> None:
-        try:
-            work(*arguments)
-        except Refusal as refusal:
-            log.warning("The heads of the rooms could not be read: %s", refusal)
-        except Exception:
-            log.exception("the head beacon failed; it goes on")
+
+def _random_pause() -> float:
+    return random.uniform(*POLL_SECONDS)  # noqa: S311  # not a secret
+
+
+def _find_rooms(labels: set[str]) -> list[RoomRow]:
+    if not labels:
+        return []
+    columns = rooms.c["id", "label", "name", "head", "epoch"]
+    statement = select(*columns).where(rooms.c.label.in_(labels))
+    with read_transaction() as connection:
+        return [RoomRow(*row) for row in connection.execute(statement)]

@@ -1,104 +1,113 @@
-"""The order of what this worker tells a room: that of the numbers, whatever order the news arrives in."""
+"""The sequencer: per room, this worker broadcasts changes strictly in the order of their `rev`."""
 
 import threading
 from collections.abc import Callable, Collection
 
 from chat.wire import JSON
 
-MAX_HELD_EVENTS = 1_000  # pieces of news of one room beyond a gap; the database has them all
+MAX_HELD_EVENTS = 1_000
+"""Events of one room that wait behind a gap; more are dropped, since the database has them all."""
 
 
 class Sequencer:
-    """For each room with people on this worker: up to which number they have been told, and what waits beyond a gap.
+    """Tracks, for each room with connections on this worker, the last number that was broadcast.
 
-    `emit` tells the people of a room here: it is called with the label, the event and its payload. `mend` is called
-    with the label of a room in which a number is missing; it has to end in `catch_up`.
+    An event with the next number is broadcast, one beyond a gap is held, an older one is dropped.
+    `emit` is called with the label, the event and its payload. `on_gap` is called with the label of a
+    room in which a number is missing; it has to fetch what is missing and call `catch_up`.
     """
 
-    def __init__(self, emit: Callable[[str, str, JSON], None], mend: Callable[[str], None]) -> None:
-        self._emit, self._mend = emit, mend
-        self._told: dict[str, int] = {}
+    def __init__(
+        self, emit: Callable[[str, str, JSON], None], on_gap: Callable[[str], None]
+    ) -> None:
+        self._emit = emit
+        self._on_gap = on_gap
+        self._cursors: dict[str, int] = {}
         self._held: dict[str, dict[int, tuple[str, JSON]]] = {}
-        self._mending: set[str] = set()
-        self._lock = (
-            threading.RLock()
-        )  # telling may close a dead connection, which may come back here
+        self._gaps_reported: set[str] = set()
+        # Reentrant: an emit may close a dead connection, and that may call the sequencer again.
+        self._lock = threading.RLock()
 
-    def begin(self, label: str, head: int) -> None:
-        """Somebody is about to enter, and will read for themselves what is up to `head`."""
+    def track(self, label: str, head: int) -> None:
+        """Start to track a room, unless it is tracked: who enters now reads what is up to `head`."""
         with self._lock:
-            self._told.setdefault(label, head)
+            self._cursors.setdefault(label, head)
 
     def retain(self, labels: Collection[str]) -> None:
-        """Forget the rooms in which nobody is any more."""
+        """Stop tracking all rooms but these."""
         with self._lock:
-            for label in self._told.keys() - labels:
-                del self._told[label]
+            for label in self._cursors.keys() - labels:
+                del self._cursors[label]
                 self._held.pop(label, None)
 
     def cursor(self, label: str) -> int | None:
-        """Up to which number the people of a room have been told; None when nobody is there."""
-        return self._told.get(label)
+        """Return the last number that was broadcast in a room; None when it is not tracked."""
+        return self._cursors.get(label)
 
     def has_gap(self, label: str) -> bool:
-        """Whether something waits for a number that is missing. Whoever asks mends it now: the next gap calls again."""
+        """Return whether events are held behind a missing number; the next gap is reported again."""
         with self._lock:
-            self._mending.discard(label)
+            self._gaps_reported.discard(label)
             return bool(self._held.get(label))
 
     def push(self, label: str, event: str, payload: JSON) -> None:
-        """Tell a change when it is the next; keep it for a moment when it is beyond that; drop what has been told."""
-        number = payload["rev"]
+        """Take in a change: broadcast it, hold it, or drop it."""
         with self._lock:
-            cursor = self._told.get(label)
-            if cursor is None or number <= cursor:
+            if not self._accept(label, event, payload):
                 return
-            held = self._held.setdefault(label, {})
-            if number == cursor + 1 or len(held) < MAX_HELD_EVENTS:
-                held[number] = event, payload
-            self._drain(label)
-            if number <= self._told[label] or label in self._mending:
-                return
-            self._mending.add(label)
-        self._mend(label)
+            self._gaps_reported.add(label)
+        self._on_gap(label)
+
+    def _accept(self, label: str, event: str, payload: JSON) -> bool:
+        """Take in a change under the lock; return whether it revealed a new gap."""
+        rev = payload["rev"]
+        cursor = self._cursors.get(label)
+        if cursor is None or rev <= cursor:
+            return False
+        held = self._held.setdefault(label, {})
+        if rev == cursor + 1 or len(held) < MAX_HELD_EVENTS:
+            held[rev] = (event, payload)
+        self._broadcast_held(label)
+        is_behind_gap = rev > self._cursors[label]
+        return is_behind_gap and label not in self._gaps_reported
 
     def catch_up(
         self, label: str, changes: list[JSON], upto: int, new_after: int | None = None
     ) -> None:
-        """Tell what the database has beyond what was told: `changes` by rev, complete up to the number `upto`.
+        """Broadcast changes read from the database: in `rev` order, complete up to `upto`.
 
-        A message nobody here has been told of is new to them, even if it was changed meanwhile: one with a seq above
-        `new_after`, which is what was told before the first of several pages; by default, what was told until now.
+        A message with a `seq` above `new_after` is new to the room, even if it was changed since. That
+        is the cursor before the first of several pages; by default the current cursor.
         """
         with self._lock:
-            cursor = self._told.get(label)
+            cursor = self._cursors.get(label)
             if cursor is None:
                 return
+            first_new = cursor if new_after is None else new_after
             for payload in changes:
                 if payload["rev"] > cursor:
-                    self._told[label] = payload["rev"]
-                    self._emit(
-                        label,
-                        "chat" if payload["seq"] > (new_after or cursor) else "change",
-                        payload,
-                    )
-            self._told[label] = cursor = max(cursor, upto)
-            self._held[label] = {
-                number: news
-                for number, news in self._held.get(label, {}).items()
-                if number > cursor
-            }
-            self._drain(label)
+                    self._cursors[label] = payload["rev"]
+                    event = "chat" if payload["seq"] > first_new else "change"
+                    self._emit(label, event, payload)
+            cursor = max(cursor, upto)
+            self._cursors[label] = cursor
+            held = self._held.get(label, {})
+            self._held[label] = {rev: event for rev, event in held.items() if rev > cursor}
+            self._broadcast_held(label)
 
     def reset(self, label: str, head: int) -> None:
-        """History was restored or cleared: what was told before counts no more."""
+        """Continue from `head`: the room's history was restored or cleared."""
         with self._lock:
-            if label in self._told:
-                self._told[label] = head
+            if label in self._cursors:
+                self._cursors[label] = head
                 self._held.pop(label, None)
 
-    def _drain(self, label: str) -> None:
+    def _broadcast_held(self, label: str) -> None:
         held = self._held.get(label, {})
-        while (news := held.pop(self._told[label] + 1, None)) is not None:
-            self._told[label] += 1
-            self._emit(label, *news)
+        while True:
+            next_rev = self._cursors[label] + 1
+            if next_rev not in held:
+                return
+            event, payload = held.pop(next_rev)
+            self._cursors[label] = next_rev
+            self._emit(label, event, payload)

@@ -4,7 +4,7 @@ from chat.engine.body import close_after_response, read_body
 from chat.engine.compat import install
 from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
-from chat.engine.scheduler import async_mode, patience, yield_now
+from chat.engine.scheduler import async_mode, time_limit, yield_now
 from chat.engine.startup import require_async_worker
 
 __all__ = [
@@ -12,9 +12,9 @@ __all__ = [
     "close_after_response",
     "install",
     "is_draining",
-    "patience",
     "protect",
     "read_body",
     "require_async_worker",
+    "time_limit",
     "yield_now",
 ]

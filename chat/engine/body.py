@@ -16,7 +16,7 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from gunicorn.http.wsgi import Response  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-from chat.engine.scheduler import patience, yield_now
+from chat.engine.scheduler import time_limit, yield_now
 
 MAX_LENGTH_DIGITS = 18
 MAX_LINGER_SECONDS = 1.0
@@ -38,7 +38,7 @@ def read_body(environ: WSGIEnvironment, max_bytes: int, max_seconds: float) -> b
         raise RequestEntityTooLarge
     stream = environ["wsgi.input"]
     try:
-        with patience(max_seconds, connection(environ)), _limited_chunks(stream, max_bytes):
+        with time_limit(max_seconds, connection(environ)), _limited_chunks(stream, max_bytes):
             body = _read(stream, max_bytes + 1 if length is None else length)
     except TimeoutError:
         raise RequestTimeout from None

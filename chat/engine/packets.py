@@ -1,4 +1,4 @@
-"""The JSON that goes over the sockets, in packets of text alone."""
+"""The JSON and the packets of Socket.IO: strict JSON, and packets of text only."""
 
 import json
 from typing import Any
@@ -7,24 +7,25 @@ from socketio.packet import Packet
 
 
 class StrictJSON:
-    """JSON as the standard has it: to write NaN, which would break every page that reads it, raises ValueError."""
+    """JSON as RFC 8259 defines it: NaN, which browsers cannot parse, raises ValueError."""
 
-    dumps_ = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+    _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
     @staticmethod
-    def dumps(value: object, **_: Any) -> str:
-        return StrictJSON.dumps_(value)
+    def dumps(value: object, **_options: Any) -> str:
+        """Return `value` as compact JSON. Raises ValueError."""
+        return StrictJSON._encode(value)
 
     @staticmethod
     def loads(text: str | bytes, **options: Any) -> Any:
-        """Read `text`. Raises ValueError for what is not JSON, or nested deeper than anybody means."""
+        """Parse `text`. Raises ValueError, also for too deep nesting."""
         try:
             return json.loads(text, **options)
         except RecursionError:
             raise ValueError("nested too deeply") from None
 
 
-class TextPacket(Packet):  # type: ignore[misc]  # it ships no types
-    """A Socket.IO packet that is not searched for binary parts: there are none."""
+class TextPacket(Packet):  # type: ignore[misc]  # the library ships no types
+    """A Socket.IO packet that is not searched for binary parts, because there are none."""
 
     uses_binary_events = False

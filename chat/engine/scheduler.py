@@ -24,7 +24,7 @@ def async_mode() -> Literal["eventlet", "gevent", "threading"]:
     return "threading"
 
 
-def patience(
+def time_limit(
     seconds: float, connection: socket.socket | None = None
 ) -> AbstractContextManager[Any]:
     """Raise TimeoutError when reading from a connection takes longer in all than `seconds`."""

@@ -3,7 +3,7 @@
 import sys
 
 from chat.engine.scheduler import async_mode
-from chat.errors import StartupError
+from config import StartupError
 
 
 def require_async_worker() -> None:

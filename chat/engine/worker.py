@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -21,19 +22,22 @@ DRAIN_SECONDS = 2.0
 FILES_OF_OUR_OWN = 100  # database, log, Redis, and what is being opened
 
 
-def ready(worker: Any) -> None:
-    """The app is loaded, and nobody is served yet: listen to the other workers first."""
+def ready(worker: Any, eio: Any, start_bus: Callable[[], None]) -> None:
+    """Prepare a worker whose app is loaded and which serves nobody yet.
+
+    `eio` is the app's Engine.IO server. `start_bus` connects to the other workers.
+    """
     Process.worker = worker
     app = worker.app.callable
     remarks = app.config["CONFAB"].remarks()
     if async_mode() == "eventlet":
         sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's own
         Watchdog().start()
-        eventlet.spawn(_watch, worker, app.extensions["socketio"].server.eio)
+        eventlet.spawn(_watch, worker, eio)
         remarks += _raise_limits(worker)
     for template in app.jinja_env.list_templates():
         app.jinja_env.get_template(template)  # compiled now, while nobody waits
-    app.extensions["queue"].initialize()
+    start_bus()
     gc.freeze()  # what is here stays
     gc.set_threshold(10_000, 50, 50)  # each search looks at every connection there is
     if worker.age == 1:  # one of them speaks for all

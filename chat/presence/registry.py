@@ -1,5 +1,9 @@
-"""What each worker has, kept in Redis for as long as it is alive: for those that start, and have heard nothing yet."""
+"""The registry of workers: the people of each worker, in Redis, for workers that start later.
 
+Entries expire, so those of a dead worker disappear.
+"""
+
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 import redis
@@ -7,41 +11,55 @@ import redis
 from chat.delivery.bus import redis_client
 
 
-class NullWorkerRegistry:
-    """For those who share no Redis."""
+class WorkerRegistry(ABC):
+    """One text for each worker."""
 
-    def save(self, worker: str, text: str, seconds: float) -> None:
-        """Nobody could find it."""
+    @abstractmethod
+    def save(self, worker_id: str, text: str, seconds: float) -> None:
+        """Store a worker's text for so many seconds. Never raises."""
+
+    @abstractmethod
+    def load_all(self) -> list[tuple[str, str, float]]:
+        """Return id, text and remaining seconds of every live worker. Never raises."""
+
+
+class NoWorkerRegistry(WorkerRegistry):
+    """For workers that share no Redis."""
+
+    def save(self, worker_id: str, text: str, seconds: float) -> None:
+        """Nobody could read it."""
 
     def load_all(self) -> list[tuple[str, str, float]]:
-        """Nobody has left anything."""
+        """There are no entries."""
         return []
 
 
-class WorkerRegistry(NullWorkerRegistry):
-    """One text for each worker, under a key that ends by itself."""
+class RedisWorkerRegistry(WorkerRegistry):
+    """A key with an expiry for each worker, and a set with the ids of all workers."""
 
     def __init__(self, url: str, key: str) -> None:
         self._redis = redis_client(url, decode_responses=True)
         self._key = key
 
-    def save(self, worker: str, text: str, seconds: float) -> None:
-        """Keep a worker's text for so long, if Redis can be reached."""
+    def save(self, worker_id: str, text: str, seconds: float) -> None:
+        """Store a worker's text for so many seconds, if Redis can be reached."""
+        milliseconds = int(seconds * 1000)
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(f"{self._key}:{worker}", text, px=int(seconds * 1000))
-        pipeline.sadd(self._key, worker)
-        pipeline.pexpire(self._key, int(seconds * 1000))
+        pipeline.set(f"{self._key}:{worker_id}", text, px=milliseconds)
+        pipeline.sadd(self._key, worker_id)
+        pipeline.pexpire(self._key, milliseconds)
         with suppress(redis.RedisError):
             pipeline.execute()
 
     def load_all(self) -> list[tuple[str, str, float]]:
-        """Each worker that is alive, its text, and for how many seconds it is believed, if Redis can be reached."""
-        alive = []
+        """Return id, text and remaining seconds of every live worker, if Redis can be reached."""
+        entries: list[tuple[str, str, float]] = []
         with suppress(redis.RedisError):
-            for worker in map(str, self._redis.smembers(self._key)):
-                key = f"{self._key}:{worker}"
-                if text := self._redis.get(key):
-                    alive.append((worker, str(text), self._redis.pttl(key) / 1000))
+            for worker_id in map(str, self._redis.smembers(self._key)):
+                key = f"{self._key}:{worker_id}"
+                text = self._redis.get(key)
+                if text is None:
+                    self._redis.srem(self._key, worker_id)
                 else:
-                    self._redis.srem(self._key, worker)
-        return alive
+                    entries.append((worker_id, str(text), self._redis.pttl(key) / 1000))
+        return entries

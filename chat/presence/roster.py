@@ -1,6 +1,8 @@
-"""Who is in which room, as one worker knows it: its own people, and those other workers have, while these are alive.
+"""The roster: who is in which room, as one worker knows it.
 
-People are known by their marks, each with the name they go by, "" while nobody knows it. Nothing here waits or tells.
+It holds the people of this worker and those that other workers announced, while these are alive.
+People are known by their marks, each with the handle they use ("" while it is unknown).
+Nothing here waits, and nothing here emits.
 """
 
 import threading
@@ -10,204 +12,262 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
+from typing import TypeAlias
 
 from chat.wire import JSON
 
-GRACE_SECONDS = 5  # a reload is no leaving
-LEASE_SECONDS = (
-    30  # a worker that has not been heard of for so long is gone, and its people with it
-)
+GRACE_SECONDS = 5
+"""Somebody whose last connection ended counts as present for so long: a reload is no departure."""
+
+LEASE_SECONDS = 30
+"""A worker that was silent for so long is gone, and its people with it."""
+
 MAX_LISTED_PEOPLE = 200
+
+HandlesByMark: TypeAlias = dict[str, str]
+PersonKey: TypeAlias = tuple[str, str]
+"""A person in a room: the room's label and the person's mark."""
 
 
 @dataclass
 class RoomRoster:
-    """A room with people on this worker."""
+    """A room with people on this worker.
 
-    names: dict[str, str] = field(default_factory=dict)  # of those on this worker, by mark
-    changed: set[str] = field(default_factory=set)  # whom the people here have to be told about
-    news: set[str] = field(default_factory=set)  # whom the other workers have to be told about
+    `to_announce` holds the marks whose change the people in the room do not know yet, `to_publish`
+    those that the other workers do not know yet. `state` numbers the announcements.
+    """
+
+    handles: HandlesByMark = field(default_factory=dict)
+    to_announce: set[str] = field(default_factory=set)
+    to_publish: set[str] = field(default_factory=set)
     state: int = 0
-    too_many: bool = False  # there were more than are listed
+    was_truncated: bool = False
+
+
+@dataclass
+class OtherWorker:
+    """What another worker announced: its people by room, and how long that is valid."""
+
+    rooms: dict[str, HandlesByMark] = field(default_factory=dict)
+    expires_at: float = 0.0
+    is_complete: bool = False
 
 
 class Roster:
-    """The people of this worker's rooms, each once however many tabs they have, and what is to be told about them."""
+    """The people in the rooms of this worker, each once however many connections they have.
+
+    Times are seconds of the monotonic clock.
+    """
 
     def __init__(self) -> None:
-        self._where: dict[str, tuple[str, str]] = {}  # the room and mark of each tab
-        self._tabs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)  # by room and mark
-        self._leaving: dict[
-            tuple[str, str], float
-        ] = {}  # if they do not come back before, they have left
-        self._crowds: dict[str, RoomRoster] = {}
-        self._elsewhere: dict[
-            str, dict[str, dict[str, str]]
-        ] = {}  # by worker what it said it has: names in rooms
-        self._until: dict[str, float] = {}  # how long that is believed
-        self._whole: set[str] = set()  # those who have said all they have
+        self._person_of_connection: dict[str, PersonKey] = {}
+        self._connections: defaultdict[PersonKey, set[str]] = defaultdict(set)
+        self._leaves_at: dict[PersonKey, float] = {}
+        self._rooms: dict[str, RoomRoster] = {}
+        self._others: dict[str, OtherWorker] = {}
         self._lock = threading.RLock()
 
-    def enter(self, label: str, mark: str, tab: str) -> str:
-        """A tab comes in; the name its person is known by."""
+    def enter(self, label: str, mark: str, connection: str) -> str:
+        """Add a connection to a room; return the handle of its person."""
+        person = (label, mark)
         with self._lock:
-            crowd = self._crowds.setdefault(label, RoomRoster())
-            if mark not in crowd.names:
-                with self._watching(label, [mark]):
-                    crowd.names[mark] = self._name(label, mark) or ""
-                crowd.news.add(mark)
-            self._leaving.pop((label, mark), None)
-            self._tabs[label, mark].add(tab)
-            self._where[tab] = label, mark
-            return crowd.names[mark]
+            room = self._rooms.setdefault(label, RoomRoster())
+            if mark not in room.handles:
+                with self._noting_changes(label, [mark]):
+                    room.handles[mark] = self._handle(label, mark) or ""
+                room.to_publish.add(mark)
+            self._leaves_at.pop(person, None)
+            self._connections[person].add(connection)
+            self._person_of_connection[connection] = person
+            return room.handles[mark]
 
-    def leave(self, tab: str, now: float) -> None:
-        """A tab is gone; its person is too, when they do not come back soon."""
+    def leave(self, connection: str, now: float) -> None:
+        """Remove a connection; after the last one its person leaves, unless they come back soon."""
         with self._lock:
-            if there := self._where.pop(tab, None):
-                self._tabs[there].discard(tab)
-                if not self._tabs[there]:
-                    self._leaving[there] = now + GRACE_SECONDS
+            person = self._person_of_connection.pop(connection, None)
+            if person is None:
+                return
+            self._connections[person].discard(connection)
+            if not self._connections[person]:
+                self._leaves_at[person] = now + GRACE_SECONDS
 
-    def tabs(self, label: str, mark: str) -> list[str]:
-        """The tabs of a person on this worker."""
-        return list(self._tabs.get((label, mark), ()))
+    def connections(self, label: str, mark: str) -> list[str]:
+        """Return the connections of a person on this worker."""
+        return list(self._connections.get((label, mark), ()))
 
-    def call(self, label: str, mark: str, name: str) -> None:
-        """A person here goes by this name now."""
+    def set_handle(self, label: str, mark: str, handle: str) -> None:
+        """Record the handle that a person on this worker uses now."""
         with self._lock:
-            crowd = self._crowds.get(label)
-            if crowd and crowd.names.get(mark, name) != name:
-                with self._watching(label, [mark]):
-                    crowd.names[mark] = name
-                crowd.news.add(mark)
+            room = self._rooms.get(label)
+            if room is None or room.handles.get(mark, handle) == handle:
+                return
+            with self._noting_changes(label, [mark]):
+                room.handles[mark] = handle
+            room.to_publish.add(mark)
 
     def expire(self, now: float) -> None:
-        """Those who have not come back are gone, and so are the people of workers that are not heard of any more."""
+        """Remove people who did not come back, and the people of workers that are silent."""
         with self._lock:
-            for label, mark in [there for there, until in self._leaving.items() if until <= now]:
-                del self._leaving[label, mark], self._tabs[label, mark]
-                with self._watching(label, [mark]):
-                    del self._crowds[label].names[mark]
-                self._crowds[label].news.add(mark)
+            expired = [person for person, at in self._leaves_at.items() if at <= now]
+            for person in expired:
+                label, mark = person
+                del self._leaves_at[person]
+                del self._connections[person]
+                with self._noting_changes(label, [mark]):
+                    del self._rooms[label].handles[mark]
+                self._rooms[label].to_publish.add(mark)
             self.forget_others(now)
 
     def forget_others(self, now: float = inf) -> None:
-        """The other workers cannot be heard: all of them, or those not believed until after now."""
+        """Forget the workers whose announcements expired by `now`; by default all of them."""
         with self._lock:
-            for worker in [worker for worker, until in self._until.items() if until <= now]:
-                self.on_message(worker, {}, {}, 0, whole=True)
-                del self._elsewhere[worker], self._until[worker]
-                self._whole.discard(worker)
+            expired = [
+                worker_id for worker_id, other in self._others.items() if other.expires_at <= now
+            ]
+            for worker_id in expired:
+                self.on_message(worker_id, {}, {}, 0, whole=True)
+                del self._others[worker_id]
 
-    def knows(self, worker: str) -> bool:
-        """Whether we have heard all that this worker has, and not only what was new."""
-        return worker in self._whole
+    def knows(self, worker_id: str) -> bool:
+        """Return whether a worker has announced all its people, and not only changes."""
+        other = self._others.get(worker_id)
+        return other is not None and other.is_complete
 
-    def on_message(self, worker: str, here: JSON, gone: JSON, until: float, *, whole: bool) -> None:
-        """Another worker has these people; `whole` is all it has, otherwise what is new."""
+    def on_message(
+        self, worker_id: str, here: JSON, gone: JSON, expires_at: float, *, whole: bool
+    ) -> None:
+        """Take in the announcement of another worker.
+
+        `here` holds handles by mark by label, `gone` lists of marks by label. With `whole` it is all
+        that the worker has, otherwise only what has changed.
+        """
         with self._lock:
-            self._until[worker] = until
+            other = self._others.setdefault(worker_id, OtherWorker())
+            other.expires_at = expires_at
+            other.is_complete = other.is_complete or whole
+            labels = here.keys() | gone.keys()
             if whole:
-                self._whole.add(worker)
-            rooms = self._elsewhere.setdefault(worker, {})
-            for label in here.keys() | gone.keys() | (rooms.keys() if whole else set()):
-                own = self._crowds.get(label, RoomRoster()).names
-                old = rooms.get(label, {})
-                new = ({} if whole else old) | here.get(label, {})
-                for mark in gone.get(label, ()):
-                    new.pop(mark, None)
-                with self._watching(
-                    label, [mark for mark in old | new if old.get(mark) != new.get(mark)]
-                ):
-                    rooms[label] = new
-                    for mark in own.keys() & here.get(label, {}).keys():
-                        if new[mark] and not (
-                            whole and own[mark]
-                        ):  # what is new counts more than what is said again
-                            own[mark] = new[mark]
+                labels |= other.rooms.keys()
+            for label in labels:
+                announced: HandlesByMark = here.get(label, {})
+                old = other.rooms.get(label, {})
+                new = announced if whole else old | announced
+                new = {mark: new[mark] for mark in new if mark not in gone.get(label, ())}
+                changed = [mark for mark in old | new if old.get(mark) != new.get(mark)]
+                with self._noting_changes(label, changed):
+                    other.rooms[label] = new
+                    self._adopt_handles(label, announced, whole)
                 if not new:
-                    del rooms[label]
+                    del other.rooms[label]
 
-    def everybody(self, label: str) -> dict[str, str]:
-        """The names of those in a room, by mark."""
+    def _adopt_handles(self, label: str, announced: HandlesByMark, whole: bool) -> None:
+        """Use the handles that another worker announced for people who are here too.
+
+        A handle in a complete announcement may be older than ours, one in a change is newer.
+        """
+        room = self._rooms.get(label)
+        if room is None:
+            return
+        for mark in room.handles.keys() & announced.keys():
+            is_newer = not whole or not room.handles[mark]
+            if announced[mark] and is_newer:
+                room.handles[mark] = announced[mark]
+
+    def everybody(self, label: str) -> HandlesByMark:
+        """Return the people in a room, on all workers."""
         with self._lock:
-            found, *others = map(dict, self._lists(label) or [{}])
-            for names in others:
-                found |= {mark: name for mark, name in names.items() if not found.get(mark)}
+            found: HandlesByMark = {}
+            for handles in self._handles_by_worker(label):
+                for mark, handle in handles.items():
+                    if not found.get(mark):
+                        found[mark] = handle
             return found
 
     def listed(self, label: str, first: str) -> JSON:
-        """Those in a room, `first` and so many others; how many there are; and up to which state that is."""
+        """Return the people in a room as `join` answers: the mark `first` first, at most a limit."""
         with self._lock:
             everybody = {first: "", **self.everybody(label)}
             return {
-                "people": _list(everybody),
+                "people": _people(everybody),
                 "count": len(everybody),
-                "state": self._crowds[label].state,
+                "state": self._rooms[label].state,
             }
 
     def differences(self, also: bool = False) -> list[JSON]:
-        """What the people of each room have not been told; with `also`, something for each."""
+        """Return the announcements that are due, one for each changed room; with `also`, for all."""
         with self._lock:
             return [
-                self._difference(label, crowd)
-                for label, crowd in self._crowds.items()
-                if crowd.changed or also
+                self._difference(label, room)
+                for label, room in self._rooms.items()
+                if room.to_announce or also
             ]
 
-    def _difference(self, label: str, crowd: RoomRoster) -> JSON:
+    def _difference(self, label: str, room: RoomRoster) -> JSON:
         everybody = self.everybody(label)
-        crowd.state += 1
-        told = {"label": label, "state": crowd.state, "count": len(everybody)}
-        marks, crowd.changed = crowd.changed, set()
-        was_too_many, crowd.too_many = crowd.too_many, len(everybody) > MAX_LISTED_PEOPLE
-        if was_too_many and not crowd.too_many:  # now there is room for all on the list
-            return told | {"here": _list(everybody), "gone": [], "all": True}
+        room.state += 1
+        payload: JSON = {"label": label, "state": room.state, "count": len(everybody)}
+        marks = room.to_announce
+        room.to_announce = set()
+        was_truncated = room.was_truncated
+        room.was_truncated = len(everybody) > MAX_LISTED_PEOPLE
+        if was_truncated and not room.was_truncated:
+            return payload | {"here": _people(everybody), "gone": [], "all": True}
         here = {mark: everybody[mark] for mark in marks if mark in everybody}
-        return told | {"here": _list(here), "gone": list(marks - here.keys())}
+        return payload | {"here": _people(here), "gone": list(marks - here.keys())}
 
     def news(self) -> tuple[JSON, JSON]:
-        """What the other workers have not been told: who is here, and who is gone."""
+        """Return what the other workers do not know yet: who is here, and who is gone, by label."""
         here: JSON = {}
         gone: JSON = {}
         with self._lock:
-            for label, crowd in list(self._crowds.items()):
-                marks, crowd.news = crowd.news, set()
-                if mine := {mark: crowd.names[mark] for mark in marks if mark in crowd.names}:
-                    here[label] = mine
-                if left := list(marks - mine.keys()):
-                    gone[label] = left
-                if not crowd.names:
-                    del self._crowds[label]
+            for label, room in list(self._rooms.items()):
+                marks = room.to_publish
+                room.to_publish = set()
+                present = {mark: room.handles[mark] for mark in marks if mark in room.handles}
+                absent = list(marks - present.keys())
+                if present:
+                    here[label] = present
+                if absent:
+                    gone[label] = absent
+                if not room.handles:
+                    del self._rooms[label]
         return here, gone
 
     def own(self) -> JSON:
-        """All who are here on this worker."""
+        """Return all people on this worker: handles by mark by label."""
         with self._lock:
-            return {label: dict(crowd.names) for label, crowd in self._crowds.items()}
+            return {label: dict(room.handles) for label, room in self._rooms.items()}
 
-    def _lists(self, label: str) -> list[dict[str, str]]:
-        """The names in a room, by mark, as each worker has them; ours first."""
-        ours = [self._crowds[label].names] if label in self._crowds else []
-        return ours + [rooms[label] for rooms in self._elsewhere.values() if label in rooms]
+    def _handles_by_worker(self, label: str) -> list[HandlesByMark]:
+        """Return the people in a room, for each worker; this worker first."""
+        lists = []
+        if label in self._rooms:
+            lists.append(self._rooms[label].handles)
+        for other in self._others.values():
+            if label in other.rooms:
+                lists.append(other.rooms[label])
+        return lists
 
-    def _name(self, label: str, mark: str) -> str | None:
-        """The name of somebody in a room, None when they are not there."""
-        known = [names[mark] for names in self._lists(label) if mark in names]
-        return next(filter(None, known), "") if known else None
+    def _handle(self, label: str, mark: str) -> str | None:
+        """Return the handle of somebody in a room; None when they are not there."""
+        known = [handles[mark] for handles in self._handles_by_worker(label) if mark in handles]
+        if not known:
+            return None
+        return next(filter(None, known), "")
 
     @contextmanager
-    def _watching(self, label: str, marks: Collection[str]) -> Iterator[None]:
-        """Find out for whom of these what is done here makes a difference to the people of the room."""
-        before = {mark: self._name(label, mark) for mark in marks}
+    def _noting_changes(self, label: str, marks: Collection[str]) -> Iterator[None]:
+        """Note which of these people change, for the room, by what is done inside."""
+        before = {mark: self._handle(label, mark) for mark in marks}
         yield
-        if crowd := self._crowds.get(label):
-            crowd.changed |= {mark for mark in marks if self._name(label, mark) != before[mark]}
+        room = self._rooms.get(label)
+        if room is None:
+            return
+        room.to_announce.update(mark for mark in marks if self._handle(label, mark) != before[mark])
 
 
-def _list(names: dict[str, str]) -> list[JSON]:
+def _people(handles: HandlesByMark) -> list[JSON]:
     return [
-        {"mark": key} | ({"handle": name} if name else {})
-        for key, name in islice(names.items(), MAX_LISTED_PEOPLE)
+        {"mark": mark, "handle": handle} if handle else {"mark": mark}
+        for mark, handle in islice(handles.items(), MAX_LISTED_PEOPLE)
     ]

@@ -1,154 +1,274 @@
-"""What each kind of change makes of a message. Nothing here touches the database."""
+"""Commands: the changes that people can request, and what each does to a message or its room.
 
-from dataclasses import dataclass, field
+A command decides; the journal stores. Nothing here touches the database.
+"""
+
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 from chat.errors import Gone, IdTaken, NotFound, NotYours, TooManyReactions
-from chat.models import BLANK, Message, Room, Standing
+from chat.models import MessageRow, Room, RoomRow
 
-MAX_EMOJI_PER_MESSAGE = 20  # different ones to a message
-MAX_PEOPLE_PER_EMOJI = 100  # to an emoji
-Key: TypeAlias = str | int | None  # the id or seq by which a message is known in its room
+MAX_EMOJI_PER_MESSAGE = 20
+MAX_PEOPLE_PER_EMOJI = 100
+
+MessageKey: TypeAlias = str | int
+"""How a command names a message of its room: by `client_id` (text) or by `seq` (number)."""
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The result of a command that asks for what is already so: it consumes no sequence number.
+
+    `message` is the stored message it names; None when the command names none.
+    """
+
+    message: MessageRow | None = None
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What the journal answers to a command.
+
+    `rev` is the number of the change, or for an unchanged message the number of its last change.
+    `head` is the room's last number at that moment.
+    """
+
+    message: MessageRow | None
+    rev: int
+    head: int
+    duplicate: bool
+
+    @property
+    def seq(self) -> int | None:
+        """The position of the message that the command names or made."""
+        return None if self.message is None else self.message.seq
 
 
 @dataclass
 class Command:
-    """Something somebody wants stored, and in the end what became of it. `asked` is what `apply` needs to know.
+    """One requested change by one author in one room.
 
-    When `apply` is called, `room` is as it stands, locked; what `apply` makes of it is stored.
+    The journal sets `done` together with either `result` or `failure`.
     """
 
     room: Room
     author: str
-    asked: Any
-    done: bool = False
-    failure: Exception | None = None
-    message: Message = field(init=False)  # as it stands afterwards
-    head: int = 0  # of the room, then
-    duplicate: bool = False  # all was so already
+    done: bool = field(default=False, init=False)
+    failure: Exception | None = field(default=None, init=False)
+    result: CommandResult | None = field(default=None, init=False)
 
     @property
-    def is_new(self) -> bool:
-        """Whether the message stands for the first time."""
-        return self.message.seq == self.message.rev
+    def target(self) -> MessageKey | None:
+        """The message that the command repeats or changes; None for one that makes a message."""
+        return None
 
     @property
-    def key(self) -> Key:
-        """By what the message is known that this repeats or changes: the id its sender gave it, or its seq."""
-        return getattr(self.asked, "id", None) or getattr(self.asked, "seq", None)
+    def replied_to(self) -> int | None:
+        """The `seq` of a message that has to exist for the command to be valid."""
+        return None
 
-    @property
-    def answers(self) -> int | None:
-        """The message it answers, which has to be there."""
-        return getattr(self.asked, "reply_to", None)
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> "Outcome":
+        """Return the message to be stored, with `number` as its `rev`, or Unchanged.
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        """The message as it shall stand, with `number` as its rev; or `known`, when it stands so. Raises Refused."""
+        `room` and `target` are as stored, locked; `target` is None when no such message exists.
+        A command that changes the room changes `room`. Raises Refusal.
+        """
         raise NotImplementedError
 
-    def new(self, number: int, **columns: object) -> Message:
-        """A message that was not there before; it is not stored when its number has been taken."""
-        numbers = {"room_id": self.room.id, "seq": number, "rev": number}
-        return _message(None, author=self.author, timestamp=datetime.now(UTC), **numbers, **columns)
 
-    def own(self, known: Message | None) -> Message:
-        """The message, when it is there and its author asks."""
-        known = said(known)
-        if known.author != self.author:
-            raise NotYours
-        return known
+Outcome: TypeAlias = MessageRow | Unchanged
 
 
+@dataclass
 class PostMessage(Command):
-    """Say something. Saying it twice with the same id says it once."""
+    """Post a message. Repeating it with the same `client_id` is idempotent."""
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        asked = self.asked
-        if known is None:
-            text = {"handle": asked.handle, "message": asked.message}
-            return self.new(number, client_id=asked.id, reply_to=asked.reply_to, **text)
-        if known.message != asked.message and known.rev == known.seq:
+    handle: str
+    message: str
+    client_id: str | None = None
+    reply_to: int | None = None
+
+    @property
+    def target(self) -> MessageKey | None:
+        """An earlier attempt to post the same message."""
+        return self.client_id
+
+    @property
+    def replied_to(self) -> int | None:
+        """The message that this one answers."""
+        return self.reply_to
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the new message; raise IdTaken when another text was posted with this id."""
+        if target is None:
+            return MessageRow(
+                room_id=room.id,
+                seq=number,
+                rev=number,
+                author=self.author,
+                client_id=self.client_id,
+                handle=self.handle,
+                message=self.message,
+                timestamp=datetime.now(UTC),
+                reply_to=self.reply_to,
+            )
+        was_changed_since = target.rev != target.seq
+        if target.message != self.message and not was_changed_since:
             raise IdTaken
-        return known
+        return Unchanged(target)
 
 
+@dataclass
 class EditMessage(Command):
-    """Say it differently."""
+    """Replace the text of one's own message."""
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        known = self.own(known)
-        if known.deleted_at is not None:
+    seq: int
+    message: str
+
+    @property
+    def target(self) -> MessageKey | None:
+        """The message to edit."""
+        return self.seq
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the edited message. Raises NotFound, NotYours, Gone when it was deleted."""
+        message = _own_message(target, self.author)
+        if message.deleted_at is not None:
             raise Gone
-        if known.message == self.asked.message:
-            return known
-        return _message(known, rev=number, message=self.asked.message, edited_at=datetime.now(UTC))
+        if message.message == self.message:
+            return Unchanged(message)
+        return replace(message, rev=number, message=self.message, edited_at=datetime.now(UTC))
 
 
+@dataclass
 class DeleteMessage(Command):
-    """Take it back: the text is erased, its place remains."""
+    """Delete one's own message: its text is erased, its sequence number remains."""
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        known = self.own(known)
-        if known.deleted_at is not None:
-            return known
-        return _message(known, rev=number, message="", reactions=None, deleted_at=datetime.now(UTC))
+    seq: int
+
+    @property
+    def target(self) -> MessageKey | None:
+        """The message to delete."""
+        return self.seq
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the tombstone. Raises NotFound, NotYours."""
+        message = _own_message(target, self.author)
+        if message.deleted_at is not None:
+            return Unchanged(message)
+        deleted_at = datetime.now(UTC)
+        return replace(message, rev=number, message="", reactions=None, deleted_at=deleted_at)
 
 
+@dataclass
 class ReactToMessage(Command):
-    """Put an emoji to a message, or take it back; an emoji that is nobody's is gone."""
+    """Add one's reaction to a message, or remove it (`on` is False)."""
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        known = said(known)
-        if known.deleted_at is not None:
+    seq: int
+    emoji: str
+    on: bool
+
+    @property
+    def target(self) -> MessageKey | None:
+        """The message to react to."""
+        return self.seq
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the message with its reactions. Raises NotFound, Gone, TooManyReactions."""
+        message = _persons_message(target)
+        if message.deleted_at is not None:
             raise Gone
-        before = known.reactions or {}
-        by = before.get(self.asked.emoji, [])
-        if self.asked.on == (self.author in by):
-            return known
-        if self.asked.on and (
-            len(by) >= MAX_PEOPLE_PER_EMOJI or (not by and len(before) >= MAX_EMOJI_PER_MESSAGE)
-        ):
+        reactions = dict(message.reactions or {})
+        authors = list(reactions.get(self.emoji, []))
+        if self.on == (self.author in authors):
+            return Unchanged(message)
+        if self.on:
+            self._check_limits(reactions, authors)
+            authors.append(self.author)
+        else:
+            authors.remove(self.author)
+        reactions[self.emoji] = authors
+        if not authors:
+            del reactions[self.emoji]
+        return replace(message, rev=number, reactions=reactions or None)
+
+    @staticmethod
+    def _check_limits(reactions: dict[str, list[str]], authors: list[str]) -> None:
+        if len(authors) >= MAX_PEOPLE_PER_EMOJI:
             raise TooManyReactions
-        after = (
-            [*by, self.author] if self.asked.on else [each for each in by if each != self.author]
-        )
-        reactions = {
-            emoji: people
-            for emoji, people in (before | {self.asked.emoji: after}).items()
-            if people
-        }
-        return _message(known, rev=number, reactions=reactions or None)
+        if not authors and len(reactions) >= MAX_EMOJI_PER_MESSAGE:
+            raise TooManyReactions
 
 
+@dataclass
 class SetTitle(Command):
-    """Give the room another name: a line in the room says so, and is how everybody learns of it."""
+    """Set or remove the name of the room. A system message announces it to everybody."""
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        number -= self.room.name == self.asked.name
-        self.room.name = self.asked.name
-        return self.new(
-            number, kind="title", handle=self.asked.handle or "", message=self.asked.name
+    name: str
+    handle: str = ""
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Change `room.name` and return the system message."""
+        if room.name == self.name:
+            return Unchanged()
+        room.name = self.name
+        return _system_message(
+            room, number, self.author, kind="title", handle=self.handle, message=self.name
         )
 
 
 @dataclass
-class RenameAuthor(Command):
-    """Go by another name: a line in the room says so. Who went by none there, or by this one, needs no line."""
+class ChangeHandle(Command):
+    """Use another handle. A system message announces it, if the author had one before.
 
-    before: str | None = None
+    `previous_handle` is the one last used in this room; None when there is none.
+    """
 
-    def apply(self, known: Message | None, number: int) -> Message:
-        number -= self.before in (None, self.asked.handle)
-        return self.new(number, kind="rename", handle=self.before or "", message=self.asked.handle)
+    handle: str
+    previous_handle: str | None
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the system message."""
+        if self.previous_handle is None or self.previous_handle == self.handle:
+            return Unchanged()
+        return _system_message(
+            room,
+            number,
+            self.author,
+            kind="rename",
+            handle=self.previous_handle,
+            message=self.handle,
+        )
 
 
-def said(known: Message | None) -> Message:
-    """The message, when it is there and somebody's: a line of the room is nobody's. Raises NotFound."""
-    if known is None or known.kind is not None:
+def _persons_message(message: MessageRow | None) -> MessageRow:
+    """Return the message if it exists and a person wrote it. Raises NotFound."""
+    if message is None or message.kind is not None:
         raise NotFound("There is no such message in this room.")
-    return known
+    return message
 
 
-def _message(known: Message | None, /, **new: object) -> Message:
-    return cast(Message, Standing(**((vars(known) if known else BLANK) | new)))
+def _own_message(message: MessageRow | None, author: str) -> MessageRow:
+    """Return the message if it exists and this author wrote it. Raises NotFound, NotYours."""
+    existing = _persons_message(message)
+    if existing.author != author:
+        raise NotYours
+    return existing
+
+
+def _system_message(
+    room: RoomRow, number: int, author: str, *, kind: str, handle: str, message: str
+) -> MessageRow:
+    return MessageRow(
+        room_id=room.id,
+        seq=number,
+        rev=number,
+        author=author,
+        client_id=None,
+        handle=handle,
+        message=message,
+        timestamp=datetime.now(UTC),
+        kind=kind,
+    )

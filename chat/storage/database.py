@@ -39,7 +39,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool
 
-from chat.errors import Busy, StartupError
+from chat.errors import Busy
+from config import StartupError
 
 LOCK_WAIT_SECONDS = 5.0
 READY_WAIT_SECONDS = 1.0  # for the lock of another writer, before the database is called not ready
@@ -181,19 +182,25 @@ def write_compatible_from(ctx: MigrationContext, step: MigrationInfo, **_: objec
             ctx.execute(insert(Instance).values(key=COMPATIBLE_FROM, value=compatible_from))
 
 
-def close(app: Flask) -> None:
-    """Leave nothing in the write-ahead log (the last to close removes it), and nothing of what was taken back."""
+def close(app: Flask, vacuum: bool = False) -> None:
+    """Close all connections; the last process to do so removes SQLite's write-ahead log.
+
+    With `vacuum`, a small SQLite database is rewritten first, so that its file holds nothing of
+    deleted or replaced texts: `secure_delete` clears what is freed, but a row that SQLite moved
+    between pages may leave a copy in the unused part of a page.
+    """
     with app.app_context():
-        # `secure_delete` clears what is freed, but where SQLite has moved a row from page to page, a copy may stay
-        # behind in the unused part of a page; VACUUM leaves none.
-        to_clear = app.extensions.pop("to_clear", False) and db.engine.dialect.name == "sqlite"
-        if to_clear and Path(db.engine.url.database or "").stat().st_size <= VACUUM_BYTES:
-            with (
-                suppress(DBAPIError, sqlite3.Error),
-                closing(db.engine.raw_connection()) as connection,
-            ):
-                connection.cursor().execute("VACUUM")  # refused while another writes
+        if vacuum and db.engine.dialect.name == "sqlite":
+            _vacuum_if_small()
         db.engine.dispose()
+
+
+def _vacuum_if_small() -> None:
+    if Path(db.engine.url.database or "").stat().st_size > VACUUM_BYTES:
+        return
+    # Refused while another process writes.
+    with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
+        connection.cursor().execute("VACUUM")
 
 
 @contextmanager

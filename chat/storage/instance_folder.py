@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chat.errors import StartupError
+from config import StartupError
 
 MIN_KEY_CHARS = 16
 

@@ -1,162 +1,208 @@
-"""The only writer: stores messages and changes, gives out their numbers, commits, then tells, in that order."""
+"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts, in that order.
+
+Concurrent commands are stored together in one transaction (see group_commit). The lock on the
+rows of their rooms makes commit order equal to number order, without gaps.
+"""
 
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeAlias
 
-from flask import current_app
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat import broadcasts, wire
 from chat.errors import NotFound, Refusal
-from chat.models import Message, Room, Standing, messages, rooms
-from chat.storage.commands import Command, Key, PostMessage
+from chat.models import MessageRow, Room, RoomRow, message_row, messages, rooms
+from chat.storage.commands import Command, CommandResult, MessageKey, Unchanged
 from chat.storage.database import write_transaction
 from chat.storage.group_commit import GroupCommit
 
-# Statements are made once, for that takes long.
-LOCK_ROOMS = select(*rooms.c["id", "label", "name", "head", "epoch"]).where(
-    rooms.c.id.in_(bindparam("rooms"))
+RowByRoomId: TypeAlias = dict[int, RoomRow]
+RowByKey: TypeAlias = dict[tuple[int, MessageKey], MessageRow]
+"""Messages by the id of their room and by `client_id` or `seq`."""
+
+Publish: TypeAlias = Callable[[RoomRow, MessageRow], None]
+"""Called for each stored message, after the commit, in the order of the numbers; must not raise."""
+
+# Ordered by id, so that two writers never wait for each other's locks.
+LOCK_ROOMS = (
+    select(*rooms.c["id", "label", "name", "head", "epoch"])
+    .where(rooms.c.id.in_(bindparam("room_ids")))
+    .order_by(rooms.c.id)
+    .with_for_update()
 )
-LOCK_ROOMS = LOCK_ROOMS.order_by(rooms.c.id).with_for_update()
-# Each half names the columns of one index. Pairs, as in (room_id, seq) IN (...), make SQLite read the whole table.
-IN_ROOMS, BY_ID, BY_SEQ = (
-    messages.c[key].in_(bindparam(key)) for key in ("room_id", "client_id", "seq")
-)
-SELECT_KNOWN_MESSAGES = select(messages).where(IN_ROOMS & BY_ID | IN_ROOMS & BY_SEQ)
+# Each half uses one index. With pairs, as in (room_id, seq) IN (...), SQLite reads the whole table.
+_IN_ROOMS = messages.c.room_id.in_(bindparam("room_ids"))
+_BY_CLIENT_ID = messages.c.client_id.in_(bindparam("client_ids"))
+_BY_SEQ = messages.c.seq.in_(bindparam("seqs"))
+SELECT_TARGETS = select(messages).where(_IN_ROOMS & _BY_CLIENT_ID | _IN_ROOMS & _BY_SEQ)
+INSERT_MESSAGES = insert(messages)
 UPDATE_MESSAGE = update(messages).where(
-    messages.c.room_id == bindparam("of_room"), messages.c.seq == bindparam("at")
+    messages.c.room_id == bindparam("where_room_id"), messages.c.seq == bindparam("where_seq")
 )
 UPDATE_ROOM = (
     update(rooms)
-    .where(rooms.c.id == bindparam("of_room"))
-    .values(head=bindparam("to"), name=bindparam("called"))
+    .where(rooms.c.id == bindparam("where_id"))
+    .values(head=bindparam("new_head"), name=bindparam("new_name"))
 )
 
 
-def post(room: Room, author: str, said: wire.Chat) -> Command:
-    """Store a message and tell the room. Raises IdTaken, NotFound when the room is gone, Busy."""
-    return change(PostMessage(room, author, said))
+class Journal:
+    """Stores commands and publishes what they changed. One instance for each process."""
 
+    def __init__(self, publish: Publish, yield_now: Callable[[], None]) -> None:
+        self._publish = publish
+        self.has_erased_text = False  # whether an edit or a deletion was stored
+        self._group_commit = GroupCommit(self.store_and_publish, yield_now)
 
-def change(what: Command) -> Command:
-    """Store any other change and tell the room. Raises what its kind refuses, NotFound when the room is gone, Busy."""
-    current_app.extensions["journal"].submit(what)
-    return what
+    def submit(self, command: Command) -> CommandResult:
+        """Store a command; return when it is committed and was broadcast on this worker.
+
+        Raises what the command refuses, NotFound when the room is gone, Busy.
+        """
+        self._group_commit.submit(command)
+        if command.result is None:
+            raise RuntimeError("the group commit finished a command without a result")
+        return command.result
+
+    def store_and_publish(self, batch: list[Command]) -> None:
+        """Store a batch in one transaction, then publish it in the order of the numbers."""
+        stored: list[tuple[RoomRow, MessageRow]] = []
+        with write_transaction() as connection:
+            rooms_by_id = _lock_rooms(connection, batch)
+            targets = _select_targets(connection, batch)
+            for command in batch:
+                change = _apply(command, rooms_by_id, targets)
+                if change is not None:
+                    stored.append(change)
+            _write(connection, stored)
+        for command in batch:
+            command.done = True
+        for room, message in stored:
+            if not message.is_new:
+                self.has_erased_text = True
+            self._publish(room, message)
 
 
 def get_or_create_room(label: str) -> Room:
-    """The room of this label, made by whoever comes first. Raises Busy."""
+    """Return the room with this label; create it if there is none. Raises Busy."""
     try:
         return Room.find(label)
     except NotFound:
-        return make_room(label) or Room.find(label)
+        return create_room(label) or Room.find(label)
 
 
-def make_room(label: str) -> Room | None:
-    """A new room, or None when there is one of this label. Raises Busy."""
+def create_room(label: str) -> Room | None:
+    """Create a room; return None when there is one with this label already. Raises Busy."""
+    row = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
     try:
-        with write_transaction() as transaction:
-            room = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
-            transaction.execute(insert(rooms), room)
+        with write_transaction() as connection:
+            connection.execute(insert(rooms), row)
     except IntegrityError:
         return None
     return Room.find(label)
 
 
-def journal(yield_now: Callable[[], None]) -> GroupCommit[Command]:
-    """A new journal, one for each process: it stores what waits together, after `gather` let come who is ready."""
-    return GroupCommit(_store_and_broadcast, yield_now)
+def _lock_rooms(connection: Connection, batch: list[Command]) -> RowByRoomId:
+    room_ids = {command.room.id for command in batch}
+    rows = connection.execute(LOCK_ROOMS, {"room_ids": room_ids})
+    return {row.id: RoomRow(*row) for row in rows}
 
 
-def _store_and_broadcast(batch: list[Command]) -> None:
-    """All of a batch in one transaction, then the rooms are told in the order of the numbers."""
-    with write_transaction() as transaction:
-        locked = _lock(transaction, batch)
-        known = _known(transaction, batch)
-        stored = [change for change in batch if _number(change, locked, known)]
-        _write(transaction, stored)
-    for change in batch:
-        change.done = True
-    for change in stored:
-        tell = broadcasts.chat if change.is_new else broadcasts.change
-        tell(change.room, change.message)
+def _select_targets(connection: Connection, batch: list[Command]) -> RowByKey:
+    """Read the messages that the batch repeats, changes or replies to."""
+    client_ids: set[str] = set()
+    seqs: set[int] = set()
+    for command in batch:
+        for key in (command.target, command.replied_to):
+            if isinstance(key, str):
+                client_ids.add(key)
+            elif isinstance(key, int):
+                seqs.add(key)
+    if not client_ids and not seqs:
+        return {}
+    room_ids = {command.room.id for command in batch}
+    parameters = {"room_ids": room_ids, "client_ids": client_ids, "seqs": seqs}
+    targets: RowByKey = {}
+    for row in connection.execute(SELECT_TARGETS, parameters):
+        message = message_row(row)
+        targets[message.room_id, message.seq] = message
+        if message.client_id is not None:
+            targets[message.room_id, message.client_id] = message
+    return targets
 
 
-def _lock(transaction: Connection, batch: list[Command]) -> dict[int, Room]:
-    """Lock the rooms, in the order of their ids so that no two writers wait for each other; as they stand, by id."""
-    found = transaction.execute(LOCK_ROOMS, {"rooms": {change.room.id for change in batch}})
-    return {row.id: cast(Room, Standing(**row._mapping)) for row in found}
-
-
-def _known(transaction: Connection, batch: list[Command]) -> dict[tuple[int, Key], Message]:
-    """The messages that the batch repeats or changes, by room and key."""
-    keys = {key for change in batch for key in (change.key, change.answers)} - {None}
-    ids, seqs = (
-        [key for key in keys if isinstance(key, str)],
-        [key for key in keys if isinstance(key, int)],
-    )
-    sought = {"room_id": {change.room.id for change in batch}, "client_id": ids, "seq": seqs}
-    known: dict[tuple[int, Key], Message] = {}
-    for row in transaction.execute(SELECT_KNOWN_MESSAGES, sought) if keys else ():
-        known[row.room_id, row.client_id] = known[row.room_id, row.seq] = cast(
-            Message, Standing(**row._mapping)
-        )
-    return known
-
-
-def _number(
-    change: Command, locked: dict[int, Room], known: dict[tuple[int, Key], Message]
-) -> bool:
-    """Decide one change and give it the next number of its room. False when there is nothing to store."""
-    key = change.room.id, change.key
-    change.failure = None
+def _apply(
+    command: Command, rooms_by_id: RowByRoomId, targets: RowByKey
+) -> tuple[RoomRow, MessageRow] | None:
+    """Decide one command and number its change; return None when there is nothing to store."""
+    command.failure = None
     try:
-        change.room = _same_room(change.room, locked)
-        if change.answers is not None and (change.room.id, change.answers) not in known:
-            raise NotFound("There is no such message in this room.")
-        number = change.room.head + 1
-        change.message = change.apply(known.get(key) if change.key is not None else None, number)
+        room = _locked_room(command, rooms_by_id)
+        _check_reply(command, targets)
+        target = _target_of(command, targets)
+        number = room.head + 1
+        outcome = command.apply(room, target, number)
     except Refusal as refusal:
-        change.failure = refusal
-        return False
-    change.duplicate = change.message.rev != number
-    if not change.duplicate:
-        change.room.head = number
-        known[key] = change.message
-    change.head = change.room.head
-    return not change.duplicate
+        command.failure = refusal
+        return None
+    if isinstance(outcome, Unchanged):
+        rev = room.head if outcome.message is None else outcome.message.rev
+        command.result = CommandResult(outcome.message, rev, room.head, duplicate=True)
+        return None
+    room.head = number
+    if command.target is not None:
+        targets[room.id, command.target] = outcome
+    command.result = CommandResult(outcome, number, number, duplicate=False)
+    return room, outcome
 
 
-def _same_room(found: Room, locked: dict[int, Room]) -> Room:
-    """The locked row of a room that was found earlier. Raises NotFound when the room has been deleted since.
+def _locked_room(command: Command, rooms_by_id: RowByRoomId) -> RoomRow:
+    """Return the locked row of the command's room. Raises NotFound when it has been deleted.
 
-    A row with the same id but another label is another room: after a backup has been restored, for example. The epoch
-    may differ, because it changes while people are in the room.
+    A row with the same id but another label is another room: after restoring a backup, for example.
+    The epoch may differ, because it changes while people are in the room.
     """
-    room = locked.get(found.id)
-    if room is None or room.label != found.label:
+    room = rooms_by_id.get(command.room.id)
+    if room is None or room.label != command.room.label:
         raise NotFound("This room is gone.")
     return room
 
 
-def _write(transaction: Connection, stored: list[Command]) -> None:
-    """Write what has a number, and the rooms it moved."""
-    fresh = [vars(each.message) for each in stored if each.is_new]
-    again = [each for each in stored if not each.is_new]
-    changed = [
-        vars(each.message) | {"of_room": each.room.id, "at": each.message.seq} for each in again
-    ]
-    moved = {
-        each.room.id: {"of_room": each.room.id, "to": each.room.head, "called": each.room.name}
-        for each in stored
-    }
-    for statement, rows in (
-        (insert(messages), fresh),
-        (UPDATE_MESSAGE, changed),
-        (UPDATE_ROOM, list(moved.values())),
-    ):
-        if rows:
-            transaction.execute(statement, rows)
+def _check_reply(command: Command, targets: RowByKey) -> None:
+    if command.replied_to is None:
+        return
+    if (command.room.id, command.replied_to) not in targets:
+        raise NotFound("There is no such message in this room.")
+
+
+def _target_of(command: Command, targets: RowByKey) -> MessageRow | None:
+    if command.target is None:
+        return None
+    return targets.get((command.room.id, command.target))
+
+
+def _write(connection: Connection, stored: list[tuple[RoomRow, MessageRow]]) -> None:
+    """Insert new messages, update changed ones, and set the head and name of their rooms."""
+    inserts = []
+    updates = []
+    room_updates = {}
+    for room, message in stored:
+        columns = message.columns()
+        if message.is_new:
+            inserts.append(columns)
+        else:
+            key = {"where_room_id": message.room_id, "where_seq": message.seq}
+            updates.append(columns | key)
+        room_updates[room.id] = {
+            "where_id": room.id,
+            "new_head": room.head,
+            "new_name": room.name,
+        }
+    if inserts:
+        connection.execute(INSERT_MESSAGES, inserts)
+    if updates:
+        connection.execute(UPDATE_MESSAGE, updates)
+    if room_updates:
+        connection.execute(UPDATE_ROOM, list(room_updates.values()))

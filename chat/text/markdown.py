@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from markupsafe import Markup, escape
 
-from chat.text.emoji import EMOJI
+from chat.text.emoji import EMOJI_PATTERN
 
 Node: TypeAlias = "str | tuple[str, list[Node]]"  # text, or what it is and what is in it
 
@@ -38,7 +38,7 @@ LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
 BLANK = re.compile(rf"[{SPACE}]*")  # nothing to see
 ALNUM = re.compile(r"[A-Za-z0-9]")
 STARS = {"*": "italic", "**": "bold"}
-PICTURES = re.compile(rf"[ \n]*(?:{EMOJI}[ \n]*){{1,8}}")
+PICTURES = re.compile(rf"[ \n]*(?:{EMOJI_PATTERN}[ \n]*){{1,8}}")
 PICTURES_CHARS = 160  # eight of the longest
 TAGS = {
     "bold": Markup("<strong>{}</strong>"),

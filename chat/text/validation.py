@@ -1,72 +1,96 @@
-"""What text is: what may be a name or a message, exactly as it came. Nothing is changed but line ends."""
+"""Validation of text: what may be a handle, a message or a room's name.
+
+Text is kept exactly as it was received; only CRLF and CR become LF.
+"""
 
 import re
-from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from flask import current_app
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from chat.settings import settings
 from chat.text.emoji import is_emoji
 
-# Control characters other than newline and tab, and halves of characters: databases differ on them, no text needs them.
+# Control characters other than newline and tab, and lone surrogates: databases treat them
+# differently, and no text needs them.
 FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# In a name also what breaks the line or turns the text around it. Joiners stay: they are letters of real names.
+
+# Line breaks and bidirectional overrides. Joiners are allowed: they are letters of real names.
 FORBIDDEN_IN_NAMES = re.compile(r"[\n\t\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-# What nobody sees; a name may have some of it, but not be nothing else.
+
+# A name may contain invisible characters, but not consist of them.
 INVISIBLE_CHARACTERS = re.compile(
-    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
 )
-ROOM_NAME_CHARS = 80  # as many as its column holds
+
+ROOM_NAME_CHARS = 80
+"""The length of the column that holds the name."""
 
 
-def _refuse(wrong: Callable[[str], object], code: str, sentence: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if wrong(text):
-            raise PydanticCustomError(code, sentence)
-        return text
-
-    return AfterValidator(check)
+def _normalize_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _message(text: str) -> str:
-    at_most = current_app.config["CONFAB"].message_bytes
-    if len(text.encode()) > at_most:
+def _check_characters(text: str) -> str:
+    if FORBIDDEN_CHARACTERS.search(text):
+        raise PydanticCustomError("untellable", "contains characters that are not text")
+    return text
+
+
+def _check_name_characters(text: str) -> str:
+    if FORBIDDEN_IN_NAMES.search(text):
+        raise PydanticCustomError("untellable", "contains characters that do not belong in a name")
+    return text
+
+
+def _check_visible(text: str) -> str:
+    if INVISIBLE_CHARACTERS.fullmatch(text):
+        raise PydanticCustomError("empty", "is empty")
+    return text
+
+
+def _check_handle(text: str) -> str:
+    return _check_length(text, settings().handle_chars)
+
+
+def _check_room_name(text: str) -> str:
+    if text == "":
+        return text  # no name
+    return _check_length(text, ROOM_NAME_CHARS)
+
+
+def _check_message(text: str) -> str:
+    max_bytes = settings().message_bytes
+    if len(text.encode()) > max_bytes:
         raise PydanticCustomError(
-            "too_long", "is longer than {at_most} bytes", {"at_most": at_most}
+            "too_long", "is longer than {max_bytes} bytes", {"max_bytes": max_bytes}
         )
-    return _said(text, current_app.config["CONFAB"].message_chars)
+    return _check_length(text, settings().message_chars)
 
 
-def _said(text: str, at_most: int) -> str:
+def _check_length(text: str, max_chars: int) -> str:
     if not text.strip():
         raise PydanticCustomError("empty", "is empty")
-    if len(text) > at_most:
+    if len(text) > max_chars:
         raise PydanticCustomError(
-            "too_long", "is longer than {at_most} characters", {"at_most": at_most}
+            "too_long", "is longer than {max_chars} characters", {"max_chars": max_chars}
         )
     return text
 
 
-Text = Annotated[
-    str,
-    AfterValidator(lambda text: text.replace("\r\n", "\n").replace("\r", "\n")),
-    _refuse(FORBIDDEN_CHARACTERS.search, "untellable", "contains characters that are not text"),
+def _check_emoji(text: str) -> str:
+    if not is_emoji(text):
+        raise PydanticCustomError("emoji", "is not one emoji")
+    return text
+
+
+Text: TypeAlias = Annotated[
+    str, AfterValidator(_normalize_line_ends), AfterValidator(_check_characters)
 ]
-Name = Annotated[
-    Text,
-    _refuse(
-        FORBIDDEN_IN_NAMES.search, "untellable", "contains characters that do not belong in a name"
-    ),
-]
-Handle = Annotated[
-    Name,
-    _refuse(INVISIBLE_CHARACTERS.fullmatch, "empty", "is empty"),
-    AfterValidator(lambda name: _said(name, current_app.config["CONFAB"].handle_chars)),
-]
-RoomName = Annotated[
-    Name, AfterValidator(lambda name: name and _said(name, ROOM_NAME_CHARS))
-]  # "" for none
-MessageText = Annotated[Text, AfterValidator(_message)]
-Emoji = Annotated[Text, _refuse(lambda text: not is_emoji(text), "emoji", "is not one emoji")]
+Name: TypeAlias = Annotated[Text, AfterValidator(_check_name_characters)]
+Handle: TypeAlias = Annotated[Name, AfterValidator(_check_visible), AfterValidator(_check_handle)]
+RoomName: TypeAlias = Annotated[Name, AfterValidator(_check_room_name)]
+MessageText: TypeAlias = Annotated[Text, AfterValidator(_check_message)]
+Emoji: TypeAlias = Annotated[Text, AfterValidator(_check_emoji)]

@@ -1,6 +1,6 @@
-"""The gate before Flask and Engine.IO: reads the body of every request, and lets only good requests for a socket pass.
+"""WSGI middleware in front of Flask and Engine.IO: limits request bodies and checks socket requests.
 
-Both parts are WSGI middleware (PEP 3333): they are called with a request, and pass it on or answer it.
+Middleware is called with a request and passes it on, or answers it (PEP 3333).
 """
 
 import json
@@ -15,16 +15,17 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from chat.engine import close_after_response, read_body
 
 SOCKET_PATH = "/socket.io/"
-REFUSAL = (
-    "confab.refusal"  # in an environ: the HTTPException that the page of a refused request shows
-)
+
+REFUSAL_KEY = "confab.refusal"
+"""In an environ: the HTTPException that the page of a refused request shows."""
 
 
 class BodyLimit:
     """Reads the body of every request, within limits, before anything else sees the request.
 
-    What comes behind finds the whole body in memory, with its length in CONTENT_LENGTH, and cannot read from the
-    connection. When a body is refused, its request goes on without it: to a page, with the reason in `REFUSAL`.
+    The app then finds the whole body in memory, its length in CONTENT_LENGTH, and cannot read from
+    the connection. A request whose body is refused goes on without it: to a page, with the reason
+    under `REFUSAL_KEY`; a socket request is answered here. Its connection is closed afterwards.
     """
 
     def __init__(
@@ -36,65 +37,74 @@ class BodyLimit:
         self._seconds = seconds
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request."""
         is_for_socket = environ["PATH_INFO"].startswith(SOCKET_PATH)
+        max_bytes = self._socket_bytes if is_for_socket else self._page_bytes
         try:
-            body = read_body(
-                environ, self._socket_bytes if is_for_socket else self._page_bytes, self._seconds
-            )
+            body = read_body(environ, max_bytes, self._seconds)
         except HTTPException as refusal:
-            _set_body(environ, b"")
-            environ[REFUSAL] = refusal
-            answer = (
-                _refuse(start_response, refusal)
-                if is_for_socket
-                else self._app(environ, start_response)
-            )
-            return close_after_response(environ, start_response, answer)
+            return self._refuse(environ, start_response, refusal, is_for_socket)
         _set_body(environ, body)
         return self._app(environ, start_response)
 
+    def _refuse(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        refusal: HTTPException,
+        is_for_socket: bool,
+    ) -> Iterable[bytes]:
+        _set_body(environ, b"")
+        environ[REFUSAL_KEY] = refusal
+        if is_for_socket:
+            response: Iterable[bytes] = _plain_response(start_response, refusal)
+        else:
+            response = self._app(environ, start_response)
+        return close_after_response(environ, start_response, response)
 
-def guard_requests(app: WSGIApplication, transports: Collection[str]) -> WSGIApplication:
-    """A WSGI app that lets a request for a socket pass only when it is well-formed and asks for one of `transports`.
 
-    The body must have been read already: see `BodyLimit`.
+class SocketRequestGuard:
+    """Passes on a socket request only if it is well-formed and asks for an offered transport.
+
+    The body must have been read already: see BodyLimit.
     """
-    offer = json.dumps(
-        {"message": "This transport is not offered here.", "transports": list(transports)}
-    )
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __init__(self, app: WSGIApplication, transports: Collection[str]) -> None:
+        self._app = app
+        self._transports = transports
+        offer = {"message": "This transport is not offered here.", "transports": list(transports)}
+        self._offer = json.dumps(offer)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request."""
         if not environ["PATH_INFO"].startswith(SOCKET_PATH):
-            return app(environ, start_response)
-        # Compression costs memory for each connection and time for each message; without the offer there is none.
+            return self._app(environ, start_response)
+        # Without the offer there is no compression, which would cost memory for each connection and
+        # time for each message.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        if "j" in asked or (
-            environ.get("HTTP_UPGRADE", "").lower() == "websocket" and not _is_handshake(environ)
-        ):
-            return _refuse(
-                start_response, BadRequest("This needs WebSocket 13, or polling without JSONP.")
-            )
-        if asked.get("transport", ["polling"])[0] not in transports:
-            return _refuse(start_response, BadRequest(offer))
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        is_jsonp = "j" in query
+        wants_websocket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        if is_jsonp or (wants_websocket and not _is_handshake(environ)):
+            reason = "This needs WebSocket version 13, or polling without JSONP."
+            return _plain_response(start_response, BadRequest(reason))
+        if query.get("transport", ["polling"])[0] not in self._transports:
+            return _plain_response(start_response, BadRequest(self._offer))
         if environ["REQUEST_METHOD"] == "POST":
-            text = (
-                environ["wsgi.input"].read().decode(errors="replace")
-            )  # bytes that are no text would end the session
+            # Invalid UTF-8 would end the session.
+            text = environ["wsgi.input"].read().decode(errors="replace")
             _set_body(environ, text.encode())
-        return app(environ, start_response)
-
-    return answer
+        return self._app(environ, start_response)
 
 
 def _is_handshake(environ: WSGIEnvironment) -> bool:
-    """Whether a request asks for a WebSocket as RFC 6455 says, section 4.2.1."""
-    connection = {part.strip() for part in environ.get("HTTP_CONNECTION", "").lower().split(",")}
-    key = re.fullmatch(r"[A-Za-z0-9+/]{22}==", environ.get("HTTP_SEC_WEBSOCKET_KEY", ""))
+    """Return whether a request is a WebSocket handshake as RFC 6455, section 4.2.1 requires."""
+    connection = environ.get("HTTP_CONNECTION", "").lower().split(",")
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
     return (
-        "upgrade" in connection
+        "upgrade" in {part.strip() for part in connection}
         and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13"
-        and key is not None
+        and re.fullmatch(r"[A-Za-z0-9+/]{22}==", key) is not None
     )
 
 
@@ -107,8 +117,8 @@ def _set_body(environ: WSGIEnvironment, body: bytes) -> None:
     )  # else Werkzeug takes a body of just MAX_CONTENT_LENGTH for too large
 
 
-def _refuse(start_response: StartResponse, refusal: HTTPException) -> list[bytes]:
-    """Answer a request for a socket with a status and its reason as text."""
+def _plain_response(start_response: StartResponse, refusal: HTTPException) -> list[bytes]:
+    """Answer a socket request with a status and its reason as text."""
     reason = (refusal.description or refusal.name).encode()
     headers = [
         ("Content-Type", "text/plain"),

@@ -1,32 +1,29 @@
-"""A socket's session and request: opened once, when it connects, and not again for each of its events."""
+"""Sessions of sockets: the session and the request of a socket are opened once, when it connects."""
 
 from typing import Any
 
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface
 
-SAVED_SESSION_KEY = (
-    "saved_session"  # where Flask-SocketIO keeps what it copied when the socket connected
-)
+SAVED_SESSION_KEY = "saved_session"
+"""Where Flask-SocketIO keeps, in the environ, the session it copied when the socket connected."""
 
 
 class ConfabFlask(Flask):
-    """A Flask that looks for no page at the address of the sockets."""
+    """A Flask app that matches no route for requests of Socket.IO."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        return (
-            None
-            if request and request.path == "/socket.io/"
-            else super().create_url_adapter(request)
-        )
+        """Return None for Socket.IO, which saves the routing of each event."""
+        if request is not None and request.path == "/socket.io/":
+            return None
+        return super().create_url_adapter(request)
 
 
 class SocketSessionInterface(SecureCookieSessionInterface):
-    """Reads the signed cookie, except during an event: Flask-SocketIO puts the socket's own session in its place."""
+    """Reads the signed cookie, except during an event: Flask-SocketIO then sets the socket's session."""
 
     def open_session(self, app: Flask, request: Request) -> Any:
-        return (
-            request.environ[SAVED_SESSION_KEY]
-            if SAVED_SESSION_KEY in request.environ
-            else super().open_session(app, request)
-        )
+        """Return the socket's own session during an event, else the cookie's."""
+        if SAVED_SESSION_KEY in request.environ:
+            return request.environ[SAVED_SESSION_KEY]
+        return super().open_session(app, request)

@@ -1,19 +1,18 @@
-"""The files below static/ as browsers receive them: scripts without their comments, and what is text compressed."""
+"""The files below static/ as browsers receive them: read once, compressed once, kept in memory."""
 
 import gzip
 import hashlib
 import mimetypes
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
 import brotli
-from pygments.lexers.javascript import JavascriptLexer
-from pygments.token import Comment, Whitespace
 from werkzeug.datastructures import Accept
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
-# The later one wins.
-SHEETS = (
+
+STYLE_SHEETS = (
     "tokens",
     "base",
     "about",
@@ -25,61 +24,68 @@ SHEETS = (
     "people",
     "theme",
 )
-PICTURES = (".png",)  # are compressed already
-BEST = {
+"""The style sheets that are sent as one, in the order of the cascade."""
+
+ALREADY_COMPRESSED = (".png",)
+
+Compress = Callable[[bytes], bytes]
+
+BEST: dict[str, Compress] = {
     "br": partial(brotli.compress, quality=11),
     "gzip": partial(gzip.compress, compresslevel=9, mtime=0),
 }
-QUICK = {
+"""How files are compressed, by content coding, preferred first."""
+
+FAST: dict[str, Compress] = {
     "br": partial(brotli.compress, quality=4),
     "gzip": partial(gzip.compress, compresslevel=5, mtime=0),
 }
+"""How pages are compressed, for each request anew."""
 
 
 @lru_cache
-def files() -> dict[str, bytes]:
-    """The files by their names, as they were when this process first needed one; and the style sheets as one."""
+def static_files() -> dict[str, bytes]:
+    """Return the files by name, as they were at the first call, and all style sheets as one."""
     found = {
         str(path.relative_to(STATIC)): path.read_bytes()
         for path in sorted(STATIC.rglob("*"))
         if path.is_file()
     }
-    return found | {"css/all.css": b"".join(found[f"css/{part}.css"] for part in SHEETS)}
+    found["css/all.css"] = b"".join(found[f"css/{sheet}.css"] for sheet in STYLE_SHEETS)
+    return found
 
 
 @lru_cache
 def version() -> str:
-    """A name for all the files as they are."""
-    everything = b"".join(f"{name}\0".encode() + content for name, content in files().items())
-    return hashlib.sha256(everything).hexdigest()[:12]
+    """Return a name for the content of all files: twelve hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, content in static_files().items():
+        digest.update(f"{name}\0".encode() + content)
+    return digest.hexdigest()[:12]
 
 
-def kind(name: str) -> str:
-    """The media type of a file."""
+def media_type(name: str) -> str:
+    """Return the media type of a file."""
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-def encoding(accepted: Accept) -> str | None:
-    """The best way to compress an answer that whoever asks can read."""
-    return next((each for each in BEST if accepted[each] > 0), None)
+def content_coding(name: str, accepted: Accept) -> str | None:
+    """Return the content coding in which a file is sent; None for none."""
+    if name.endswith(ALREADY_COMPRESSED):
+        return None
+    return best_coding(accepted)
+
+
+def best_coding(accepted: Accept) -> str | None:
+    """Return the best content coding that a client accepts; None when it accepts none of ours."""
+    for coding in BEST:
+        if accepted[coding] > 0:
+            return coding
+    return None
 
 
 @lru_cache(maxsize=256)
-def packed(name: str, how: str | None) -> bytes:
-    """A file as it is sent. Packing takes a moment, so it is done when the first one asks, and kept."""
-    content = files()[name]
-    if name.startswith("js/") and name.endswith(".js"):
-        content = slim(content.decode()).encode()
-    return BEST[how](content) if how else content
-
-
-def slim(script: str) -> str:
-    """JavaScript without what is for its readers only, comments and indentation; every line keeps its number."""
-    # stripnl and ensurenl would change where the lines are.
-    tokens = JavascriptLexer(stripnl=False, ensurenl=False).get_tokens(script)
-    return "".join(
-        "\n" * text.count("\n")
-        if kind in Comment or (kind in Whitespace and "\n" in text)
-        else text
-        for kind, text in tokens
-    )
+def compressed(name: str, coding: str | None) -> bytes:
+    """Return a file in a content coding. It is compressed when it is first requested, and kept."""
+    content = static_files()[name]
+    return content if coding is None else BEST[coding](content)

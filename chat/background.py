@@ -1,0 +1,58 @@
+"""Background loops: work that repeats for as long as the process runs."""
+
+import logging
+from collections.abc import Callable
+
+from chat.errors import Refusal
+from chat.socket_server import SocketServer
+
+log = logging.getLogger(__name__)
+
+
+class BackgroundLoop:
+    """Calls `work` again and again, each time after a pause of `seconds()`.
+
+    It runs in a task of Socket.IO's async mode: a greenlet or a thread. An exception is logged and
+    does not end the loop. `description` names the work in the log.
+    """
+
+    def __init__(
+        self,
+        socketio: SocketServer,
+        seconds: Callable[[], float],
+        work: Callable[[], None],
+        description: str,
+    ) -> None:
+        self._socketio = socketio
+        self._seconds = seconds
+        self._work = work
+        self._description = description
+        self._running = False
+
+    def start(self) -> bool:
+        """Start the loop, unless it runs already; return whether this call started it."""
+        if self._running:
+            return False
+        self._running = True
+        self._socketio.start_background_task(self._run)
+        return True
+
+    def stop(self) -> None:
+        """End the loop after its current pause."""
+        self._running = False
+
+    def _run(self) -> None:
+        while self._running:
+            self._socketio.sleep(self._seconds())
+            if self._running:
+                run_logged(self._work, self._description)
+
+
+def run_logged(work: Callable[[], None], description: str) -> None:
+    """Call `work`; log its exception instead of raising it."""
+    try:
+        work()
+    except Refusal as refusal:
+        log.warning("%s failed: %s", description, refusal)
+    except Exception:
+        log.exception("%s failed", description)

@@ -1,0 +1,38 @@
+"""Registers event handlers, and turns what they return or raise into acknowledgements."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeAlias
+
+from chat.errors import BadRequest, Refusal, ServerError
+from chat.payload import refused
+from chat.socket_server import SocketServer
+from chat.wire import JSON
+
+Handler: TypeAlias = Callable[[Any], JSON]
+"""Takes the one argument of an event, which may be anything, and returns the acknowledgement."""
+
+log = logging.getLogger(__name__)
+
+
+def register(socketio: SocketServer, handlers: dict[str, Handler]) -> None:
+    """Register handlers by event. Whatever happens, an event is acknowledged."""
+    for event, handler in handlers.items():
+        socketio.on_event(event, _acknowledged(handler))
+
+
+def _acknowledged(handler: Handler) -> Callable[..., JSON]:
+    @wraps(handler)
+    def acknowledge(*arguments: object) -> JSON:
+        try:
+            if len(arguments) != 1:
+                raise BadRequest("An event takes exactly one object.")
+            return handler(arguments[0])
+        except Refusal as refusal:
+            return refused(refusal)
+        except Exception:
+            log.exception("The event %s failed", handler.__name__)
+            return refused(ServerError())
+
+    return acknowledge

@@ -1,0 +1,106 @@
+"""Which room a connection is in: what the event handlers share to find, enter and leave rooms."""
+
+import time
+from typing import cast
+
+from flask import request, session
+
+from chat.broadcasts import socketio_room
+from chat.errors import NotFound, NotJoined
+from chat.identity import author
+from chat.models import MessagePage, Room
+from chat.services import services
+from chat.wire import JSON
+
+TYPING_SECONDS = 2
+"""A connection announces at most so often that its person is typing."""
+
+
+def find_room(label: str) -> Room:
+    """Return the room with this label. Raises NotFound, Busy.
+
+    A room in use on this worker is returned without a query: if it has been deleted meanwhile, the
+    next read or write raises NotFound.
+    """
+    return services().reconciler.rooms.get(label) or Room.find(label)
+
+
+def enter(room: Room) -> None:
+    """Put this connection into a room, after taking it out of its previous one."""
+    leave()
+    # The session of a socket belongs to this connection alone and never reaches a cookie.
+    session["room"] = services().reconciler.track(room)
+    services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
+    services().presence.enter(room, author(), _connection_id())
+
+
+def enter_recreated(deleted: Room) -> Room:
+    """Enter the room that now has the label of a deleted one. Raises NotFound when there is none."""
+    leave()
+    services().reconciler.forget(deleted)
+    room = Room.find(deleted.label)
+    enter(room)
+    return room
+
+
+def read_entered(room: Room, after: int | None) -> tuple[Room, MessagePage]:
+    """Return the room that was entered and what to answer: the latest messages, or those missed.
+
+    It is another room when the one that was found in memory has been deleted and created again.
+    """
+    try:
+        return room, _page(room, after)
+    except NotFound:
+        recreated = enter_recreated(room)
+        return recreated, _page(recreated, after)
+
+
+def _page(room: Room, after: int | None) -> MessagePage:
+    return room.latest() if after is None else room.missed(after)
+
+
+def leave() -> None:
+    """Take this connection out of its room, if it is in one."""
+    room: Room | None = session.pop("room", None)
+    if room is None:
+        return
+    services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
+    services().presence.leave(_connection_id())
+
+
+def joined_room() -> Room:
+    """Return the room of this connection, as it was when it entered. Raises NotJoined."""
+    if "room" not in session:
+        raise NotJoined
+    return cast(Room, session["room"])  # a session is untyped
+
+
+def people(room: Room) -> JSON:
+    """Return the people in a room, the person who asks first, each once."""
+    presence = services().presence
+    listing = presence.roster.listed(room.label, room.mark(author()))
+    if presence.partial:
+        listing["partial"] = True
+    return listing
+
+
+def remember_handle(room: Room, handle: str) -> None:
+    """List the person of this connection under this handle."""
+    services().presence.roster.set_handle(room.label, room.mark(author()), handle)
+
+
+def announce_typing(handle: str) -> None:
+    """Announce to the others in the room that this person is typing. Raises NotJoined."""
+    room = joined_room()
+    now = time.monotonic()
+    announced_at: float = session.get("typed", -TYPING_SECONDS)
+    if now - announced_at < TYPING_SECONDS:
+        return
+    session["typed"] = now
+    services().presence.announce_typing(
+        {"label": room.label, "mark": room.mark(author()), "handle": handle}
+    )
+
+
+def _connection_id() -> str:
+    return cast(str, request.sid)  # type: ignore[attr-defined]  # set by Flask-SocketIO

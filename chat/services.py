@@ -1,0 +1,40 @@
+"""The long-lived objects of one app, reached through one typed accessor."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+
+from chat.delivery.bus import Bus
+from chat.delivery.reconciler import Reconciler
+from chat.presence.tracker import PresenceTracker
+from chat.socket_server import SocketServer
+from chat.storage.journal import Journal
+
+_KEY = "confab"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What create_app builds once for each process."""
+
+    socketio: SocketServer
+    bus: Bus
+    reconciler: Reconciler
+    presence: PresenceTracker
+    journal: Journal
+
+
+def services() -> Services:
+    """Return the services of the current app. Needs an application context."""
+    return cast(Services, current_app.extensions[_KEY])  # Flask's extensions are untyped
+
+
+def services_of(app: Flask) -> Services:
+    """Return the services of an app, outside of its context."""
+    return cast(Services, app.extensions[_KEY])  # likewise
+
+
+def set_services(app: Flask, built: Services) -> None:
+    """Store the services of an app, once, in the application factory."""
+    app.extensions[_KEY] = built

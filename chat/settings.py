@@ -1,0 +1,22 @@
+"""Typed access to the settings of the app that handles the current request or event."""
+
+from typing import cast
+
+from flask import current_app
+
+from config import Config
+
+_KEY = "CONFAB"
+
+
+def settings() -> Config:
+    """Return the settings of the current app. Needs an application context."""
+    return cast(Config, current_app.config[_KEY])  # Flask's configuration is untyped
+
+
+def secret_key() -> str:
+    """Return the key that signs cookies and tokens and from which marks are made."""
+    key = current_app.secret_key
+    if not isinstance(key, str):
+        raise TypeError("create_app has to set SECRET_KEY to text")
+    return key
