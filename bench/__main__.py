@@ -23,11 +23,11 @@ from bench.peers import AGAIN, ALL_PEERS, BEFORE, CONFAB, CONTROL, PEERS, Instal
 from bench.plot import plot
 from bench.report import Results
 from bench.scenarios import QUICK, SCENARIOS, Scenario
-from tests.servers import HERE
+from tests.servers import ROOT
 
 RESULTS = measure.BUILT.parent
-PAGE = HERE / "docs" / "performance.md"
-PICTURE = HERE / "docs" / "performance.svg"
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "performance.svg"
 REPS = 5
 PAIRS = 15
 LONGEST_MINUTES = 40
@@ -98,9 +98,9 @@ def _plan_of_pairs(commit: str, scenarios: list[Scenario], quick: bool, stack: E
     pairs_asked = number_of_repeats("PAIRS", 1 if quick else PAIRS)
     named = chosen("PEERS", ALL_PEERS) if os.environ.get("PEERS") else []
     others = [peer for peer in named if peer not in (PEERS[CONFAB], CONTROL)]
-    found = full_hash(commit, HERE)
-    tree = stack.enter_context(worktree(found, HERE))
-    before = Installation(tree, python_for(tree, HERE)).peer(BEFORE, f"Confab at {found[:7]}")
+    found = full_hash(commit, ROOT)
+    tree = stack.enter_context(worktree(found, ROOT))
+    before = Installation(tree, python_for(tree, ROOT)).peer(BEFORE, f"Confab at {found[:7]}")
     peers = [PEERS[CONFAB], before, CONTROL, *others]
     return Plan(peers, scenarios, pairs_asked, listed=tuple(peers))
 
@@ -137,10 +137,10 @@ def run_all(
     to_do: list[Turn], failed: list[str], longest_minutes: float = LONGEST_MINUTES
 ) -> Iterator[Run]:
     """One after the other; what fails is noted, and tried once more at the end."""
-    until = time.monotonic() + longest_minutes * 60
+    wait_until = time.monotonic() + longest_minutes * 60
     with tempfile.TemporaryDirectory(prefix="confab-bench-") as folder:
         for number, turn in enumerate(to_do, 1):
-            if time.monotonic() > until:
+            if time.monotonic() > wait_until:
                 failed.append(
                     f"after {longest_minutes:.0f} minutes, {len(to_do) - number + 1} runs were left"
                 )
@@ -199,7 +199,7 @@ def _pairs(results: Results) -> list[str]:
     quartiles = "the median of the ratios of all pairs of runs, and in brackets their lower and upper quartile"
     if {CONFAB, AGAIN, BEFORE} <= runs:
         [title] = [peer.title for peer in results.peers if peer.name == BEFORE]
-        about = f"Now is {describe(HERE)}, before is {title}."
+        about = f"Now is {describe(ROOT)}, before is {title}."
         parts += [report.checks(results, title, [BEFORE]), f"{about} Each figure is {quartiles}:"]
         parts += [pairs.against_before(results)]
     elif {CONFAB, AGAIN} <= runs:

@@ -13,11 +13,11 @@ from typing import Any
 
 from bench.peers import AGAIN, CONFAB, Peer
 from bench.scenarios import Scenario
-from tests.servers import HERE, Program, cpu_seconds, resident_bytes
+from tests.servers import ROOT, Program, cpu_seconds, resident_bytes
 from tests.services import Redis
 
-SOURCE = HERE / "bench" / "load.c"
-BUILT = HERE / ".make" / "bench" / "load"
+SOURCE = ROOT / "bench" / "load.c"
+BUILT = ROOT / ".make" / "bench" / "load"
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
 ALL_CORES = ",".join(map(str, CORES))

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.servers import HERE
+from tests.servers import ROOT
 
 JSON = dict[str, Any]
 PATIENCE_SECONDS = 15.0
@@ -33,7 +33,7 @@ class Node:
         assert node, "these tests need node"
         self._process = subprocess.Popen(
             [node, "tests/node_client.mjs"],
-            cwd=HERE,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -71,7 +71,7 @@ class Node:
         who = len(self._people)
         person = self._people[who] = Person(self, who)
         self.order("open", who=who, url=url, options=options)
-        person.until("connect")
+        person.wait_until("connect")
         return person
 
     def order(self, order: str, **details: Any) -> None:
@@ -130,13 +130,13 @@ class Person:
         assert answer["ok"], answer
         return answer
 
-    def say(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
+    def post(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
         """Say something, and wait until it is stored."""
         answer = self.ask("chat", {"handle": handle, "message": message, **data})
         assert answer["ok"], answer
         return answer
 
-    def heard(self, event: str = "chat") -> list[JSON]:
+    def received(self, event: str = "chat") -> list[JSON]:
         """All that was heard until now."""
         with self._node.news:
             return list(self._heard[event])
@@ -144,9 +144,9 @@ class Person:
     def hear(self, number: int, event: str = "chat") -> list[JSON]:
         """Wait until so many events have been heard in all."""
         self._wait(lambda: len(self._heard[event]) >= number, f"{number} times {event}")
-        return self.heard(event)
+        return self.received(event)
 
-    def until(self, state: str, times: int = 1) -> str:
+    def wait_until(self, state: str, times: int = 1) -> str:
         """Wait until the connection has been in this state so often; what was said about it then."""
 
         def details() -> list[str]:

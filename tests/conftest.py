@@ -22,7 +22,7 @@ Patch = pytest.MonkeyPatch
 Log = pytest.LogCaptureFixture
 
 
-class Tab:
+class Client:
     """One page open in somebody's browser: it asks, and remembers what it heard."""
 
     def __init__(self, app: Flask, browser: FlaskClient | None, token: str | None = None) -> None:
@@ -39,11 +39,11 @@ class Tab:
         """Enter a room; the answer."""
         return self.ask("join", {"label": label, **data})
 
-    def say(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
+    def post(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
         """Say something; the answer."""
         return self.ask("chat", {"handle": handle, "message": message, **data})
 
-    def heard(self, event: str | None = None) -> list[JSON]:
+    def received(self, event: str | None = None) -> list[JSON]:
         """What arrived since the last time somebody looked; every event but presence, or the payloads of one.
 
         Presence is told when it is time for it: whoever wants to know, names it.
@@ -77,16 +77,16 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture
 def kitchen(app: Flask) -> str:
     """The label of a room that is there."""
-    return make_room(app, "kitchen")
+    return create_room(app, "kitchen")
 
 
 @pytest.fixture
-def tab(app: Flask) -> Iterator[Callable[..., Tab]]:
+def open_client(app: Flask) -> Iterator[Callable[..., Client]]:
     """Open a page for somebody: tab() for a new browser, tab(browser) for one more page of the same."""
-    opened: list[Tab] = []
+    opened: list[Client] = []
 
-    def open_tab(browser: FlaskClient | None = None, **given: Any) -> Tab:
-        opened.append(Tab(app, browser, **given))
+    def open_tab(browser: FlaskClient | None = None, **given: Any) -> Client:
+        opened.append(Client(app, browser, **given))
         return opened[-1]
 
     yield open_tab
@@ -95,32 +95,32 @@ def tab(app: Flask) -> Iterator[Callable[..., Tab]]:
 
 
 @pytest.fixture
-def ada(tab: Callable[..., Tab], kitchen: str) -> Tab:
+def ada(open_client: Callable[..., Client], kitchen: str) -> Client:
     """Ada is in the kitchen."""
-    return in_room(tab(), kitchen)
+    return in_room(open_client(), kitchen)
 
 
 @pytest.fixture
-def ben(tab: Callable[..., Tab], kitchen: str) -> Tab:
+def ben(open_client: Callable[..., Client], kitchen: str) -> Client:
     """Ben is in the kitchen too."""
-    return in_room(tab(), kitchen)
+    return in_room(open_client(), kitchen)
 
 
 @pytest.fixture
-def cy(app: Flask, tab: Callable[..., Tab]) -> Tab:
+def cy(app: Flask, open_client: Callable[..., Client]) -> Client:
     """Cy is in the garden, and hears nothing of the kitchen."""
-    return in_room(tab(), make_room(app, "garden"))
+    return in_room(open_client(), create_room(app, "garden"))
 
 
 @pytest.fixture(scope="session")
-def elephant() -> Iterator[Postgres]:
+def postgres_server() -> Iterator[Postgres]:
     """A PostgreSQL; whoever needs a database of it makes an empty one."""
     with postgres() as service:
         yield service
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Redis]:
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
     """A Redis to carry messages between workers."""
     with redis(tmp_path / "redis") as service:
         yield service
@@ -131,8 +131,8 @@ def database(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The setting that chooses the database."""
     if request.param == "SQLite":
         return {}
-    elephant: Postgres = request.getfixturevalue("elephant")
-    return {"DATABASE_URL": elephant.database()}
+    postgres_server: Postgres = request.getfixturevalue("postgres_server")
+    return {"DATABASE_URL": postgres_server.database()}
 
 
 @pytest.fixture
@@ -145,13 +145,13 @@ def in_background() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def in_room(person: Tab, label: str) -> Tab:
+def in_room(person: Client, label: str) -> Client:
     """The same person, in a room."""
     assert person.join(label)["ok"]
     return person
 
 
-def make_room(app: Flask, label: str) -> str:
+def create_room(app: Flask, label: str) -> str:
     """Make a room; its label."""
     with app.app_context():
         return journal.get_or_create_room(label).label

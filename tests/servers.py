@@ -18,13 +18,13 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine
 
-HERE = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_signals.py")))
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
     """Wait until something is so; fail, saying what it was, when it does not become so."""
     give_up = time.monotonic() + seconds
     while not condition():
@@ -65,7 +65,7 @@ class Program:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.words = list(words)
-        self.where = HERE
+        self.where = ROOT
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -88,7 +88,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        until(
+        wait_until(
             lambda: started.poll() is not None or self._answers(),
             START_SECONDS,
             f"{self.words} answers",
@@ -131,7 +131,7 @@ class Program:
             started.wait()
 
 
-class Confab(Program):
+class ConfabServer(Program):
     """A Confab that serves; its database is in its folder, unless DATABASE_URL says otherwise."""
 
     def __init__(
@@ -191,15 +191,15 @@ class Confab(Program):
 
 
 @contextmanager
-def flask_run(folder: Path, **environment: str) -> Iterator[Confab]:
+def flask_run(folder: Path, **environment: str) -> Iterator[ConfabServer]:
     """What `make run` serves with."""
     words = [sys.executable, "-m", "flask", "--app", "app", "run", "--port"]
-    with _serving(Confab(folder, lambda port: [*words, str(port)], **environment)) as server:
+    with _serving(ConfabServer(folder, lambda port: [*words, str(port)], **environment)) as server:
         yield server
 
 
 @contextmanager
-def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Confab]:
+def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[ConfabServer]:
     """What serves for real."""
     words = [
         sys.executable,
@@ -213,12 +213,12 @@ def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[Con
         "-b",
     ]
     with _serving(
-        Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+        ConfabServer(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
     ) as server:
         yield server
 
 
-SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {
+SERVERS: dict[str, Callable[..., AbstractContextManager[ConfabServer]]] = {
     "flask run": flask_run,
     "gunicorn": gunicorn,
     "gunicorn with its engine off": partial(gunicorn, ENGINE="off"),
@@ -226,7 +226,7 @@ SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {
 
 
 @contextmanager
-def _serving(server: Confab) -> Iterator[Confab]:
+def _serving(server: ConfabServer) -> Iterator[ConfabServer]:
     """A server from its start to its end; whatever the tests do to it, it has no reason for a traceback."""
     try:
         server.start()

@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg2
 import redis as redis_client
 
-from tests.servers import HERE, Program, free_port
+from tests.servers import ROOT, Program, free_port
 
 POSTGRES_USER = "postgres"  # initdb refuses root
 
@@ -29,7 +29,7 @@ class Redis(Program):
         self.url = f"redis://127.0.0.1:{self.port}/0"
         super().__init__(
             folder,
-            redis_server(folder, "--port", str(self.port), "--bind", "127.0.0.1"),
+            redis_command(folder, "--port", str(self.port), "--bind", "127.0.0.1"),
             self._is_well,
         )
 
@@ -60,12 +60,12 @@ class UnixRedis(Redis):
         super().__init__(folder)
         socket = folder / "redis.sock"
         self.url = f"unix://{socket}?db=1&password=secret"
-        self.words = redis_server(
+        self.words = redis_command(
             folder, "--port", "0", "--unixsocket", str(socket), "--requirepass", "secret"
         )
 
 
-def redis_server(folder: Path, *options: str) -> list[str]:
+def redis_command(folder: Path, *options: str) -> list[str]:
     """The command that starts a Redis which keeps nothing on disk."""
     return ["redis-server", "--save", "", "--dir", str(folder), *options]
 
@@ -160,7 +160,7 @@ class Nginx(Program):
         self._port = port
         location = re.search(
             r"^location / \{\n.*?^\}",
-            (HERE / "docs/self-hosting.md").read_text(),
+            (ROOT / "docs/self-hosting.md").read_text(),
             re.DOTALL | re.MULTILINE,
         )
         assert location

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tests.servers import HERE
+from tests.servers import ROOT
 
 CLIENTS = {
     "socket.io-client": ["node", "tests/stock_clients.mjs"],
@@ -41,7 +41,7 @@ class StockClients:
     def __enter__(self) -> Self:
         assert shutil.which(self._command[0]), f"these tests need {self._command[0]}"
         self._process = subprocess.Popen(
-            self._command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 

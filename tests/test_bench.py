@@ -19,9 +19,9 @@ from bench.peers import AGAIN, BEFORE, CONFAB, CONTROL, PEERS, REFERENCE, THIS_T
 from bench.plot import plot
 from bench.report import Results, ratios, slower
 from bench.scenarios import SCENARIOS
-from tests.servers import HERE
+from tests.servers import ROOT
 
-PAGE = HERE / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "performance.md"
 
 
 def run(peer: str, scenario: str, cost: float, **else_: int) -> Run:
@@ -37,7 +37,7 @@ def run(peer: str, scenario: str, cost: float, **else_: int) -> Run:
 def test_a_small_room_is_measured_and_nobody_misses_a_message() -> None:
     quick = os.environ | {"QUICK": "1"}
     measured = subprocess.run(
-        [sys.executable, "-m", "bench"], cwd=HERE, capture_output=True, text=True, env=quick
+        [sys.executable, "-m", "bench"], cwd=ROOT, capture_output=True, text=True, env=quick
     )
 
     assert measured.returncode == 0, measured.stdout + measured.stderr
@@ -261,7 +261,7 @@ def test_the_page_about_speed_has_a_place_for_the_tables() -> None:
 
 
 def test_the_lock_of_the_other_chat_names_no_registry() -> None:
-    lock = (HERE / "bench" / "peers" / "node" / "package-lock.json").read_text()
+    lock = (ROOT / "bench" / "peers" / "node" / "package-lock.json").read_text()
 
     assert '"integrity"' in lock
     assert '"resolved"' not in lock

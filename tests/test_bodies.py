@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from flask import Flask
 
-from tests.conftest import Tab
-from tests.servers import Confab, _serving, until
+from tests.conftest import Client
+from tests.servers import ConfabServer, _serving, wait_until
 
 BODY_BYTES = 64 * 1024
 FRAME_BYTES = 32 * 1024
@@ -37,11 +37,11 @@ SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Confab]:
+) -> Iterator[ConfabServer]:
     """A server that waits two seconds for a body."""
     words, environment = SERVERS[request.param]
     host = "" if "flask" in words else "127.0.0.1:"
-    confab = Confab(
+    confab = ConfabServer(
         tmp_path_factory.mktemp("server"), lambda port: [*words, f"{host}{port}"], **environment
     )
     with _serving(confab) as started:
@@ -52,7 +52,7 @@ def server(
 class Connection:
     """A connection over which anything may be sent, and everything that comes back is read."""
 
-    def __init__(self, server: Confab) -> None:
+    def __init__(self, server: ConfabServer) -> None:
         self._socket = socket.create_connection(("127.0.0.1", server.port), 15)
 
     def __enter__(self) -> Self:
@@ -116,7 +116,7 @@ def status(answer: bytes) -> int:
 class Cost:
     """What a server needed since this was made: the most memory at a time, and the bytes it has written to files."""
 
-    def __init__(self, server: Confab) -> None:
+    def __init__(self, server: ConfabServer) -> None:
         self._process = Path(f"/proc/{server.processes()[-1]}")
         (self._process / "clear_refs").write_text("5")  # forget the peak until now
         self._memory_before, self._written_before = self._peak(), self._written()
@@ -144,7 +144,7 @@ class Cost:
 class Browser:
     """Somebody without scripts, in the kitchen."""
 
-    def __init__(self, server: Confab) -> None:
+    def __init__(self, server: ConfabServer) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
         self._cookie = ""
         headers, page = self._request("GET", None, {})
@@ -157,7 +157,7 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def say(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
+    def post(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
         """Send the form; the status, and the page that came with it."""
         form = urlencode(self.form | {"handle": "Ada", "message": message}).encode()
         body = (
@@ -175,7 +175,7 @@ class Browser:
             return response.headers, response.read().decode()
 
 
-def messages(server: Confab) -> list[str]:
+def messages(server: ConfabServer) -> list[str]:
     """What has been said in the kitchen."""
     page = server.page("/kitchen/")
     embedded = re.search(r'id="page">(.*?)</script>', page)
@@ -184,7 +184,7 @@ def messages(server: Confab) -> list[str]:
 
 
 @pytest.mark.servers
-def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: Confab) -> None:
+def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: ConfabServer) -> None:
     body = b"message=" + b"%41" * 3_000_000
     cost = Cost(server)
 
@@ -199,7 +199,7 @@ def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: Confab)
 
 
 @pytest.mark.servers
-def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: Confab) -> None:
+def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: ConfabServer) -> None:
     cost = Cost(server)
 
     with Connection(server) as mallory:
@@ -212,7 +212,7 @@ def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: Confab) -
 
 
 @pytest.mark.servers
-def test_an_upload_of_200_megabytes_is_refused_before_it_is_sent(server: Confab) -> None:
+def test_an_upload_of_200_megabytes_is_refused_before_it_is_sent(server: ConfabServer) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
     kind = {
         "Content_Type": "multipart/form-data; boundary=x",
@@ -245,7 +245,7 @@ UNFINISHED = {
 
 
 @pytest.mark.servers
-def test_a_body_that_does_not_arrive_ends_its_connection(server: Confab) -> None:
+def test_a_body_that_does_not_arrive_ends_its_connection(server: ConfabServer) -> None:
     def send(unfinished: bytes) -> tuple[int, float]:
         """The status of the answer, and the seconds after which the connection has ended."""
         with Connection(server) as mallory:
@@ -278,7 +278,7 @@ CUT_OFF = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("body", CUT_OFF.values(), ids=CUT_OFF)
-def test_a_body_that_is_cut_off_is_refused(server: Confab, body: bytes) -> None:
+def test_a_body_that_is_cut_off_is_refused(server: ConfabServer, body: bytes) -> None:
     with Connection(server) as mallory:
         mallory.send(body)
         mallory.end()
@@ -286,18 +286,18 @@ def test_a_body_that_is_cut_off_is_refused(server: Confab, body: bytes) -> None:
 
 
 @pytest.mark.servers
-def test_a_body_that_trickles_in_ends_its_connection(server: Confab) -> None:
+def test_a_body_that_trickles_in_ends_its_connection(server: ConfabServer) -> None:
     with Connection(server) as mallory:
         mallory.send(request("POST", "/kitchen/", Content_Length="1000"))
         began = time.monotonic()
-        until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "nobody reads any more")
+        wait_until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "nobody reads any more")
 
     assert time.monotonic() - began > BODY_SECONDS / 2
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_a_body_of_the_largest_size_is_read(server: Confab, in_chunks: bool) -> None:
+def test_a_body_of_the_largest_size_is_read(server: ConfabServer, in_chunks: bool) -> None:
     form = b"message=".ljust(
         BODY_BYTES - 1000 * in_chunks, b"m"
     )  # what belongs to the chunks counts too
@@ -332,7 +332,7 @@ REFUSED_PATHS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("method", REFUSED_PATHS)
-def test_every_request_has_a_limit(server: Confab, method: str) -> None:
+def test_every_request_has_a_limit(server: ConfabServer, method: str) -> None:
     with Connection(server) as mallory:
         mallory.send(request(method, REFUSED_PATHS[method], b"m" * (BODY_BYTES + 1)))
         assert status(mallory.receive_all()) == 413
@@ -340,7 +340,9 @@ def test_every_request_has_a_limit(server: Confab, method: str) -> None:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("transport", ["polling", "websocket", "pigeon"])
-def test_a_request_for_a_socket_has_the_limit_of_a_frame(server: Confab, transport: str) -> None:
+def test_a_request_for_a_socket_has_the_limit_of_a_frame(
+    server: ConfabServer, transport: str
+) -> None:
     with Connection(server) as mallory:
         mallory.send(
             request("POST", f"/socket.io/?EIO=4&transport={transport}", b"m" * (FRAME_BYTES + 1))
@@ -371,7 +373,7 @@ HIDING = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("hiding", HIDING.values(), ids=HIDING)
-def test_a_request_in_a_refused_body_is_none(server: Confab, hiding: bytes) -> None:
+def test_a_request_in_a_refused_body_is_none(server: ConfabServer, hiding: bytes) -> None:
     with Connection(server) as mallory:
         mallory.send(hiding)
         answer = mallory.receive_all()
@@ -386,7 +388,7 @@ LENGTHS = ["-5", "+5", "five", "0x5", "5.0", "5, 5", "1_0", "\u00b2", "9" * 5000
 
 @pytest.mark.servers
 @pytest.mark.parametrize("length", LENGTHS, ids=[length[:10] for length in LENGTHS])
-def test_a_length_that_is_none_is_refused(server: Confab, length: str) -> None:
+def test_a_length_that_is_none_is_refused(server: ConfabServer, length: str) -> None:
     with Connection(server) as mallory:
         mallory.send(request("POST", "/kitchen/", b"12345", Content_Length=length))
         assert status(mallory.receive_all()) == 400
@@ -402,7 +404,7 @@ ENDLESS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
-def test_what_belongs_to_chunks_is_limited_too(server: Confab, body: bytes) -> None:
+def test_what_belongs_to_chunks_is_limited_too(server: ConfabServer, body: bytes) -> None:
     cost = Cost(server)
 
     with Connection(server) as mallory:
@@ -414,31 +416,31 @@ def test_what_belongs_to_chunks_is_limited_too(server: Confab, body: bytes) -> N
 
 
 @pytest.mark.servers
-def test_the_longest_message_fits_into_the_form(server: Confab) -> None:
+def test_the_longest_message_fits_into_the_form(server: ConfabServer) -> None:
     longest = "\U0001f600" * 4000  # four bytes each, and twelve in the form
 
     with Browser(server) as ada:
-        assert ada.say(longest)[0] == 303
+        assert ada.post(longest)[0] == 303
 
     assert longest in messages(server)
 
 
 @pytest.mark.servers
-def test_a_message_that_is_a_little_too_long_is_shown_again(server: Confab) -> None:
+def test_a_message_that_is_a_little_too_long_is_shown_again(server: ConfabServer) -> None:
     too_long = "\U0001f600" * 4096
 
     with Browser(server) as ada:
-        refused, page = ada.say(too_long)
+        refused, page = ada.post(too_long)
 
     assert refused == 413
     assert too_long in page
 
 
 @pytest.mark.servers
-def test_a_form_in_chunks_is_accepted(server: Confab) -> None:
+def test_a_form_in_chunks_is_accepted(server: ConfabServer) -> None:
     with Browser(server) as ada:
         for _ in range(2):  # over the same connection, where the server keeps it
-            assert ada.say("in chunks", in_chunks=True)[0] == 303
+            assert ada.post("in chunks", in_chunks=True)[0] == 303
 
     assert messages(server).count("in chunks") == 1
 
@@ -456,7 +458,7 @@ def multipart(fields: dict[str, str], file: str = "") -> bytes:
     return "".join([*parts, "--x--\r\n"]).encode()
 
 
-def test_a_form_with_a_file_is_refused(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_a_form_with_a_file_is_refused(app: Flask, ada: Client, kitchen: str) -> None:
     browser = app.test_client()
     form = dict(
         re.findall(
@@ -469,11 +471,11 @@ def test_a_form_with_a_file_is_refused(app: Flask, ada: Tab, kitchen: str) -> No
     refused = browser.post(f"/{kitchen}/", data=multipart(form, file="hello"), content_type=kind)
     assert refused.status_code == 415
     assert "Files cannot be sent" in refused.text
-    assert ada.heard() == []
+    assert ada.received() == []
 
     accepted = browser.post(f"/{kitchen}/", data=multipart(form), content_type=kind)
     assert accepted.status_code == 303
-    assert [said["message"] for said in ada.heard("chat")] == ["hello"]
+    assert [said["message"] for said in ada.received("chat")] == ["hello"]
 
 
 def test_a_form_with_many_fields_is_refused(app: Flask, kitchen: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
-from tests.servers import HERE
+from tests.servers import ROOT
 
 NOT_COPIED = (
     ".git",
@@ -265,7 +265,7 @@ def bench(tree: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
 def test_what_cannot_be_measured_is_said_in_one_sentence(
     settings: dict[str, str], sentence: str
 ) -> None:
-    done = bench(HERE, **settings)
+    done = bench(ROOT, **settings)
 
     assert done.returncode == 1
     assert done.stdout == ""
@@ -302,8 +302,8 @@ def test_a_commit_with_another_structure_is_measured_beside_this_tree_and_this_t
 ) -> None:
     tree, original = tmp_path / "confab", tmp_path / "original"
     ignored = shutil.ignore_patterns(*NOT_COPIED)
-    shutil.copytree(HERE, original, ignore=ignored)
-    shutil.copytree(HERE, tree, ignore=ignored)
+    shutil.copytree(ROOT, original, ignore=ignored)
+    shutil.copytree(ROOT, tree, ignore=ignored)
     rearrange(tree)
     git(tree, "init", "--quiet")
     before = commit(tree, "another structure")
@@ -315,7 +315,7 @@ def test_a_commit_with_another_structure_is_measured_beside_this_tree_and_this_t
     done = bench(tree, BEFORE="HEAD~1", QUICK="1")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    titles = ("Confab", f"Confab at {before[:7]}", "Confab again")
+    titles = ("ConfabServer", f"Confab at {before[:7]}", "Confab again")
     for title in titles:
         assert re.search(
             rf"^\| W50 \| {title} \| .* \| 0 / 0 / 0 \|$", done.stdout, re.MULTILINE

@@ -20,7 +20,7 @@ from tests.servers import with_default_signals
 
 pytestmark = pytest.mark.servers
 
-HERE = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 NOT_COPIED = (
     ".git",
     ".venv",
@@ -38,7 +38,7 @@ TOOLS = ("awk", "basename", "cat", "cmp", "cp", "dirname", "grep", "id", "mkdir"
 def tree(tmp_path: Path) -> Path:
     """A clone in which nothing has been installed."""
     return Path(
-        shutil.copytree(HERE, tmp_path / "confab", ignore=shutil.ignore_patterns(*NOT_COPIED))
+        shutil.copytree(ROOT, tmp_path / "confab", ignore=shutil.ignore_patterns(*NOT_COPIED))
     )
 
 
@@ -401,7 +401,7 @@ def test_in_ci_deps_uses_sudo_without_asking(tree: Path, machine: Path) -> None:
 
 @pytest.mark.parametrize("name", ["run.txt", "dev.txt", "node.txt"])
 def test_lock_files_pin_everything_by_hash_and_name_no_machine(name: str) -> None:
-    lock = (HERE / "requirements" / name).read_text()
+    lock = (ROOT / "requirements" / name).read_text()
     pinned = re.findall(r"^[a-z0-9.-]+==[^\\]+\\\n    --hash=sha256:", lock, re.MULTILINE)
 
     assert len(pinned) == len(re.findall(r"^[a-z]", lock, re.MULTILINE))
@@ -413,7 +413,7 @@ def test_what_the_tests_run_with_is_what_confab_runs_with() -> None:
     run, dev = (
         set(
             re.findall(
-                r"^[a-z0-9.-]+==\S+", (HERE / "requirements" / name).read_text(), re.MULTILINE
+                r"^[a-z0-9.-]+==\S+", (ROOT / "requirements" / name).read_text(), re.MULTILINE
             )
         )
         for name in ("run.txt", "dev.txt")

@@ -6,7 +6,7 @@ from flask import Flask
 from chat.delivery.bus import redis_client
 from chat.storage import instance_folder
 from config import Config, StartupError
-from tests.conftest import Tab
+from tests.conftest import Client
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_secret_that_cannot_be_made_is_named(app: Flask) -> None:
     assert "SECRET_KEY" in refused.value.sentence
 
 
-def test_a_name_that_nobody_sees_is_none(ada: Tab) -> None:
+def test_a_name_that_nobody_sees_is_none(ada: Client) -> None:
     for name in ("\u200d", "\u3164\u2800", "\u200b \u2060"):
-        assert ada.say("hello", handle=name)["code"] == "empty"
-    assert ada.say("hello", handle="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")["ok"]
+        assert ada.post("hello", handle=name)["code"] == "empty"
+    assert ada.post("hello", handle="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")["ok"]

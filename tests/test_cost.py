@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from chat.models import messages, rooms
-from tests.servers import Confab, cpu_seconds, gunicorn, resident_bytes
+from tests.servers import ConfabServer, cpu_seconds, gunicorn, resident_bytes
 
 pytestmark = pytest.mark.servers
 
@@ -21,7 +21,7 @@ VISITS = 10  # per round and room
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What serves for real."""
     with gunicorn(tmp_path_factory.mktemp("server")) as started:
         yield started
@@ -51,7 +51,7 @@ def fill(database: Engine, label: str, number: int) -> None:
         transaction.execute(update(rooms).where(rooms.c.id == room).values(head=number))
 
 
-def cost(server: Confab, worker: int, label: str) -> float:
+def cost(server: ConfabServer, worker: int, label: str) -> float:
     """The seconds of a processor that some visits to a room take."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     before = cpu_seconds(worker)
@@ -65,7 +65,7 @@ def cost(server: Confab, worker: int, label: str) -> float:
 
 
 def test_the_page_of_a_room_costs_the_same_however_much_was_said_there(
-    server: Confab, capsys: pytest.CaptureFixture[str]
+    server: ConfabServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, worker = server.processes()
     resting = resident_bytes(worker)

@@ -21,18 +21,18 @@ from chat.payload import Payload
 from chat.services import services_of
 from chat.web import labels
 from config import Config
-from tests.conftest import Tab
-from tests.servers import Confab, flask_run, gunicorn, until
+from tests.conftest import Client
+from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 from tests.torture.report import title
 from tests.torture.scenarios import FAULTS
 
-HERE = Path(__file__).resolve().parent.parent
-README = (HERE / "README.md").read_text()
-PROTOCOL = (HERE / "docs" / "protocol.md").read_text()
-HOSTING = (HERE / "docs" / "self-hosting.md").read_text()
-DELIVERY = (HERE / "docs" / "delivery.md").read_text()
-DEVELOPMENT = (HERE / "docs" / "development.md").read_text()
-PAGES = sorted([HERE / "README.md", HERE / "CHANGELOG.md", *(HERE / "docs").glob("*.md")])
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+HOSTING = (ROOT / "docs" / "self-hosting.md").read_text()
+DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
+DEVELOPMENT = (ROOT / "docs" / "development.md").read_text()
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 
 EVENTS = events.EVENTS | message_events.EVENTS
 A_PATH = re.compile(r"(?:chat|bin|docs|migrations|static|templates|tests)/[\w./-]*")
@@ -97,13 +97,13 @@ def test_the_readme_names_commands_that_there_are() -> None:
 
     assert commands == ["run", "test"]
     for command in commands:
-        assert re.search(rf"^{command}:.* ## ", (HERE / "Makefile").read_text(), re.MULTILINE)
+        assert re.search(rf"^{command}:.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_the_readme_shows_two_people() -> None:
     [picture] = re.findall(r"^!\[.+\]\((.+)\)$", README, re.MULTILINE)
 
-    assert (HERE / picture).stat().st_size > 0
+    assert (ROOT / picture).stat().st_size > 0
 
 
 class Talker:
@@ -113,7 +113,7 @@ class Talker:
         words = ["node", "--input-type=module", "--eval", client]
         self.printed: list[str] = []
         self._node = subprocess.Popen(
-            words, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -145,7 +145,7 @@ def listen(port: int) -> socket.socket:
             listeners.append(socket.create_server(("127.0.0.1", port)))
         return bool(listeners)
 
-    until(try_port, what=f"port {port} is released")
+    wait_until(try_port, what=f"port {port} is released")
     listeners[0].settimeout(30)
     return listeners[0]
 
@@ -165,7 +165,7 @@ def talker() -> Iterator[Callable[[str], Talker]]:
 
 
 @pytest.fixture(params=["flask run", "gunicorn with two workers"])
-def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Confab, str]]:
+def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ConfabServer, str]]:
     """A server, and the client of the README for it; for several workers it connects as docs/protocol.md shows."""
     [client] = re.findall(r"^```js\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     [connecting] = re.findall(r"^const socket = io\(.+(, \{.*\})\)$", PROTOCOL, re.MULTILINE)
@@ -186,17 +186,17 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Co
 
 @pytest.mark.servers
 def test_the_client_in_the_readme_joins_sends_and_prints(
-    serving: tuple[Confab, str], talker: Callable[[str], Talker]
+    serving: tuple[ConfabServer, str], talker: Callable[[str], Talker]
 ) -> None:
     _, client = serving
     one = talker(client)
     one.type("hello")
-    until(lambda: one.printed == ["Ada: hello"], what="its own line is printed")
+    wait_until(lambda: one.printed == ["Ada: hello"], what="its own line is printed")
 
     other = talker(client)
-    until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
+    wait_until(lambda: other.printed == ["Ada: hello"], what="what was said before is printed")
     other.type("good morning")
-    until(
+    wait_until(
         lambda: one.printed == other.printed == ["Ada: hello", "Ada: good morning"],
         what="both print it once",
     )
@@ -204,12 +204,12 @@ def test_the_client_in_the_readme_joins_sends_and_prints(
 
 @pytest.mark.servers
 def test_the_client_in_the_readme_sends_once_what_is_typed_during_an_outage(
-    serving: tuple[Confab, str], talker: Callable[[str], Talker]
+    serving: tuple[ConfabServer, str], talker: Callable[[str], Talker]
 ) -> None:
     server, client = serving
     ada, ben = talker(client), talker(client)
     ada.type("before")
-    until(lambda: ada.printed == ben.printed == ["Ada: before"], what="both are in the room")
+    wait_until(lambda: ada.printed == ben.printed == ["Ada: before"], what="both are in the room")
 
     ada.type("as it stops")
     server.kill()
@@ -226,14 +226,14 @@ def test_the_client_in_the_readme_sends_once_what_is_typed_during_an_outage(
         "Ada: while it is away",
         "Ada: by the other one",
     }
-    until(
+    wait_until(
         lambda: set(ada.printed) == set(ben.printed) == {"Ada: before", *typed},
         30,
         "what was typed is printed",
     )
     ada.type("after")
 
-    until(
+    wait_until(
         lambda: ada.printed[-1] == ben.printed[-1] == "Ada: after",
         what="a line typed afterwards is printed",
     )
@@ -297,7 +297,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), link
-        assert there.is_relative_to(HERE), link
+        assert there.is_relative_to(ROOT), link
         if anchor:
             headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
             assert anchor in {
@@ -309,18 +309,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_and_names_that_are_mentioned_exist(page: Path) -> None:
     for span in code(page.read_text()):
         if A_PATH.fullmatch(span):
-            assert (HERE / span).exists(), span
+            assert (ROOT / span).exists(), span
         if (
             (name := A_NAME.fullmatch(span))
-            and (HERE / "chat" / f"{name[1]}.py").exists()
+            and (ROOT / "chat" / f"{name[1]}.py").exists()
             and name[2] != "py"
         ):
             assert hasattr(importlib.import_module(f"chat.{name[1]}"), name[2]), span
 
 
 def test_the_map_of_the_house_is_whole() -> None:
-    modules = {f"chat/{path.name}" for path in (HERE / "chat").glob("*.py")}
-    packages = {f"chat/{path.parent.name}/" for path in (HERE / "chat").glob("*/__init__.py")}
+    modules = {f"chat/{path.name}" for path in (ROOT / "chat").glob("*.py")}
+    packages = {f"chat/{path.parent.name}/" for path in (ROOT / "chat").glob("*/__init__.py")}
     rows = column(table(DEVELOPMENT, "Where things are"), "Module")
     assert modules | packages | {"config.py"} == set(rows)
 
@@ -371,7 +371,7 @@ def test_defaults_and_bounds_of_limit_are_as_explained() -> None:
 
 
 def test_every_answer_holds_the_keys_that_are_documented(
-    app: Flask, ada: Tab, kitchen: str
+    app: Flask, ada: Client, kitchen: str
 ) -> None:
     said = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
     answers = [
@@ -430,7 +430,7 @@ def test_every_key_of_a_message_is_explained(app: Flask) -> None:
 def test_every_event_one_can_hear_is_documented() -> None:
     calls = [
         node
-        for node in ast.walk(ast.parse((HERE / "chat" / "broadcasts.py").read_text()))
+        for node in ast.walk(ast.parse((ROOT / "chat" / "broadcasts.py").read_text()))
         if isinstance(node, ast.Call)
     ]
     told = {
@@ -501,7 +501,7 @@ def test_every_reserved_word_is_documented() -> None:
 
 
 def test_the_page_embeds_what_join_answers_but_who_is_there(
-    app: Flask, ada: Tab, kitchen: str
+    app: Flask, ada: Client, kitchen: str
 ) -> None:
     page = app.test_client().get(f"/{kitchen}/").text
     [script] = code(section(PROTOCOL, "HTTP").rpartition("as JSON in")[2].partition(".")[0])
@@ -543,10 +543,10 @@ def test_every_variable_of_the_commands_is_documented() -> None:
     _, commands = tables(HOSTING, "Settings")
 
     [promised] = re.findall(
-        r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (HERE / "Makefile").read_text(), re.MULTILINE
+        r"^# ([A-Z=, ]+ and [A-Z]+=) may be given", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
-    scripts = "".join(script.read_text() for script in (HERE / "bin").iterdir() if script.is_file())
-    server = (HERE / "gunicorn.conf.py").read_text()
+    scripts = "".join(script.read_text() for script in (ROOT / "bin").iterdir() if script.is_file())
+    server = (ROOT / "gunicorn.conf.py").read_text()
     assert set(column(commands, "Variable")) == set(re.findall(r"[A-Z]+", promised))
     for variable in column(commands, "Variable"):
         assert f"${{{variable}:-" in scripts or f'os.environ["{variable}"]' in server

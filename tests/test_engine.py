@@ -19,7 +19,7 @@ import pytest
 from chat.engine import compat
 from tests.clients import PING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
 from tests.conftest import Log, Patch
-from tests.servers import HERE, Confab, gunicorn, resident_bytes, until
+from tests.servers import ROOT, ConfabServer, gunicorn, resident_bytes, wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -31,38 +31,38 @@ UNREAD_SECONDS = float(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     with gunicorn(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture
-def kitchen(server: Confab) -> str:
+def kitchen(server: ConfabServer) -> str:
     return server.room(f"kitchen-{next(KITCHENS)}")
 
 
-def in_room(server: Confab, label: str) -> Stranger:
+def in_room(server: ConfabServer, label: str) -> Stranger:
     person = Stranger(server.url)
     assert person.ask("join", {"label": label})["ok"]
     return person
 
 
-def say(person: Stranger, message: str) -> int:
+def post(person: Stranger, message: str) -> int:
     return person.emit("chat", json.dumps({"handle": "Ada", "message": message}))
 
 
-def talk(server: Confab) -> None:
+def talk(server: ConfabServer) -> None:
     """Ada says something, and Ben hears it, over every way there is."""
     with Node() as node:
         label = server.room(f"kitchen-{next(KITCHENS)}")
         ada, ben = node.person(server.url, WEBSOCKET), node.person(server.url, UPGRADE)
         ada.join(label)
         ben.join(label)
-        ada.say("Hello")
+        ada.post("Hello")
         assert ben.hear(1)[0]["message"] == "Hello"
 
 
-def test_the_libraries_are_what_the_engine_was_made_for(server: Confab) -> None:
+def test_the_libraries_are_what_the_engine_was_made_for(server: ConfabServer) -> None:
     talk(server)
 
     assert SLOWER not in server.log()
@@ -80,7 +80,7 @@ def test_where_a_library_is_not_what_it_was_people_talk_all_the_same_and_the_log
 ) -> None:
     changed = tmp_path / "changed.py"
     changed.write_text(f"""
-exec(open({str(HERE / "gunicorn.conf.py")!r}).read())
+exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
 tell_app = post_fork
 
 def post_fork(server, worker):
@@ -114,64 +114,66 @@ def test_what_cannot_be_found_counts_as_changed(monkeypatch: Patch, caplog: Log)
 
 
 def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(
-    server: Confab, kitchen: str
+    server: ConfabServer, kitchen: str
 ) -> None:
     with Stranger(server.url) as slow, in_room(server, kitchen) as ada:
         slow._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.ask("join", {"label": kitchen})
         for number in range(150):  # 600 KB: more than the kernel takes while nobody reads
-            say(ada, f"{number} ".ljust(4_000, "b"))
+            post(ada, f"{number} ".ljust(4_000, "b"))
             if number % 10 == 0:
                 slow.send(b"%d" % number, PING)
                 slow.emit("since", '{"after": 0, "limit": 1}')
         assert ada.answer(151)["ok"]
 
-        heard = [int(slow.hear()[1]["message"].split()[0]) for _ in range(150)]
+        received = [int(slow.hear()[1]["message"].split()[0]) for _ in range(150)]
 
-        assert heard == list(range(150))
-        until(lambda: slow.answer(16)["ok"], what="every question of its own is answered")
+        assert received == list(range(150))
+        wait_until(lambda: slow.answer(16)["ok"], what="every question of its own is answered")
         assert sorted(slow.answers) == list(range(1, 17))
 
 
-def test_an_answer_comes_after_what_it_was_said_before(server: Confab, kitchen: str) -> None:
+def test_an_answer_comes_after_what_it_was_said_before(server: ConfabServer, kitchen: str) -> None:
     with in_room(server, kitchen) as ada:
         for number in range(50):
-            call = say(ada, str(number))
+            call = post(ada, str(number))
             ada.answer(call)
             assert ada.hear()[1]["message"] == str(number)
             assert not ada._heard
 
 
-def test_many_talk_at_once_and_everybody_hears_the_same_order(server: Confab, kitchen: str) -> None:
+def test_many_talk_at_once_and_everybody_hears_the_same_order(
+    server: ConfabServer, kitchen: str
+) -> None:
     def chatter(person: Stranger) -> list[int]:
         for number in range(20):
-            say(person, str(number))
+            post(person, str(number))
         return [person.hear()[1]["rev"] for _ in range(200)]
 
     with ExitStack() as stack, ThreadPoolExecutor(10) as pool:
         people = [stack.enter_context(in_room(server, kitchen)) for _ in range(10)]
 
-        heard = list(pool.map(chatter, people))
+        received = list(pool.map(chatter, people))
 
-    assert heard == [list(range(1, 201))] * 10
+    assert received == [list(range(1, 201))] * 10
 
 
 def test_nothing_is_lost_while_somebody_changes_over_from_polling(
-    server: Confab, kitchen: str
+    server: ConfabServer, kitchen: str
 ) -> None:
     talking, said = threading.Event(), count(1)
 
     def chatter() -> None:
         with in_room(server, kitchen) as ada:
             while not talking.is_set():
-                ada.answer(say(ada, str(next(said))))
+                ada.answer(post(ada, str(next(said))))
 
     with Node() as node, ThreadPoolExecutor(1) as pool:
         chatting = pool.submit(chatter)
         people = [node.person(server.url, UPGRADE) for _ in range(5)]
         heads = [person.join(kitchen)["head"] for person in people]
         for person in people:
-            person.until("upgrade")
+            person.wait_until("upgrade")
         talking.set()
         chatting.result()
         last = next(said) - 1
@@ -184,7 +186,7 @@ def test_nothing_is_lost_while_somebody_changes_over_from_polling(
 
 @pytest.mark.parametrize("probe", ["5", "2", "42[]", "3probe", "2probe"])
 def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(
-    server: Confab, kitchen: str, probe: str
+    server: ConfabServer, kitchen: str, probe: str
 ) -> None:
     ada = Polling(server.url)
     with WebSocket(server.url, f"{ada.path.replace('polling', 'websocket')}") as connection:
@@ -230,7 +232,7 @@ def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(
             while files() > open_files - 20:
                 assert time.monotonic() - came < 20, "each is cut off within 20 seconds"
                 said = time.monotonic()
-                say(ada, "b" * 4_000)
+                post(ada, "b" * 4_000)
                 ben.hear()
                 waits.append(time.monotonic() - said)
                 ada.hear()
@@ -249,7 +251,7 @@ def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(
         assert most <= 40_000_000
 
 
-def test_who_closes_properly_is_answered_properly(server: Confab) -> None:
+def test_who_closes_properly_is_answered_properly(server: ConfabServer) -> None:
     with Stranger(server.url) as ada:
         ada.send(b"\x03\xe8", 8)
 
@@ -259,7 +261,7 @@ def test_who_closes_properly_is_answered_properly(server: Confab) -> None:
     assert closed.value.code == 1000
 
 
-def test_those_who_leave_leave_nothing_behind(server: Confab, kitchen: str) -> None:
+def test_those_who_leave_leave_nothing_behind(server: ConfabServer, kitchen: str) -> None:
     (worker,) = server.processes()[1:]
     files = Path(f"/proc/{worker}/fd")
 
@@ -273,9 +275,9 @@ def test_those_who_leave_leave_nothing_behind(server: Confab, kitchen: str) -> N
     for goodbye in ((), ("41",), ("1",), (b"\x03\xe8", 8), (b"\xff", 11)) * 10:
         come_and_go(goodbye)
 
-    until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
+    wait_until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
     with in_room(server, kitchen) as ada:
-        until(
+        wait_until(
             lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1,
             15,
             "those who left are gone",

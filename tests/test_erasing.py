@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.clients import Node, Person
-from tests.servers import Confab, flask_run, gunicorn, until
+from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 
 pytestmark = pytest.mark.servers
 
-SERVERS: dict[str, Callable[..., AbstractContextManager[Confab]]] = {
+SERVERS: dict[str, Callable[..., AbstractContextManager[ConfabServer]]] = {
     "flask run": flask_run,
     "one worker": gunicorn,
     "two workers": lambda folder: gunicorn(folder, 2),
 }
 
 
-def files_with(server: Confab, text: str) -> list[str]:
+def files_with(server: ConfabServer, text: str) -> list[str]:
     """The files of the installation in which a text is found."""
     folder = Path(server.environment["INSTANCE"])
     return [path.name for path in folder.iterdir() if text.encode() in path.read_bytes()]
@@ -28,7 +28,7 @@ def files_with(server: Confab, text: str) -> list[str]:
 
 def take_back(ada: Person, ben: Person, secret: str) -> None:
     """Ada says something, says it differently, and takes it back; Ben has reacted."""
-    seq = ada.say(f"{secret} as it was said")["seq"]
+    seq = ada.post(f"{secret} as it was said")["seq"]
     assert ada.ask("edit", {"seq": seq, "message": f"{secret} as it was edited, which is longer"})[
         "ok"
     ]
@@ -36,11 +36,11 @@ def take_back(ada: Person, ben: Person, secret: str) -> None:
     assert ada.ask("delete", {"seq": seq})["ok"]
 
 
-def close(server: Confab, kind: str) -> None:
+def close(server: ConfabServer, kind: str) -> None:
     """Stop it, as one stops it by hand."""
     first, *_ = server.processes()
     os.kill(first, signal.SIGINT if kind == "flask run" else signal.SIGTERM)
-    until(lambda: has_ended(first), 15, "it has ended")
+    wait_until(lambda: has_ended(first), 15, "it has ended")
 
 
 def has_ended(pid: int) -> bool:
@@ -56,9 +56,9 @@ def test_of_what_was_deleted_the_closed_files_hold_nothing(tmp_path: Path, kind:
         for each in (ada, ben):
             each.join("kitchen")
         for number in range(60):  # some pages of the file
-            ada.say(f"this stays {number} " + "x" * 200)
+            ada.post(f"this stays {number} " + "x" * 200)
             take_back(ada, ben, f"secret {number}.")
-        edited = ada.say("secret before the edit")["seq"]
+        edited = ada.post("secret before the edit")["seq"]
         ada.ask("edit", {"seq": edited, "message": "this stays after the edit"})
 
         close(server, kind)

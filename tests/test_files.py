@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from chat.web import static_files
-from tests.conftest import Tab
+from tests.conftest import Client
 
-HERE = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 OPENED = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}
 BROWSER = "gzip, deflate, br, zstd"
 
@@ -32,9 +32,9 @@ def test_scripts_are_sent_as_they_are_written(app: Flask) -> None:
     ],
 )
 def test_everything_that_is_text_comes_as_small_as_the_browser_can_read(
-    app: Flask, ada: Tab, kitchen: str, accepted: str, how: str | None
+    app: Flask, ada: Client, kitchen: str, accepted: str, how: str | None
 ) -> None:
-    ada.say("hello")
+    ada.post("hello")
     browser = app.test_client()
     for address in (
         "/",

@@ -8,7 +8,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import JSON, Tab, in_room, make_room
+from tests.conftest import JSON, Client, create_room, in_room
 
 # Who does what to which of the messages that stand; a number beyond the last means the last.
 ACTIONS = st.tuples(
@@ -24,10 +24,10 @@ numbers = count(1)
 class Story:
     """A room, two people who do things in it, and what was told of it."""
 
-    def __init__(self, app: Flask, tab: Callable[..., Tab]) -> None:
-        self.label = make_room(app, f"story-{next(numbers)}")
-        self.tab = tab
-        self.people = [in_room(tab(), self.label), in_room(tab(), self.label)]
+    def __init__(self, app: Flask, open_client: Callable[..., Client]) -> None:
+        self.label = create_room(app, f"story-{next(numbers)}")
+        self.open_client = open_client
+        self.people = [in_room(open_client(), self.label), in_room(open_client(), self.label)]
         self.said: list[JSON] = []
 
     def do(self, who: int, what: str, which: int) -> None:
@@ -35,11 +35,11 @@ class Story:
         person = self.people[who]
         if what == "say" or not self.said:
             said = {"id": f"story-id-{next(numbers):016}", "message": f"number {next(numbers)}"}
-            self.said.append(said | person.say(**said))
+            self.said.append(said | person.post(**said))
             return
         of = self.said[min(which, len(self.said) - 1)]
         if what == "repeat":
-            person.say(of["message"], id=of["id"])
+            person.post(of["message"], id=of["id"])
         elif what == "rename":
             person.ask("rename", {"handle": f"Ada {which % 3}"})
         elif what == "react":
@@ -59,7 +59,7 @@ class Story:
 
     def as_a_newcomer_reads_it(self) -> list[JSON]:
         """The whole room, as somebody sees it who comes only now."""
-        newcomer = in_room(self.tab(), self.label)
+        newcomer = in_room(self.open_client(), self.label)
         rows: list[JSON] = newcomer.ask("history", {"limit": 200})["messages"]
         newcomer.close()
         return rows
@@ -85,18 +85,18 @@ def fold(state: JSON, events: list[JSON]) -> list[JSON]:
 )
 @given(before=st.lists(ACTIONS, max_size=12), after=st.lists(ACTIONS, max_size=25))
 def test_events_folded_over_an_old_state_are_a_fresh_state(
-    app: Flask, tab: Callable[..., Tab], before: list[Any], after: list[Any]
+    app: Flask, open_client: Callable[..., Client], before: list[Any], after: list[Any]
 ) -> None:
-    story = Story(app, tab)
+    story = Story(app, open_client)
     for action in before:
         story.do(*action)
-    ben = tab()
+    ben = open_client()
     old = ben.join(story.label)
 
     for action in after:
         story.do(*action)
 
-    told = [event for event in ben.heard() if event["name"] in ("chat", "change")]
+    told = [event for event in ben.received() if event["name"] in ("chat", "change")]
     assert fold(old, told) == story.as_a_newcomer_reads_it()
 
 
@@ -105,9 +105,9 @@ def test_events_folded_over_an_old_state_are_a_fresh_state(
 )
 @given(before=st.lists(ACTIONS, max_size=12), after=st.lists(ACTIONS, max_size=25))
 def test_what_changed_since_merged_into_an_old_state_is_a_fresh_state(
-    app: Flask, tab: Callable[..., Tab], before: list[Any], after: list[Any]
+    app: Flask, open_client: Callable[..., Client], before: list[Any], after: list[Any]
 ) -> None:
-    story = Story(app, tab)
+    story = Story(app, open_client)
     for action in before:
         story.do(*action)
     old = story.people[0].ask("history", {"limit": 200})

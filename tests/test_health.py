@@ -23,7 +23,7 @@ from chat.errors import Busy
 from chat.storage import database
 from chat.storage.database import db
 from config import Config
-from tests.servers import Confab, _serving, bound_by_permissions, gunicorn, until
+from tests.servers import ConfabServer, _serving, bound_by_permissions, gunicorn, wait_until
 from tests.services import Postgres
 
 PROBES = pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -55,11 +55,11 @@ def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET") 
         return Answer(response.status, kind, response.read(), response.will_close)
 
 
-def connection_to(server: Confab) -> http.client.HTTPConnection:
+def connection_to(server: ConfabServer) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
 
 
-def get(server: Confab, path: str) -> Answer:
+def get(server: ConfabServer, path: str) -> Answer:
     """Send a request over a connection of its own."""
     with closing(connection_to(server)) as connection:
         return ask(connection, path)
@@ -167,9 +167,9 @@ def _writer(app: Flask) -> sqlite3.Connection:
 
 @servers
 def test_a_postgresql_that_cannot_be_written_is_not_ready(
-    elephant: Postgres, tmp_path: Path
+    postgres_server: Postgres, tmp_path: Path
 ) -> None:
-    url = elephant.database()
+    url = postgres_server.database()
     name = url.rpartition("/")[2]
     end_connections = (
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
@@ -177,18 +177,18 @@ def test_a_postgresql_that_cannot_be_written_is_not_ready(
     with gunicorn(tmp_path, DATABASE_URL=url) as server:
         assert get(server, "/readyz").json == {"ok": True}
 
-        elephant.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        elephant.run(end_connections)
-        until(
+        postgres_server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        postgres_server.run(end_connections)
+        wait_until(
             lambda: get(server, "/readyz").status == 503,
             what="a database that only reads is not ready",
         )
         assert get(server, "/readyz").json["code"] == "busy"
         assert get(server, "/healthz").json == {"ok": True}
 
-        elephant.run(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
-        elephant.run(end_connections)
-        until(lambda: get(server, "/readyz").status == 200, what="it is ready again")
+        postgres_server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+        postgres_server.run(end_connections)
+        wait_until(lambda: get(server, "/readyz").status == 200, what="it is ready again")
 
         with server.database() as engine, engine.connect() as connection:
             connection.execute(text("LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE"))
@@ -196,7 +196,7 @@ def test_a_postgresql_that_cannot_be_written_is_not_ready(
             assert get(server, "/readyz").status == 503
             assert time.monotonic() - begun < 3
             connection.rollback()
-        until(
+        wait_until(
             lambda: get(server, "/readyz").status == 200, what="it is ready when the lock is gone"
         )
 
@@ -205,10 +205,10 @@ def test_a_postgresql_that_cannot_be_written_is_not_ready(
 
 
 @pytest.fixture
-def bound_server(tmp_path: Path) -> Confab:
+def bound_server(tmp_path: Path) -> ConfabServer:
     """A gunicorn that may write only where permissions let it, root too; it is not started yet."""
     words = [*bound_by_permissions(), sys.executable, "-m", "gunicorn", "app:app", "-b"]
-    return Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])
+    return ConfabServer(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])
 
 
 def take_away_write_permission(instance: Path) -> None:
@@ -218,7 +218,7 @@ def take_away_write_permission(instance: Path) -> None:
 
 @servers
 def test_a_database_that_cannot_be_written_is_not_ready(
-    bound_server: Confab, tmp_path: Path
+    bound_server: ConfabServer, tmp_path: Path
 ) -> None:
     app = create_app(Config(instance=tmp_path / "instance"))
     database.close(app)
@@ -234,7 +234,7 @@ def test_a_database_that_cannot_be_written_is_not_ready(
 
 @servers
 def test_a_database_that_becomes_unwritable_is_not_ready(
-    bound_server: Confab, tmp_path: Path
+    bound_server: ConfabServer, tmp_path: Path
 ) -> None:
     with _serving(bound_server):
         bound_server.room("kitchen")
@@ -280,7 +280,7 @@ def test_a_worker_that_drains_is_not_ready(tmp_path: Path) -> None:
             return answers[-1].status == 503
 
         os.kill(server.processes()[0], signal.SIGTERM)
-        until(drains, what="it says that it drains")
+        wait_until(drains, what="it says that it drains")
 
         assert {"ok": False, "code": "draining", "retry": True}.items() <= answers[-1].json.items()
         assert answers[-1].closes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.clients import BINARY, JSON, PING, TEXT, Closed, Polling, Stranger, WebSocket
-from tests.servers import SERVERS, Confab
+from tests.servers import SERVERS, ConfabServer
 
 pytestmark = pytest.mark.servers
 
@@ -205,7 +205,7 @@ def table() -> Iterator[tuple[str, Bad]]:
             others = NO_TEXTS if key in TEXTS else NO_BOOLEANS if key == "on" else NO_NUMBERS
             for what, value in others.items():
                 yield bad(
-                    f"{key} is {what}", json.dumps(rest | {key: "HERE"}).replace('"HERE"', value)
+                    f"{key} is {what}", json.dumps(rest | {key: "ROOT"}).replace('"HERE"', value)
                 )
             yield bad(
                 f"{key} is a number of 5,000 digits",
@@ -220,7 +220,7 @@ TABLE = dict(table())
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Confab]:
+) -> Iterator[ConfabServer]:
     """A server with a kitchen, in which Ada has said something."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as started:
         started.room("kitchen")
@@ -231,7 +231,7 @@ def server(
 
 
 @pytest.fixture
-def kitchen(server: Confab) -> Iterator["Kitchen"]:
+def kitchen(server: ConfabServer) -> Iterator["Kitchen"]:
     """Mallory and Ben are in the kitchen."""
     with Stranger(server.url) as mallory, Stranger(server.url) as ben:
         yield Kitchen(server, mallory, ben)
@@ -242,7 +242,7 @@ class Kitchen:
 
     numbers = count()
 
-    def __init__(self, server: Confab, mallory: Stranger, ben: Stranger) -> None:
+    def __init__(self, server: ConfabServer, mallory: Stranger, ben: Stranger) -> None:
         self.server, self.mallory, self.ben = server, mallory, ben
         mallory.ask("join", {"label": "kitchen"})
         self.head: int = ben.ask("join", {"label": "kitchen"})["head"]
@@ -254,10 +254,12 @@ class Kitchen:
         answer = (speaker or self.mallory).ask("chat", said)
         assert answer["ok"], answer
         assert answer["seq"] == answer["head"] == self.head, "something was stored"
-        event, heard = self.ben.hear()
-        assert (event, heard["seq"], heard["message"]) == ("chat", self.head, said["message"]), (
-            "something was told"
-        )
+        event, received = self.ben.hear()
+        assert (event, received["seq"], received["message"]) == (
+            "chat",
+            self.head,
+            said["message"],
+        ), "something was told"
         return True
 
 
@@ -395,7 +397,7 @@ def test_an_event_in_several_frames_is_one_event(kitchen: Kitchen) -> None:
     assert (event, said["message"]) == ("chat", "in pieces")
 
 
-def test_frames_are_never_compressed_so_that_small_ones_stay_small(server: Confab) -> None:
+def test_frames_are_never_compressed_so_that_small_ones_stay_small(server: ConfabServer) -> None:
     offer = "permessage-deflate; client_max_window_bits"
 
     with Stranger(server.url, Sec_WebSocket_Extensions=offer) as ada:

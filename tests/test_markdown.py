@@ -15,7 +15,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from chat.text import markdown
-from tests.conftest import JSON, Tab
+from tests.conftest import JSON, Client
 from tests.markdown_texts import TEXTS
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "markdown.json").read_text())
@@ -157,9 +157,9 @@ def test_hostile_text_is_drawn_at_once(piece: str) -> None:
     assert time.process_time() - begun < 0.1
 
 
-def test_the_page_shows_marks_and_links(app: Flask, ada: Tab, kitchen: str) -> None:
-    ada.say("**hello** http://example.org")
-    ada.say("\U0001f44d")
+def test_the_page_shows_marks_and_links(app: Flask, ada: Client, kitchen: str) -> None:
+    ada.post("**hello** http://example.org")
+    ada.post("\U0001f44d")
 
     page = app.test_client().get(f"/{kitchen}/").text
 

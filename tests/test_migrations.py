@@ -24,8 +24,8 @@ from config import Config, StartupError
 from tests.conftest import Patch
 from tests.services import Postgres
 
-HERE = Path(__file__).resolve().parent.parent
-MIGRATIONS = HERE / "migrations"
+ROOT = Path(__file__).resolve().parent.parent
+MIGRATIONS = ROOT / "migrations"
 SCRIPTS = {script.revision: script for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
 ORDER = list(reversed(SCRIPTS))  # the oldest revision first
 WITH_INSTANCE = ORDER[ORDER.index("0003") :]  # those that know the table
@@ -60,8 +60,8 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     (tmp_path / "instance").mkdir()
     if request.param == "SQLite":
         return Config(instance=tmp_path / "instance")
-    elephant: Postgres = request.getfixturevalue("elephant")
-    return Config(instance=tmp_path / "instance", database_url=elephant.database())
+    postgres_server: Postgres = request.getfixturevalue("postgres_server")
+    return Config(instance=tmp_path / "instance", database_url=postgres_server.database())
 
 
 @pytest.fixture

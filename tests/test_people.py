@@ -17,11 +17,11 @@ from chat.presence.roster import GRACE_SECONDS, LEASE_SECONDS, MAX_LISTED_PEOPLE
 from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING, REFRESH_SECONDS
 from chat.services import services_of
 from tests.clients import JSON, Node, Person
-from tests.conftest import Tab, in_room
-from tests.servers import Confab, gunicorn, until
+from tests.conftest import Client, in_room
+from tests.servers import ConfabServer, gunicorn, wait_until
 from tests.services import Redis
 
-Open = Callable[..., Tab]
+Open = Callable[..., Client]
 
 
 class Clock:
@@ -48,18 +48,19 @@ def marks(people: list[JSON]) -> set[str]:
     return {each["mark"] for each in people}
 
 
-def told(person: Tab) -> list[tuple[set[str], set[str], int]]:
+def told(person: Client) -> list[tuple[set[str], set[str], int]]:
     """What somebody was told of people: who came, who went, and how many there are."""
     return [
-        (marks(each["here"]), set(each["gone"]), each["count"]) for each in person.heard("presence")
+        (marks(each["here"]), set(each["gone"]), each["count"])
+        for each in person.received("presence")
     ]
 
 
 # Who is here
 
 
-def test_who_comes_in_is_told_who_is_there(clock: Clock, tab: Open, kitchen: str) -> None:
-    ada, ben = tab(), tab()
+def test_who_comes_in_is_told_who_is_there(clock: Clock, open_client: Open, kitchen: str) -> None:
+    ada, ben = open_client(), open_client()
     hers = ada.join(kitchen)["you"]["mark"]
 
     answer = ben.join(kitchen)
@@ -71,16 +72,16 @@ def test_who_comes_in_is_told_who_is_there(clock: Clock, tab: Open, kitchen: str
 
 
 def test_those_who_are_there_are_told_who_comes_in(
-    clock: Clock, ada: Tab, tab: Open, kitchen: str
+    clock: Clock, ada: Client, open_client: Open, kitchen: str
 ) -> None:
     clock.beat()
-    ada.heard("presence")
+    ada.received("presence")
     state = ada.join(kitchen)["state"]
-    his = tab().join(kitchen)["you"]["mark"]
+    his = open_client().join(kitchen)["you"]["mark"]
 
     clock.beat()
 
-    [difference] = ada.heard("presence")
+    [difference] = ada.received("presence")
     assert difference == {
         "label": kitchen,
         "state": state + 1,
@@ -90,17 +91,19 @@ def test_those_who_are_there_are_told_who_comes_in(
     }
 
 
-def test_strangers_are_told_of_nobody(clock: Clock, cy: Tab, ada: Tab) -> None:
+def test_strangers_are_told_of_nobody(clock: Clock, cy: Client, ada: Client) -> None:
     clock.beat()
     clock.beat(later=60)
 
-    assert [difference["label"] for difference in cy.heard("presence")] == ["garden"]
+    assert [difference["label"] for difference in cy.received("presence")] == ["garden"]
 
 
-def test_who_leaves_is_gone_after_a_grace(clock: Clock, ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_who_leaves_is_gone_after_a_grace(
+    clock: Clock, ada: Client, ben: Client, kitchen: str
+) -> None:
     his = ben.join(kitchen)["you"]["mark"]
     clock.beat()
-    ada.heard("presence")
+    ada.received("presence")
 
     ben.ask("leave", {})
     clock.beat()
@@ -110,10 +113,12 @@ def test_who_leaves_is_gone_after_a_grace(clock: Clock, ada: Tab, ben: Tab, kitc
     assert told(ada) == [(set(), {his}, 1)]
 
 
-def test_who_closes_the_page_is_gone_too(clock: Clock, ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_who_closes_the_page_is_gone_too(
+    clock: Clock, ada: Client, ben: Client, kitchen: str
+) -> None:
     his = ben.join(kitchen)["you"]["mark"]
     clock.beat()
-    ada.heard("presence")
+    ada.received("presence")
 
     ben.close()
     clock.beat(later=GRACE_SECONDS)
@@ -122,18 +127,18 @@ def test_who_closes_the_page_is_gone_too(clock: Clock, ada: Tab, ben: Tab, kitch
 
 
 def test_a_reload_is_nothing_to_tell(
-    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+    clock: Clock, ada: Client, app: Flask, open_client: Open, kitchen: str
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
-    before = tab(browser)
+    before = open_client(browser)
     before.join(kitchen)
     clock.beat()
-    ada.heard("presence")
+    ada.received("presence")
 
     before.close()
     clock.beat()
-    in_room(tab(browser), kitchen)
+    in_room(open_client(browser), kitchen)
     clock.beat()
     clock.beat(later=GRACE_SECONDS)
 
@@ -141,15 +146,15 @@ def test_a_reload_is_nothing_to_tell(
 
 
 def test_two_tabs_are_one_person_until_both_are_closed(
-    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+    clock: Clock, ada: Client, app: Flask, open_client: Open, kitchen: str
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
-    one, other = tab(browser), tab(browser)
+    one, other = open_client(browser), open_client(browser)
     his = one.join(kitchen)["you"]["mark"]
     assert other.join(kitchen)["count"] == 2
     clock.beat()
-    ada.heard("presence")
+    ada.received("presence")
 
     one.close()
     clock.beat(later=GRACE_SECONDS)
@@ -161,10 +166,10 @@ def test_two_tabs_are_one_person_until_both_are_closed(
 
 
 def test_who_enters_another_room_leaves_the_first(
-    clock: Clock, ada: Tab, ben: Tab, cy: Tab
+    clock: Clock, ada: Client, ben: Client, cy: Client
 ) -> None:
     clock.beat()
-    ada.heard("presence"), cy.heard("presence")
+    ada.received("presence"), cy.received("presence")
 
     there = ben.join("garden")
     clock.beat(later=GRACE_SECONDS)
@@ -177,11 +182,11 @@ def test_who_enters_another_room_leaves_the_first(
 
 
 def test_many_who_come_in_at_once_are_told_once(
-    clock: Clock, ada: Tab, tab: Open, kitchen: str
+    clock: Clock, ada: Client, open_client: Open, kitchen: str
 ) -> None:
     clock.beat()
-    ada.heard("presence")
-    crowd = {tab().join(kitchen)["you"]["mark"] for _ in range(30)}
+    ada.received("presence")
+    crowd = {open_client().join(kitchen)["you"]["mark"] for _ in range(30)}
 
     clock.beat()
 
@@ -189,48 +194,51 @@ def test_many_who_come_in_at_once_are_told_once(
 
 
 def test_who_has_spoken_is_listed_by_name(
-    clock: Clock, ada: Tab, ben: Tab, tab: Open, kitchen: str
+    clock: Clock, ada: Client, ben: Client, open_client: Open, kitchen: str
 ) -> None:
     clock.beat()
-    ben.heard("presence")
-    ada.say("hello", handle="Ada")
-    ada.say("hello again", handle="Ada")
+    ben.received("presence")
+    ada.post("hello", handle="Ada")
+    ada.post("hello again", handle="Ada")
     clock.beat()
 
-    [difference] = ben.heard("presence")
+    [difference] = ben.received("presence")
     assert [person["handle"] for person in difference["here"]] == ["Ada"]
-    assert "Ada" in {person.get("handle") for person in tab().join(kitchen)["people"]}
+    assert "Ada" in {person.get("handle") for person in open_client().join(kitchen)["people"]}
     ada.ask("rename", {"handle": "Bea"})
     clock.beat()
-    assert {person.get("handle") for person in ben.heard("presence")[-1]["here"]} == {"Bea", None}
+    assert {person.get("handle") for person in ben.received("presence")[-1]["here"]} == {
+        "Bea",
+        None,
+    }
 
 
 def test_who_spoke_before_is_listed_by_the_name_of_then(
-    clock: Clock, ada: Tab, app: Flask, tab: Open, kitchen: str
+    clock: Clock, ada: Client, app: Flask, open_client: Open, kitchen: str
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
-    ben = in_room(tab(browser), kitchen)
-    ben.say("hello", handle="Ben")
+    ben = in_room(open_client(browser), kitchen)
+    ben.post("hello", handle="Ben")
     ben.ask("rename", {"handle": "Benjamin"})
     ben.close()
     clock.beat(later=GRACE_SECONDS)
-    ada.heard("presence")
+    ada.received("presence")
 
-    in_room(tab(browser), kitchen)
+    in_room(open_client(browser), kitchen)
     clock.beat()
 
-    assert [person["handle"] for [person] in [each["here"] for each in ada.heard("presence")]] == [
-        "Benjamin"
-    ]
+    assert [
+        person["handle"] for [person] in [each["here"] for each in ada.received("presence")]
+    ] == ["Benjamin"]
 
 
-def test_a_message_more_is_nothing_to_tell(clock: Clock, ada: Tab, ben: Tab) -> None:
-    ada.say("hello")
+def test_a_message_more_is_nothing_to_tell(clock: Clock, ada: Client, ben: Client) -> None:
+    ada.post("hello")
     clock.beat()
-    ben.heard("presence")
+    ben.received("presence")
 
-    ada.say("hello again")
+    ada.post("hello again")
     clock.beat()
 
     assert told(ben) == []
@@ -346,49 +354,53 @@ def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not(
 # Typing
 
 
-def test_ben_sees_that_ada_is_typing(ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_ben_sees_that_ada_is_typing(ada: Client, ben: Client, kitchen: str) -> None:
     hers = ada.join(kitchen)["you"]["mark"]
 
     assert ada.ask("typing", {"handle": "Ada"}) == {"ok": True}
-    assert ben.heard("typing") == [{"label": kitchen, "mark": hers, "handle": "Ada"}]
+    assert ben.received("typing") == [{"label": kitchen, "mark": hers, "handle": "Ada"}]
 
 
 def test_strangers_do_not_see_that_ada_is_typing_nor_does_she(
-    app: Flask, tab: Open, ben: Tab, cy: Tab, kitchen: str
+    app: Flask, open_client: Open, ben: Client, cy: Client, kitchen: str
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
-    one, other = in_room(tab(browser), kitchen), in_room(tab(browser), kitchen)
+    one, other = in_room(open_client(browser), kitchen), in_room(open_client(browser), kitchen)
 
     one.ask("typing", {"handle": "Ada"})
 
-    assert one.heard() == other.heard() == cy.heard() == []
-    assert len(ben.heard("typing")) == 1
+    assert one.received() == other.received() == cy.received() == []
+    assert len(ben.received("typing")) == 1
 
 
-def test_typing_is_passed_on_every_two_seconds_and_not_more_often(ada: Tab, ben: Tab) -> None:
+def test_typing_is_passed_on_every_two_seconds_and_not_more_often(ada: Client, ben: Client) -> None:
     for _ in range(20):
         assert ada.ask("typing", {"handle": "Ada"})["ok"]
 
-    assert len(ben.heard("typing")) == 1
+    assert len(ben.received("typing")) == 1
 
 
-def test_nobody_types_before_entering_or_after_leaving(ada: Tab, ben: Tab, tab: Open) -> None:
+def test_nobody_types_before_entering_or_after_leaving(
+    ada: Client, ben: Client, open_client: Open
+) -> None:
     ada.ask("leave", {})
 
-    for person in (ada, tab()):
+    for person in (ada, open_client()):
         assert person.ask("typing", {"handle": "Ada"})["code"] == "not_joined"
-    assert ben.heard() == []
+    assert ben.received() == []
 
 
-def test_in_a_crowd_nobody_sees_who_is_typing(app: Flask, ada: Tab, ben: Tab, kitchen: str) -> None:
+def test_in_a_crowd_nobody_sees_who_is_typing(
+    app: Flask, ada: Client, ben: Client, kitchen: str
+) -> None:
     people: Roster = services_of(app).presence.roster
     for number in range(MAX_PEOPLE_FOR_TYPING - 1):
         people.enter(kitchen, f"mark {number}", f"tab {number}")
 
     assert ada.ask("typing", {"handle": "Ada"})["ok"]
 
-    assert ben.heard("typing") == []
+    assert ben.received("typing") == []
 
 
 # On real workers
@@ -400,7 +412,7 @@ TEN = 10
 class Watcher:
     """Somebody with a list of people, who does what the protocol says with what is told."""
 
-    def __init__(self, node: Node, server: Confab, token: str | None = None) -> None:
+    def __init__(self, node: Node, server: ConfabServer, token: str | None = None) -> None:
         self.person: Person = node.person(server.url, token=token)
         self.join()
         self.mark: str = self.answer["you"]["mark"]
@@ -408,7 +420,7 @@ class Watcher:
     def join(self) -> None:
         """Enter, for the first time or again."""
         self.visits = self._connections
-        self._before = len(self.person.heard("presence"))
+        self._before = len(self.person.received("presence"))
         self.answer = self.person.join("kitchen")
 
     def come_back(self) -> None:
@@ -423,7 +435,7 @@ class Watcher:
     @property
     def told(self) -> list[JSON]:
         """What was told after the answer."""
-        since = self.person.heard("presence")[self._before :]
+        since = self.person.received("presence")[self._before :]
         return [each for each in since if each["state"] > self.answer["state"]]
 
     @property
@@ -452,13 +464,13 @@ class Watcher:
         return set(self.people) == marks and self.count == len(marks)
 
 
-def workers(server: Confab) -> list[int]:
+def workers(server: ConfabServer) -> list[int]:
     """The process ids of the workers."""
     return server.processes()[1:]
 
 
 @contextmanager
-def only(server: Confab, worker: int) -> Iterator[None]:
+def only(server: ConfabServer, worker: int) -> Iterator[None]:
     """Who comes now comes to this worker: the others stand still."""
     others = [pid for pid in workers(server) if pid != worker]
     for pid in others:
@@ -470,7 +482,9 @@ def only(server: Confab, worker: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def on_each(node: Node, server: Confab, number: int, token: str | None = None) -> list[Watcher]:
+def on_each(
+    node: Node, server: ConfabServer, number: int, token: str | None = None
+) -> list[Watcher]:
     """People in the kitchen, so many on each worker."""
     people = []
     for worker in workers(server):
@@ -479,23 +493,27 @@ def on_each(node: Node, server: Confab, number: int, token: str | None = None) -
     return people
 
 
-def kept(queue: Redis) -> list[set[str]]:
+def kept(redis_server: Redis) -> list[set[str]]:
     """The people of each worker, as Redis keeps them."""
-    keys = [key for key in cast(list[bytes], queue.ask("KEYS", "confab:*")) if key.count(b":") == 2]
-    texts = [cast(bytes | None, queue.ask("GET", key)) for key in keys]
+    keys = [
+        key
+        for key in cast(list[bytes], redis_server.ask("KEYS", "confab:*"))
+        if key.count(b":") == 2
+    ]
+    texts = [cast(bytes | None, redis_server.ask("GET", key)) for key in keys]
     return [set(json.loads(text)["here"].get("kitchen", ())) for text in texts if text]
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(180)
 def test_people_on_two_workers_see_each_other_type_and_come_and_go(
-    tmp_path: Path, queue: Redis
+    tmp_path: Path, redis_server: Redis
 ) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         people = on_each(node, server, 3)
         everybody = {each.mark for each in people}
-        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+        wait_until(lambda: all(each.sees(everybody) for each in people), what="all see all")
         assert not any(each.is_partial for each in people)
 
         people[0].person.send("typing", {"handle": "Ada"})
@@ -503,22 +521,22 @@ def test_people_on_two_workers_see_each_other_type_and_come_and_go(
             assert each.person.hear(1, "typing") == [
                 {"label": "kitchen", "mark": people[0].mark, "handle": "Ada"}
             ]
-        people[0].person.say("hello", handle="Ada")
-        until(
+        people[0].person.post("hello", handle="Ada")
+        wait_until(
             lambda: all(each.people[people[0].mark] == "Ada" for each in people),
             what="all know her name",
         )
         people[0].person.close()
 
         left = everybody - {people[0].mark}
-        until(lambda: all(each.sees(left) for each in people[1:]), what="all see her gone")
-        assert people[0].person.heard("typing") == []
+        wait_until(lambda: all(each.sees(left) for each in people[1:]), what="all see her gone")
+        assert people[0].person.received("typing") == []
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(180)
-def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+def test_two_tabs_on_two_workers_count_once(tmp_path: Path, redis_server: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         ada = node.person(server.url)
         token = ada.join("kitchen")["you"]["token"]
@@ -526,7 +544,7 @@ def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> Non
         tabs = on_each(node, server, 2, token)
         ben = Watcher(node, server)
 
-        until(
+        wait_until(
             lambda: all(each.sees({tabs[0].mark, ben.mark}) for each in [*tabs, ben]),
             what="two people",
         )
@@ -538,42 +556,46 @@ def test_two_tabs_on_two_workers_count_once(tmp_path: Path, queue: Redis) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_people_of_a_killed_worker_are_gone_from_the_other_within_forty_seconds(
-    tmp_path: Path, queue: Redis
+    tmp_path: Path, redis_server: Redis
 ) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         victim, other = workers(server)
         with only(server, victim):
             ten = [Watcher(node, server) for _ in range(TEN)]
         with only(server, other):
             ada = Watcher(node, server)
-        until(lambda: ada.sees({ada.mark} | {each.mark for each in ten}), what="she sees all ten")
+        wait_until(
+            lambda: ada.sees({ada.mark} | {each.mark for each in ten}), what="she sees all ten"
+        )
 
         for each in ten:
             each.person.stay_away()
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        until(lambda: ada.sees({ada.mark}), seconds=40, what="she sees nobody else")
+        wait_until(lambda: ada.sees({ada.mark}), seconds=40, what="she sees nobody else")
 
         assert all(len(each["gone"]) in (0, TEN) for each in ada.told)
         assert time.monotonic() - killed > LEASE_SECONDS / 2  # and not because of something else
         newcomer = Watcher(node, server)
-        until(lambda: newcomer.sees({ada.mark, newcomer.mark}), what="the new worker knows it too")
+        wait_until(
+            lambda: newcomer.sees({ada.mark, newcomer.mark}), what="the new worker knows it too"
+        )
 
 
 @pytest.mark.servers
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+def test_a_rolling_restart_announces_nobody(tmp_path: Path, redis_server: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         tokens = [node.person(server.url).join("kitchen")["you"]["token"] for _ in range(TEN)]
         people = [Watcher(node, server, token) for token in tokens]
         everybody = {each.mark for each in people}
-        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+        wait_until(lambda: all(each.sees(everybody) for each in people), what="all see all")
         before = set(workers(server))
-        until(
-            lambda: set().union(*kept(queue)) == everybody,
+        wait_until(
+            lambda: set().union(*kept(redis_server)) == everybody,
             2 * REFRESH_SECONDS,
             "all are kept for those who start",
         )
@@ -586,14 +608,16 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
             counts |= {each.answer["count"] for each in people if each.visits > 1}
             time.sleep(0.05)
         assert counts == {TEN}
-        until(
-            lambda: len(kept(queue)) == 2,
+        wait_until(
+            lambda: len(kept(redis_server)) == 2,
             LEASE_SECONDS + 10,
             "what the old workers said is believed no more",
         )
         newcomer = Watcher(node, server)
         everybody.add(newcomer.mark)
-        until(lambda: all(each.sees(everybody) for each in people), what="all see the newcomer")
+        wait_until(
+            lambda: all(each.sees(everybody) for each in people), what="all see the newcomer"
+        )
 
         for each in people:
             assert [(marks(told["here"]), told["gone"]) for told in each.told] == [
@@ -604,28 +628,32 @@ def test_a_rolling_restart_announces_nobody(tmp_path: Path, queue: Redis) -> Non
 @pytest.mark.servers
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_without_redis_each_worker_shows_its_own_and_says_so(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+def test_without_redis_each_worker_shows_its_own_and_says_so(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         people = on_each(node, server, 2)
         everybody = {each.mark for each in people}
-        until(lambda: all(each.sees(everybody) for each in people), what="all see all")
+        wait_until(lambda: all(each.sees(everybody) for each in people), what="all see all")
 
-        queue.kill()
-        until(
+        redis_server.kill()
+        wait_until(
             lambda: all(each.is_partial for each in people), 20, "all are told that it is partial"
         )
         assert [each.count for each in people] == [2] * 4
-        assert people[0].person.say("hello")["ok"]
+        assert people[0].person.post("hello")["ok"]
         late = Watcher(node, server)
         assert late.is_partial
 
-        queue.start()
+        redis_server.start()
         everybody.add(late.mark)
-        until(
+        wait_until(
             lambda: all(each.sees(everybody) for each in [*people, late]), 20, "all see all again"
         )
-        until(lambda: not any(each.is_partial for each in [*people, late]), what="and it is whole")
+        wait_until(
+            lambda: not any(each.is_partial for each in [*people, late]), what="and it is whole"
+        )
 
 
 @pytest.mark.servers
@@ -641,24 +669,26 @@ def test_several_workers_without_redis_say_from_the_start_that_it_is_partial(
 
 @pytest.mark.servers
 @pytest.mark.timeout(180)
-def test_who_knows_only_join_and_chat_shows_each_message_once(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server, Node() as node:
+def test_who_knows_only_join_and_chat_shows_each_message_once(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         simple, ada, ben = (node.person(server.url) for _ in range(3))
         for each in (simple, ada, ben):
             each.join("kitchen")
 
-        ada.say("hello", handle="Ada")
-        ben.say("hello yourself", handle="Ben", reply_to=1)
+        ada.post("hello", handle="Ada")
+        ben.post("hello yourself", handle="Ben", reply_to=1)
         ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})
         ada.ask("edit", {"seq": 1, "message": "hello, all"})
         ben.send("typing", {"handle": "Ben"})
         ben.ask("delete", {"seq": 2})
         ada.ask("rename", {"handle": "Ada L."})
-        ada.say("goodbye", handle="Ada L.")
+        ada.post("goodbye", handle="Ada L.")
 
         assert [said["seq"] for said in simple.hear(4)] == [1, 2, 6, 7]
-        assert [said["message"] for said in simple.heard()] == [
+        assert [said["message"] for said in simple.received()] == [
             "hello",
             "hello yourself",
             "Ada L.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Program, flask_run, until
+from tests.servers import Program, flask_run, wait_until
 
 # As a bit mask of the kernel. The C library keeps two signals for itself, which no program can set.
 SETTABLE_SIGNALS = sum(1 << (number - 1) for number in signal.valid_signals())
@@ -20,7 +20,7 @@ def proc(pid: int, file: str) -> str:
 def end(pid: int, number: signal.Signals) -> None:
     """Send a signal to a child of this process; fail when it does not end."""
     os.kill(pid, number)
-    until(
+    wait_until(
         lambda: proc(pid, "stat").rpartition(")")[2].split()[0] == "Z", 15, f"{number.name} ends it"
     )
 

@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.clients import Node
-from tests.servers import Confab, Program, gunicorn, until
+from tests.servers import ConfabServer, Program, gunicorn, wait_until
 from tests.services import Redis, postgres
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent
 PORTION = float(os.environ.get("PORTION", "0.5"))  # of the faults' full times
 LATE_MS = 3_500
 
@@ -29,7 +29,7 @@ LATE_MS = 3_500
 class Crowd:
     """People who talk and listen in a room of their own process, while something happens: see crowd.mjs."""
 
-    def __init__(self, folder: Path, server: Confab, **plan: Any) -> None:
+    def __init__(self, folder: Path, server: ConfabServer, **plan: Any) -> None:
         self._report = folder / "report"
         node = shutil.which("node")
         assert node
@@ -39,10 +39,10 @@ class Crowd:
             "label": server.room("kitchen"),
             "report": str(self._report),
         } | plan
-        self._words = [node, str(HERE / "crowd.mjs"), json.dumps(plan)]
+        self._words = [node, str(ROOT / "crowd.mjs"), json.dumps(plan)]
 
     def __enter__(self) -> "Crowd":
-        self._process = subprocess.Popen(self._words, cwd=HERE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(self._words, cwd=ROOT, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert b"ready" in self._process.stdout.readline()
         return self
@@ -60,7 +60,9 @@ class Crowd:
         return people
 
 
-def nothing_is_lost_doubled_or_out_of_order(people: list[dict[str, Any]], server: Confab) -> None:
+def nothing_is_lost_doubled_or_out_of_order(
+    people: list[dict[str, Any]], server: ConfabServer
+) -> None:
     with server.database() as engine, engine.connect() as connection:
         stored = [
             tuple(row)
@@ -80,18 +82,23 @@ def nothing_is_lost_doubled_or_out_of_order(people: list[dict[str, Any]], server
             assert wire == sorted(set(wire)), "told out of order"
 
 
-def worst(people: list[dict[str, Any]], since: float = 0, until: float = 1e12) -> float:
+def worst(people: list[dict[str, Any]], since: float = 0, wait_until: float = 1e12) -> float:
     """The longest that a message was under way that arrived in this time (seconds since 1970)."""
     return max(
-        (late for person in people for at, late in person["delays"] if since <= at / 1000 <= until),
+        (
+            late
+            for person in people
+            for at, late in person["delays"]
+            if since <= at / 1000 <= wait_until
+        ),
         default=0,
     )
 
 
 def test_redis_dies_and_stands_still_and_a_worker_is_killed(
-    tmp_path: Path, queue: Redis, database: dict[str, Any]
+    tmp_path: Path, redis_server: Redis, database: dict[str, Any]
 ) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url, **database) as server:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url, **database) as server:
         with Crowd(
             tmp_path,
             server,
@@ -102,15 +109,15 @@ def test_redis_dies_and_stands_still_and_a_worker_is_killed(
             quiet_seconds=4,
         ) as crowd:
             time.sleep(4 * PORTION)
-            queue.kill()
+            redis_server.kill()
             died = time.time()
             time.sleep(10 * PORTION)
-            queue.start()
+            redis_server.start()
             back = time.time()
             time.sleep(6 * PORTION)
-            queue.pause()
+            redis_server.pause()
             time.sleep(8 * PORTION)
-            queue.go_on()
+            redis_server.go_on()
             time.sleep(5 * PORTION)
             killed = time.time()
             os.kill(workers(server)[0], signal.SIGKILL)
@@ -124,9 +131,9 @@ def test_redis_dies_and_stands_still_and_a_worker_is_killed(
 
 
 def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(
-    tmp_path: Path, queue: Redis
+    tmp_path: Path, redis_server: Redis
 ) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server:
         with Crowd(
             tmp_path, server, senders=3, listeners=37, seconds=8, pause_ms=100, quiet_seconds=3
         ) as crowd:
@@ -147,15 +154,17 @@ def test_a_worker_that_is_asked_to_end_sends_its_people_elsewhere(
         assert worst(people) <= LATE_MS
 
 
-def test_a_change_of_all_workers_loses_nothing(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url) as server:
+def test_a_change_of_all_workers_loses_nothing(tmp_path: Path, redis_server: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server:
         with Crowd(
             tmp_path, server, senders=3, listeners=7, seconds=10, pause_ms=100, quiet_seconds=3
         ) as crowd:
             time.sleep(2)
             before = workers(server)
             os.kill(server.processes()[0], signal.SIGHUP)
-            until(lambda: not set(before) & set(workers(server)), 8, "the old workers have ended")
+            wait_until(
+                lambda: not set(before) & set(workers(server)), 8, "the old workers have ended"
+            )
             people = crowd.went_home()
 
         nothing_is_lost_doubled_or_out_of_order(people, server)
@@ -170,7 +179,7 @@ def test_no_worker_outlives_its_master(tmp_path: Path) -> None:
         orphans = workers(server)
         os.kill(server.processes()[0], signal.SIGKILL)
 
-        until(lambda: not any(lives(pid) for pid in orphans), 5, "no worker left")
+        wait_until(lambda: not any(lives(pid) for pid in orphans), 5, "no worker left")
 
 
 def test_a_worker_short_of_descriptors_serves_again_as_soon_as_it_has_some(tmp_path: Path) -> None:
@@ -183,7 +192,7 @@ def test_a_worker_short_of_descriptors_serves_again_as_soon_as_it_has_some(tmp_p
         for each in crowd:
             each.close()
 
-        until(lambda: "kitchen" in server.page("/kitchen/"), 2)
+        wait_until(lambda: "kitchen" in server.page("/kitchen/"), 2)
 
 
 def test_a_full_worker_leaves_connections_to_the_others(tmp_path: Path) -> None:
@@ -211,7 +220,7 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
             server.room("kitchen")
             ada = node.person(server.url)
             ada.join("kitchen")
-            ada.say("there is space")
+            ada.post("there is space")
             filler = small / "filler"
             with filler.open("wb", buffering=0) as file:
                 while os.statvfs(small).f_bavail:
@@ -227,7 +236,7 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
             assert ada.ask("history", {})["ok"]
             filler.unlink()
 
-            until(
+            wait_until(
                 lambda: ada.ask("chat", {"handle": "Ada", "message": "there is space again"})["ok"],
                 5,
             )
@@ -238,19 +247,22 @@ def test_a_full_disk_is_said_clearly_and_passes(tmp_path: Path) -> None:
 
 
 def test_a_postgres_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
-    with postgres() as elephant, gunicorn(tmp_path, 2, DATABASE_URL=elephant.database()) as server:
+    with (
+        postgres() as postgres_server,
+        gunicorn(tmp_path, 2, DATABASE_URL=postgres_server.database()) as server,
+    ):
         with Crowd(
             tmp_path, server, senders=3, listeners=2, seconds=14, pause_ms=100, quiet_seconds=4
         ) as crowd:
             time.sleep(2)
-            elephant.kill()
+            postgres_server.kill()
             os.kill(
                 workers(server)[0], signal.SIGKILL
             )  # the one that takes its place finds no database
             time.sleep(6)
-            elephant.start()
+            postgres_server.start()
             time.sleep(2)
-            elephant.run(
+            postgres_server.run(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             )
             people = crowd.went_home()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.clients import Node
-from tests.servers import HERE, gunicorn
+from tests.servers import ROOT, gunicorn
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
 NEWEST = 14
-LOCK = HERE / "requirements" / "dev.txt"
+LOCK = ROOT / "requirements" / "dev.txt"
 
 
 def pythons() -> dict[int, Path]:
@@ -44,7 +44,7 @@ def run(words: list[str | Path], log: Path) -> None:
     """Run a command in the project; its words are shown when it fails."""
     with log.open("ab") as file:
         ended = subprocess.run(
-            words, cwd=HERE, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
     assert ended.returncode == 0, log.read_text()[-5_000:]
 
@@ -56,7 +56,7 @@ def test_a_message_goes_through_gunicorn(tmp_path: Path) -> None:
         ada.join("kitchen")
         ben.join("kitchen")
 
-        ada.say("hello")
+        ada.post("hello")
 
         assert [said["message"] for said in ben.hear(1)] == ["hello"]
         assert "not greened" not in server.log()
@@ -64,7 +64,7 @@ def test_a_message_goes_through_gunicorn(tmp_path: Path) -> None:
 
 def test_every_python_of_this_machine_runs_the_fast_tests_and_serves(tmp_path: Path) -> None:
     for minor, program in pythons().items():
-        place, log = HERE / ".make" / f"python3.{minor}", tmp_path / f"python3.{minor}.log"
+        place, log = ROOT / ".make" / f"python3.{minor}", tmp_path / f"python3.{minor}.log"
         python, installed = place / "bin" / "python", place / "installed.txt"
         if not installed.exists() or installed.read_text() != LOCK.read_text():
             run([program, "-m", "venv", "--clear", place], log)

@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from config import Config
 from tests.clients import Node
-from tests.servers import Confab, _serving, free_port, until
+from tests.servers import ConfabServer, _serving, free_port, wait_until
 from tests.services import Redis
-from tests.test_commands import HERE, NOT_COPIED
+from tests.test_commands import NOT_COPIED, ROOT
 from tests.test_migrations import NEWER, add_migration, newer_migrations, schema_tools
 
 pytestmark = pytest.mark.servers
@@ -39,44 +39,44 @@ def shared(tmp_path: Path, database: dict[str, str]) -> dict[str, str]:
 def newer_tree(tmp_path: Path) -> Path:
     """The tree of a newer release, whose migration only adds: this program may use its schema."""
     tree = Path(
-        shutil.copytree(HERE, tmp_path / "newer tree", ignore=shutil.ignore_patterns(*NOT_COPIED))
+        shutil.copytree(ROOT, tmp_path / "newer tree", ignore=shutil.ignore_patterns(*NOT_COPIED))
     )
     add_migration(tree / "migrations", upgrade=ADDITIONS)
     return tree
 
 
 @contextmanager
-def release(tree: Path, folder: Path, **settings: str) -> Iterator[Confab]:
+def release(tree: Path, folder: Path, **settings: str) -> Iterator[ConfabServer]:
     """A release that serves with one gunicorn worker."""
-    server = Confab(folder, lambda port: [*GUNICORN, f"127.0.0.1:{port}"], **settings)
+    server = ConfabServer(folder, lambda port: [*GUNICORN, f"127.0.0.1:{port}"], **settings)
     server.where = tree
     with _serving(server):
         yield server
 
 
-def revision(server: Confab) -> str | None:
+def revision(server: ConfabServer) -> str | None:
     """The revision of the database."""
     with server.database() as engine, engine.connect() as connection:
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
         return found
 
 
-def kill_worker(server: Confab) -> None:
+def kill_worker(server: ConfabServer) -> None:
     """Kill the worker of a gunicorn; another has started, and serves, when this returns."""
     master, worker = server.processes()
     os.kill(worker, signal.SIGKILL)
-    until(
+    wait_until(
         lambda: len(server.processes()) == 2 and server.processes() != [master, worker],
         what="a new worker",
     )
-    until(server._is_well, what="the new worker answers")
+    wait_until(server._is_well, what="the new worker answers")
 
 
 def test_a_worker_of_the_old_release_restarts_after_a_newer_one_has_migrated(
-    tmp_path: Path, shared: dict[str, str], newer_tree: Path, queue: Redis
+    tmp_path: Path, shared: dict[str, str], newer_tree: Path, redis_server: Redis
 ) -> None:
-    shared["REDIS_URL"] = queue.url
-    with release(HERE, tmp_path / "old", **shared) as old, Node() as node:
+    shared["REDIS_URL"] = redis_server.url
+    with release(ROOT, tmp_path / "old", **shared) as old, Node() as node:
         old.room("kitchen")
         with release(newer_tree, tmp_path / "newer", **shared) as newer:
             assert revision(old) == NEWER
@@ -85,9 +85,9 @@ def test_a_worker_of_the_old_release_restarts_after_a_newer_one_has_migrated(
             ada.join("kitchen")
             ben.join("kitchen")
 
-            ada.say("from the old release")
+            ada.post("from the old release")
             assert [said["message"] for said in ben.hear(1)] == ["from the old release"]
-            ben.say("from the newer one")
+            ben.post("from the newer one")
             assert [said["message"] for said in ada.hear(2)] == [
                 "from the old release",
                 "from the newer one",
@@ -116,7 +116,7 @@ def test_a_release_that_the_newer_schema_does_not_allow_refuses_with_one_sentenc
 
     ended = subprocess.run(
         [*GUNICORN, f"127.0.0.1:{free_port()}"],
-        cwd=HERE,
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **shared},
         capture_output=True,
         text=True,

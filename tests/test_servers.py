@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from chat.models import Room, rooms
 from chat.web import pages
 from tests.clients import JSON, POLLING, UPGRADE, WEBSOCKET, Node, Person, Polling, Stranger
-from tests.servers import HERE, SERVERS, Confab, gunicorn
+from tests.servers import ROOT, SERVERS, ConfabServer, gunicorn
 
 pytestmark = pytest.mark.servers
 
@@ -47,14 +47,14 @@ Meet = Callable[..., Person]
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Confab]:
+) -> Iterator[ConfabServer]:
     """A server for all tests: what happens in one room does not matter in another."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture(params=SERVERS)
-def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Confab]:
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ConfabServer]:
     """A server that a test may do to what it likes."""
     with SERVERS[request.param](tmp_path) as started:
         yield started
@@ -68,7 +68,7 @@ def node() -> Iterator[Node]:
 
 
 @pytest.fixture
-def kitchen(server: Confab) -> str:
+def kitchen(server: ConfabServer) -> str:
     """A room that only this test knows."""
     return server.room(f"kitchen-{next(KITCHENS)}")
 
@@ -102,7 +102,7 @@ def whole_history(person: Person) -> list[JSON]:
     return found
 
 
-def on_the_page(server: Confab, label: str) -> list[str]:
+def on_the_page(server: ConfabServer, label: str) -> list[str]:
     """The messages somebody reads in the page of a room, from its top."""
     return re.findall(
         r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>', server.page(f"/{label}/"), re.DOTALL
@@ -111,14 +111,14 @@ def on_the_page(server: Confab, label: str) -> list[str]:
 
 @TRANSPORTS
 def test_ada_speaks_ben_hears_and_cy_outside_does_not(
-    server: Confab, meet: Meet, kitchen: str, transports: tuple[str, ...]
+    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
 ) -> None:
     ada, ben, cy = (meet(server.url, *transports) for _ in range(3))
     ada.join(kitchen)
     ben.join(kitchen)
     cy.join(server.room("garden"))
 
-    answer = ada.say("Soup is ready")
+    answer = ada.post("Soup is ready")
 
     (said,) = ben.hear(1)
     assert ada.hear(1) == [said]
@@ -131,18 +131,20 @@ def test_ada_speaks_ben_hears_and_cy_outside_does_not(
     )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["timestamp"])
     assert cy.ask("since", {"after": 0})["ok"]  # what was sent to Cy before this answer has arrived
-    assert cy.heard() == []
+    assert cy.received() == []
 
 
-def test_a_line_that_begins_with_polling_becomes_a_websocket(server: Confab, meet: Meet) -> None:
+def test_a_line_that_begins_with_polling_becomes_a_websocket(
+    server: ConfabServer, meet: Meet
+) -> None:
     ada = meet(server.url, *UPGRADE)
 
-    assert ada.until("open") == "polling"
-    assert ada.until("upgrade") == "websocket"
+    assert ada.wait_until("open") == "polling"
+    assert ada.wait_until("upgrade") == "websocket"
 
 
 def test_text_arrives_whole_at_every_length_where_frames_change_their_form(
-    server: Confab, meet: Meet, kitchen: str
+    server: ConfabServer, meet: Meet, kitchen: str
 ) -> None:
     ada, ben = meet(server.url), meet(server.url)
     for person in (ada, ben):
@@ -151,7 +153,7 @@ def test_text_arrives_whole_at_every_length_where_frames_change_their_form(
         ada.send("chat", {"handle": "Ada", "message": "b" * length})
     assert [len(text) for text in texts(ben.hear(32))] == list(range(64, 96))
 
-    last = max(ada.say("b" * 3_600)["seq"] for _ in range(18))
+    last = max(ada.post("b" * 3_600)["seq"] for _ in range(18))
     ada.ask("edit", {"seq": last, "message": "c"})
     with Stranger(server.url) as cy:
         cy.ask("join", {"label": kitchen})
@@ -166,7 +168,7 @@ def test_text_arrives_whole_at_every_length_where_frames_change_their_form(
 
 @TRANSPORTS
 def test_forty_messages_sent_without_waiting_are_heard_and_stored_in_the_order_sent(
-    server: Confab, meet: Meet, kitchen: str, transports: tuple[str, ...]
+    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
 ) -> None:
     ada, ben = meet(server.url, *transports), meet(server.url, *transports)
     forty = [f"number {number}" for number in range(40)]
@@ -183,7 +185,7 @@ def test_forty_messages_sent_without_waiting_are_heard_and_stored_in_the_order_s
 
 @TRANSPORTS
 def test_when_two_speak_at_once_everybody_sees_one_and_the_same_order(
-    server: Confab, meet: Meet, kitchen: str, transports: tuple[str, ...]
+    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
 ) -> None:
     ada, ben, cy = everybody = [meet(server.url, *transports) for _ in range(3)]
     for person in everybody:
@@ -193,19 +195,19 @@ def test_when_two_speak_at_once_everybody_sees_one_and_the_same_order(
         ada.send("chat", {"handle": "Ada", "message": f"Ada {number}"})
         ben.send("chat", {"handle": "Ben", "message": f"Ben {number}"})
 
-    heard = cy.hear(80)
-    assert ada.hear(80) == ben.hear(80) == heard
-    assert whole_history(cy) == heard
-    assert [each["seq"] for each in heard] == list(range(1, 81))
-    assert on_the_page(server, kitchen) == texts(heard)[-50:]
+    received = cy.hear(80)
+    assert ada.hear(80) == ben.hear(80) == received
+    assert whole_history(cy) == received
+    assert [each["seq"] for each in received] == list(range(1, 81))
+    assert on_the_page(server, kitchen) == texts(received)[-50:]
     for name in ("Ada", "Ben"):
-        own = [text for text in texts(heard) if text.startswith(name)]
+        own = [text for text in texts(received) if text.startswith(name)]
         assert own == [f"{name} {number}" for number in range(40)]
 
 
 @pytest.mark.parametrize("keeps_cookies", [True, False], ids=["with a cookie", "without a cookie"])
 def test_the_same_id_twice_is_one_message(
-    server: Confab, meet: Meet, kitchen: str, keeps_cookies: bool
+    server: ConfabServer, meet: Meet, kitchen: str, keeps_cookies: bool
 ) -> None:
     cookie = visit(server, kitchen)[1] if keeps_cookies else None
     said = {"handle": "Ada", "message": "once", "id": "0123456789abcdef"}
@@ -220,47 +222,47 @@ def test_the_same_id_twice_is_one_message(
     repeated = again.ask("chat", said)
 
     assert repeated == stored | {"duplicate": True}
-    assert ben.say("twice?", "Ben")["seq"] == stored["seq"] + 1
+    assert ben.post("twice?", "Ben")["seq"] == stored["seq"] + 1
     assert texts(ben.hear(2)) == texts(whole_history(ben)) == ["once", "twice?"]
 
 
 def test_of_fifty_three_messages_the_page_shows_the_last_fifty(
-    server: Confab, meet: Meet, kitchen: str
+    server: ConfabServer, meet: Meet, kitchen: str
 ) -> None:
     ada = meet(server.url)
     ada.join(kitchen)
 
     for number in range(1, 54):
-        ada.say(f"number {number}")
+        ada.post(f"number {number}")
 
     assert on_the_page(server, kitchen) == [f"number {number}" for number in range(4, 54)]
 
 
 def test_a_client_of_ten_lines_shows_each_message_once_although_some_change(
-    server: Confab, meet: Meet, kitchen: str
+    server: ConfabServer, meet: Meet, kitchen: str
 ) -> None:
     ada = meet(server.url)
     ada.join(kitchen)
-    one, two = (ada.say(text)["seq"] for text in ("one", "two"))
+    one, two = (ada.post(text)["seq"] for text in ("one", "two"))
 
     with ten_lines(server.url, kitchen) as show:
         assert show(2) == ["Ada: one", "Ada: two"]
-        ada.say("three")
+        ada.post("three")
         assert ada.ask("edit", {"seq": one, "message": "won"})["ok"]
         assert ada.ask("delete", {"seq": two})["ok"]
-        four = ada.say("four")["seq"]
+        four = ada.post("four")["seq"]
         assert ada.ask("edit", {"seq": four, "message": "for"})["ok"]
-        ada.say("five")
+        ada.post("five")
         assert show(3) == ["Ada: three", "Ada: four", "Ada: five"]
     assert len(ada.hear(3, "change")) == 3
 
     with ten_lines(server.url, kitchen) as show:
-        ada.say("six")
+        ada.post("six")
         assert show(6) == ["Ada: won", "Ada: ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
 
 
 def test_a_token_makes_somebody_without_cookies_the_same_person_again(
-    server: Confab, meet: Meet, kitchen: str
+    server: ConfabServer, meet: Meet, kitchen: str
 ) -> None:
     you, somebody_else = (meet(server.url).join(kitchen)["you"] for _ in range(2))
     (said, _, _), (_, _, signature) = (
@@ -274,7 +276,9 @@ def test_a_token_makes_somebody_without_cookies_the_same_person_again(
     assert len({you["mark"], somebody_else["mark"], forged["mark"]}) == 3
 
 
-def test_the_page_and_its_line_are_one_person(server: Confab, meet: Meet, kitchen: str) -> None:
+def test_the_page_and_its_line_are_one_person(
+    server: ConfabServer, meet: Meet, kitchen: str
+) -> None:
     page, cookie = visit(server, kitchen)
 
     you = meet(server.url, cookie=cookie).join(kitchen)["you"]
@@ -283,7 +287,7 @@ def test_the_page_and_its_line_are_one_person(server: Confab, meet: Meet, kitche
     assert "token" not in you
 
 
-def test_head_answers_as_get_without_a_body(server: Confab, kitchen: str) -> None:
+def test_head_answers_as_get_without_a_body(server: ConfabServer, kitchen: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
 
     def ask(method: str, path: str) -> tuple[int, str | None, bytes]:
@@ -307,7 +311,9 @@ def test_head_answers_as_get_without_a_body(server: Confab, kitchen: str) -> Non
     connection.close()
 
 
-def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server: Confab) -> None:
+def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(
+    server: ConfabServer,
+) -> None:
     together = threading.Barrier(20)
 
     def open_page(_: int) -> str:
@@ -328,7 +334,7 @@ def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(server
 
 
 def test_what_was_acknowledged_is_there_after_the_server_was_killed(
-    own_server: Confab, meet: Meet
+    own_server: ConfabServer, meet: Meet
 ) -> None:
     def said(number: int) -> JSON:
         return {"handle": "Ada", "message": f"number {number}", "id": f"ada-says-number-{number}"}
@@ -339,7 +345,7 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(
     calls = [ada.send("chat", said(number)) for number in range(500)]
     ada.answer(calls[40])
     server.kill()
-    ada.until("disconnect")
+    ada.wait_until("disconnect")
     acknowledged = [f"number {call - calls[0]}" for call in sorted(ada.answers) if call in calls]
 
     server.start()
@@ -359,7 +365,7 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(
 
 
 def test_a_burst_of_one_person_does_not_keep_the_others_waiting(
-    server: Confab, kitchen: str
+    server: ConfabServer, kitchen: str
 ) -> None:
     burst = 500
     with Stranger(server.url) as ada:
@@ -376,7 +382,7 @@ def test_a_burst_of_one_person_does_not_keep_the_others_waiting(
 
 
 def test_a_body_of_many_messages_does_not_keep_the_others_waiting(
-    server: Confab, kitchen: str
+    server: ConfabServer, kitchen: str
 ) -> None:
     ada, many = Polling(server.url), 200
     said = json.dumps({"handle": "Ada", "message": "and"})
@@ -392,7 +398,7 @@ def test_a_body_of_many_messages_does_not_keep_the_others_waiting(
     assert heads > {0, many}  # somebody was answered in the midst of it
 
 
-def test_an_answer_does_not_wait_for_the_network(server: Confab, kitchen: str) -> None:
+def test_an_answer_does_not_wait_for_the_network(server: ConfabServer, kitchen: str) -> None:
     took = []
     with Stranger(server.url) as ada:
         ada.ask("join", {"label": kitchen})
@@ -405,7 +411,7 @@ def test_an_answer_does_not_wait_for_the_network(server: Confab, kitchen: str) -
     assert sorted(took)[5] < 0.03
 
 
-def visit(server: Confab, label: str) -> tuple[str, str]:
+def visit(server: ConfabServer, label: str) -> tuple[str, str]:
     """Open the page of a room with a new browser: the page, and the cookie it got."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     connection.request("GET", f"/{label}/")
@@ -428,7 +434,7 @@ def ten_lines(url: str, label: str) -> Iterator[Callable[[int], list[str]]]:
         url,
         label,
     ]
-    with subprocess.Popen(words, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         out = process.stdout
         try:

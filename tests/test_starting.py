@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients import Node
 from tests.conftest import Patch
-from tests.servers import HERE, Confab, _serving, bound_by_permissions, free_port, until
+from tests.servers import ROOT, ConfabServer, _serving, bound_by_permissions, free_port, wait_until
 
 GUNICORN = (sys.executable, "-m", "gunicorn", "app:app")
 FLASK = (sys.executable, "-m", "flask", "--app", "app", "run")
@@ -39,7 +39,7 @@ def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3)
     try:
         ended = subprocess.run(
             words,
-            cwd=HERE,
+            cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -68,14 +68,14 @@ def sentence(words: tuple[str, ...], environment: dict[str, str]) -> str:
 
 @servers
 def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
-    server = Confab(tmp_path, lambda port: [*GUNICORN, "-b", f"127.0.0.1:{port}"])
+    server = ConfabServer(tmp_path, lambda port: [*GUNICORN, "-b", f"127.0.0.1:{port}"])
     with _serving(server), Node() as node:
         server.room("kitchen")
         ada, ben = node.person(server.url), node.person(server.url)
         ada.join("kitchen")
         ben.join("kitchen")
 
-        ada.say("hello")
+        ada.post("hello")
 
         assert [message["message"] for message in ben.hear(1)] == ["hello"]
         assert server.page("/healthz")
@@ -85,26 +85,28 @@ def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
 def test_plain_gunicorn_listens_where_host_and_port_say(tmp_path: Path) -> None:
     port = str(free_port())
     with _started(tmp_path, HOST="127.0.0.2", PORT=port, WORKERS="2") as server:
-        until(
+        wait_until(
             lambda: f"Listening at: http://127.0.0.2:{port} " in server.log(),
             what="it listens there",
         )
-        until(lambda: server.log().count("Booting worker") == 2, what="two workers")
+        wait_until(lambda: server.log().count("Booting worker") == 2, what="two workers")
 
 
 @servers
 def test_a_host_that_is_no_address_is_ignored_and_reported_once(tmp_path: Path) -> None:
     port = str(free_port())
     with _started(tmp_path, HOST="x86_64-pc-linux-gnu", PORT=port) as server:
-        until(lambda: f"Listening at: http://0.0.0.0:{port} " in server.log(), what="it listens")
+        wait_until(
+            lambda: f"Listening at: http://0.0.0.0:{port} " in server.log(), what="it listens"
+        )
         reported = re.findall(r"HOST=x86_64-pc-linux-gnu is not an IP address.*", server.log())
         assert len(reported) == 1
 
 
 @contextmanager
-def _started(folder: Path, **environment: str) -> Iterator[Confab]:
+def _started(folder: Path, **environment: str) -> Iterator[ConfabServer]:
     """A plain gunicorn that only its environment tells where to listen."""
-    server = Confab(folder, lambda _port: list(GUNICORN), **environment)
+    server = ConfabServer(folder, lambda _port: list(GUNICORN), **environment)
     server._answers = lambda: "Listening at" in server.log()
     with _serving(server):
         yield server
@@ -163,7 +165,7 @@ def settings(monkeypatch: Patch) -> Callable[..., dict[str, Any]]:
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return runpy.run_path(str(HERE / "gunicorn.conf.py"))
+        return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
 
     return read
 

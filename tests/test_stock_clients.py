@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.clients import Closed, Polling, Stranger, WebSocket
-from tests.servers import Confab, _serving, gunicorn, until
+from tests.servers import ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Redis
 from tests.stock_clients import CLIENTS, ClientState, StockClients
 
@@ -38,7 +38,7 @@ Kind = tuple[str, list[str] | None]  # a library, and its transports; None is it
 
 
 @contextmanager
-def short_pings(folder: Path, **environment: str) -> Iterator[Confab]:
+def short_pings(folder: Path, **environment: str) -> Iterator[ConfabServer]:
     """gunicorn with a ping timeout of 2 s."""
     words = [
         sys.executable,
@@ -52,27 +52,27 @@ def short_pings(folder: Path, **environment: str) -> Iterator[Confab]:
         "-b",
     ]
     with _serving(
-        Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+        ConfabServer(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """gunicorn with a ping timeout of 2 s, for all tests that only connect to it."""
     with short_pings(tmp_path_factory.mktemp("server")) as started:
         started.room("kitchen")
         yield started
 
 
-def post(server: Confab, message: str) -> None:
+def post(server: ConfabServer, message: str) -> None:
     """Ada posts a message over a connection of her own."""
     with Stranger(server.url) as ada:
         assert ada.ask("join", {"label": "kitchen"})["ok"]
         assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
 
 
-def stopped_receiving(server: Confab, *processes: StockClients) -> list[ClientState]:
+def stopped_receiving(server: ConfabServer, *processes: StockClients) -> list[ClientState]:
     """The clients that do not receive a new message, or no answer to a request, within 3.5 s."""
     message = f"probe {time.monotonic()}"
     answers = [client.answers for clients in processes for client in clients.report()]
@@ -97,7 +97,7 @@ def stopped_receiving(server: Confab, *processes: StockClients) -> list[ClientSt
 class UpgradedByHand:
     """A polling session that upgrades when it is told to."""
 
-    def __init__(self, server: Confab) -> None:
+    def __init__(self, server: ConfabServer) -> None:
         self.polling = Polling(server.url)
         self.url = server.url
 
@@ -123,7 +123,7 @@ def receives(websocket: WebSocket) -> bool:
 
 
 def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(
-    server: Confab,
+    server: ConfabServer,
 ) -> None:
     sessions = [UpgradedByHand(server) for _ in range(20)]
     with ExitStack() as stack:
@@ -140,7 +140,9 @@ def test_a_session_receives_after_an_upgrade_at_any_moment_of_the_service_task(
         assert len(silent) == 0, f"{len(silent)} of 20 sessions stopped receiving"
 
 
-def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(server: Confab) -> None:
+def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(
+    server: ConfabServer,
+) -> None:
     session = UpgradedByHand(server)
     with ExitStack() as stack:
         pending = [
@@ -158,7 +160,7 @@ def test_requests_that_are_pending_when_the_upgrade_completes_are_answered(serve
 
 
 def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answered(
-    server: Confab,
+    server: ConfabServer,
 ) -> None:
     label = server.room("pantry")
     posts = [f'42{number}["chat",{{"handle":"Ada","message":"{number}"}}]' for number in range(500)]
@@ -166,7 +168,7 @@ def test_a_body_that_is_still_read_when_the_upgrade_completes_is_stored_and_answ
     session = UpgradedByHand(server)
     with ThreadPoolExecutor(1) as thread:
         sent = thread.submit(session.polling.request, "POST", body)
-        until(lambda: server.head(label) > 0)
+        wait_until(lambda: server.head(label) > 0)
 
         with session.upgrade() as websocket:
             assert not sent.done()
@@ -186,12 +188,12 @@ def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnec
     with short_pings(tmp_path, ENGINE=engine) as server, StockClients() as clients:
         server.room("kitchen")
         clients.connect(server.url, "kitchen", 4)
-        until(lambda: clients.have_joined("websocket"))
+        wait_until(lambda: clients.have_joined("websocket"))
 
         assert server.page("/lose/sessions") == "4"
         clients.probe()  # with the engine off, a connection notices when its client sends something, such as a pong
 
-        until(lambda: clients.have_joined("websocket", connects=2))
+        wait_until(lambda: clients.have_joined("websocket", connects=2))
         assert stopped_receiving(server, clients) == []
         assert {tuple(client.disconnects) for client in clients.report()} == {("transport close",)}
 
@@ -214,7 +216,7 @@ def test_a_stopping_worker_closes_transports_and_not_sessions(tmp_path: Path, en
         for websocket in websockets:
             assert packets_until_closed(websocket) == ([], 1001)
         assert pending.result()[0] == 400
-        until(lambda: idle.request("POST", "3")[0] == 400)
+        wait_until(lambda: idle.request("POST", "3")[0] == 400)
         assert idle.request("GET")[0] == 400
 
 
@@ -228,23 +230,25 @@ def packets_until_closed(websocket: WebSocket) -> tuple[list[str], int | None]:
             return [packet for packet in packets if packet[:1] not in "24"], closed.code
 
 
-def worker_ids(server: Confab) -> list[int]:
+def worker_ids(server: ConfabServer) -> list[int]:
     """The process ids of gunicorn's workers."""
     return server.processes()[1:]
 
 
-def replace_the_workers(server: Confab) -> None:
+def replace_the_workers(server: ConfabServer) -> None:
     """Send HUP to gunicorn, and wait until every worker is a new one."""
     old = set(worker_ids(server))
     os.kill(server.processes()[0], signal.SIGHUP)
-    until(lambda: len(worker_ids(server)) == len(old) and not old & set(worker_ids(server)), 30)
+    wait_until(
+        lambda: len(worker_ids(server)) == len(old) and not old & set(worker_ids(server)), 30
+    )
 
 
-def end_one_worker(server: Confab) -> None:
+def end_one_worker(server: ConfabServer) -> None:
     """Send TERM to the oldest worker, and wait until gunicorn has started another in its place."""
     old = worker_ids(server)
     os.kill(old[0], signal.SIGTERM)
-    until(lambda: len(worker_ids(server)) == len(old) and old[0] not in worker_ids(server), 30)
+    wait_until(lambda: len(worker_ids(server)) == len(old) and old[0] not in worker_ids(server), 30)
 
 
 @contextmanager
@@ -275,7 +279,7 @@ def wait_until_joined(
         ]
 
     with suppress(AssertionError):
-        until(lambda: not missing(), 30)
+        wait_until(lambda: not missing(), 30)
     assert missing() == []
 
 
@@ -319,12 +323,12 @@ def test_clients_reconnect_when_one_of_two_workers_is_ended(tmp_path: Path, engi
 @pytest.mark.timeout(240 * SERVERS)
 @pytest.mark.parametrize(("library", "workers", "count"), CROWDS)
 def test_every_stock_client_receives_after_connecting_and_after_a_restart(
-    tmp_path: Path, queue: Redis, library: str, workers: int, count: int
+    tmp_path: Path, redis_server: Redis, library: str, workers: int, count: int
 ) -> None:
     silent = 0
     for number in range(SERVERS):
         with (
-            crowd_server(tmp_path / str(number), workers, queue) as server,
+            crowd_server(tmp_path / str(number), workers, redis_server) as server,
             StockClients(library) as clients,
         ):
             silent += silent_clients(server, clients, count, ["websocket"] if workers > 1 else None)
@@ -336,25 +340,27 @@ def test_every_stock_client_receives_after_connecting_and_after_a_restart(
 
 
 def silent_clients(
-    server: Confab, clients: StockClients, count: int, transports: list[str] | None
+    server: ConfabServer, clients: StockClients, count: int, transports: list[str] | None
 ) -> int:
     """How many of so many clients stop receiving after they have connected, and after the workers were replaced."""
     server.room("kitchen")
     at_once = count * 40 // 65
     clients.connect(server.url, "kitchen", at_once, transports=transports)
     clients.connect(server.url, "kitchen", count - at_once, ARRIVE_SECONDS, transports=transports)
-    until(lambda: clients.have_joined("websocket"), 30 + ARRIVE_SECONDS)
+    wait_until(lambda: clients.have_joined("websocket"), 30 + ARRIVE_SECONDS)
     time.sleep(SERVICE_SECONDS)
     connected = stopped_receiving(server, clients)
 
     replace_the_workers(server)
-    until(lambda: clients.have_joined("websocket", connects=2), 30)
+    wait_until(lambda: clients.have_joined("websocket", connects=2), 30)
     time.sleep(SERVICE_SECONDS)
     return len(connected) + len(stopped_receiving(server, clients))
 
 
-def crowd_server(folder: Path, workers: int, queue: Redis) -> AbstractContextManager[Confab]:
+def crowd_server(
+    folder: Path, workers: int, redis_server: Redis
+) -> AbstractContextManager[ConfabServer]:
     """A fresh server: in full with the default ping timeout, else with a short one."""
     if FULL or workers > 1:
-        return gunicorn(folder, workers, REDIS_URL=queue.url)
+        return gunicorn(folder, workers, REDIS_URL=redis_server.url)
     return short_pings(folder)

@@ -15,7 +15,7 @@ import pytest
 from chat.errors import Busy
 from chat.storage.group_commit import GroupCommit
 from tests.clients import Node, Person
-from tests.servers import flask_run, until
+from tests.servers import flask_run, wait_until
 
 ANSWERED_SECONDS = 10.0
 
@@ -62,7 +62,7 @@ def test_a_change_that_comes_while_others_are_refused_is_answered() -> None:
 
     def let_another_come() -> None:
         threads.append(in_thread(lambda: group.submit(late)))
-        until(
+        wait_until(
             lambda: late in group._pending or not threads[0].is_alive(),
             what="the late change is queued",
         )
@@ -89,7 +89,7 @@ def test_who_waits_behind_a_busy_batch_is_refused_with_it() -> None:
     def work(_batch: list[Item]) -> None:
         nonlocal attempts
         attempts += 1
-        until(lambda: len(group._pending) == 4, what="four more changes are queued")
+        wait_until(lambda: len(group._pending) == 4, what="four more changes are queued")
         raise Busy
 
     group: GroupCommit[Item] = GroupCommit(work)
@@ -223,7 +223,7 @@ def test_after_a_long_lock_everybody_is_answered_and_can_send_again(tmp_path: Pa
         ) as other:
             other.execute("BEGIN IMMEDIATE")
             sending = [threads.submit(send_until_stored, person) for person in people]
-            until(
+            wait_until(
                 lambda: any(
                     answer["ok"] is False
                     for person in people
@@ -234,4 +234,4 @@ def test_after_a_long_lock_everybody_is_answered_and_can_send_again(tmp_path: Pa
         unlocked.set()
 
         assert all(sent.result(30) for sent in sending)
-        assert all(person.say("later")["ok"] for person in people)
+        assert all(person.post("later")["ok"] for person in people)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients import POLLING, UPGRADE, WEBSOCKET, Node, Stranger, WebSocket
-from tests.servers import Confab, _serving, until
+from tests.servers import ConfabServer, _serving, wait_until
 from tests.services import nginx
 from tests.stock_clients import CLIENTS, StockClients
 
@@ -29,11 +29,13 @@ SERVERS = {
 
 
 @contextmanager
-def behind_nginx(folder: Path, command: str = GUNICORN, engine: str = "on") -> Iterator[Confab]:
+def behind_nginx(
+    folder: Path, command: str = GUNICORN, engine: str = "on"
+) -> Iterator[ConfabServer]:
     """A server on a Unix socket; its address is that of the nginx in front of it."""
     path = folder / "confab.sock"
     words = [sys.executable, "-m", *command.format(path=path).split()]
-    confab = Confab(folder, lambda _: words, ENGINE=engine)
+    confab = ConfabServer(folder, lambda _: words, ENGINE=engine)
     with nginx(folder / "nginx", confab.port, path), _serving(confab) as server:
         yield server
 
@@ -41,14 +43,14 @@ def behind_nginx(folder: Path, command: str = GUNICORN, engine: str = "on") -> I
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Confab]:
+) -> Iterator[ConfabServer]:
     command, engine = SERVERS[request.param]
     with behind_nginx(tmp_path_factory.mktemp("unix"), command, engine) as started:
         yield started
 
 
 @pytest.fixture
-def kitchen(server: Confab) -> str:
+def kitchen(server: ConfabServer) -> str:
     return server.room(f"kitchen-{next(KITCHENS)}")
 
 
@@ -56,22 +58,22 @@ def kitchen(server: Confab) -> str:
     "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"]
 )
 def test_ada_posts_and_ben_receives_behind_nginx(
-    server: Confab, kitchen: str, transports: tuple[str, ...]
+    server: ConfabServer, kitchen: str, transports: tuple[str, ...]
 ) -> None:
     with Node() as node:
         ada, ben = (node.person(server.url, transports) for _ in range(2))
         ada.join(kitchen)
         ben.join(kitchen)
         if transports == UPGRADE:
-            assert ben.until("upgrade") == "websocket"
+            assert ben.wait_until("upgrade") == "websocket"
 
-        ada.say("Hello")
+        ada.post("Hello")
 
         assert [each["message"] for each in ben.hear(1)] == ["Hello"]
 
 
 def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(
-    server: Confab, kitchen: str
+    server: ConfabServer, kitchen: str
 ) -> None:
     with Stranger(server.url, Origin=server.url) as ada:
         assert ada.ask("join", {"label": kitchen})["ok"]
@@ -87,10 +89,10 @@ def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_pa
         processes = [stack.enter_context(StockClients(library)) for library in CLIENTS]
         for clients in processes:
             clients.connect(server.url, "kitchen", 4)
-        until(lambda: all(clients.have_joined("websocket") for clients in processes))
+        wait_until(lambda: all(clients.have_joined("websocket") for clients in processes))
 
         os.kill(server.processes()[0], signal.SIGHUP)
 
-        until(
+        wait_until(
             lambda: all(clients.have_joined("websocket", connects=2) for clients in processes), 30
         )

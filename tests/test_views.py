@@ -16,7 +16,7 @@ from chat.services import services_of
 from chat.storage.database import read_transaction
 from chat.web import pages
 from chat.web.labels import LABEL_RULE, RESERVED_LABELS, is_valid_label
-from tests.conftest import Patch, Tab, in_room, make_room
+from tests.conftest import Client, Patch, create_room, in_room
 
 
 def rooms(app: Flask) -> int:
@@ -138,7 +138,9 @@ RESERVED = [
 
 
 @pytest.mark.parametrize("word", RESERVED)
-def test_a_reserved_word_is_not_a_room(app: Flask, tab: Callable[..., Tab], word: str) -> None:
+def test_a_reserved_word_is_not_a_room(
+    app: Flask, open_client: Callable[..., Client], word: str
+) -> None:
     browser = app.test_client()
 
     for label in (word, word.upper(), word.title()):
@@ -148,7 +150,7 @@ def test_a_reserved_word_is_not_a_room(app: Flask, tab: Callable[..., Tab], word
             assert 'id="composer"' not in answer.text
         assert browser.post(f"/{label}/", data={}).status_code != 200
         assert LABEL_RULE in browser.get("/", query_string={"room": label}).text
-        assert tab().join(label)["code"] == "not_found"
+        assert open_client().join(label)["code"] == "not_found"
     with app.app_context(), read_transaction() as connection:
         assert word not in {name.lower() for name in connection.scalars(select(Room.label))}
 
@@ -170,11 +172,11 @@ def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
 
 
 def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(
-    app: Flask, tab: Callable[..., Tab]
+    app: Flask, open_client: Callable[..., Client]
 ) -> None:
-    label = make_room(app, "help")  # by an earlier release
-    ada = in_room(tab(), label)
-    ada.say("hello")
+    label = create_room(app, "help")  # by an earlier release
+    ada = in_room(open_client(), label)
+    ada.post("hello")
 
     assert app.test_client().get("/help/").status_code == 404
 
@@ -184,9 +186,9 @@ def test_the_messages_of_a_room_whose_label_has_been_reserved_are_kept(
     assert "hello" in app.test_client().get("/help-room/").text
 
 
-def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_the_page_holds_the_last_fifty_oldest_first(app: Flask, ada: Client, kitchen: str) -> None:
     for number in range(53):
-        ada.say(f"message {number:02}")
+        ada.post(f"message {number:02}")
 
     page = app.test_client().get(f"/{kitchen}/").text
 
@@ -218,9 +220,9 @@ def form_of(page: str) -> dict[str, str]:
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
 
 
-def test_who_has_no_scripts_reads_back_by_links(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_who_has_no_scripts_reads_back_by_links(app: Flask, ada: Client, kitchen: str) -> None:
     for number in range(1, 121):
-        ada.say(f"message {number}")
+        ada.post(f"message {number}")
     browser = app.test_client()
     page = browser.get(f"/{kitchen}/").text
     assert "Later messages" not in page
@@ -237,10 +239,10 @@ def test_who_has_no_scripts_reads_back_by_links(app: Flask, ada: Tab, kitchen: s
 
 
 def test_a_page_further_back_still_starts_scripts_from_the_newest(
-    app: Flask, ada: Tab, kitchen: str
+    app: Flask, ada: Client, kitchen: str
 ) -> None:
     for number in range(3):
-        ada.say(f"message {number}")
+        ada.post(f"message {number}")
 
     page = app.test_client().get(f"/{kitchen}/?before=2").text
 
@@ -270,10 +272,10 @@ def test_a_page_further_back_still_starts_scripts_from_the_newest(
     ids=lambda address: address[:30],
 )
 def test_an_address_that_names_no_page_shows_the_latest_messages(
-    app: Flask, ada: Tab, kitchen: str, address: str
+    app: Flask, ada: Client, kitchen: str, address: str
 ) -> None:
     for number in range(3):
-        ada.say(f"message {number}")
+        ada.post(f"message {number}")
 
     answer = app.test_client().get(f"/{kitchen}/?{address}")
 
@@ -291,7 +293,7 @@ def test_an_address_that_names_no_page_shows_an_empty_room_as_it_is(
     assert "It is quiet in here" in answer.text
 
 
-def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Client, kitchen: str) -> None:
     browser = app.test_client()
     form = form_of(browser.get(f"/{kitchen}/").text)
 
@@ -304,15 +306,15 @@ def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Tab, kitchen: st
         (303, f"/{kitchen}/#m-1")
     ] * 2
 
-    [heard] = ada.heard("chat")
-    assert (heard["handle"], heard["message"]) == ("Ben", "hello\nthere")
+    [received] = ada.received("chat")
+    assert (received["handle"], received["message"]) == ("Ben", "hello\nthere")
     page = browser.get(f"/{kitchen}/").text
     assert 'data-side="own"' in page
     assert 'name="handle" value="Ben"' in page
     assert form_of(page)["id"] != form["id"]
 
 
-def test_what_the_form_is_refused_is_said_and_kept(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_what_the_form_is_refused_is_said_and_kept(app: Flask, ada: Client, kitchen: str) -> None:
     browser = app.test_client()
     form = form_of(browser.get(f"/{kitchen}/").text)
 
@@ -321,10 +323,10 @@ def test_what_the_form_is_refused_is_said_and_kept(app: Flask, ada: Tab, kitchen
     assert answer.status_code == 400
     assert "The name is empty." in answer.text
     assert ">\n\n&lt;b&gt;kept&lt;/b&gt;</textarea>" in answer.text
-    assert ada.heard() == []
+    assert ada.received() == []
 
 
-def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str) -> None:
+def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Client, kitchen: str) -> None:
     mallory = form_of(app.test_client().get(f"/{kitchen}/").text)
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
@@ -335,7 +337,7 @@ def test_a_form_of_somebody_else_says_nothing(app: Flask, ada: Tab, kitchen: str
         )
         assert answer.status_code == 400
         assert pages.CSRF_MESSAGE in answer.text
-    assert ada.heard() == []
+    assert ada.received() == []
 
 
 def test_a_form_never_says_the_same_secret_twice(app: Flask, kitchen: str) -> None:
@@ -379,8 +381,8 @@ def test_the_address_of_a_room_as_a_picture(app: Flask) -> None:
     assert app.test_client().get("/api/qr.svg").status_code == 404
 
 
-def test_html_in_a_message_is_text(app: Flask, ada: Tab, kitchen: str) -> None:
-    ada.say("<script>alert(1)</script></script><!--", handle="<b>Ada</b>")
+def test_html_in_a_message_is_text(app: Flask, ada: Client, kitchen: str) -> None:
+    ada.post("<script>alert(1)</script></script><!--", handle="<b>Ada</b>")
 
     page = app.test_client().get(f"/{kitchen}/").text
 

@@ -19,17 +19,17 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.clients import Node
-from tests.servers import Confab, _serving, gunicorn, until
+from tests.servers import ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Postgres, Redis, UnixRedis, redis
 
 SECONDS = float(os.environ.get("CROWD_SECONDS", "8"))
 STARTS = int(os.environ.get("STARTS", "3"))
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180 + 20 * STARTS)]
 
 
-def crowd(folder: Path, servers: list[Confab], **plan: Any) -> list[dict[str, Any]]:
+def crowd(folder: Path, servers: list[ConfabServer], **plan: Any) -> list[dict[str, Any]]:
     """What each of a crowd saw: see crowd.mjs."""
     node = shutil.which("node")
     assert node
@@ -38,7 +38,7 @@ def crowd(folder: Path, servers: list[Confab], **plan: Any) -> list[dict[str, An
         "label": "kitchen",
         "report": str(folder / "report"),
     } | plan
-    subprocess.run([node, HERE / "crowd.mjs", json.dumps(plan)], check=True, cwd=HERE, timeout=120)
+    subprocess.run([node, ROOT / "crowd.mjs", json.dumps(plan)], check=True, cwd=ROOT, timeout=120)
     people: list[dict[str, Any]] = json.loads((folder / "report").read_text())
     return people
 
@@ -55,9 +55,9 @@ def everyone_heard_everything_in_one_order(people: list[dict[str, Any]], head: i
 
 @pytest.mark.slow
 def test_eight_people_on_two_workers_talk_at_once(
-    tmp_path: Path, queue: Redis, database: dict[str, str]
+    tmp_path: Path, redis_server: Redis, database: dict[str, str]
 ) -> None:
-    with gunicorn(tmp_path, 2, REDIS_URL=queue.url, **database) as server:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url, **database) as server:
         server.room("kitchen")
 
         people = crowd(tmp_path, [server], senders=8, listeners=2, seconds=SECONDS, pause_ms=20)
@@ -66,11 +66,11 @@ def test_eight_people_on_two_workers_talk_at_once(
 
 
 def test_two_programs_with_a_worker_each_are_one_chat(
-    tmp_path: Path, queue: Redis, elephant: Postgres
+    tmp_path: Path, redis_server: Redis, postgres_server: Postgres
 ) -> None:
     shared = {
-        "REDIS_URL": queue.url,
-        "DATABASE_URL": elephant.database(),
+        "REDIS_URL": redis_server.url,
+        "DATABASE_URL": postgres_server.database(),
         "SECRET_KEY": "the same for both of them",
     }
     with (
@@ -83,8 +83,8 @@ def test_two_programs_with_a_worker_each_are_one_chat(
         ada.join("kitchen")
         ben.join("kitchen")
 
-        ada.say("hello")
-        ben.say("hello yourself")
+        ada.post("hello")
+        ben.post("hello yourself")
 
         assert [said["message"] for said in ben.hear(2)] == ["hello", "hello yourself"]
         assert ada.hear(2) == ben.hear(2)
@@ -95,8 +95,8 @@ def test_a_redis_on_a_unix_socket_carries_messages_at_once(tmp_path: Path) -> No
         "DATABASE_URL": f"sqlite:///{tmp_path}/confab.db",
         "SECRET_KEY": "the same for both of them",
     }
-    with redis(tmp_path / "redis", UnixRedis) as queue:
-        shared["REDIS_URL"] = queue.url
+    with redis(tmp_path / "redis", UnixRedis) as redis_server:
+        shared["REDIS_URL"] = redis_server.url
         with (
             gunicorn(tmp_path / "one", 1, **shared) as one,
             gunicorn(tmp_path / "two", 1, **shared) as two,
@@ -113,7 +113,7 @@ def test_a_redis_on_a_unix_socket_carries_messages_at_once(tmp_path: Path) -> No
             for number in range(
                 5
             ):  # one after the other: each has to wait for the reconciler when Redis does not work
-                ada.say(f"message {number}")
+                ada.post(f"message {number}")
                 ben.hear(number + 1)
             took = time.monotonic() - began
 
@@ -132,36 +132,36 @@ def test_without_redis_people_on_other_workers_hear_a_little_later(tmp_path: Pat
         everyone_heard_everything_in_one_order(people, server.head("kitchen"))
         assert max(delay for person in people for _, delay in person["delays"]) <= 3_500
         without = "2 workers without REDIS_URL: people on different workers see messages up to 3.5 s late."
-        until(lambda: without in server.log())
+        wait_until(lambda: without in server.log())
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://:wrong@127.0.0.1:{port}/0"])
 def test_redis_out_of_reach_is_said_once_and_the_chat_goes_on(
-    tmp_path: Path, queue: Redis, url: str
+    tmp_path: Path, redis_server: Redis, url: str
 ) -> None:
-    queue.ask("CONFIG", "SET", "requirepass", "right")
+    redis_server.ask("CONFIG", "SET", "requirepass", "right")
     with (
-        gunicorn(tmp_path, workers=1, REDIS_URL=url.format(port=queue.port)) as server,
+        gunicorn(tmp_path, workers=1, REDIS_URL=url.format(port=redis_server.port)) as server,
         Node() as node,
     ):
         server.room("kitchen")
         ada = node.person(server.url)
         ada.join("kitchen")
 
-        assert ada.say("hello")["ok"]
+        assert ada.post("hello")["ok"]
         ada.hear(1)
-        until(lambda: "Redis cannot be reached" in server.log())
+        wait_until(lambda: "Redis cannot be reached" in server.log())
         ada.hear(1, "head")  # the beacon beats, seconds later
 
         assert server.log().count("Redis cannot be reached") == 1
 
 
-def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, queue: Redis) -> None:
-    with gunicorn(tmp_path, REDIS_URL=queue.url) as server, Node() as node:
+def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, redis_server: Redis) -> None:
+    with gunicorn(tmp_path, REDIS_URL=redis_server.url) as server, Node() as node:
         server.room("kitchen")
         ada = node.person(server.url)
         ada.join("kitchen")
-        [channel] = cast(list[bytes], queue.ask("PUBSUB", "CHANNELS", "confab:*"))
+        [channel] = cast(list[bytes], redis_server.ask("PUBSUB", "CHANNELS", "confab:*"))
         theirs = {
             "namespace": "/",
             "room": "chat-kitchen",
@@ -202,12 +202,12 @@ def test_what_is_not_ours_in_the_queue_does_nothing(tmp_path: Path, queue: Redis
             json.dumps({"from": "a", "event": "chat", "payload": ["kitchen", 1]}),
             json.dumps({"from": "a", "event": "chat"}),
         ):
-            queue.ask("PUBLISH", channel, news)
+            redis_server.ask("PUBLISH", channel, news)
 
-        ada.say("hello")
+        ada.post("hello")
 
         assert [said["message"] for said in ada.hear(1)] == ["hello"]
-        assert ada.say("still here")["ok"]
+        assert ada.post("still here")["ok"]
 
 
 def test_several_workers_speak_websocket_only_and_say_so(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_several_workers_speak_websocket_only_and_say_so(tmp_path: Path) -> None
             urllib.request.urlopen(f"{server.url}/socket.io/?EIO=4&transport=polling")
         assert refused.value.code == 400
         assert json.load(refused.value)["transports"] == ["websocket"]
-        until(lambda: "2 workers speak WebSocket only" in server.log())
+        wait_until(lambda: "2 workers speak WebSocket only" in server.log())
         assert "websocket" in server.page("/kitchen/")
 
 
@@ -229,11 +229,11 @@ def test_transports_can_be_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_four_workers_start_together_on_nothing(
-    tmp_path: Path, database: dict[str, str], elephant: Postgres
+    tmp_path: Path, database: dict[str, str], postgres_server: Postgres
 ) -> None:
     for start in range(STARTS):
         if database:
-            database = {"DATABASE_URL": elephant.database()}
+            database = {"DATABASE_URL": postgres_server.database()}
         with gunicorn(tmp_path / str(start), workers=4, **database) as server:
             with ThreadPoolExecutor(20) as visitors:
                 pages = list(visitors.map(lambda _: server.page("/party/"), range(20)))
@@ -245,7 +245,7 @@ def test_four_workers_start_together_on_nothing(
                     connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
                 )
             assert (server.folder / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
-            until(lambda: len(server.processes()) == 5)
+            wait_until(lambda: len(server.processes()) == 5)
             assert not re.search(r"\[ERROR\]|\[CRITICAL\]|Error:", server.log())
 
 
@@ -277,7 +277,7 @@ def test_a_locked_sqlite_stops_nobody_from_reading(tmp_path: Path) -> None:
         assert "Everybody on this worker waited" not in server.log()
 
 
-def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, elephant: Postgres) -> None:
+def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, postgres_server: Postgres) -> None:
     words = [
         sys.executable,
         "-m",
@@ -289,8 +289,10 @@ def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, elephant: Postgr
         "tests.sleepy:app",
         "-b",
     ]
-    server = Confab(
-        tmp_path, lambda port: [*words, f"127.0.0.1:{port}"], DATABASE_URL=elephant.database()
+    server = ConfabServer(
+        tmp_path,
+        lambda port: [*words, f"127.0.0.1:{port}"],
+        DATABASE_URL=postgres_server.database(),
     )
     with _serving(server), ThreadPoolExecutor(3) as sleepers:
         began = time.monotonic()
@@ -324,12 +326,12 @@ with ThreadPoolExecutor(4) as threads:
 
 @pytest.mark.slow
 def test_a_reader_of_postgres_that_follows_the_numbers_misses_nothing(
-    tmp_path: Path, elephant: Postgres
+    tmp_path: Path, postgres_server: Postgres
 ) -> None:
-    each, url = 650, elephant.database()
+    each, url = 650, postgres_server.database()
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
     command = [sys.executable, "-W", "ignore", "-c", WRITER, str(tmp_path), url, str(each)]
-    writers = [subprocess.Popen(command, cwd=HERE.parent) for _ in range(2)]
+    writers = [subprocess.Popen(command, cwd=ROOT.parent) for _ in range(2)]
     seen: list[int] = []
     there = text("SELECT to_regclass('messages')")
     following = text("SELECT rev FROM messages WHERE rev > :after ORDER BY rev")
@@ -356,7 +358,7 @@ def test_a_reader_of_postgres_that_follows_the_numbers_misses_nothing(
 def test_gevent_serves_too(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "app:app", "-b"]
     with (
-        _serving(Confab(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])) as server,
+        _serving(ConfabServer(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])) as server,
         Node() as node,
     ):
         server.room("kitchen")
@@ -364,6 +366,6 @@ def test_gevent_serves_too(tmp_path: Path) -> None:
         ada.join("kitchen")
         ben.join("kitchen")
 
-        ada.say("hello")
+        ada.post("hello")
 
         assert [said["message"] for said in ben.hear(1)] == ["hello"]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import HERE, Program, free_port
+from tests.servers import ROOT, Program, free_port
 
-PLAIN = HERE / "bench" / "peers" / "plain"
-NODE = HERE / "bench" / "peers" / "node"
+PLAIN = ROOT / "bench" / "peers" / "plain"
+NODE = ROOT / "bench" / "peers" / "node"
 ROOMS = 200
 GUNICORN = ("-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:app")
 
@@ -138,7 +138,7 @@ def _install_node() -> None:
 
 
 CONFAB, AGAIN, BEFORE, REFERENCE = "confab", "confab-again", "before", "node"
-THIS_TREE = Installation(HERE)
+THIS_TREE = Installation(ROOT)
 PEERS = {
     each.name: each
     for each in (

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.test_reading import Visit, here
-from tests.servers import Confab, flask_run
+from tests.servers import ConfabServer, flask_run
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-component-update", "--disable-sync"]
@@ -29,21 +29,21 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What `make run` serves."""
     with flask_run(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture
-def room(server: Confab, request: pytest.FixtureRequest) -> str:
+def room(server: ConfabServer, request: pytest.FixtureRequest) -> str:
     """The label of a room that only this test knows."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
     return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
 
 
 @pytest.fixture
-def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
+def visit(chromium: Browser, server: ConfabServer) -> Iterator[Visit]:
     """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
     complaints: list[str] = []
     contexts: list[BrowserContext] = []

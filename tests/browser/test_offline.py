@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, WebSocketRoute, 
 from sqlalchemy import text as sql
 
 from tests.clients import Stranger
-from tests.servers import Confab, flask_run, free_port
+from tests.servers import ConfabServer, flask_run, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -19,7 +19,7 @@ SECURE, PLAIN = (
 )  # to a browser, an address of this machine is as good as https
 
 
-class Tab:
+class Client:
     """A page open in somebody's browser."""
 
     def __init__(self, context: BrowserContext, address: str) -> None:
@@ -29,12 +29,12 @@ class Tab:
         self.field = self.page.get_by_role("textbox", name="Message", exact=True)
         self.texts = self.page.locator("#messages .message__text")
 
-    def opens(self) -> "Tab":
+    def opens(self) -> "Client":
         """Open the room."""
         self.page.goto(self.address)
         return self
 
-    def is_called(self, name: str) -> "Tab":
+    def is_called(self, name: str) -> "Client":
         """Put a name into its field."""
         self.page.get_by_role("textbox", name="Your name").fill(name)
         return self
@@ -82,7 +82,7 @@ Browsing = Callable[[], BrowserContext]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Confab]:
+def server(tmp_path: Path) -> Iterator[ConfabServer]:
     """What `make run` serves."""
     with flask_run(tmp_path / "server") as started:
         yield started
@@ -103,23 +103,23 @@ def browser(chromium: Browser) -> Iterator[Callable[[], BrowserContext]]:
         each.close()
 
 
-def kitchen(server: Confab, host: str = SECURE) -> str:
+def kitchen(server: ConfabServer, host: str = SECURE) -> str:
     """The address of the room."""
     return f"http://{host}:{server.port}/kitchen/"
 
 
-def stored(server: Confab) -> list[str]:
+def stored(server: ConfabServer) -> list[str]:
     """What the database holds, in order."""
     with server.database() as engine, engine.connect() as connection:
         return list(connection.scalars(sql("SELECT message FROM messages ORDER BY seq")))
 
 
 def test_what_ada_says_while_the_server_is_away_survives_her_reload_and_arrives_once(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
     hers = browser()
-    ada = Tab(hers, kitchen(server)).opens().is_called("Ada")
-    ben = Tab(browser(), kitchen(server)).opens()
+    ada = Client(hers, kitchen(server)).opens().is_called("Ada")
+    ben = Client(browser(), kitchen(server)).opens()
     ada.says("before")
     ada.shows("sent", "before")
 
@@ -136,41 +136,41 @@ def test_what_ada_says_while_the_server_is_away_survives_her_reload_and_arrives_
     assert stored(server) == ["before", "first", "second"]
 
 
-def test_a_tab_that_crashes_has_kept_what_was_said(server: Confab, browser: Browsing) -> None:
+def test_a_tab_that_crashes_has_kept_what_was_said(server: ConfabServer, browser: Browsing) -> None:
     hers = browser()
-    ada = Tab(hers, kitchen(server)).opens().is_called("Ada")
+    ada = Client(hers, kitchen(server)).opens().is_called("Ada")
     server.kill()
     ada.says("first")
     with ada.page.expect_event("crash"), pytest.raises(Error):
         ada.page.goto("chrome://crash")
     server.start()
 
-    Tab(hers, kitchen(server)).opens().shows("sent", "first")
+    Client(hers, kitchen(server)).opens().shows("sent", "first")
     assert stored(server) == ["first"]
 
 
 @pytest.mark.parametrize("host", [SECURE, PLAIN])
 def test_what_two_tabs_of_one_browser_say_waits_in_both_and_is_sent_once(
-    host: str, server: Confab, browser: Browsing
+    host: str, server: ConfabServer, browser: Browsing
 ) -> None:
     hers = browser()
-    one = Tab(hers, kitchen(server, host)).opens().is_called("Ada")
-    two = Tab(hers, kitchen(server, host)).opens().is_called("Ada")
-    ben = Tab(browser(), kitchen(server)).opens()
+    one = Client(hers, kitchen(server, host)).opens().is_called("Ada")
+    two = Client(hers, kitchen(server, host)).opens().is_called("Ada")
+    ben = Client(browser(), kitchen(server)).opens()
     assert one.page.evaluate("!navigator.locks") == (host == PLAIN)
-    said = [f"{tab} {number}" for number in range(3) for tab in ("one", "two")]
+    said = [f"{open_client} {number}" for number in range(3) for open_client in ("one", "two")]
 
     server.kill()
     for text in said:
         (one if text.startswith("one") else two).says(text)
-        for tab in (one, two):
-            expect(tab.texts.last).to_have_text(text)
-    for tab in (one, two):
-        tab.shows("pending", *said)
+        for open_client in (one, two):
+            expect(open_client.texts.last).to_have_text(text)
+    for open_client in (one, two):
+        open_client.shows("pending", *said)
     server.start()
 
-    for tab in (one, two, ben):
-        tab.shows("sent", *said)
+    for open_client in (one, two, ben):
+        open_client.shows("sent", *said)
     assert stored(server) == said
     assert (
         one.page.evaluate(
@@ -181,31 +181,31 @@ def test_what_two_tabs_of_one_browser_say_waits_in_both_and_is_sent_once(
 
 
 def test_two_tabs_without_a_server_are_reloaded_and_send_once(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
     hers = browser()
-    tabs = [Tab(hers, kitchen(server)).opens().is_called("Ada") for _ in range(2)]
+    tabs = [Client(hers, kitchen(server)).opens().is_called("Ada") for _ in range(2)]
     server.kill()
-    for number, tab in enumerate(tabs):
-        tab.says(f"tab {number}")
+    for number, open_client in enumerate(tabs):
+        open_client.says(f"tab {number}")
         expect(tabs[1 - number].texts.last).to_have_text(f"tab {number}")
-    for tab in tabs:
+    for open_client in tabs:
         with pytest.raises(Error):
-            tab.page.reload()
+            open_client.page.reload()
     server.start()
-    for tab in tabs:
-        tab.page.goto(tab.address, wait_until="commit")
+    for open_client in tabs:
+        open_client.page.goto(open_client.address, wait_until="commit")
 
-    for tab in tabs:
-        tab.shows("sent", "tab 0", "tab 1")
+    for open_client in tabs:
+        open_client.shows("sent", "tab 0", "tab 1")
     assert stored(server) == ["tab 0", "tab 1"]
 
 
 @pytest.mark.slow
 def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
     ada.page.evaluate(SEEN)
@@ -231,8 +231,8 @@ def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(
     assert ada.page.evaluate("window.moved") == []
 
 
-def test_a_short_absence_is_not_worth_a_word(server: Confab, browser: Browsing) -> None:
-    ada = Tab(browser(), kitchen(server))
+def test_a_short_absence_is_not_worth_a_word(server: ConfabServer, browser: Browsing) -> None:
+    ada = Client(browser(), kitchen(server))
     lines: list[WebSocketRoute] = []
 
     def connected(line: WebSocketRoute) -> None:
@@ -253,10 +253,10 @@ def test_a_short_absence_is_not_worth_a_word(server: Confab, browser: Browsing) 
 
 
 def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server))
-    ben = Tab(browser(), kitchen(server)).opens().is_called("Ben")
+    ada = Client(browser(), kitchen(server))
+    ben = Client(browser(), kitchen(server)).opens().is_called("Ben")
     dead: list[WebSocketRoute] = []
     lines: list[WebSocketRoute] = []
 
@@ -281,9 +281,9 @@ def test_a_line_that_has_died_in_silence_is_noticed_when_the_network_is_back(
 
 @pytest.mark.slow
 def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
     here, elsewhere = server.port, free_port()
@@ -319,7 +319,7 @@ def test_a_server_that_comes_back_with_other_transports_is_followed(
     tmp_path: Path, browser: Browsing
 ) -> None:
     with flask_run(tmp_path / "server", TRANSPORTS="polling") as server:
-        ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+        ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
         ada.says("over polling")
         ada.shows("sent", "over polling")
 
@@ -333,9 +333,9 @@ def test_a_server_that_comes_back_with_other_transports_is_followed(
 
 @pytest.mark.slow
 def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("before")
     ada.shows("sent", "before")
 
@@ -351,8 +351,8 @@ def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(
     expect(reason).to_have_count(0)
 
 
-def test_what_is_refused_for_good_can_be_changed(server: Confab, browser: Browsing) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+def test_what_is_refused_for_good_can_be_changed(server: ConfabServer, browser: Browsing) -> None:
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("no \a text")
     ada.page.get_by_role("button", name="Edit").click()
     expect(ada.field).to_have_value("no \a text")
@@ -362,9 +362,9 @@ def test_what_is_refused_for_good_can_be_changed(server: Confab, browser: Browsi
 
 
 def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     server.kill()
     hundred = [f"number {number}" for number in range(100)]
     ada.page.evaluate(SAY_ALL, hundred)
@@ -377,9 +377,9 @@ def test_a_hundred_wait_and_the_next_one_stays_in_the_composer(
 
 
 def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_composer(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     server.kill()
     waiting = [f"number {number}" for number in range(98)]
     ada.page.evaluate(SAY_ALL, waiting)
@@ -400,9 +400,9 @@ def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_com
 
 
 def test_a_text_of_more_parts_than_can_ever_wait_is_not_offered_in_parts(
-    server: Confab, browser: Browsing
+    server: ConfabServer, browser: Browsing
 ) -> None:
-    ada = Tab(browser(), kitchen(server)).opens().is_called("Ada")
+    ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("x" * 400_000)
     expect(ada.page.get_by_role("button", name="Send it as 100 messages")).to_be_visible()
     ada.says("x" * 400_001)

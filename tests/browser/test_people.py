@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, say, somebody, violations
-from tests.servers import Confab, flask_run
+from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, post, somebody, violations
+from tests.servers import ConfabServer, flask_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -69,7 +69,7 @@ def reactions(page: Page, seq: int) -> list[str]:
 
 
 def test_what_is_pressed_before_all_of_the_page_is_there_is_done_when_it_is(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 2)
     page = is_called(visit(f"/{room}/", **WIDE), "Ada")
@@ -302,7 +302,7 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
 
 
 def test_a_reply_shows_what_it_replies_to_and_leads_there(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 120)
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
@@ -422,15 +422,15 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
 
 
 def test_whoever_is_ignored_is_not_read_until_that_is_undone(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
     with somebody(server, room) as ben:
-        say(ben, "buy this")
+        post(ben, "buy this")
         expect(ada.locator("#m-1")).to_be_visible()
         choose(ada, 1, "ignore")
         expect(ada.locator("#m-1")).to_be_hidden()
-        say(ben, "and this")
+        post(ben, "and this")
         expect(ada.locator("#m-2")).to_be_attached()
         expect(ada.locator("#m-2")).to_be_hidden()
         assert ada.locator("#announcements").inner_text().count("this") <= 1
@@ -448,7 +448,7 @@ def test_whoever_is_ignored_is_not_read_until_that_is_undone(
 
 
 def test_a_draft_is_kept_in_its_room_until_it_is_sent(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     field(ada).press_sequentially("half a thou")
@@ -472,11 +472,11 @@ def test_a_draft_is_kept_in_its_room_until_it_is_sent(
     expect(ada.locator("#m-2 .reply")).to_contain_text("a whole one")
 
 
-def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str) -> None:
+def test_names_are_offered_behind_an_at(server: ConfabServer, visit: Visit, room: str) -> None:
     with somebody(server, room) as ben:
-        say(ben, "hello", "Ben")
+        post(ben, "hello", "Ben")
     with somebody(server, room) as zoe:
-        say(zoe, "hello", "Zoë Brontë")
+        post(zoe, "hello", "Zoë Brontë")
     ada = is_called(visit(f"/{room}/"), "Ada")
     names = ada.get_by_role("listbox", name="Names").get_by_role("option")
 
@@ -484,7 +484,7 @@ def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str)
     expect(names).to_have_count(2)
     field(ada).press_sequentially("BRO")
     expect(names).to_have_text(["Zoë Brontë"])
-    field(ada).press("Tab")
+    field(ada).press("Client")
     expect(field(ada)).to_have_value("hi @Zoë Brontë ")
     field(ada).press_sequentially("and @")
     field(ada).press("ArrowDown")
@@ -498,19 +498,19 @@ def test_names_are_offered_behind_an_at(server: Confab, visit: Visit, room: str)
 
 
 def typing_with_ta_and_tam(
-    server: Confab, visit: Visit, room: str, **settings: Any
+    server: ConfabServer, visit: Visit, room: str, **settings: Any
 ) -> tuple[Page, Locator]:
     """Ada's page in a room with Ta and Tam, and the names that are offered there."""
     for name in ("Ta", "Tam"):
         with somebody(server, room) as other:
-            say(other, "hello", name)
+            post(other, "hello", name)
     ada = is_called(visit(f"/{room}/", **settings), "Ada")
     return ada, ada.get_by_role("listbox", name="Names").get_by_role("option")
 
 
-@pytest.mark.parametrize("key", ["Tab", "Enter"])
+@pytest.mark.parametrize("key", ["Client", "Enter"])
 def test_a_message_that_ends_with_a_chosen_name_is_sent_with_enter(
-    server: Confab, visit: Visit, room: str, key: str
+    server: ConfabServer, visit: Visit, room: str, key: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
@@ -531,7 +531,7 @@ def test_a_message_that_ends_with_a_chosen_name_is_sent_with_enter(
     ids=["a name", "a space behind", "a longer name", "two names"],
 )
 def test_enter_sends_when_the_whole_name_is_typed(
-    server: Confab, visit: Visit, room: str, typed: str
+    server: ConfabServer, visit: Visit, room: str, typed: str
 ) -> None:
     ada, _ = typing_with_ta_and_tam(server, visit, room)
 
@@ -542,7 +542,7 @@ def test_enter_sends_when_the_whole_name_is_typed(
 
 
 def test_a_longer_name_is_still_chosen_with_an_arrow(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
@@ -557,18 +557,18 @@ def test_a_longer_name_is_still_chosen_with_an_arrow(
 
 
 def test_a_name_of_several_words_is_chosen_and_typed_as_a_whole(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     for name in ("Zoë Brontë", "Adam Zoë Brontë"):
         with somebody(server, room) as other:
-            say(other, "hello", name)
+            post(other, "hello", name)
     ada = is_called(visit(f"/{room}/"), "Ada")
     names = ada.get_by_role("listbox", name="Names").get_by_role("option")
 
     field(ada).press_sequentially("@zoë b")
     expect(names).to_have_count(2)
     field(ada).press("ArrowDown")
-    field(ada).press("Tab")
+    field(ada).press("Client")
     chosen = field(ada).input_value()
     field(ada).press("Enter")
     sees(ada, "hello", "hello", chosen.strip())
@@ -579,12 +579,12 @@ def test_a_name_of_several_words_is_chosen_and_typed_as_a_whole(
 
 
 def test_names_stay_closed_after_one_is_chosen_or_escape_until_there_is_a_new_at(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
     field(ada).press_sequentially("@t")
-    field(ada).press("Tab")
+    field(ada).press("Client")
     for key in ("Space", "Backspace", "Backspace", "Space", "t", "Backspace"):
         field(ada).press(key)
         expect(names).to_have_count(0)
@@ -606,7 +606,7 @@ def test_names_stay_closed_after_one_is_chosen_or_escape_until_there_is_a_new_at
 
 
 def test_a_name_in_the_middle_of_a_message_is_chosen_and_the_message_sent(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
@@ -616,7 +616,7 @@ def test_a_name_in_the_middle_of_a_message_is_chosen_and_the_message_sent(
         field(ada).press("ArrowRight")
     field(ada).press_sequentially("@Ta")
     expect(names).to_have_count(2)
-    field(ada).press("Tab")
+    field(ada).press("Client")
     expect(field(ada)).to_have_value("thanks @Ta , see you")
     field(ada).press_sequentially("@t")
     expect(names).to_have_count(2)
@@ -628,7 +628,7 @@ def test_a_name_in_the_middle_of_a_message_is_chosen_and_the_message_sent(
 
 
 def test_control_enter_and_the_button_send_while_names_are_offered(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
@@ -642,13 +642,13 @@ def test_control_enter_and_the_button_send_while_names_are_offered(
     ada.get_by_role("button", name="Send").click()
     sees(ada, "hello", "hello", "one @t", "two @t")
     expect(names).to_have_count(0)
-    field(ada).press("Tab")
+    field(ada).press("Client")
 
     expect(field(ada)).to_have_value("")
 
 
 def test_a_name_is_chosen_with_the_mouse_and_the_message_sent_with_enter(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room)
 
@@ -663,7 +663,7 @@ def test_a_name_is_chosen_with_the_mouse_and_the_message_sent_with_enter(
 
 
 def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada = is_called(visit(f"/{room}/"), "Ada")
     says(ada, "/me waves\nand smiles")
@@ -727,10 +727,10 @@ def test_what_is_too_long_is_explained_and_can_be_sent_in_parts(visit: Visit, ro
 @DEVICES
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_what_opens(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str
+    server: ConfabServer, visit: Visit, room: str, device: dict[str, Any], theme: str
 ) -> None:
     with somebody(server, room) as ben:
-        say(ben, "hello")
+        post(ben, "hello")
         assert ben.ask("chat", {"handle": "Ben", "message": "and again", "reply_to": 1})["ok"]
         assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
         assert ben.ask("rename", {"handle": "Benjamin"})["ok"]
@@ -768,10 +768,10 @@ def test_axe_finds_nothing_in_what_opens(
 
 
 def test_under_a_thumb_what_is_new_is_large_enough_and_nothing_runs_off(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     with somebody(server, room) as ben:
-        say(ben, "hello", "w" * 64)
+        post(ben, "hello", "w" * 64)
         assert ben.ask("chat", {"handle": "w" * 64, "message": "y" * 300, "reply_to": 1})["ok"]
         for emoji in "👍🎉😮🙏🔥💯🚀🎂":
             assert ben.ask("react", {"seq": 2, "emoji": emoji, "on": True})["ok"]

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text as sql
 
 from tests.clients import Stranger
-from tests.servers import Confab, flask_run
+from tests.servers import ConfabServer, flask_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -65,14 +65,14 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What `make run` serves."""
     with flask_run(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture
-def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
+def visit(chromium: Browser, server: ConfabServer) -> Iterator[Visit]:
     """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
     complaints: list[str] = []
     contexts = []
@@ -99,13 +99,13 @@ def visit(chromium: Browser, server: Confab) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def room(server: Confab, request: pytest.FixtureRequest) -> str:
+def room(server: ConfabServer, request: pytest.FixtureRequest) -> str:
     """The label of a room that only this test knows."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name[5:]).strip("-")
     return server.room(f"{name[:30]}-{md5(name.encode(), usedforsecurity=False).hexdigest()[:8]}")
 
 
-def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
+def fill(server: ConfabServer, label: str, count: int, minutes: int = 1) -> None:
     """So many messages were said in a room, long ago, so many minutes apart, by Ada and Ben in turns of three."""
     with server.database() as engine, engine.begin() as transaction:
         room = transaction.scalar(
@@ -136,14 +136,14 @@ def fill(server: Confab, label: str, count: int, minutes: int = 1) -> None:
         )
 
 
-def somebody(server: Confab, label: str) -> Stranger:
+def somebody(server: ConfabServer, label: str) -> Stranger:
     """Somebody without a browser, in a room."""
     stranger = Stranger(server.url)
     assert stranger.ask("join", {"label": label})["ok"]
     return stranger
 
 
-def say(stranger: Stranger, text: str, handle: str = "Ben") -> int:
+def post(stranger: Stranger, text: str, handle: str = "Ben") -> int:
     """Say something; its place."""
     answer = stranger.ask("chat", {"handle": handle, "message": text})
     assert answer["ok"], answer
@@ -178,7 +178,7 @@ def at_end(page: Page) -> bool:
 
 @DEVICES
 def test_a_thousand_messages_back_nothing_that_is_read_moves_and_the_page_stays_small(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any]
+    server: ConfabServer, visit: Visit, room: str, device: dict[str, Any]
 ) -> None:
     fill(server, room, 1100)
     page = here(visit(f"/{room}/", **device))
@@ -195,7 +195,9 @@ def test_a_thousand_messages_back_nothing_that_is_read_moves_and_the_page_stays_
     assert at_end(page)
 
 
-def test_and_on_again_page_by_page_to_the_newest(server: Confab, visit: Visit, room: str) -> None:
+def test_and_on_again_page_by_page_to_the_newest(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
     fill(server, room, 500)
     page = here(visit(f"/{room}/#m-100", **DESKTOP))
     expect(page.locator("#m-100")).to_be_in_viewport()
@@ -208,13 +210,13 @@ def test_and_on_again_page_by_page_to_the_newest(server: Confab, visit: Visit, r
     page.locator("#log").evaluate("(log) => { log.scrollTop = 0 }")
 
     with somebody(server, room) as ben:
-        say(ben, "live again")
+        post(ben, "live again")
     expect(page.locator(".message").last).to_contain_text("live again")
     assert at_end(page)
 
 
 def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 400)
     page = here(visit(f"/{room}/#m-50"))
@@ -222,7 +224,7 @@ def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(
 
     with somebody(server, room) as ben:
         for word in ("one", "two", "three"):
-            say(ben, word)
+            post(ben, word)
 
     expect(page.locator("#newer")).to_have_text("3 new")
     expect(page.locator("#messages")).not_to_contain_text("three")
@@ -234,7 +236,7 @@ def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(
 
 @DEVICES
 def test_who_reads_back_is_not_moved_and_is_told(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any]
+    server: ConfabServer, visit: Visit, room: str, device: dict[str, Any]
 ) -> None:
     fill(server, room, 60)
     page = here(visit(f"/{room}/", **device))
@@ -243,7 +245,7 @@ def test_who_reads_back_is_not_moved_and_is_told(
 
     with somebody(server, room) as ben:
         for word in ("one", "two", "three"):
-            say(ben, word)
+            post(ben, word)
     expect(page.locator("#newer")).to_have_text("3 new")
 
     assert abs(page.evaluate(WHERE, seq) - before) <= 2
@@ -253,7 +255,7 @@ def test_who_reads_back_is_not_moved_and_is_told(
 
 
 def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 300)
     with server.database() as engine, engine.begin() as transaction:
@@ -279,7 +281,7 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
 
 
 def test_a_group_says_its_name_once_and_days_begin_with_a_line(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 12, minutes=2)
     page = here(visit(f"/{room}/"))
@@ -305,12 +307,12 @@ def test_a_group_says_its_name_once_and_days_begin_with_a_line(
     expect(page.locator("#m-2 time")).to_be_visible()
 
 
-def test_long_text_is_folded_and_opened(server: Confab, visit: Visit, room: str) -> None:
+def test_long_text_is_folded_and_opened(server: ConfabServer, visit: Visit, room: str) -> None:
     page = here(visit(f"/{room}/"))
     with somebody(server, room) as ben:
-        say(ben, "\n".join(f"line {number}" for number in range(26)))
-        say(ben, "\n".join(f"line {number}" for number in range(25)))
-        say(ben, "word " * 401)
+        post(ben, "\n".join(f"line {number}" for number in range(26)))
+        post(ben, "\n".join(f"line {number}" for number in range(25)))
+        post(ben, "word " * 401)
     expect(page.locator('.message[data-folded="true"]')).to_have_count(2)
     more = page.get_by_role("button", name="Show more").first
 
@@ -339,7 +341,7 @@ def test_the_bubble_becomes_the_real_one(visit: Visit, room: str) -> None:
 
 
 def test_what_is_new_is_counted_until_somebody_has_looked(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 80)
     page = here(visit(f"/{room}/", **DESKTOP))
@@ -348,7 +350,7 @@ def test_what_is_new_is_counted_until_somebody_has_looked(
 
     with somebody(server, room) as ben:
         for number in range(12):
-            say(ben, f"new {number} " + "words " * 60)
+            post(ben, f"new {number} " + "words " * 60)
     expect(page).to_have_title(re.compile(r"^\(12\) "))
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("confab-new"))
     expect(page.locator("#m-81 .away")).to_have_text("New")
@@ -366,14 +368,14 @@ def test_what_is_new_is_counted_until_somebody_has_looked(
 
 
 def test_whoever_comes_back_finds_the_line_where_they_left(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 20)
     page = here(visit(f"/{room}/"))
     page.wait_for_timeout(1200)
     page.goto("about:blank")
     with somebody(server, room) as ben:
-        say(ben, "while you were out")
+        post(ben, "while you were out")
 
     page.goto(f"{server.url}/{room}/")
 
@@ -393,7 +395,7 @@ window.Notification = class extends EventTarget {
 
 
 def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     page = visit("/")
     page.add_init_script(NOTIFICATIONS)
@@ -408,33 +410,33 @@ def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
     page.get_by_role("textbox", name="Your name").fill("Ann")
 
     with somebody(server, room) as ben:
-        say(ben, "Ann, you see this")
+        post(ben, "Ann, you see this")
         expect(page.locator("#m-1")).to_be_visible()
         assert page.evaluate("notices") == []
         page.evaluate("window.focused = false")
-        say(ben, "not for Hannah")
-        say(ben, "but for @Ann!")
+        post(ben, "not for Hannah")
+        post(ben, "but for @Ann!")
         expect(page.locator("#m-3")).to_be_visible()
         assert page.evaluate("notices") == [[room, "Ben: but for @Ann!", f"confab-{room}"]]
         page.get_by_role("button", name="Notifications", exact=True).click()
         page.get_by_label("All messages").check()
-        say(ben, "for everybody")
+        post(ben, "for everybody")
         expect(page.locator("#m-4")).to_be_attached()
         assert page.evaluate("notices.at(-1)[1]") == "Ben: for everybody"
         page.get_by_label("Nothing").check()
-        say(ben, "for nobody, Ann")
+        post(ben, "for nobody, Ann")
         expect(page.locator("#m-5")).to_be_attached()
         assert page.evaluate("notices.length") == 2
 
 
 def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 120)
     page = here(visit(f"/{room}/"))
     spoken = page.locator("#announcements p")
     with somebody(server, room) as ben:
-        say(ben, "one")
+        post(ben, "one")
         expect(spoken).to_have_text(["Ben: one"])
         page.evaluate(READ_BACK)
         for number in range(12):
@@ -453,7 +455,7 @@ def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
     expect(page.locator("#log")).to_have_attribute("aria-live", "off")
 
 
-def test_the_keyboard_goes_everywhere(server: Confab, visit: Visit, room: str) -> None:
+def test_the_keyboard_goes_everywhere(server: ConfabServer, visit: Visit, room: str) -> None:
     fill(server, room, 40)
     page = here(visit(f"/{room}/"))
     words = page.get_by_role("textbox", name="Message", exact=True)
@@ -488,7 +490,9 @@ def test_the_keyboard_goes_everywhere(server: Confab, visit: Visit, room: str) -
     expect(words).to_have_value("what?")
 
 
-def test_the_colours_are_chosen_and_remembered(visit: Visit, room: str, server: Confab) -> None:
+def test_the_colours_are_chosen_and_remembered(
+    visit: Visit, room: str, server: ConfabServer
+) -> None:
     page = here(visit(f"/{room}/", color_scheme="light"))
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     light = page.evaluate(paper)
@@ -506,7 +510,7 @@ def test_the_colours_are_chosen_and_remembered(visit: Visit, room: str, server: 
 
 
 def test_the_room_is_named_in_its_header_for_everybody(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, ben = here(visit(f"/{room}/")), here(visit(f"/{room}/", **PHONE))
     ada.get_by_role("button", name="Change the name").click()
@@ -540,7 +544,7 @@ def test_the_link_is_shared_as_a_code_too(visit: Visit, room: str) -> None:
 
 
 def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 70)
     page = here(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}))
@@ -572,12 +576,12 @@ def violations(page: Page) -> list[str]:
 @DEVICES
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any], theme: str
+    server: ConfabServer, visit: Visit, room: str, device: dict[str, Any], theme: str
 ) -> None:
     with somebody(server, room) as ben:
-        say(ben, "**bold** `code` https://example.com\n> quoted\n```\nfenced\n```")
-        say(ben, "again")
-        say(ben, "\n".join("line" for _ in range(40)))
+        post(ben, "**bold** `code` https://example.com\n> quoted\n```\nfenced\n```")
+        post(ben, "again")
+        post(ben, "\n".join("line" for _ in range(40)))
         assert ben.ask("title", {"name": "Supper", "handle": "Ben"})["ok"]
     page = visit("/", color_scheme=theme, reduced_motion="reduce", **device)
     assert violations(page) == []
@@ -597,7 +601,7 @@ def test_axe_finds_nothing(
     assert violations(here(page)) == []
 
 
-def test_axe_finds_nothing_where_there_is_nothing(chromium: Browser, server: Confab) -> None:
+def test_axe_finds_nothing_where_there_is_nothing(chromium: Browser, server: ConfabServer) -> None:
     for theme in ("light", "dark"):
         page = chromium.new_page(color_scheme=theme)
         page.goto(f"{server.url}/no/such/page")
@@ -606,7 +610,7 @@ def test_axe_finds_nothing_where_there_is_nothing(chromium: Browser, server: Con
 
 
 def test_a_hundred_thousand_messages_open_like_sixty(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 100_000)
     few = server.room(f"few-{room}"[:50])
@@ -627,7 +631,7 @@ def test_a_hundred_thousand_messages_open_like_sixty(
 
 
 def test_a_printed_room_shows_every_message_and_nothing_to_press(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 40)
     page = here(visit(f"/{room}/"))
@@ -639,7 +643,7 @@ def test_a_printed_room_shows_every_message_and_nothing_to_press(
 
 
 def test_twenty_messages_a_second_are_followed_without_a_hitch(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 290)
     page = here(visit(f"/{room}/", **DESKTOP))
@@ -663,12 +667,12 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(
     assert median(longest) <= 100  # a single one may be the machine's fault
 
 
-def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: str) -> None:
+def test_what_names_the_reader_stands_out(server: ConfabServer, visit: Visit, room: str) -> None:
     page = here(visit(f"/{room}/"))
     page.get_by_role("textbox", name="Your name").fill("Ann")
     with somebody(server, room) as ben:
         for text in ("Ann, look", "**@ANN**!", "Hannah, look", "Zoë?"):
-            say(ben, text)
+            post(ben, text)
         named = page.locator(".message[data-names]")
         expect(page.locator("#m-4")).to_be_visible()
         expect(named).to_have_text([re.compile("Ann, look"), re.compile("@ANN")])
@@ -681,7 +685,7 @@ def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: st
         words.press("Enter")
         expect(named).to_have_text([re.compile("Hannah, look")])
         page.get_by_role("textbox", name="Your name").fill("zoe\u0308")
-        page.keyboard.press("Tab")
+        page.keyboard.press("Client")
         expect(named).to_have_text([re.compile("Zoë")])
         page.reload()
         expect(named).to_have_text([re.compile("Zoë")])
@@ -693,7 +697,7 @@ def test_what_names_the_reader_stands_out(server: Confab, visit: Visit, room: st
 
 @pytest.mark.parametrize("far", [20, 280], ids=["near", "far back"])
 def test_going_back_to_a_room_goes_back_to_where_one_was(
-    server: Confab, visit: Visit, room: str, far: int
+    server: ConfabServer, visit: Visit, room: str, far: int
 ) -> None:
     fill(server, room, 300)
     page = here(visit(f"/{room}/", **PHONE))
@@ -720,7 +724,7 @@ def test_going_back_to_a_room_goes_back_to_where_one_was(
 
 
 def test_a_keyboard_on_the_screen_covers_neither_the_words_nor_the_newest_message(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 60)
     page = here(visit(f"/{room}/", **PHONE))
@@ -749,7 +753,9 @@ window.cover = (height, offsetTop) => {
 """
 
 
-def test_nor_does_one_that_is_laid_over_the_page(server: Confab, visit: Visit, room: str) -> None:
+def test_nor_does_one_that_is_laid_over_the_page(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
     fill(server, room, 60)
     page = visit("/", **PHONE)
     page.add_init_script(OVERLAID)
@@ -769,7 +775,7 @@ def test_nor_does_one_that_is_laid_over_the_page(server: Confab, visit: Visit, r
 
 
 def test_without_scripts_a_room_is_read_and_spoken_in(
-    chromium: Browser, server: Confab, room: str
+    chromium: Browser, server: ConfabServer, room: str
 ) -> None:
     fill(server, room, 120)
     with chromium.new_context(java_script_enabled=False, **PHONE) as context:
@@ -803,7 +809,7 @@ def test_without_scripts_a_room_is_read_and_spoken_in(
         expect(page.get_by_role("textbox", name="Your name")).to_have_value("Ada")
 
 
-def test_no_request_goes_elsewhere(server: Confab, visit: Visit, room: str) -> None:
+def test_no_request_goes_elsewhere(server: ConfabServer, visit: Visit, room: str) -> None:
     page = visit("/")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -831,7 +837,7 @@ new PerformanceObserver((all) => {
 @pytest.mark.parametrize("messages", [3, 60], ids=["a quiet room", "a full room"])
 @pytest.mark.parametrize("name", ["", "Ada Lovelace"], ids=["a stranger", "somebody with a name"])
 def test_nothing_moves_after_the_first_paint(
-    server: Confab, visit: Visit, room: str, device: dict[str, Any], name: str, messages: int
+    server: ConfabServer, visit: Visit, room: str, device: dict[str, Any], name: str, messages: int
 ) -> None:
     fill(server, room, messages)
     page = visit("/", **device)

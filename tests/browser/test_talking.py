@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.browser.test_reading import WHOLE
 from tests.clients import Stranger
-from tests.servers import SERVERS, Confab, flask_run, free_port
+from tests.servers import SERVERS, ConfabServer, flask_run, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -118,7 +118,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confab]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What `make run` serves."""
     with flask_run(tmp_path_factory.mktemp("server")) as started:
         yield started
@@ -162,7 +162,7 @@ def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(
 
 
 def test_forty_messages_typed_fast_stay_in_order(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     forty = [f"no {number}" for number in range(40)]
@@ -177,7 +177,9 @@ def test_forty_messages_typed_fast_stay_in_order(
     ada.sees(*forty)
 
 
-def test_two_who_type_at_once_see_one_order(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_two_who_type_at_once_see_one_order(
+    server: ConfabServer, visit: Visit, kitchen: str
+) -> None:
     ada, ben, cy = (visit(server.url, kitchen) for _ in range(3))
     ada.is_called("Ada")
     ben.is_called("Ben")
@@ -196,7 +198,7 @@ def test_two_who_type_at_once_see_one_order(server: Confab, visit: Visit, kitche
     assert places == [str(seq) for seq in range(1, 21)]
 
 
-def test_a_reload_shows_what_was_said(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_a_reload_shows_what_was_said(server: ConfabServer, visit: Visit, kitchen: str) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
     ada.says("first")
@@ -209,12 +211,12 @@ def test_a_reload_shows_what_was_said(server: Confab, visit: Visit, kitchen: str
 
 
 def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     everything = [f"number {number}" for number in range(1, 61)]
     with in_room(server, kitchen) as ben:
         for text in everything:
-            say(ben, text)
+            post(ben, text)
     ada = visit(server.url, kitchen)
     ada.sees(*everything[10:])
 
@@ -225,7 +227,7 @@ def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(
 
 
 def test_html_in_a_name_and_a_message_is_text_live_and_written(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     name, text = INJECTION
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
@@ -245,7 +247,7 @@ def test_html_in_a_name_and_a_message_is_text_live_and_written(
 
 
 def test_a_name_is_remembered_in_every_room_of_a_browser_and_in_no_other(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
@@ -260,7 +262,7 @@ def test_a_name_is_remembered_in_every_room_of_a_browser_and_in_no_other(
 
 
 def test_the_field_is_empty_and_focused_after_sending(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
@@ -278,7 +280,7 @@ def test_the_field_is_empty_and_focused_after_sending(
 
 
 def test_without_a_name_nothing_is_sent_and_nothing_lost(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada = visit(server.url, kitchen)
 
@@ -289,7 +291,7 @@ def test_without_a_name_nothing_is_sent_and_nothing_lost(
     expect(ada.texts).to_have_count(0)
 
 
-def test_shift_and_enter_break_the_line(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_shift_and_enter_break_the_line(server: ConfabServer, visit: Visit, kitchen: str) -> None:
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     ada.is_called("Ada")
 
@@ -302,10 +304,10 @@ def test_shift_and_enter_break_the_line(server: Confab, visit: Visit, kitchen: s
         assert visitor.texts.all_inner_texts() == ["roses\nviolets"]
 
 
-def test_what_changes_changes_in_the_page(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_what_changes_changes_in_the_page(server: ConfabServer, visit: Visit, kitchen: str) -> None:
     ada = visit(server.url, kitchen)
     with in_room(server, kitchen) as ben:
-        first, second = say(ben, "frist"), say(ben, "never mind")
+        first, second = post(ben, "frist"), post(ben, "never mind")
         ada.sees("frist", "never mind")
 
         assert ben.ask("edit", {"seq": first, "message": "first"})["ok"]
@@ -316,9 +318,9 @@ def test_what_changes_changes_in_the_page(server: Confab, visit: Visit, kitchen:
     assert ada.shapes() == ada.written_shapes()
 
 
-def test_times_are_those_of_the_reader(server: Confab, visit: Visit, kitchen: str) -> None:
+def test_times_are_those_of_the_reader(server: ConfabServer, visit: Visit, kitchen: str) -> None:
     with in_room(server, kitchen) as ben:
-        say(ben, "what time is it?")
+        post(ben, "what time is it?")
 
     for zone in ("Asia/Tokyo", "America/New_York"):
         shown = visit(server.url, kitchen, timezone_id=zone).page.locator("#messages .message time")
@@ -330,7 +332,7 @@ def test_times_are_those_of_the_reader(server: Confab, visit: Visit, kitchen: st
 
 
 def test_live_and_written_messages_are_one_shape(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada, ben = visit(server.url, kitchen), visit(server.url, kitchen)
     ada.is_called("Ada")
@@ -369,7 +371,7 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
         server.move(free_port())  # where the page does not find it
         server.start()
         with in_room(server, "/kitchen/") as ben:
-            say(ben, "meanwhile")
+            post(ben, "meanwhile")
         server.stop()
         server.move(port)
         server.start()
@@ -379,7 +381,7 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
             "data-state", "quiet", timeout=PATIENCE_MS
         )
         with in_room(server, "/kitchen/") as ben:
-            say(ben, "welcome back")
+            post(ben, "welcome back")
         ada.sees("before", "meanwhile", "into the void", "welcome back")
         ada.page.context.close()
 
@@ -387,7 +389,9 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "confab.test"], ids=["where the clipboard is", "over plain http"]
 )
-def test_the_link_can_be_copied(server: Confab, visit: Visit, kitchen: str, host: str) -> None:
+def test_the_link_can_be_copied(
+    server: ConfabServer, visit: Visit, kitchen: str, host: str
+) -> None:
     address = server.url.replace("127.0.0.1", host)
     ada = visit(address, kitchen)
     assert ada.page.evaluate("isSecureContext") == (host == "127.0.0.1")
@@ -402,7 +406,7 @@ def test_the_link_can_be_copied(server: Confab, visit: Visit, kitchen: str, host
 
 
 def test_on_a_narrow_phone_nothing_scrolls_sideways_and_the_composer_is_in_sight(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada = visit(
         server.url, "/", viewport={"width": 320, "height": 568}, has_touch=True, is_mobile=True
@@ -411,7 +415,7 @@ def test_on_a_narrow_phone_nothing_scrolls_sideways_and_the_composer_is_in_sight
     assert ada.page.evaluate(sideways) == 0
     with in_room(server, kitchen) as ben:
         for text in ("word " * 60, "w" * 300, "https://example.com/" + "path/" * 40):
-            say(ben, text.strip())
+            post(ben, text.strip())
 
     ada.goes(kitchen)
 
@@ -425,7 +429,7 @@ def test_on_a_narrow_phone_nothing_scrolls_sideways_and_the_composer_is_in_sight
 
 
 def test_somebody_without_manners_breaks_no_page(
-    server: Confab, visit: Visit, kitchen: str
+    server: ConfabServer, visit: Visit, kitchen: str
 ) -> None:
     ada = visit(server.url, kitchen)
     ada.is_called("Ada")
@@ -442,7 +446,7 @@ def test_somebody_without_manners_breaks_no_page(
         mallory.send(b"\x00\xff")
         mallory.send("zzz")
         mallory.send('42["change",{"seq":1}]')
-        say(mallory, "sorry")
+        post(mallory, "sorry")
         mallory.emit("chat", json.dumps({"handle": "Mallory", "message": "b" * 100_000}))
     ada.sees("sorry")
 
@@ -453,7 +457,7 @@ def test_somebody_without_manners_breaks_no_page(
     ada.sees("sorry", "never mind")
 
 
-def in_room(server: Confab, path: str) -> Stranger:
+def in_room(server: ConfabServer, path: str) -> Stranger:
     """Somebody without a browser, in the room of a path."""
     label = server.room(path.strip("/"))
     stranger = Stranger(server.url)
@@ -461,7 +465,7 @@ def in_room(server: Confab, path: str) -> Stranger:
     return stranger
 
 
-def say(stranger: Stranger, text: str) -> int:
+def post(stranger: Stranger, text: str) -> int:
     """Say something as Ben; its place."""
     answer = stranger.ask("chat", {"handle": "Ben", "message": text})
     assert answer["ok"], answer

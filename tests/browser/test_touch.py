@@ -11,8 +11,8 @@ from tests.browser.test_people import (
     sees,
     typing_with_ta_and_tam,
 )
-from tests.browser.test_reading import PHONE, Visit, fill, say, somebody
-from tests.servers import Confab
+from tests.browser.test_reading import PHONE, Visit, fill, post, somebody
+from tests.servers import ConfabServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -87,11 +87,11 @@ class Finger:
         self._devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
 
-def fill_screen(server: Confab, room: str) -> None:
+def fill_screen(server: ConfabServer, room: str) -> None:
     """Ben posts as many short messages as a phone shows at once."""
     with somebody(server, room) as ben:
         for number in range(1, MESSAGES + 1):
-            say(ben, f"number {number}")
+            post(ben, f"number {number}")
 
 
 def menu_of(page: Page) -> Locator:
@@ -131,7 +131,7 @@ def meet(visit: Visit, room: str) -> tuple[Page, Page]:
 
 @pytest.mark.parametrize("seq", [HIGH, LOW], ids=["above the menu", "under the menu"])
 def test_the_menu_opens_under_a_long_press_and_stays_open_when_the_finger_lifts(
-    server: Confab, visit: Visit, room: str, seq: int
+    server: ConfabServer, visit: Visit, room: str, seq: int
 ) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
@@ -214,7 +214,7 @@ def test_one_can_edit_react_to_and_delete_an_own_message_by_touch(visit: Visit, 
     finger.lift()
 
 
-def test_a_finger_that_scrolls_opens_no_menu(server: Confab, visit: Visit, room: str) -> None:
+def test_a_finger_that_scrolls_opens_no_menu(server: ConfabServer, visit: Visit, room: str) -> None:
     fill(server, room, 40)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -230,7 +230,7 @@ def test_a_finger_that_scrolls_opens_no_menu(server: Confab, visit: Visit, room:
 
 
 def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill(server, room, 40)
     ada = visit(f"/{room}/", **PHONE)
@@ -241,7 +241,7 @@ def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(
 
     with somebody(server, room) as ben:
         finger.press(words_of(ada, 35))
-        say(ben, "meanwhile")
+        post(ben, "meanwhile")
         expect(ada.locator("#m-41")).to_be_attached()
         expect(menu_of(ada)).to_contain_text("number 35")
         finger.lift()
@@ -250,11 +250,11 @@ def test_a_message_that_arrives_meanwhile_does_not_end_a_long_press(
 
 
 def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill_screen(server, room)
     with somebody(server, room) as ben:
-        seq = say(ben, "some **bold** words")
+        seq = post(ben, "some **bold** words")
         ada = visit(f"/{room}/", **PHONE)
         finger = Finger(ada)
 
@@ -269,7 +269,7 @@ def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(
 
 
 def test_a_short_touch_and_two_fingers_open_no_menu(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
@@ -289,7 +289,7 @@ def test_a_short_touch_and_two_fingers_open_no_menu(
 
 
 def test_a_second_long_press_opens_the_menu_of_the_other_message(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
@@ -305,7 +305,7 @@ def test_a_second_long_press_opens_the_menu_of_the_other_message(
     expect(ada.locator(".composer__bar")).to_contain_text(f"number {HIGH + 1}")
 
 
-def test_a_touch_beside_the_menu_closes_it(server: Confab, visit: Visit, room: str) -> None:
+def test_a_touch_beside_the_menu_closes_it(server: ConfabServer, visit: Visit, room: str) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -319,10 +319,10 @@ def test_a_touch_beside_the_menu_closes_it(server: Confab, visit: Visit, room: s
 
 
 def test_a_long_press_on_a_link_is_left_to_the_browser(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     with somebody(server, room) as ben:
-        say(ben, f"see {server.url}/elsewhere/")
+        post(ben, f"see {server.url}/elsewhere/")
         assert ben.ask("chat", {"handle": "Ben", "message": "again", "reply_to": 1})["ok"]
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -339,10 +339,10 @@ def test_a_long_press_on_a_link_is_left_to_the_browser(
 
 
 def test_a_long_press_on_a_reaction_opens_the_menu_and_does_not_react(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     with somebody(server, room) as ben:
-        say(ben, "hello")
+        post(ben, "hello")
         assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
@@ -380,7 +380,7 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
 
 
 def test_a_name_is_chosen_by_touch_and_the_message_sent(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, names = typing_with_ta_and_tam(server, visit, room, **PHONE)
     finger = Finger(ada)
@@ -401,7 +401,7 @@ def test_a_name_is_chosen_by_touch_and_the_message_sent(
 
 
 def test_a_mouse_opens_the_menu_by_its_button_and_has_the_context_menu_of_the_browser(
-    server: Confab, visit: Visit, room: str
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/")

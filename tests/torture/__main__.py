@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.servers import HERE
+from tests.servers import ROOT
 from tests.services import Postgres, postgres
 from tests.torture.mutations import MUTATIONS
 from tests.torture.report import Run, checked_out, not_publishable, not_repeatable, publish, table
 from tests.torture.scenarios import FAULTS
 from tests.torture.soak import SOAK, soak
-from tests.torture.stage import Evening, Fault, Outcome, play, staged
+from tests.torture.stage import Fault, Outcome, Scenario, play, staged
 
 
 def say(text: str) -> None:
@@ -24,28 +24,28 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def evening(
+def scenario(
     fault: Fault,
     database: str,
     seed: int,
-    elephant: Postgres | None,
+    postgres_server: Postgres | None,
     full: bool = False,
-    tree: Path = HERE,
-    do: Callable[[Evening], None] = play,
+    tree: Path = ROOT,
+    do: Callable[[Scenario], None] = play,
 ) -> Outcome:
     """One evening and its outcome; whatever stops it is a complaint."""
     outcome = Outcome(fault, database, seed)
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=f"confab-{fault.number}-"))
     try:
-        with staged(folder, outcome, full, elephant, tree) as stage:
+        with staged(folder, outcome, full, postgres_server, tree) as stage:
             do(stage)
         if database == "SQLite":
             stage.look_into_the_files()
     except Exception as error:  # noqa: BLE001  # the table is not to be lost with one evening
         outcome.complaints.append(f"{type(error).__name__}: {error}")
     outcome.seconds = time.monotonic() - begun
-    if outcome.broken and tree == HERE:
+    if outcome.broken and tree == ROOT:
         outcome.complaints.append(f"what is left of it is in {folder}")
     else:
         shutil.rmtree(folder)
@@ -87,12 +87,12 @@ def main() -> int:
         say(f"docs/delivery.md will not be written: {', and '.join(reasons)}.")
     outcomes = []
     with ExitStack() as stack:
-        elephant = stack.enter_context(postgres())
-        for outcome in _outcomes(seed, only or known, elephant):
+        postgres_server = stack.enter_context(postgres())
+        for outcome in _outcomes(seed, only or known, postgres_server):
             outcomes.append(outcome)
             report(outcome)
         checked = "mutations" in only or (full and not only)
-        found_out = not checked or _mutations(seed, elephant)
+        found_out = not checked or _mutations(seed, postgres_server)
     say(f"\n{table(outcomes)}" if outcomes else "")
     if full:
         _publish(Run(seed, commit, outcomes, found_out))
@@ -107,24 +107,24 @@ def _publish(run: Run) -> None:
     say("docs/delivery.md and the line in README.md are written.")
 
 
-def _outcomes(seed: int, only: set[str], elephant: Postgres) -> Iterator[Outcome]:
+def _outcomes(seed: int, only: set[str], postgres_server: Postgres) -> Iterator[Outcome]:
     full = bool(os.environ.get("FULL"))
     if minutes := float(os.environ.get("SOAK") or 0):
-        yield evening(SOAK, "SQLite", seed, None, do=lambda stage: soak(stage, minutes))
+        yield scenario(SOAK, "SQLite", seed, None, do=lambda stage: soak(stage, minutes))
         return
     for repeat in range(int(os.environ.get("REPEAT") or 1)):
         for fault in FAULTS:
             for database in fault.databases if fault.number in only else ():
-                yield evening(fault, database, seed + repeat, elephant, full)
+                yield scenario(fault, database, seed + repeat, postgres_server, full)
 
 
-def _mutations(seed: int, elephant: Postgres) -> bool:
+def _mutations(seed: int, postgres_server: Postgres) -> bool:
     """The checker's own test, aloud."""
     found_out = 0
     for mutation in MUTATIONS:
         with tempfile.TemporaryDirectory(prefix="confab-mutation-") as folder:
             tree = mutation.plant(Path(folder))
-            outcome = evening(mutation.fault, mutation.database, seed, elephant, tree=tree)
+            outcome = scenario(mutation.fault, mutation.database, seed, postgres_server, tree=tree)
         found = mutation.is_found(outcome.broken)
         found_out += found
         name, why = mutation.patch.replace("_", " "), "; ".join(outcome.broken)

@@ -70,11 +70,11 @@ class Verdict:
         self.whole_ms = max(self.whole_ms, other.whole_ms)
 
     def worst(
-        self, since: float = 0, until: float = float("inf"), but: frozenset[str] = frozenset()
+        self, since: float = 0, wait_until: float = float("inf"), but: frozenset[str] = frozenset()
     ) -> float:
         """The longest that somebody connected waited for something stored, of what arrived in this time."""
         return max(
-            (late for at, late, who in self.late if since <= at <= until and who not in but),
+            (late for at, late, who in self.late if since <= at <= wait_until and who not in but),
             default=0,
         )
 
@@ -395,7 +395,7 @@ def _measure(
             connections[who].append(Connection(line["at"]))
         elif line["what"] == "down":
             for connection in connections[who][-1:]:
-                connection.until = min(connection.until, line["at"])
+                connection.wait_until = min(connection.wait_until, line["at"])
         else:
             new = {
                 (who, row["rev"]) for row in (line["rows"] if "rows" in line else [line["row"]])
@@ -418,16 +418,16 @@ class Connection:
     """From when to when a client was connected."""
 
     since: float
-    until: float = inf
+    wait_until: float = inf
 
 
 def _waited(connections: list[Connection], stored_at: float, seen_at: float) -> float:
     """How long a client was connected and did not have what was stored: on one connection, at most."""
     waits = [seen_at - stored_at] if not connections else []
     for connection in reversed(connections):
-        if connection.until <= stored_at:
+        if connection.wait_until <= stored_at:
             break
-        waits.append(min(connection.until, seen_at) - max(connection.since, stored_at))
+        waits.append(min(connection.wait_until, seen_at) - max(connection.since, stored_at))
     return max(waits, default=0)
 
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import HERE
+from tests.servers import ROOT
 from tests.torture.scenarios import (
     BAD_LINE,
     SLOW_UPGRADES,
@@ -16,7 +16,7 @@ from tests.torture.scenarios import (
     everybody_is_cut_off,
     the_disk_is_full,
 )
-from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
+from tests.torture.stage import LATE_MS, Fault, Nemesis, Scenario
 
 PATCHES = Path(__file__).with_name("mutations")
 PARTS = (
@@ -31,37 +31,37 @@ PARTS = (
 )
 
 
-def nothing_happens(evening: Evening) -> Nemesis:
+def nothing_happens(scenario: Scenario) -> Nemesis:
     """People talk."""
-    evening.pause(6)
-    evening.healed()
+    scenario.pause(6)
+    scenario.healed()
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def redis_is_dead(evening: Evening) -> Nemesis:
+def redis_is_dead(scenario: Scenario) -> Nemesis:
     """And does not come back while they talk."""
-    evening.pause(1)
-    evening.queue.kill()
+    scenario.pause(1)
+    scenario.queue.kill()
     time.sleep(8)
-    evening.queue.start()
-    evening.healed()
+    scenario.queue.start()
+    scenario.healed()
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def upgrades_wait(evening: Evening) -> Nemesis:
+def upgrades_wait(scenario: Scenario) -> Nemesis:
     """All clients poll for longer than a round of Engine.IO's service task, 2 s here, and then upgrade in one round."""
-    evening.line.hold_upgrades()
-    evening.line.cut()
+    scenario.line.hold_upgrades()
+    scenario.line.cut()
     time.sleep(
         4
     )  # so that all have polled for a whole round; python-socketio gives up an upgrade after 5 s
-    evening.line.release_upgrades()
-    evening.healed()
+    scenario.line.release_upgrades()
+    scenario.healed()
     time.sleep(2.5)
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Mutation:
         tree = folder / self.patch
         tree.mkdir()
         for part in PARTS:
-            copy = shutil.copytree if (HERE / part).is_dir() else shutil.copy
-            copy(HERE / part, tree / part)
-        (tree / "node_modules").symlink_to((HERE / "node_modules").resolve())
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, tree / part)
+        (tree / "node_modules").symlink_to((ROOT / "node_modules").resolve())
         alone = os.environ | {
             "GIT_CEILING_DIRECTORIES": str(folder)
         }  # a repository around it is not meant

@@ -63,9 +63,9 @@ class Proxy:
         self._thread.join(5)
         self._loop.close()
 
-    def cut(self, dice: random.Random | None = None, portion: float = 1.0) -> None:
+    def cut(self, rng: random.Random | None = None, portion: float = 1.0) -> None:
         """Cut all connections, or a portion of them."""
-        self._run(lambda link: dice is None or dice.random() < portion, Link.cut)
+        self._run(lambda link: rng is None or rng.random() < portion, Link.cut)
 
     def fall_silent(self, new_too: bool = False) -> None:
         """From now on nothing comes through, not even that somebody has hung up; new connections work, or do not."""
@@ -153,9 +153,9 @@ class Proxy:
 class Forgetful:
     """Cuts the line of whoever is about to be told that a message is stored: so many times, one in two."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self.left = 0
-        self._dice = dice
+        self._dice = rng
 
     def __call__(self) -> Rewrite:
         return self._rewrite
@@ -170,10 +170,10 @@ class Forgetful:
 class Muddled:
     """Repeats and swaps what Redis passes on: one in three comes again later, one in three behind the next."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self.muddles = 0
         self.at_work = True
-        self._dice = dice
+        self._dice = rng
 
     def __call__(self) -> Rewrite:
         buffer, held = b"", b""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.__main__ import machine
-from tests.servers import HERE
+from tests.servers import ROOT
 from tests.torture.scenarios import FAULTS
 from tests.torture.stage import Fault, Outcome
 
@@ -61,7 +61,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     return (title(outcome.fault, outcome.database), *map(str, numbers), *times)
 
 
-def checked_out(tree: Path = HERE) -> Commit | None:
+def checked_out(tree: Path = ROOT) -> Commit | None:
     """The commit of a working tree; None outside of a repository."""
     try:
         return Commit(
@@ -89,7 +89,7 @@ def not_repeatable(commit: Commit | None) -> list[str]:
     return reasons
 
 
-def not_publishable(run: Run, tree: Path = HERE) -> list[str]:
+def not_publishable(run: Run, tree: Path = ROOT) -> list[str]:
     """Why a run is not published: nobody could repeat it, or it was not whole, or not everything was as promised."""
     reasons = not_repeatable(run.commit)
     expected = [title(fault, database) for fault in FAULTS for database in fault.databases]
@@ -104,7 +104,7 @@ def not_publishable(run: Run, tree: Path = HERE) -> list[str]:
     return reasons
 
 
-def publish(run: Run, tree: Path = HERE) -> None:
+def publish(run: Run, tree: Path = ROOT) -> None:
     """Write the table to docs/delivery.md, and its sum to the README."""
     assert run.commit is not None
     acknowledged = sum(outcome.verdict.acknowledged for outcome in run.outcomes)

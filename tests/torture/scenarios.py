@@ -12,53 +12,53 @@ from typing import Any
 import redis as redis_client
 from sqlalchemy import Engine, text
 
-from tests.servers import until
+from tests.servers import wait_until
 from tests.torture.history import now
-from tests.torture.stage import CALM_MS, LATE_MS, Evening, Fault, Nemesis, connections_of
+from tests.torture.stage import CALM_MS, LATE_MS, Fault, Nemesis, Scenario, connections_of
 
 BOTH = ("SQLite", "PostgreSQL")
 
 
-def a_worker_is_killed(evening: Evening) -> Nemesis:
+def a_worker_is_killed(scenario: Scenario) -> Nemesis:
     """F1."""
-    for _ in range(2 if evening.fault.brief else 5):
-        evening.pause(3)
-        before = set(evening.workers())
-        os.kill(evening.dice.choice(sorted(before)), signal.SIGKILL)
+    for _ in range(2 if scenario.fault.brief else 5):
+        scenario.pause(3)
+        before = set(scenario.workers())
+        os.kill(scenario.rng.choice(sorted(before)), signal.SIGKILL)
         killed = time.monotonic()
-        evening.healed()
-        _until_there_are_others(evening, before)
-        evening.at_most("until the new worker, ms", (time.monotonic() - killed) * 1000, 5_000)
-    evening.pause(3)
+        scenario.healed()
+        _until_there_are_others(scenario, before)
+        scenario.at_most("until the new worker, ms", (time.monotonic() - killed) * 1000, 5_000)
+    scenario.pause(3)
     verdict = yield
-    evening.at_most("19 of 20 back, ms", verdict.longest_away(0.95), 2_000)
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("19 of 20 back, ms", verdict.longest_away(0.95), 2_000)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def the_master_is_killed(evening: Evening) -> Nemesis:
+def the_master_is_killed(scenario: Scenario) -> Nemesis:
     """F2."""
-    evening.pause(3)
-    orphans = evening.workers()
-    master = evening.server.processes()[0]
+    scenario.pause(3)
+    orphans = scenario.workers()
+    master = scenario.server.processes()[0]
     os.kill(master, signal.SIGKILL)
     killed = time.monotonic()
     _until_they_have_ended(orphans)
-    evening.at_most("until no worker is left, ms", (time.monotonic() - killed) * 1000, 5_000)
-    evening.server.kill()  # nothing is left of it; this only takes note
-    evening.server.start()
-    evening.healed()
-    evening.pause(3)
+    scenario.at_most("until no worker is left, ms", (time.monotonic() - killed) * 1000, 5_000)
+    scenario.server.kill()  # nothing is left of it; this only takes note
+    scenario.server.start()
+    scenario.healed()
+    scenario.pause(3)
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def _until_there_are_others(evening: Evening, known: set[int]) -> None:
-    until(lambda: set(evening.workers()) - known, 10, "there is a new worker")
+def _until_there_are_others(scenario: Scenario, known: set[int]) -> None:
+    wait_until(lambda: set(scenario.workers()) - known, 10, "there is a new worker")
 
 
 def _until_they_have_ended(pids: Collection[int]) -> None:
-    until(lambda: not any(map(_lives, pids)), 15, "the workers have ended")
+    wait_until(lambda: not any(map(_lives, pids)), 15, "the workers have ended")
 
 
 def _lives(pid: int) -> bool:
@@ -68,315 +68,315 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def the_workers_are_replaced(evening: Evening) -> Nemesis:
+def the_workers_are_replaced(scenario: Scenario) -> Nemesis:
     """F3."""
     for how in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
-        evening.pause(3)
-        before = set(evening.workers())
-        master = evening.server.processes()[0]
-        leaving = before if how is signal.SIGHUP else {evening.dice.choice(sorted(before))}
+        scenario.pause(3)
+        before = set(scenario.workers())
+        master = scenario.server.processes()[0]
+        leaving = before if how is signal.SIGHUP else {scenario.rng.choice(sorted(before))}
         os.kill(master if how is signal.SIGHUP else min(leaving), how)
         asked = time.monotonic()
-        evening.healed()
+        scenario.healed()
         _until_they_have_ended(leaving)
-        evening.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
-        until(lambda: len(evening.workers()) == 2, 5, "two workers again")
-    evening.pause(2)
+        scenario.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
+        wait_until(lambda: len(scenario.workers()) == 2, 5, "two workers again")
+    scenario.pause(2)
     verdict = yield
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def the_only_worker_is_replaced(evening: Evening) -> Nemesis:
+def the_only_worker_is_replaced(scenario: Scenario) -> Nemesis:
     """F27: while some clients have upgraded to WebSocket, and the others can only poll."""
     for _ in range(2):
-        evening.pause(3)
-        before = set(evening.workers())
-        os.kill(evening.server.processes()[0], signal.SIGHUP)
+        scenario.pause(3)
+        before = set(scenario.workers())
+        os.kill(scenario.server.processes()[0], signal.SIGHUP)
         asked = time.monotonic()
-        evening.healed()
+        scenario.healed()
         _until_they_have_ended(before)
-        evening.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
-    evening.pause(3)
+        scenario.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
+    scenario.pause(3)
     verdict = yield
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def upgrades_are_slow(evening: Evening) -> Nemesis:
+def upgrades_are_slow(scenario: Scenario) -> Nemesis:
     """F26: clients poll at the start of a round of Engine.IO's service task, and reach WebSocket during the round.
 
     The service task looks at the sessions of a worker in rounds of one ping timeout, 15 s. The first round begins one
     timeout after the first connection.
     """
-    first = min(line["at"] for line in evening.history.lines() if line["what"] == "up")
+    first = min(line["at"] for line in scenario.history.lines() if line["what"] == "up")
     _sleep_until(first + 12_500)
-    evening.line.hold_upgrades()
-    evening.line.cut()  # python-socketio gives up an upgrade after 5 s, so these sessions must be young
+    scenario.line.hold_upgrades()
+    scenario.line.cut()  # python-socketio gives up an upgrade after 5 s, so these sessions must be young
     _sleep_until(first + 16_500)
-    evening.line.release_upgrades()
-    evening.healed()
+    scenario.line.release_upgrades()
+    scenario.healed()
     _sleep_until(first + 33_000)  # after the end of the round
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
 def _sleep_until(when: float) -> None:
     time.sleep(max(0.0, when - now()) / 1000)
 
 
-def redis_dies(evening: Evening) -> Nemesis:
+def redis_dies(scenario: Scenario) -> Nemesis:
     """F4."""
-    for seconds in (2, 20, 90) if evening.full else (2, 12):
-        evening.pause(2)
-        evening.queue.kill()
+    for seconds in (2, 20, 90) if scenario.full else (2, 12):
+        scenario.pause(2)
+        scenario.queue.kill()
         time.sleep(seconds)
-        evening.queue.start()
-        back = evening.healed()
-        evening.pause(4)
-        evening.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(evening)
+        scenario.queue.start()
+        back = scenario.healed()
+        scenario.pause(4)
+        scenario.history.mark("calm", since=back + 1_000)
+    yield from _redis_was_away(scenario)
 
 
-def redis_stands_still(evening: Evening) -> Nemesis:
+def redis_stands_still(scenario: Scenario) -> Nemesis:
     """F5."""
-    for seconds in (3, 12, 60) if evening.full else (3, 12):
-        evening.pause(2)
-        evening.queue.pause()
+    for seconds in (3, 12, 60) if scenario.full else (3, 12):
+        scenario.pause(2)
+        scenario.queue.pause()
         time.sleep(seconds)
-        evening.queue.go_on()
-        back = evening.healed()
-        evening.pause(4)
-        evening.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(evening)
+        scenario.queue.go_on()
+        back = scenario.healed()
+        scenario.pause(4)
+        scenario.history.mark("calm", since=back + 1_000)
+    yield from _redis_was_away(scenario)
 
 
-def _redis_was_away(evening: Evening) -> Nemesis:
+def _redis_was_away(scenario: Scenario) -> Nemesis:
     verdict = yield
-    evening.at_most("99 of 100 answers, ms", verdict.answered_within(0.99), 300)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    calm = [line for line in evening.history.lines() if line["what"] == "calm"]
+    scenario.at_most("99 of 100 answers, ms", verdict.answered_within(0.99), 300)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    calm = [line for line in scenario.history.lines() if line["what"] == "calm"]
     late = max((verdict.worst(line["since"], line["at"]) for line in calm), default=0)
-    evening.at_most("late a second after Redis is back, ms", late, CALM_MS)
-    evening.at_most(
+    scenario.at_most("late a second after Redis is back, ms", late, CALM_MS)
+    scenario.at_most(
         "without a connection, ms", max(verdict.longest_away(), verdict.longest_stock_away()), 0
     )
 
 
-def answers_are_lost(evening: Evening) -> Nemesis:
+def answers_are_lost(scenario: Scenario) -> Nemesis:
     """F19."""
-    for _ in range(200 if evening.full else 60):
-        evening.forgetful.left = 1
-        until(lambda: evening.forgetful.left == 0, 20, "somebody is about to be told")
-    evening.healed()
-    evening.pause(2)
+    for _ in range(200 if scenario.full else 60):
+        scenario.forgetful.left = 1
+        wait_until(lambda: scenario.forgetful.left == 0, 20, "somebody is about to be told")
+    scenario.healed()
+    scenario.pause(2)
     verdict = yield
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def redis_forgets_us(evening: Evening) -> Nemesis:
+def redis_forgets_us(scenario: Scenario) -> Nemesis:
     """F6: it hangs up on all who listen, forgets everything, and then wants a password that new workers do not know."""
     for _ in range(5):
-        evening.pause(2)
-        evening.queue.ask("CLIENT", "KILL", "TYPE", "pubsub")
-    evening.queue.ask("FLUSHALL")
-    evening.queue.ask("CONFIG", "SET", "requirepass", "secret")
-    before = evening.workers()
-    os.kill(evening.server.processes()[0], signal.SIGHUP)
+        scenario.pause(2)
+        scenario.queue.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    scenario.queue.ask("FLUSHALL")
+    scenario.queue.ask("CONFIG", "SET", "requirepass", "secret")
+    before = scenario.workers()
+    os.kill(scenario.server.processes()[0], signal.SIGHUP)
     _until_they_have_ended(before)
-    evening.pause(4)
-    with redis_client.Redis(port=evening.queue.port, password="secret") as client:
+    scenario.pause(4)
+    with redis_client.Redis(port=scenario.queue.port, password="secret") as client:
         client.config_set("requirepass", "")
-    evening.healed()
-    evening.pause(3)
+    scenario.healed()
+    scenario.pause(3)
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
 
 
-def redis_is_out_of_reach(evening: Evening) -> Nemesis:
+def redis_is_out_of_reach(scenario: Scenario) -> Nemesis:
     """F7: it takes connections, and never answers."""
-    evening.pause(2)
-    evening.queue_line.fall_silent(new_too=True)
-    evening.pause(30 if evening.full else 12)
-    evening.queue_line.recover()
-    back = evening.healed()
-    evening.pause(4)
-    evening.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(evening)
+    scenario.pause(2)
+    scenario.queue_line.fall_silent(new_too=True)
+    scenario.pause(30 if scenario.full else 12)
+    scenario.queue_line.recover()
+    back = scenario.healed()
+    scenario.pause(4)
+    scenario.history.mark("calm", since=back + 1_000)
+    yield from _redis_was_away(scenario)
 
 
-def redis_repeats_itself(evening: Evening) -> Nemesis:
+def redis_repeats_itself(scenario: Scenario) -> Nemesis:
     """F20."""
-    evening.muddled.at_work = True
-    evening.pause(30 if evening.full else 12)
-    evening.muddled.at_work = False
-    evening.healed()
-    evening.pause(3)
+    scenario.muddled.at_work = True
+    scenario.pause(30 if scenario.full else 12)
+    scenario.muddled.at_work = False
+    scenario.healed()
+    scenario.pause(3)
     verdict = yield
-    evening.at_least("repeated or swapped", evening.muddled.muddles, 50)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_least("repeated or swapped", scenario.muddled.muddles, 50)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
-def sqlite_is_locked(evening: Evening) -> Nemesis:
+def sqlite_is_locked(scenario: Scenario) -> Nemesis:
     """F8."""
-    file = Path(evening.server.environment["INSTANCE"]) / "confab.db"
+    file = Path(scenario.server.environment["INSTANCE"]) / "confab.db"
     for seconds in (3, 10):
-        evening.pause(2)
+        scenario.pause(2)
         with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as other:
             other.execute("BEGIN IMMEDIATE")
             time.sleep(seconds)
             other.execute("ROLLBACK")
-        evening.healed()
-        evening.pause(5)
+        scenario.healed()
+        scenario.pause(5)
     verdict = yield
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    evening.at_most("everybody on a worker waited, ms", evening.hub_gap(), 250)
-    evening.at_most("an answer, ms", verdict.answered_within(1.0), 20_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 250)
+    scenario.at_most("an answer, ms", verdict.answered_within(1.0), 20_000)
 
 
-def postgres_is_away(evening: Evening) -> Nemesis:
+def postgres_is_away(scenario: Scenario) -> Nemesis:
     """F9: its processes stand still, then are ended, then all of it is killed and started again."""
     everybody = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    evening.pause(2)
-    pids = evening.elephant.processes()[1:]
+    scenario.pause(2)
+    pids = scenario.postgres_server.processes()[1:]
     for how in (signal.SIGSTOP, signal.SIGCONT):
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
         time.sleep(5 if how is signal.SIGSTOP else 2)
-    evening.elephant.run(
+    scenario.postgres_server.run(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {everybody}"
     )
-    evening.pause(4)
-    evening.elephant.kill()
+    scenario.pause(4)
+    scenario.postgres_server.kill()
     time.sleep(2)
-    evening.elephant.start()
-    evening.healed()
-    evening.pause(8)
+    scenario.postgres_server.start()
+    scenario.healed()
+    scenario.pause(8)
     verdict = yield
-    evening.at_most("until whole, ms", verdict.whole_ms, 10_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    evening.at_most("everybody on a worker waited, ms", evening.hub_gap(), 250)
+    scenario.at_most("until whole, ms", verdict.whole_ms, 10_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 250)
 
 
-def the_disk_is_full(evening: Evening) -> Nemesis:
+def the_disk_is_full(scenario: Scenario) -> Nemesis:
     """F10."""
-    evening.pause(3)
-    filler = Path(evening.server.environment["INSTANCE"]).parent / "filler"
+    scenario.pause(3)
+    filler = Path(scenario.server.environment["INSTANCE"]).parent / "filler"
     with filler.open("wb", buffering=0) as file:
         while os.statvfs(filler).f_bavail:
             file.write(b"x" * 4096)
-    evening.pause(4 if evening.fault.brief else 10)
+    scenario.pause(4 if scenario.fault.brief else 10)
     filler.unlink()
-    evening.healed()
-    evening.pause(6)
+    scenario.healed()
+    scenario.pause(6)
     verdict = yield
-    refusals = evening.server.log().count("The database did not do it")
-    evening.at_least("refused for want of space", refusals, 1)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    evening.at_most("until whole, ms", verdict.whole_ms, 10_000)
+    refusals = scenario.server.log().count("The database did not do it")
+    scenario.at_least("refused for want of space", refusals, 1)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("until whole, ms", verdict.whole_ms, 10_000)
 
 
-def everybody_is_cut_off(evening: Evening) -> Nemesis:
+def everybody_is_cut_off(scenario: Scenario) -> Nemesis:
     """F14: three storms; while all come back, the others fall silent, so that no next message shows what is missing."""
-    big = evening.fault.people > 100
-    for _ in range(2 if evening.fault.brief else 3):
-        evening.pause(3)
-        evening.line.cut()
+    big = scenario.fault.people > 100
+    for _ in range(2 if scenario.fault.brief else 3):
+        scenario.pause(3)
+        scenario.line.cut()
         time.sleep(0.6)
-        evening.say("hush")
-        evening.healed()
+        scenario.say("hush")
+        scenario.healed()
         time.sleep(8 if big else 4)
-        evening.say("talk")
+        scenario.say("talk")
     verdict = yield
-    evening.at_most("all back, ms", verdict.longest_away(), 10_000 if big else 5_000)
-    evening.at_most("until whole, ms", verdict.whole_ms, 15_000)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS if big else CALM_MS)
-    evening.at_most("everybody on a worker waited, ms", evening.hub_gap(), 500)
+    scenario.at_most("all back, ms", verdict.longest_away(), 10_000 if big else 5_000)
+    scenario.at_most("until whole, ms", verdict.whole_ms, 15_000)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS if big else CALM_MS)
+    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 500)
 
 
-def lines_fall_silent(evening: Evening) -> Nemesis:
+def lines_fall_silent(scenario: Scenario) -> Nemesis:
     """F17: half of the people are gone, and nobody tells them or the server."""
-    evening.pause(3)
-    evening.line.fall_silent()
-    silent = evening.history.mark("silent")
+    scenario.pause(3)
+    scenario.line.fall_silent()
+    silent = scenario.history.mark("silent")
     time.sleep(42)
-    evening.line.recover()
-    evening.healed()
-    evening.pause(3)
+    scenario.line.recover()
+    scenario.healed()
+    scenario.pause(3)
     verdict = yield
-    gone = {f"kitchen {number}" for number in range(1, evening.fault.people, 2)}
+    gone = {f"kitchen {number}" for number in range(1, scenario.fault.people, 2)}
     gone |= {
         f"kitchen {kind} {number}"
         for kind in ("node", "python")
-        for number in range(1, evening.fault.stock, 2)
+        for number in range(1, scenario.fault.stock, 2)
     }
     downs = {
         line["who"]: line["at"] - silent
-        for line in evening.history.lines()
+        for line in scenario.history.lines()
         if line["what"] == "down"
     }
-    evening.at_most(
+    scenario.at_most(
         "until it is noticed, ms", max((downs.get(who, 1e9) for who in gone), default=0), 40_000
     )
     others = verdict.worst(but=frozenset({*gone, "kitchen-next-door 1"}))
-    evening.at_most("late for the others, ms", others, LATE_MS)
+    scenario.at_most("late for the others, ms", others, LATE_MS)
 
 
-def a_clock_is_set(evening: Evening) -> Nemesis:
+def a_clock_is_set(scenario: Scenario) -> Nemesis:
     """F22: by an hour, forwards and backwards, on one of two hosts."""
     for seconds in (3600, -3600, 0):
-        evening.pause(3)
-        (evening.folder / "clock").write_text(str(seconds))
-        evening.pause(4)
-    evening.healed()
-    evening.pause(3)
+        scenario.pause(3)
+        (scenario.folder / "clock").write_text(str(seconds))
+        scenario.pause(4)
+    scenario.healed()
+    scenario.pause(3)
     verdict = yield
     hours = {
-        line["row"]["since"][:13] for line in evening.history.lines() if line["what"] == "seen"
+        line["row"]["since"][:13] for line in scenario.history.lines() if line["what"] == "seen"
     }
-    evening.at_least("hours on the clocks", len(hours), 3)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
-    evening.at_most("all back, ms", verdict.longest_away(), 5_000)
+    scenario.at_least("hours on the clocks", len(hours), 3)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
 
 
-def a_worker_stands_still(evening: Evening) -> Nemesis:
+def a_worker_stands_still(scenario: Scenario) -> Nemesis:
     """F23."""
     served = 0
-    for seconds in (10, 90) if evening.full else (10,):
-        evening.pause(3)
-        pid = evening.dice.choice(evening.workers())
-        served += connections_of(pid, evening.server.port)
+    for seconds in (10, 90) if scenario.full else (10,):
+        scenario.pause(3)
+        pid = scenario.rng.choice(scenario.workers())
+        served += connections_of(pid, scenario.server.port)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(seconds)
         with suppress(ProcessLookupError):  # gunicorn has killed it meanwhile
             os.kill(pid, signal.SIGCONT)
-        evening.healed()
-        evening.pause(5)
+        scenario.healed()
+        scenario.pause(5)
     verdict = yield
     waited = {who for _, late, who in verdict.late if late > LATE_MS}
-    evening.at_most("people who waited, of those it served", len(waited), served)
-    evening.at_most("late, ms", verdict.worst(), 60_000)
+    scenario.at_most("people who waited, of those it served", len(waited), served)
+    scenario.at_most("late, ms", verdict.worst(), 60_000)
 
 
-def a_backup_is_restored(evening: Evening) -> Nemesis:
+def a_backup_is_restored(scenario: Scenario) -> Nemesis:
     """F24: while people look on, the room is again what it was some seconds ago."""
-    evening.pause(5)
-    with evening.server.database() as engine:
+    scenario.pause(5)
+    with scenario.server.database() as engine:
         head, rows = _room_as_it_is(engine)
-        evening.pause(4)
-        evening.say("hush")
+        scenario.pause(4)
+        scenario.say("hush")
         time.sleep(2)
         _restore(engine, head, rows)
-    evening.history.mark("restored")
-    evening.healed()
-    evening.say("talk")
-    evening.pause(6)
+    scenario.history.mark("restored")
+    scenario.healed()
+    scenario.say("talk")
+    scenario.pause(6)
     verdict = yield
-    evening.at_most("until whole, ms", verdict.whole_ms, LATE_MS)
-    evening.at_most("late, ms", verdict.worst(), LATE_MS)
+    scenario.at_most("until whole, ms", verdict.whole_ms, LATE_MS)
+    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
 
 
 def _room_as_it_is(engine: Engine) -> tuple[int, list[dict[str, Any]]]:

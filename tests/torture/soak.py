@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 from tests.servers import resident_bytes
 from tests.torture.history import History
-from tests.torture.stage import LATE_MS, Evening, Fault, Nemesis
+from tests.torture.stage import LATE_MS, Fault, Nemesis, Scenario
 
 ROOM_SECONDS = 120.0
 BETWEEN_SECONDS = 20.0
@@ -20,81 +20,83 @@ SAMPLE_SECONDS = 5.0
 GROWTH = 1_000_000  # bytes per worker and minute
 
 
-def kill_a_worker(evening: Evening) -> None:
+def kill_a_worker(scenario: Scenario) -> None:
     """And gunicorn starts another."""
-    os.kill(evening.dice.choice(evening.workers()), signal.SIGKILL)
+    os.kill(scenario.rng.choice(scenario.workers()), signal.SIGKILL)
 
 
-def stop_a_worker(evening: Evening) -> None:
+def stop_a_worker(scenario: Scenario) -> None:
     """For two seconds."""
-    pid = evening.dice.choice(evening.workers())
+    pid = scenario.rng.choice(scenario.workers())
     os.kill(pid, signal.SIGSTOP)
     time.sleep(2)
     os.kill(pid, signal.SIGCONT)
 
 
-def replace_all_workers(evening: Evening) -> None:
+def replace_all_workers(scenario: Scenario) -> None:
     """As a new version would."""
-    os.kill(evening.server.processes()[0], signal.SIGHUP)
+    os.kill(scenario.server.processes()[0], signal.SIGHUP)
 
 
-def kill_redis(evening: Evening) -> None:
+def kill_redis(scenario: Scenario) -> None:
     """For six seconds."""
-    evening.queue.kill()
+    scenario.queue.kill()
     time.sleep(6)
-    evening.queue.start()
+    scenario.queue.start()
 
 
-def stop_redis(evening: Evening) -> None:
+def stop_redis(scenario: Scenario) -> None:
     """For six seconds."""
-    evening.queue.pause()
+    scenario.queue.pause()
     time.sleep(6)
-    evening.queue.go_on()
+    scenario.queue.go_on()
 
 
-def lose_redis(evening: Evening) -> None:
+def lose_redis(scenario: Scenario) -> None:
     """For eight seconds it takes connections and never answers."""
-    evening.queue_line.fall_silent(new_too=True)
+    scenario.queue_line.fall_silent(new_too=True)
     time.sleep(8)
-    evening.queue_line.recover()
+    scenario.queue_line.recover()
 
 
-def muddle_redis(evening: Evening) -> None:
+def muddle_redis(scenario: Scenario) -> None:
     """For eight seconds."""
-    evening.muddled.at_work = True
+    scenario.muddled.at_work = True
     time.sleep(8)
-    evening.muddled.at_work = False
+    scenario.muddled.at_work = False
 
 
-def cut_lines(evening: Evening) -> None:
+def cut_lines(scenario: Scenario) -> None:
     """Of half of the people."""
-    evening.line.cut()
+    scenario.line.cut()
 
 
-def lose_answers(evening: Evening) -> None:
+def lose_answers(scenario: Scenario) -> None:
     """Ten of them."""
-    evening.forgetful.left = 10
+    scenario.forgetful.left = 10
     time.sleep(8)
-    evening.forgetful.left = 0
+    scenario.forgetful.left = 0
 
 
-def lock_sqlite(evening: Evening) -> None:
+def lock_sqlite(scenario: Scenario) -> None:
     """For three seconds."""
     with closing(
-        sqlite3.connect(f"{evening.server.environment['INSTANCE']}/confab.db", isolation_level=None)
+        sqlite3.connect(
+            f"{scenario.server.environment['INSTANCE']}/confab.db", isolation_level=None
+        )
     ) as other:
         other.execute("BEGIN IMMEDIATE")
         time.sleep(3)
         other.execute("ROLLBACK")
 
 
-FAULTS: tuple[Callable[[Evening], None], ...] = (
+FAULTS: tuple[Callable[[Scenario], None], ...] = (
     *(kill_a_worker, stop_a_worker, replace_all_workers, kill_redis, stop_redis),
     *(lose_redis, muddle_redis, cut_lines, lose_answers, lock_sqlite),
 )
 
 
-def nothing(evening: Evening) -> Nemesis:
+def nothing(scenario: Scenario) -> Nemesis:
     """The soak is no evening like the others: `soak` below is its nemesis."""
     yield
 
@@ -110,39 +112,39 @@ SOAK = Fault(
 )
 
 
-def soak(evening: Evening, minutes: float) -> None:
+def soak(scenario: Scenario, minutes: float) -> None:
     """Room after room, until the time is over. The outcome is the evening's."""
-    total = evening.outcome.verdict
+    total = scenario.outcome.verdict
     end = time.monotonic() + minutes * 60
     rooms = 0
-    with _weighing(evening) as grown:
+    with _weighing(scenario) as grown:
         while time.monotonic() < end:
             rooms += 1
-            evening.label = f"kitchen-{rooms}"
-            evening.history = History(evening.folder / f"history-{rooms}")
-            with evening.crowd(ROOM_SECONDS):
+            scenario.label = f"kitchen-{rooms}"
+            scenario.history = History(scenario.folder / f"history-{rooms}")
+            with scenario.crowd(ROOM_SECONDS):
                 room_end = min(end, time.monotonic() + ROOM_SECONDS)
                 while time.monotonic() < room_end:
-                    evening.dice.choice(FAULTS)(evening)
-                    evening.healed()
-                    time.sleep(BETWEEN_SECONDS * evening.dice.uniform(0.5, 1))
-            total.add(evening.judge())
+                    scenario.rng.choice(FAULTS)(scenario)
+                    scenario.healed()
+                    time.sleep(BETWEEN_SECONDS * scenario.rng.uniform(0.5, 1))
+            total.add(scenario.judge())
             if not total.findings:
-                evening.history.path.unlink()
-        evening.outcome.verdict = total
-        evening.at_most("growth of memory per worker and minute, bytes", grown(), GROWTH)
-    evening.at_most("late, ms", total.worst(), LATE_MS)
+                scenario.history.path.unlink()
+        scenario.outcome.verdict = total
+        scenario.at_most("growth of memory per worker and minute, bytes", grown(), GROWTH)
+    scenario.at_most("late, ms", total.worst(), LATE_MS)
 
 
 @contextmanager
-def _weighing(evening: Evening) -> Iterator[Callable[[], float]]:
+def _weighing(scenario: Scenario) -> Iterator[Callable[[], float]]:
     """Weigh every worker now and then; gives a function that says how they have grown, in bytes per minute."""
     weights: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
     over = threading.Event()
 
     def weigh() -> None:
         while not over.wait(SAMPLE_SECONDS):
-            for pid in evening.workers():
+            for pid in scenario.workers():
                 try:
                     weights[pid].append((time.monotonic(), resident_bytes(pid)))
                 except (FileNotFoundError, ProcessLookupError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.servers import HERE, Confab, resident_bytes, until
+from tests.servers import ROOT, ConfabServer, resident_bytes, wait_until
 from tests.services import Postgres, Redis, redis
 from tests.torture.checker import Verdict, check, taken_back
 from tests.torture.history import History, stored
@@ -48,7 +48,7 @@ class Fault:
 
     number: str
     sentence: str
-    nemesis: Callable[["Evening"], Nemesis]
+    nemesis: Callable[["Scenario"], Nemesis]
     databases: tuple[str, ...] = ("SQLite",)
     people: int = 10
     talkers: int = 4
@@ -97,13 +97,13 @@ class Clients:
     """A process full of clients, which obeys orders. What it complains of is in a file of the evening's folder."""
 
     def __init__(
-        self, what: str, words: list[str], plan: dict[str, Any], evening: "Evening"
+        self, what: str, words: list[str], plan: dict[str, Any], scenario: "Scenario"
     ) -> None:
         self._what = what
-        with (evening.folder / f"{what}.log").open("a") as log:
+        with (scenario.folder / f"{what}.log").open("a") as log:
             self._process = subprocess.Popen(
                 [*words, json.dumps(plan)],
-                cwd=evening.tree,
+                cwd=scenario.tree,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -132,18 +132,18 @@ class Clients:
         self._process.communicate()
 
 
-class Evening:
+class Scenario:
     """One evening with one fault: the nemesis is handed this."""
 
-    def __init__(self, folder: Path, outcome: Outcome, full: bool, tree: Path = HERE) -> None:
+    def __init__(self, folder: Path, outcome: Outcome, full: bool, tree: Path = ROOT) -> None:
         self.folder = folder
         self.outcome = outcome
         self.fault = outcome.fault
         self.full = full
         self.tree = tree
-        self.dice = random.Random(outcome.seed)
+        self.rng = random.Random(outcome.seed)
         self.history = History(folder / "history")
-        self.servers: list[Confab] = []
+        self.servers: list[ConfabServer] = []
         self.stack = ExitStack()
         self.label = "kitchen"
         self.taken_back: list[str] = []
@@ -151,14 +151,14 @@ class Evening:
         self._said: list[int] = []  # how long the logs were when all had come in
 
     queue: Redis
-    elephant: Postgres
+    postgres_server: Postgres
     line: Proxy  # the bad one, for every second person
     forgetful: Forgetful
     queue_line: Proxy
     muddled: Muddled
 
     @property
-    def server(self) -> Confab:
+    def server(self) -> ConfabServer:
         """The first host."""
         return self.servers[0]
 
@@ -173,7 +173,7 @@ class Evening:
 
     def pause(self, seconds: float) -> None:
         """Let them talk; random, but by the seed."""
-        time.sleep(seconds * self.dice.uniform(0.8, 1.2))
+        time.sleep(seconds * self.rng.uniform(0.8, 1.2))
 
     def healed(self) -> float:
         """The fault is over; when that was."""
@@ -279,41 +279,41 @@ class Evening:
                 )
 
 
-def play(evening: Evening) -> None:
+def play(scenario: Scenario) -> None:
     """The whole evening, from the first person to the last; the outcome is the evening's."""
-    before = _weights(evening)
-    nemesis = evening.fault.nemesis(evening)
-    with evening.crowd():
+    before = _weights(scenario)
+    nemesis = scenario.fault.nemesis(scenario)
+    with scenario.crowd():
         next(nemesis)
-    verdict = evening.judge()
+    verdict = scenario.judge()
     try:
         nemesis.send(verdict)
     except StopIteration:
-        _everything_is_let_go(evening, before)
-    for server in evening.servers:
-        evening.at_most("bytes of log", len(server.log()), LOG_BYTES)
+        _everything_is_let_go(scenario, before)
+    for server in scenario.servers:
+        scenario.at_most("bytes of log", len(server.log()), LOG_BYTES)
         if "Traceback" in server.log():
-            evening.outcome.complaints.append(f"a traceback in the log:\n{server.log()[-3000:]}")
+            scenario.outcome.complaints.append(f"a traceback in the log:\n{server.log()[-3000:]}")
 
 
-def _weights(evening: Evening) -> int:
-    for server in evening.servers:
+def _weights(scenario: Scenario) -> int:
+    for server in scenario.servers:
         server.page("/")
-    return max(resident_bytes(pid) for pid in evening.workers())
+    return max(resident_bytes(pid) for pid in scenario.workers())
 
 
-def _everything_is_let_go(evening: Evening, before: int) -> None:
+def _everything_is_let_go(scenario: Scenario, before: int) -> None:
     """I8: nobody is connected any more, and memory is what it was, nearly."""
     try:
-        until(
-            lambda: not any(connections(server.port) for server in evening.servers),
-            evening.fault.let_go_seconds,
+        wait_until(
+            lambda: not any(connections(server.port) for server in scenario.servers),
+            scenario.fault.let_go_seconds,
         )
     except AssertionError:
-        left = sum(connections(server.port) for server in evening.servers)
-        evening.at_most("I8 connections that are left", left, 0)
-    growth = max(resident_bytes(pid) for pid in evening.workers()) - before
-    evening.at_most("I8 bytes of memory that are left", growth, GROWTH_BYTES)
+        left = sum(connections(server.port) for server in scenario.servers)
+        scenario.at_most("I8 connections that are left", left, 0)
+    growth = max(resident_bytes(pid) for pid in scenario.workers()) - before
+    scenario.at_most("I8 bytes of memory that are left", growth, GROWTH_BYTES)
 
 
 def connections(port: int) -> int:
@@ -343,17 +343,17 @@ def _inodes(port: int) -> list[str]:
 
 @contextmanager
 def staged(
-    folder: Path, outcome: Outcome, full: bool, elephant: Postgres | None, tree: Path = HERE
-) -> Iterator[Evening]:
+    folder: Path, outcome: Outcome, full: bool, postgres_server: Postgres | None, tree: Path = ROOT
+) -> Iterator[Scenario]:
     """The servers and lines an evening needs, from their start to their end."""
-    evening = Evening(folder, outcome, full, tree)
-    with evening.stack as stack:
-        evening.queue = stack.enter_context(redis(folder / "redis"))
-        environment = {"REDIS_URL": _queue_url(evening), "INSTANCE": str(folder / "instance")}
+    scenario = Scenario(folder, outcome, full, tree)
+    with scenario.stack as stack:
+        scenario.queue = stack.enter_context(redis(folder / "redis"))
+        environment = {"REDIS_URL": _queue_url(scenario), "INSTANCE": str(folder / "instance")}
         if outcome.database == "PostgreSQL":
-            assert elephant is not None
-            evening.elephant = elephant
-            environment["DATABASE_URL"] = elephant.database()
+            assert postgres_server is not None
+            scenario.postgres_server = postgres_server
+            environment["DATABASE_URL"] = postgres_server.database()
         if "small disk" in outcome.fault.needs:
             environment["INSTANCE"] = str(
                 stack.enter_context(small_disk(folder / "small")) / "instance"
@@ -365,34 +365,34 @@ def staged(
             elsewhere = (
                 another_clock(folder / "clock") if "another clock" in outcome.fault.needs else {}
             )
-            _start(evening, folder / "one", 1, environment)
-            _start(evening, folder / "two", 1, environment | elsewhere)
+            _start(scenario, folder / "one", 1, environment)
+            _start(scenario, folder / "two", 1, environment | elsewhere)
         else:
-            _start(evening, folder / "one", 1 if outcome.fault.has_one_worker else 2, environment)
+            _start(scenario, folder / "one", 1 if outcome.fault.has_one_worker else 2, environment)
         if outcome.fault.needs & LINES:
-            evening.forgetful = Forgetful(evening.dice)
-            evening.line = stack.enter_context(Proxy(evening.server.port, evening.forgetful))
-            evening.line.refuses_upgrades = "polling line" in outcome.fault.needs
-        yield evening
+            scenario.forgetful = Forgetful(scenario.rng)
+            scenario.line = stack.enter_context(Proxy(scenario.server.port, scenario.forgetful))
+            scenario.line.refuses_upgrades = "polling line" in outcome.fault.needs
+        yield scenario
 
 
-def _queue_url(evening: Evening) -> str:
-    if "bad queue" not in evening.fault.needs:
-        return evening.queue.url
-    evening.muddled = Muddled(evening.dice)
-    evening.muddled.at_work = False
-    evening.queue_line = evening.stack.enter_context(Proxy(evening.queue.port, evening.muddled))
-    return f"redis://127.0.0.1:{evening.queue_line.port}/0"
+def _queue_url(scenario: Scenario) -> str:
+    if "bad queue" not in scenario.fault.needs:
+        return scenario.queue.url
+    scenario.muddled = Muddled(scenario.rng)
+    scenario.muddled.at_work = False
+    scenario.queue_line = scenario.stack.enter_context(Proxy(scenario.queue.port, scenario.muddled))
+    return f"redis://127.0.0.1:{scenario.queue_line.port}/0"
 
 
-def _start(evening: Evening, folder: Path, workers: int, environment: dict[str, str]) -> None:
-    app = "tests.short_pings:app" if "short pings" in evening.fault.needs else "app:app"
+def _start(scenario: Scenario, folder: Path, workers: int, environment: dict[str, str]) -> None:
+    app = "tests.short_pings:app" if "short pings" in scenario.fault.needs else "app:app"
     words = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", str(workers), app, "-b"]
-    server = Confab(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
-    server.where = evening.tree
-    evening.stack.callback(server.stop)
+    server = ConfabServer(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
+    server.where = scenario.tree
+    scenario.stack.callback(server.stop)
     server.start()
-    evening.servers.append(server)
+    scenario.servers.append(server)
 
 
 def another_clock(file: Path) -> dict[str, str]:

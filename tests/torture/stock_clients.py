@@ -31,7 +31,7 @@ POLL_SECONDS = 0.05
 JSON = dict[str, Any]
 
 
-def until(condition: Callable[[], object], seconds: float) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
     """Wait for a condition; whether it came true in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -124,7 +124,7 @@ class StockClient:
             self.who, "invoke", do="chat", id=message["id"], message=message["message"]
         )
         while True:
-            until(lambda: self.joined, float("inf"))
+            wait_until(lambda: self.joined, float("inf"))
             answer = self._ask("chat", message)
             if answer is None:
                 continue
@@ -276,14 +276,14 @@ def obey(
 ) -> None:
     """Do what an order says that has to be answered."""
     if order == "settle":
-        until(
+        wait_until(
             lambda: all(client.joined and not client.pending for client in clients), SETTLE_SECONDS
         )
         reply("done")
     elif order == "probe":
         for label in (plan["label"], f"{plan['label']}-next-door"):
             post_probe(plan, label, f"{message_id}-{label}", history)
-        until(
+        wait_until(
             lambda: all(client.has(f"{message_id}-{plan['label']}") for client in clients),
             PROBE_SECONDS,
         )
@@ -300,7 +300,7 @@ def main() -> None:
     clients = [StockClient(plan, number, history) for number in range(plan["clients"])]
     for client in clients:
         threading.Thread(target=client.connect, daemon=True).start()
-    assert until(lambda: all(client.joined for client in clients), START_SECONDS), (
+    assert wait_until(lambda: all(client.joined for client in clients), START_SECONDS), (
         "the clients could not join"
     )
     may_post = threading.Event()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.services import Postgres, postgres
-from tests.torture.__main__ import evening
+from tests.torture.__main__ import scenario
 from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens, redis_is_dead
 from tests.torture.scenarios import BAD_LINE, TWO_HOSTS, a_worker_is_killed, everybody_is_cut_off
 from tests.torture.stage import Fault
@@ -37,27 +37,29 @@ EVENINGS = (
 
 
 @pytest.fixture(scope="module")
-def elephant() -> Iterator[Postgres]:
+def postgres_server() -> Iterator[Postgres]:
     with postgres() as service:
         yield service
 
 
 @pytest.mark.parametrize("fault", EVENINGS, ids=lambda fault: fault.sentence)
 def test_nothing_is_lost_doubled_or_out_of_order(fault: Fault) -> None:
-    assert evening(fault, "SQLite", SEED, None).broken == []
+    assert scenario(fault, "SQLite", SEED, None).broken == []
 
 
-def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(elephant: Postgres) -> None:
+def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(
+    postgres_server: Postgres,
+) -> None:
     calm = Fault("F0", "nothing happens", nothing_happens, bots=3)
-    assert evening(calm, "PostgreSQL", SEED, elephant).broken == []
+    assert scenario(calm, "PostgreSQL", SEED, postgres_server).broken == []
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.patch)
 def test_a_program_broken_on_purpose_is_found_out(
-    mutation: Mutation, elephant: Postgres, tmp_path: Path
+    mutation: Mutation, postgres_server: Postgres, tmp_path: Path
 ) -> None:
     tree = mutation.plant(tmp_path)
 
-    outcome = evening(mutation.fault, mutation.database, SEED, elephant, tree=tree)
+    outcome = scenario(mutation.fault, mutation.database, SEED, postgres_server, tree=tree)
 
     assert mutation.is_found(outcome.broken), outcome.broken

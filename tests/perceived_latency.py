@@ -1,4 +1,4 @@
-"""What a person feels, in Chromium and against a real server: `python -m tests.felt` measures it, as a table."""
+"""What a person feels, in Chromium and against a real server: `python -m tests.perceived_latency` measures it, as a table."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from tests.browser.conftest import CHROMIUM
 from tests.browser.test_reading import DESKTOP, PHONE, READ_BACK, fill, here, somebody
-from tests.servers import Confab, gunicorn
+from tests.servers import ConfabServer, gunicorn
 
 TIMES = 9
 SLOW = {
@@ -90,7 +90,7 @@ class Felt:
 class House:
     """A server, a browser, and rooms that have been talked in."""
 
-    def __init__(self, server: Confab, chromium: Browser) -> None:
+    def __init__(self, server: ConfabServer, chromium: Browser) -> None:
         self.server = server
         self.chromium = chromium
         self._rooms = 0
