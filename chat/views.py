@@ -16,6 +16,7 @@ from chat import database, files, journal, markdown, wire
 from chat.errors import BadRequest, Busy, Refused
 from chat.identity import author, form_token, is_own_form, you
 from chat.models import Page, Room
+from chat.preload import preload_scripts
 
 A_LABEL = "The name of a room has 1 to 50 letters, digits, hyphens and underscores, and nothing else."
 RESERVED = {"new", "about", "api", "static", "healthz", "readyz", "metrics", "admin"}
@@ -163,6 +164,7 @@ def asset(filename: str) -> str:
     return url_for("pages.static", version=files.version(), filename=filename)
 
 
+pages.add_app_template_global(preload_scripts)
 pages.add_app_template_filter(markdown.html, "markdown")
 pages.add_app_template_test(markdown.only_pictures, "large")
 

@@ -12,7 +12,19 @@ CHAT = ROOT / "chat"
 # One staircase, from the ground floor up: a module imports only from the floors below its own.
 FLOORS = [
     {"errors", "emoji"},
-    {"payload", "text", "markdown", "files", "database", "instance", "together", "packets", "queue", "sessions"},
+    {
+        "payload",
+        "text",
+        "markdown",
+        "files",
+        "database",
+        "instance",
+        "together",
+        "packets",
+        "preload",
+        "queue",
+        "sessions",
+    },
     {"leases", "engine"},
     {"models", "wire", "gate"},
     {"order", "identity", "broadcasts", "people"},

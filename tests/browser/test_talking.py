@@ -287,7 +287,7 @@ def test_what_changes_changes_in_the_page(server: Confab, visit: Visit, kitchen:
         assert ben.ask("edit", {"seq": first, "message": "first"})["ok"]
         assert ben.ask("delete", {"seq": second})["ok"]
 
-    ada.sees("first", "message deleted")
+    ada.sees("first", "Message deleted")
     expect(ada.page.locator("#messages .message__note")).to_have_text(["edited", ""])
     assert ada.shapes() == ada.written_shapes()
 
@@ -345,7 +345,7 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
         server.start()
 
         ada.sees("before", "meanwhile", "into the void")
-        expect(ada.page.locator("#connection")).to_have_attribute("data-state", "quiet", timeout=PATIENCE_MS)
+        expect(ada.page.locator("#connection")).to_have_attribute("data-state", "hidden", timeout=PATIENCE_MS)
         with in_room(server, "/kitchen/") as ben:
             say(ben, "welcome back")
         ada.sees("before", "meanwhile", "into the void", "welcome back")
@@ -360,7 +360,7 @@ def test_the_link_can_be_copied(server: Confab, visit: Visit, kitchen: str, host
     ada.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
     ada.page.locator("header").get_by_role("button", name="Copy link").click()
-    expect(ada.page.locator("header [data-copies]")).to_have_text("Copied")
+    expect(ada.page.locator("header [data-copy-link]")).to_have_text("Copied")
     ada.field.focus()
     ada.page.keyboard.press("Control+v")
 

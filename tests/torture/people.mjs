@@ -7,15 +7,33 @@ import { register } from "node:module"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
-import { FakeLocks, FakeShelf } from "../js/helpers.mjs"
+import { FakeLocks, FakeStorage } from "../js/helpers.mjs"
 
 // socket.js asks the browser's own build of Socket.IO for a line; here it gets node's, which can send a cookie.
 const stand_in = "data:text/javascript,export const io = (options) => globalThis.dialling(options)"
 const resolve = `export const resolve = (name, context, next) => name.includes("vendor/socket.io") ? { url: ${JSON.stringify(stand_in)}, shortCircuit: true } : next(name, context)`
 register(`data:text/javascript,${encodeURIComponent(resolve)}`)
 
-const [{ clock }, { Outbox, newId }, { Room }, { dial }, { OutboxStore, lockLead }, { Timeline }] = await Promise.all(
-  ["clock", "outbox", "room", "socket", "tabs", "timeline"].map((name) => import(`../../static/js/${name}.js`)),
+const [
+  { clock },
+  { randomId },
+  { RoomSession },
+  { connect },
+  { electWithLock },
+  { Outbox },
+  { OutboxStore },
+  { Timeline },
+] = await Promise.all(
+  [
+    "lib/clock",
+    "lib/ids",
+    "net/room_session",
+    "net/socket",
+    "state/leader_election",
+    "state/outbox",
+    "state/outbox_store",
+    "state/timeline",
+  ].map((name) => import(`../../static/js/${name}.js`)),
 )
 
 const EVERYBODY_WAITS_MS = 10_000 // at most, until nothing is missing
@@ -29,7 +47,9 @@ let over = false
 
 /** Times are those of the machine's monotonic clock, which Python reads too. */
 function note(who, what, more = {}) {
-  lines.push(JSON.stringify({ at: Number(process.hrtime.bigint() / 1000n) / 1000, who, what, ...more }))
+  lines.push(
+    JSON.stringify({ at: Number(process.hrtime.bigint() / 1000n) / 1000, who, what, ...more }),
+  )
 }
 
 function write() {
@@ -53,11 +73,22 @@ function line(who, label, url, options) {
   const made = io(url, { ...options, forceNew: true })
   made.on("connect", () => note(who, "up"))
   made.on("disconnect", () => note(who, "down"))
-  made.onAny((event, said) => note(who, "told", { event, label: said.label, in: label, row: brief(said), head: said.head }))
+  made.onAny((event, said) =>
+    note(who, "told", { event, label: said.label, in: label, row: brief(said), head: said.head }),
+  )
   return made
 }
 
-const brief = ({ seq, rev, id, message, deleted, edited, timestamp, kind, reactions }) => ({ seq, rev, id, message, deleted, kind, reactions, since: edited ?? timestamp })
+const brief = ({ seq, rev, id, message, deleted, edited, timestamp, kind, reactions }) => ({
+  seq,
+  rev,
+  id,
+  message,
+  deleted,
+  kind,
+  reactions,
+  since: edited ?? timestamp,
+})
 
 /** Somebody in front of the page of a room. */
 class Person {
@@ -83,13 +114,22 @@ class Person {
     const page = JSON.parse(html.match(/id="page">(.*?)<\/script>/s)[1])
     const cookie = response.headers.getSetCookie()[0]?.split(";")[0]
     const extraHeaders = this.cookies && cookie ? { cookie } : {}
-    globalThis.dialling = (options) => line(this.who, this.label, this.url, { ...options, extraHeaders })
-    this.socket = dial(html.match(/data-transports="([^"]*)"/)[1].split(" "), () => this.token)
+    globalThis.dialling = (options) =>
+      line(this.who, this.label, this.url, { ...options, extraHeaders })
+    this.socket = connect(html.match(/data-transports="([^"]*)"/)[1].split(" "), () => this.token)
     this.timeline = new Timeline()
-    const { area, page: tab } = new FakeShelf().tab()
-    const store = new OutboxStore(page.label, () => area, tab)
-    const outbox = (send) => new Outbox({ send, lead: lockLead("outbox", new FakeLocks()), clock, store })
-    this.room = new Room({ label: page.label, mark: page.you.mark, socket: this.socket, timeline: this.timeline, outbox, clock })
+    const { area, page: tab } = new FakeStorage().tab()
+    const store = new OutboxStore(page.label, { getStorage: () => area, storageEvents: tab })
+    const createOutbox = (send) =>
+      new Outbox({ send, elect: electWithLock("outbox", new FakeLocks()), clock, store })
+    this.room = new RoomSession({
+      label: page.label,
+      mark: page.you.mark,
+      socket: this.socket,
+      timeline: this.timeline,
+      createOutbox,
+      clock,
+    })
     this.watch()
     this.mark = page.you.mark
     this.timeline.load(page)
@@ -97,7 +137,7 @@ class Person {
   }
 
   watch() {
-    this.room.addEventListener("you", ({ detail }) => {
+    this.room.addEventListener("identity", ({ detail }) => {
       this.token = detail.token ?? this.token
       this.mark = detail.mark
     })
@@ -107,9 +147,12 @@ class Person {
       if (!this.known.has(answer.seq)) this.mine.push(answer.seq) // its row may come before the answer
       this.known.add(answer.seq)
     })
-    this.timeline.addEventListener("reset", () => note(this.who, "load", { epoch: this.timeline.epoch, rows: this.timeline.rows.map(brief) }))
+    this.timeline.addEventListener("reset", () =>
+      note(this.who, "load", { epoch: this.timeline.epoch, rows: this.timeline.rows.map(brief) }),
+    )
     this.timeline.addEventListener("change", ({ detail }) => {
-      for (const { row } of detail) if (row) note(this.who, this.leaving ? "read" : "seen", { row: brief(row) })
+      for (const { row } of detail)
+        if (row) note(this.who, this.leaving ? "read" : "seen", { row: brief(row) })
     })
   }
 
@@ -125,7 +168,8 @@ class Person {
     const chance = this.random()
     if (chance < 0.6 || !this.mine.length) return this.say()
     const place = Math.floor(this.random() * this.mine.length)
-    if (chance < 0.72) return this.change("edit", { seq: this.mine[place], message: this.words("in other words") })
+    if (chance < 0.72)
+      return this.change("edit", { seq: this.mine[place], message: this.words("in other words") })
     if (chance < 0.8) return this.change("delete", { seq: this.mine.splice(place, 1)[0] })
     if (chance < 0.97) return this.react()
     return this.rename()
@@ -151,19 +195,20 @@ class Person {
   }
 
   say() {
-    const item = this.room.outbox.say({ handle: this.name, message: this.words("says") })
+    const item = this.room.outbox.enqueue({ handle: this.name, message: this.words("says") })
     if (item) note(this.who, "invoke", { do: "chat", id: item.id, message: item.message })
   }
 
   /** The page cannot change messages yet, so this asks by itself, until there is an answer. */
   async change(event, data) {
-    const id = newId()
+    const id = randomId()
     this.busy = true
     note(this.who, "invoke", { do: event, id, mark: this.mark, message: data.handle, ...data })
     for (;;) {
-      const answer = await this.socket.ask(event, data).catch((error) => error)
+      const answer = await this.socket.request(event, data).catch((error) => error)
       if (answer.ok) note(this.who, "ok", { id, seq: data.seq, rev: answer.rev })
-      else if (answer.retry === false && answer.code !== "not_joined") note(this.who, "fail", { id, code: answer.code })
+      else if (answer.retry === false && answer.code !== "not_joined")
+        note(this.who, "fail", { id, code: answer.code })
       else {
         await sleep(Math.min(answer.retryAfterMs ?? 300, 1000))
         continue
@@ -174,16 +219,21 @@ class Person {
   }
 
   get whole() {
-    return this.room.state === "here" && !this.timeline.behind && !this.room.outbox.waiting && !this.busy
+    return (
+      this.room.state === "joined" &&
+      !this.timeline.isBehind &&
+      !this.room.outbox.queuedCount &&
+      !this.busy
+    )
   }
 
   /** Reads back to the first message; the page keeps a window of it at a time, so what counts is all that was on the screen on the way. */
   async leave() {
     this.leaving = true
-    const pale = this.timeline.items.map(({ id }) => id)
+    const pale = this.timeline.pendingMessages.map(({ id }) => id)
     const shown = new Map(this.timeline.rows.map((row) => [row.seq, row]))
-    for (let tries = 0; this.timeline.older && tries < 500; tries += 1) {
-      await this.room.earlier()
+    for (let tries = 0; this.timeline.hasOlder && tries < 500; tries += 1) {
+      await this.room.loadEarlier()
       for (const row of this.timeline.rows) shown.set(row.seq, row)
     }
     const rows = [...shown.values()].sort((one, other) => one.seq - other.seq).map(brief)
@@ -200,7 +250,11 @@ class Bot {
 
   constructor(number, label) {
     this.who = `${label} bot ${number}`
-    this.line = line(this.who, label, plan.urls[number % plan.urls.length], { transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 1000 })
+    this.line = line(this.who, label, plan.urls[number % plan.urls.length], {
+      transports: ["websocket"],
+      reconnectionDelay: 300,
+      reconnectionDelayMax: 1000,
+    })
     this.line.on("connect", () => {
       this.visit += 1
       this.line.emit("join", { label })
@@ -210,25 +264,37 @@ class Bot {
   async talk() {
     while (!over) {
       await sleep((15_000 / plan.rate) * (0.5 + Math.random()))
-      for (let count = 0; count < 3 && !hushed && !over && this.line.connected; count += 1) this.say()
+      for (let count = 0; count < 3 && !hushed && !over && this.line.connected; count += 1)
+        this.say()
     }
   }
 
   async say() {
-    const said = { handle: this.who, message: `${this.who} says ${(this.said += 1)}`, id: newId() }
+    const said = {
+      handle: this.who,
+      message: `${this.who} says ${(this.said += 1)}`,
+      id: randomId(),
+    }
     note(this.who, "invoke", { do: "chat", id: said.id, message: said.message, visit: this.visit })
-    const answer = await this.line.timeout(8000).emitWithAck("chat", said).catch(() => null)
+    const answer = await this.line
+      .timeout(8000)
+      .emitWithAck("chat", said)
+      .catch(() => null)
     if (answer?.ok) note(this.who, "ok", { id: said.id, seq: answer.seq, rev: answer.seq })
   }
 }
 
 async function until(condition, ms) {
-  for (const end = performance.now() + ms; !condition() && performance.now() < end; ) await sleep(50)
+  for (const end = performance.now() + ms; !condition() && performance.now() < end;) await sleep(50)
   return condition()
 }
 
-const whole = () => people.every((person) => person.whole && person.timeline.applied === tip(person.label))
-const tip = (label) => Math.max(...people.filter((person) => person.label === label).map(({ timeline }) => timeline.applied))
+const whole = () =>
+  people.every((person) => person.whole && person.timeline.applied === tip(person.label))
+const tip = (label) =>
+  Math.max(
+    ...people.filter((person) => person.label === label).map(({ timeline }) => timeline.applied),
+  )
 
 /** Until nothing has been missing for so long that a beacon would have found it. */
 async function settle() {
@@ -241,8 +307,10 @@ async function settle() {
 
 setTimeout(() => process.exit(1), plan.deadline_seconds * 1000).unref() // nobody waits for ever
 const people = Array.from({ length: plan.people }, (_, number) => new Person(number, plan.label))
-for (let number = 0; number < plan.strangers; number += 1) people.push(new Person(number, `${plan.label}-next-door`))
-for (let first = 0; first < people.length; first += 20) await Promise.all(people.slice(first, first + 20).map((person) => person.arrive()))
+for (let number = 0; number < plan.strangers; number += 1)
+  people.push(new Person(number, `${plan.label}-next-door`))
+for (let first = 0; first < people.length; first += 20)
+  await Promise.all(people.slice(first, first + 20).map((person) => person.arrive()))
 const talkers = [...people.slice(0, plan.talkers), ...people.slice(plan.people, plan.people + 1)]
 if (plan.bots) await until(() => people.every((person) => person.whole), 20_000)
 for (let number = 0; number < plan.bots; number += 1) talkers.push(new Bot(number, plan.label))
