@@ -35,6 +35,7 @@ deps: ## install the Debian packages that the tests need
 lint: venv-dev node_modules
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	bin/with-node node_modules/.bin/prettier --check .
 	bin/with-node node_modules/.bin/eslint .
 
 types: venv-dev node_modules

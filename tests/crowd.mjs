@@ -24,10 +24,15 @@ class Person {
   constructor(number) {
     this.number = number
     this.socket = io(plan.urls[number % plan.urls.length], {
-      forceNew: true, transports: ["websocket"], reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 3000,
+      forceNew: true,
+      transports: ["websocket"],
+      reconnectionDelay: 200,
+      reconnectionDelayMax: 1000,
+      timeout: 3000,
     })
     this.socket.on("connect", () => this.enter())
-    for (const event of ["chat", "change"]) this.socket.on(event, (message) => this.hear(event, message))
+    for (const event of ["chat", "change"])
+      this.socket.on(event, (message) => this.hear(event, message))
     this.socket.on("head", ({ head }) => head > this.applied && this.catchUp())
   }
 
@@ -43,7 +48,10 @@ class Person {
 
   async enterAgain() {
     try {
-      const answer = await this.ask("join", this.joined ? { label: plan.label, after: this.applied } : { label: plan.label })
+      const answer = await this.ask(
+        "join",
+        this.joined ? { label: plan.label, after: this.applied } : { label: plan.label },
+      )
       if (!answer.ok) {
         await sleep(500)
         return this.socket.connected && this.enterAgain()
@@ -51,7 +59,9 @@ class Person {
       this.joined = true
       this.read(answer)
       await this.catchUp(answer)
-    } catch { /* the connection ended: it comes again */ }
+    } catch {
+      /* the connection ended: it comes again */
+    }
   }
 
   async catchUp(answer = { upto: 0, head: 1 }) {
@@ -61,7 +71,9 @@ class Person {
         if (!answer.ok) return
         this.read(answer)
       }
-    } catch { /* the next head or connection asks again */ }
+    } catch {
+      /* the next head or connection asks again */
+    }
   }
 
   read({ messages, upto }) {
@@ -104,7 +116,8 @@ class Person {
         if (!this.socket.connected || !this.joined) throw new Error("not now")
         const answer = await this.ask("chat", said)
         if (answer.ok) return void this.acked.push([answer.seq, said.message])
-        if (!answer.retry && answer.code !== "not_joined") throw Object.assign(new Error(answer.code), { final: true })
+        if (!answer.retry && answer.code !== "not_joined")
+          throw Object.assign(new Error(answer.code), { final: true })
         await sleep(Math.min(answer.retry_after_ms ?? 300, 500))
       } catch (error) {
         if (error.final) throw error
@@ -115,13 +128,26 @@ class Person {
 }
 
 setTimeout(() => process.exit(1), (plan.seconds + 60) * 1000).unref() // nobody waits for ever
-const people = Array.from({ length: plan.senders + plan.listeners }, (_, number) => new Person(number))
+const people = Array.from(
+  { length: plan.senders + plan.listeners },
+  (_, number) => new Person(number),
+)
 while (!people.every((person) => person.joined)) await sleep(20)
 console.log(JSON.stringify({ ready: true }))
 await Promise.all(people.slice(0, plan.senders).map((person) => person.talk()))
 await sleep(plan.quiet_seconds * 1000)
 for (const person of people) person.socket.disconnect()
-writeFileSync(plan.report, JSON.stringify(people.map(({ wires, known, told, acked, delays, connects }) => (
-  { wires, acked, delays, connects, known: [...known].sort(([a], [b]) => a - b), told: [...told] }
-))))
+writeFileSync(
+  plan.report,
+  JSON.stringify(
+    people.map(({ wires, known, told, acked, delays, connects }) => ({
+      wires,
+      acked,
+      delays,
+      connects,
+      known: [...known].sort(([a], [b]) => a - b),
+      told: [...told],
+    })),
+  ),
+)
 process.exit()

@@ -2,9 +2,9 @@
 
 import { createInterface } from "node:readline"
 
-import { onlyPictures, parse } from "../static/js/markdown.js"
+import { isEmojiOnly, parseMarkdown } from "../static/js/lib/markdown.js"
 
 for await (const line of createInterface({ input: process.stdin })) {
   const source = JSON.parse(line)
-  console.log(JSON.stringify({ tree: parse(source), large: onlyPictures(source) }))
+  console.log(JSON.stringify({ tree: parseMarkdown(source), large: isEmojiOnly(source) }))
 }

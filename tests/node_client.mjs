@@ -8,7 +8,12 @@ const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 
 const orders = {
   open({ who, url, options }) {
-    const socket = io(url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options })
+    const socket = io(url, {
+      forceNew: true,
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 200,
+      ...options,
+    })
     const tell = (state, detail = "") => report({ who, state, detail })
     sockets.set(who, socket)
     socket.io.on("open", () => {

@@ -34,7 +34,7 @@ window.watch = (type, list, what) => new PerformanceObserver((all) => {
 watch("layout-shift", shifts, "value")
 window.wired = new Promise((done) => addEventListener("DOMContentLoaded", () => {
   const room = document.querySelector("#room")
-  const look = () => room.dataset.here === "true" && done(performance.now())
+  const look = () => room.dataset.joined === "true" && done(performance.now())
   new MutationObserver(look).observe(room, { attributes: true })
 }))
 """

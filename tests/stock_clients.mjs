@@ -73,7 +73,11 @@ class StockClient {
   report() {
     const { applied, joined, connects, answers, disconnects, rows, broadcasts, socket } = this
     return {
-      applied, joined, connects, answers, disconnects,
+      applied,
+      joined,
+      connects,
+      answers,
+      disconnects,
       connected: socket.connected,
       transport: socket.io.engine?.transport?.name ?? null,
       messages: [...rows.values()].map(({ message }) => message),

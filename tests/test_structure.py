@@ -19,7 +19,7 @@ LAYERS = [
     {"models", "storage.instance_folder", "wire", "web.labels", "web.middleware", "web.sessions"},
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {"presence.registry", "presence.roster", "web.static_files"},
-    {"web.health"},
+    {"web.health", "web.preload"},
     {"web.responses"},
     {"delivery.reconciler", "delivery.publisher", "presence.tracker", "storage.journal"},
     {"services"},

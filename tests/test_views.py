@@ -290,7 +290,7 @@ def test_an_address_that_names_no_page_shows_an_empty_room_as_it_is(
     answer = app.test_client().get(f"/{kitchen}/?before=x")
 
     assert answer.status_code == 200
-    assert "It is quiet in here" in answer.text
+    assert "No messages yet" in answer.text
 
 
 def test_who_has_no_scripts_speaks_by_the_form(app: Flask, ada: Client, kitchen: str) -> None:

@@ -1,4 +1,4 @@
-"""The small Markdown of messages, for what the server draws; static/js/markdown.js is its twin.
+"""The small Markdown of messages, for what the server draws; static/js/lib/markdown.js is its twin.
 
 Bold, italic, code, fenced code, quotes and bare links, and nothing else. Both are held to tests/vectors/markdown.json.
 Every character is looked at a fixed number of times, so no message is slow to draw.

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, abort, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat.web import static_files
+from chat.web.preload import preload_scripts
 from chat.web.responses import set_content_coding
 
 YEAR_SECONDS = 365 * 24 * 3600
@@ -26,6 +27,9 @@ def static(version: str, filename: str) -> AnyResponse:
     response.cache_control.public = is_current
     response.cache_control.immutable = is_current
     return response
+
+
+blueprint.add_app_template_global(preload_scripts)
 
 
 @blueprint.app_template_global()

@@ -1,37 +1,43 @@
-// The rooms this browser remembers, on the front page.
+// Entry point of the front page: lists the rooms that this browser has visited.
 
-import { RecentRooms, Storage } from "./storage.js"
-import { chooseTheme } from "./theme.js"
+import { Preferences } from "./state/preferences.js"
+import { RecentRooms } from "./state/recent_rooms.js"
+import { byId, cloneTemplate } from "./view/dom.js"
+import { setUpThemeChoice } from "./view/theme.js"
 
-/** @import { Visit } from "./storage.js" */
+/** @import { Visit } from "./state/recent_rooms.js" */
 
-const storage = new Storage()
-const rooms = new RecentRooms(storage)
-const section = /** @type {HTMLElement} */ (document.getElementById("recent"))
+const preferences = new Preferences()
+const recentRooms = new RecentRooms(preferences)
+const section = byId("recent-rooms")
 const list = /** @type {HTMLElement} */ (section.querySelector("ul"))
-const template = /** @type {HTMLTemplateElement} */ (document.getElementById("visit-template"))
 
 /** @param {Visit} visit */
-function drawn({ label, name }) {
-  const element = /** @type {HTMLElement} */ (document.importNode(template.content, true).firstElementChild)
-  const link = /** @type {HTMLAnchorElement} */ (element.querySelector("a"))
-  const button = /** @type {HTMLButtonElement} */ (element.querySelector("button"))
+function createItem({ label, name }) {
+  const item = cloneTemplate("recent-room")
+  const title = name || label
+  const link = /** @type {HTMLAnchorElement} */ (item.querySelector("a"))
   link.href = `/${encodeURIComponent(label)}/`
-  link.textContent = name || label
-  button.setAttribute("aria-label", `Forget ${name || label}`)
-  button.addEventListener("click", () => {
-    rooms.forget(label)
-    draw()
-    ;(list.querySelector("button") ?? document.querySelector("main"))?.focus()
-  })
-  return element
+  link.textContent = title
+  const button = /** @type {HTMLButtonElement} */ (item.querySelector("button"))
+  button.setAttribute("aria-label", `Remove ${title} from the list`)
+  button.addEventListener("click", () => removeRoom(label))
+  return item
 }
 
-function draw() {
-  const visits = rooms.all()
+/** @param {string} label */
+function removeRoom(label) {
+  recentRooms.remove(label)
+  showRooms()
+  const nextFocus = list.querySelector("button") ?? document.querySelector("main")
+  nextFocus?.focus()
+}
+
+function showRooms() {
+  const visits = recentRooms.all()
   section.hidden = visits.length === 0
-  list.replaceChildren(...visits.map(drawn))
+  list.replaceChildren(...visits.map(createItem))
 }
 
-draw()
-chooseTheme(/** @type {HTMLElement} */ (document.getElementById("theme")), storage)
+showRooms()
+setUpThemeChoice(byId("theme"), preferences)

@@ -1,11 +1,14 @@
-// Before anything is painted: the colours this person has chosen, and whether they have a name. No module, because modules come after the first paint.
+// Applies the chosen theme, and notes whether a name is known, before the first paint.
+// A classic script and not a module, because modules run after the page is parsed.
 
-;(function early() {
+;(function applyStoredPreferences() {
+  const { dataset } = document.documentElement
   try {
     const theme = JSON.parse(localStorage.getItem("confab:theme") ?? "null")
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme
-    if (JSON.parse(localStorage.getItem("confab:name") ?? "null")) document.documentElement.dataset.named = ""
+    if (theme === "light" || theme === "dark") dataset.theme = theme
+    const name = JSON.parse(localStorage.getItem("confab:name") ?? "null")
+    if (name) dataset.named = ""
   } catch {
-    // Then as the system has it.
+    // Storage is forbidden, or contains something else: the page keeps its defaults.
   }
 })()

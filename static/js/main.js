@@ -1,232 +1,397 @@
-// Where the room page is put together, as far as one needs it to come in, read and talk: everything else is handed what it needs. The rest, more.js, comes when the line is being opened.
+// Entry point of the room page: creates what is needed to read and send messages, and connects it.
+// Everything else is in secondary.js, which is loaded while the connection is being opened.
 
-import { Announcer, noticeIn } from "./announcer.js"
-import { Attention, BrowserTab } from "./attention.js"
-import { clock } from "./clock.js"
-import { Composer } from "./composer.js"
-import { Connection } from "./connection.js"
-import { MessageList } from "./message_list.js"
-import { Outbox, newId } from "./outbox.js"
-import { People } from "./people.js"
-import { Room } from "./room.js"
-import { Scroll } from "./scroll.js"
-import { dial } from "./socket.js"
-import { Drafts, Ignored, Storage } from "./storage.js"
-import { OutboxStore, leaseLead, lockLead } from "./tabs.js"
-import { counted, mentions } from "./text.js"
-import { Timeline } from "./timeline.js"
-import { Travel, keepPlace, keptPlace } from "./travel.js"
+import { clock } from "./lib/clock.js"
+import { randomId } from "./lib/ids.js"
+import { mentionsName } from "./lib/mentions.js"
+import { formatCount } from "./lib/text.js"
+import { RoomSession } from "./net/room_session.js"
+import { connect } from "./net/socket.js"
+import { Drafts } from "./state/drafts.js"
+import { IgnoredPeople } from "./state/ignored_people.js"
+import { electWithLease, electWithLock } from "./state/leader_election.js"
+import { Outbox } from "./state/outbox.js"
+import { OutboxStore } from "./state/outbox_store.js"
+import { People } from "./state/people.js"
+import { Preferences } from "./state/preferences.js"
+import { Timeline } from "./state/timeline.js"
+import { Unread } from "./state/unread.js"
+import { Announcer } from "./view/announcer.js"
+import { BrowserTab } from "./view/browser_tab.js"
+import { Composer } from "./view/composer.js"
+import { ConnectionStatus } from "./view/connection_status.js"
+import { byId, cloneTemplate } from "./view/dom.js"
+import { recordEvents } from "./view/event_replay.js"
+import { MessageList } from "./view/message_list.js"
+import { Navigation } from "./view/navigation.js"
+import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
+import { Scroller } from "./view/scroller.js"
+import { createToast } from "./view/toast.js"
 
-/** @import { Reader } from "./message_list.js" */
-/** @import { Step } from "./timeline.js" */
-/** @import { Away, Joined, Presence, Row, You } from "./wire.js" */
-/** @typedef {{ handle: string, messages: string[], edit?: number, reply_to?: number }} Said */
+/** @import { Secondary } from "./secondary.js" */
+/** @import { TimelineUpdate } from "./state/timeline.js" */
+/** @import { Submission } from "./view/composer.js" */
+/** @import { Joined, Presence, Row, You } from "./wire.js" */
 
 const TOKEN_KEY = "token"
-const AGAIN_MS = 3000
-const COUNTED = 10_000 // the server counts no further
-const LATER = { click: ".top button, [data-copies]", keydown: ".log, body:not(:focus-within)" } // what more.js minds
-
-export const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id))
-export const template = (/** @type {string} */ name) => {
-  const { content } = /** @type {HTMLTemplateElement} */ (find(`${name}-template`))
-  return /** @type {HTMLElement} */ (document.importNode(content, true).firstElementChild)
+const LOAD_RETRY_DELAY_MS = 3000
+const MAX_MISSED_COUNT = 10_000 // the server counts no further
+/** What secondary.js handles. */
+const EVENTS_TO_REPLAY = {
+  click: ".header button, [data-copy-link]",
+  keydown: ".log, body:not(:focus-within)",
 }
 
-/** @type {Joined} */
-const page = JSON.parse(find("page").textContent ?? "")
-export const { label } = page
-export const storage = new Storage()
-export const socket = dial((find("room").dataset.transports ?? "").split(" "), () => storage.get(TOKEN_KEY))
-export const timeline = new Timeline(() => scroll.atEnd)
-const leading = `confab:outbox:${label}`
-const lead = navigator.locks ? lockLead(leading, navigator.locks) : leaseLead(leading, { clock, area: () => localStorage, me: newId() })
-export const room = new Room({
+/** @type {Joined} the answer to `join` at the time when the server created the page */
+const page = JSON.parse(byId("page").textContent ?? "")
+const { label } = page
+const preferences = new Preferences()
+const transports = (byId("room").dataset.transports ?? "").split(" ")
+const socket = connect(transports, () => preferences.get(TOKEN_KEY))
+const timeline = new Timeline(() => scroller.isAtEnd)
+const session = new RoomSession({
   label,
   mark: page.you.mark,
   socket,
   timeline,
-  outbox: (send) => new Outbox({ send, lead, clock, store: new OutboxStore(label) }),
+  createOutbox: (send) => {
+    return new Outbox({ send, elect: createElection(), clock, store: new OutboxStore(label) })
+  },
   clock,
 })
-export const mine = (/** @type {Row} */ row) => row.mark === room.mark
-export const ignored = new Ignored(label, storage)
-export const people = new People()
-/** @type {Reader} */
-const reader = {
-  mark: () => room.mark,
-  hides: (mark) => ignored.has(mark),
-  original: (seq) => timeline.at(seq),
-  names: (text) => mentions(text, composer.name),
-}
-export const list = new MessageList(find("messages"), template, reader)
-export const scroll = new Scroll(find("log"), find("newer"), () => !timeline.newer)
-const touch = matchMedia("(hover: none) and (pointer: coarse)").matches
-const last = () => timeline.rows.findLast((row) => mine(row) && !row.deleted && !row.kind)
-const form = /** @type {HTMLFormElement} */ (find("composer"))
-export const composer = new Composer(form, { storage, drafts: new Drafts(label, { storage, clock }), touch, last })
-const connection = new Connection(find("connection"), { clock, outbox: room.outbox, tryNow: () => socket.tryNow() })
-export const announcer = new Announcer(find("announcements"), clock)
-export const notice = noticeIn(find("notice"))
-export const travel = new Travel({ room, timeline, list, scroll, earlier: find("earlier"), tell: notice })
-export const title = () => timeline.name || label
-const tab = new BrowserTab(/** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]")))
-export const isSeen = () => document.visibilityState === "visible" && document.hasFocus()
-export const attention = new Attention({ label, storage, clock, looking: () => isSeen() && scroll.atEnd, tab })
+const { outbox } = session
+const ignoredPeople = new IgnoredPeople(label, preferences)
+const people = new People()
+const list = new MessageList(byId("messages"), cloneTemplate, {
+  getMark: () => session.mark,
+  ignores: (mark) => ignoredPeople.has(mark),
+  getOriginal: (seq) => timeline.rowAt(seq),
+  isMentionedIn: (text) => mentionsName(text, composer.name),
+})
+const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
+const drafts = new Drafts(label, { preferences, clock })
+const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
+  preferences,
+  drafts,
+  hasTouchKeyboard: matchMedia("(hover: none) and (pointer: coarse)").matches,
+  getLastOwnRow: () => timeline.rows.findLast((row) => isOwn(row) && isPosted(row)),
+})
+const connectionStatus = new ConnectionStatus(byId("connection"), {
+  clock,
+  outbox,
+  retryNow: () => socket.retryNow(),
+})
+const announcer = new Announcer(byId("announcements"), clock)
+const showToast = createToast(byId("toast"))
+const navigation = new Navigation({
+  loader: session,
+  timeline,
+  list,
+  scroller,
+  earlierButton: byId("earlier"),
+  showError: showToast,
+})
+const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
+const browserTab = new BrowserTab(icon)
+const unread = new Unread({
+  label,
+  preferences,
+  clock,
+  isReading: () => isPageWatched() && scroller.isAtEnd,
+})
 
-/** What the line has lost is asked for again. @returns {Promise<typeof import("./more.js")>} */
-function theRest() {
-  return import("./more.js").catch(async () => {
-    await new Promise((again) => {
-      clock.later(AGAIN_MS, () => again(null))
-    })
-    return theRest()
-  })
-}
+// Helpers
 
-/** @param {Away} away */
-function missed({ after, missed: number }) {
-  const many = number >= COUNTED ? `${COUNTED.toLocaleString()} or more messages` : counted(number, "message")
-  attention.missed({ after, words: `${many} while you were away` }, number)
-  announcer.say(`${many} while you were away`)
-}
-
-const redraw = () => scroll.around(() => list.reset(timeline))
-
-/** The jump is offered while the line between old and new is further up than what is seen. */
-function offerJump() {
-  find("unread").hidden = !(list.line && scroll.isAbove(list.line))
-}
-
-function look() {
-  attention.look()
-  offerJump()
+function createElection() {
+  const name = `confab:outbox:${label}`
+  if (navigator.locks) return electWithLock(name, navigator.locks)
+  return electWithLease(name, { clock, getStorage: () => localStorage, tabId: randomId() })
 }
 
-/** What others say and this person reads. @param {Row[]} rows */
-export const byOthers = (rows) => rows.filter((row) => !mine(row) && !row.deleted && !row.kind && !ignored.has(row.mark))
+/** @param {Row} row */
+function isOwn(row) {
+  return row.mark === session.mark
+}
 
-timeline.addEventListener("reset", redraw)
-timeline.addEventListener("reset", () => timeline.newer || people.learn(timeline.rows))
-timeline.addEventListener("away", () => timeline.away && missed(timeline.away))
-timeline.addEventListener("change", (event) => scroll.around(() => list.draw(/** @type {CustomEvent<Step[]>} */ (event).detail)))
-for (const change of ["reset", "change"]) timeline.addEventListener(change, () => (find("earlier").hidden = !timeline.older))
+/**
+ * Whether a row is a message that somebody has posted, and not a deleted or a system message.
+ *
+ * @param {Row} row
+ */
+function isPosted(row) {
+  return !row.deleted && !row.kind
+}
+
+/**
+ * The messages of other people, without those whom this person ignores.
+ *
+ * @param {Row[]} rows
+ */
+function fromOthers(rows) {
+  return rows.filter((row) => !isOwn(row) && isPosted(row) && !ignoredPeople.has(row.mark))
+}
+
+function isPageWatched() {
+  return document.visibilityState === "visible" && document.hasFocus()
+}
+
+function getTitle() {
+  return timeline.name || label
+}
+
+// Messages
+
+function redraw() {
+  scroller.preservePosition(() => list.reset(timeline))
+}
+
+/** @param {TimelineUpdate[]} updates */
+function draw(updates) {
+  scroller.preservePosition(() => list.draw(updates))
+}
+
+/** @param {Row[]} rows */
+function handleArrived(rows) {
+  const others = fromOthers(rows)
+  people.learnNames(rows)
+  announcer.announceMessages(others)
+  unread.addArrived(others, timeline.lastSeq)
+  scroller.addNew(others.length)
+  updateReading()
+}
+
+function handleAbsence() {
+  if (!timeline.absence) return
+  const { after, missed } = timeline.absence
+  const isExact = missed < MAX_MISSED_COUNT
+  const count = isExact ? formatCount(missed, "message") : `${missed.toLocaleString()}+ messages`
+  const text = `${count} while you were away`
+  unread.addMissed({ after, text }, missed)
+  announcer.announce(text)
+}
+
+function updateEarlierButton() {
+  byId("earlier").hidden = !timeline.hasOlder
+}
+
+timeline.addEventListener("reset", () => {
+  redraw()
+  if (!timeline.hasNewer) people.learnNames(timeline.rows)
+  updateEarlierButton()
+})
+timeline.addEventListener("change", (event) => {
+  draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
+  updateEarlierButton()
+})
 timeline.addEventListener("arrived", (event) => {
-  const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
-  const others = byOthers(rows)
-  people.learn(rows)
-  announcer.heard(others)
-  attention.arrived(others, timeline.last)
-  scroll.arrived(others.length)
-  look()
+  handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
 })
-timeline.addEventListener("title", () => (tab.title = title()))
-attention.addEventListener("line", () => {
-  scroll.around(() => list.mark(attention.line))
-  offerJump()
-})
-scroll.addEventListener("moved", look)
-for (const change of ["focus", "blur"]) addEventListener(change, look)
-document.addEventListener("visibilitychange", look)
-addEventListener("pagehide", () => attention.leave())
-ignored.addEventListener("change", redraw)
+timeline.addEventListener("absence", handleAbsence)
+timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
+ignoredPeople.addEventListener("change", redraw)
 
-room.addEventListener("state", () => {
-  find("room").dataset.here = String(room.state === "here")
-  connection.tell(room.state, room.reason)
+// Unread messages
+
+function updateReading() {
+  unread.updateReading()
+  updateUnreadButton()
+}
+
+/** The button is shown while the unread divider is above the visible part. */
+function updateUnreadButton() {
+  const { dividerElement } = list
+  byId("first-unread").hidden = !dividerElement || !scroller.isAbove(dividerElement)
+}
+
+unread.addEventListener("divider", () => {
+  scroller.preservePosition(() => list.setDivider(unread.divider))
+  updateUnreadButton()
 })
-room.addEventListener("you", (event) => {
+unread.addEventListener("count", () => browserTab.setUnreadCount(unread.count))
+scroller.addEventListener("moved", updateReading)
+addEventListener("focus", updateReading)
+addEventListener("blur", updateReading)
+document.addEventListener("visibilitychange", updateReading)
+addEventListener("pagehide", () => {
+  unread.close()
+  drafts.saveNow()
+})
+
+// The connection
+
+session.addEventListener("state", () => {
+  byId("room").dataset.joined = String(session.state === "joined")
+  connectionStatus.showState(session.state, session.closedReason)
+})
+session.addEventListener("identity", (event) => {
   const { mark, token } = /** @type {CustomEvent<You>} */ (event).detail
-  if (token) storage.set(TOKEN_KEY, token)
+  if (token) preferences.set(TOKEN_KEY, token)
   if (mark !== page.you.mark) redraw()
   page.you.mark = mark
 })
-socket.hear("presence", (/** @type {Presence} */ told) => told.label === label && people.hear(told))
-socket.addEventListener("down", () => people.leave())
-room.addEventListener("people", (event) => people.join(/** @type {CustomEvent<Joined>} */ (event).detail))
+session.addEventListener("joined", (event) => {
+  people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
+})
+socket.addEventListener("disconnected", () => people.disconnect())
+socket.on("presence", (/** @type {Presence} */ presence) => {
+  if (presence.label === label) people.applyPresence(presence)
+})
 people.addEventListener("change", () => {
-  const [, count] = find("here").children
-  count.textContent = people.count ? String(people.count) : ""
-  find("here").ariaLabel = people.counted
+  const button = byId("people-button")
+  const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
+  count.textContent = people.count > 0 ? String(people.count) : ""
+  button.ariaLabel = people.summary
 })
 
-composer.addEventListener("say", (event) => {
-  const { handle, messages, edit, reply_to } = /** @type {CustomEvent<Said>} */ (event).detail
-  if (edit) {
-    if (!revise(edit, messages[0])) event.preventDefault()
-    return
+// The composer
+
+/**
+ * @param {Submission} submission
+ * @returns {boolean} false when the text has to stay in the composer
+ */
+function submit({ handle, messages, edit, reply_to }) {
+  if (edit) return submitEdit(edit, messages[0])
+  const items = outbox.enqueueAll(messages.map((message) => ({ handle, message, reply_to })))
+  if (!items) return false
+  navigation.goToLatest()
+  return true
+}
+
+/**
+ * @param {number} seq
+ * @param {string} message an empty one asks whether to delete the message
+ */
+function submitEdit(seq, message) {
+  if (message.trim() === "") {
+    secondary.then(({ actions }) => actions.delete({ seq }))
+    return true
   }
-  if (room.outbox.sayAll(messages.map((message) => ({ handle, message, reply_to })))) travel.latest()
-  else event.preventDefault()
+  const isUnchanged = timeline.rowAt(seq)?.message === message
+  return isUnchanged || outbox.enqueue({ event: "edit", seq, message }) !== null
+}
+
+/** Gives back the text of a refused edit, and shows why another change was refused. */
+function handleRefusedChanges() {
+  if (document.visibilityState !== "visible") return // another tab shows it
+  for (const { id, event, message, reason = "" } of outbox.failedItems) {
+    if (!event) continue // a message: the list shows why it was refused
+    outbox.discard(id)
+    if (event === "edit") composer.restoreText(message, reason)
+    else showToast(reason)
+  }
+}
+
+composer.addEventListener("send", (event) => {
+  const { detail } = /** @type {CustomEvent<Submission>} */ (event)
+  if (!submit(detail)) event.preventDefault()
 })
 composer.addEventListener("command", (event) => {
-  const { command, rest } = /** @type {CustomEvent<{ command: string, rest: string }>} */ (event).detail
-  more.then(({ commands }) => commands[command](rest))
+  const { detail } = /** @type {CustomEvent<{ command: string, argument: string }>} */ (event)
+  secondary.then(({ commands }) => commands[detail.command](detail.argument))
 })
-composer.addEventListener("named", () => {
+composer.addEventListener("namechange", () => {
   document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
-  list.rename()
+  list.updateMentions()
 })
-for (const change of ["change", "gone", "sent"]) room.outbox.addEventListener(change, () => connection.update())
+for (const type of ["change", "removed", "sent"]) {
+  outbox.addEventListener(type, () => connectionStatus.updateCount())
+}
+outbox.addEventListener("change", handleRefusedChanges)
+document.addEventListener("visibilitychange", handleRefusedChanges)
 
-/** An edit to nothing asks to delete. Whether the words are in good hands. @param {number} seq @param {string} message */
-function revise(seq, message) {
-  if (!message.trim()) more.then(({ deeds }) => deeds.delete({ seq }))
-  return !message.trim() || timeline.at(seq)?.message === message || room.outbox.say({ event: "edit", seq, message })
+// Clicks
+
+/**
+ * @type {Record<string, (button: HTMLElement, id: string) => void>} by the name in `data-action`
+ */
+const clickActions = {
+  retry: (_, id) => outbox.retry(id),
+  discard: (_, id) => outbox.discard(id),
+  edit: (_, id) => composer.restoreText(outbox.discard(id)?.message ?? ""),
+  expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
+  menu: (button) => secondary.then(({ menu }) => menu.open(button)),
+  react: (button) => secondary.then(({ menu }) => menu.run(button, "react", button.dataset.emoji)),
+  original: (link) => navigation.goToHash(link.getAttribute("href") ?? ""),
 }
 
-/** What the server would not have: the words of an edit come back, of anything else the reason is told. */
-function mend() {
-  if (document.visibilityState !== "visible") return // of several tabs, the one that is looked at
-  for (const { id, event, message, reason = "" } of room.outbox.failed) {
-    if (!event) continue
-    room.outbox.discard(id)
-    if (event === "edit") composer.takeBack(message, reason)
-    else notice(reason)
+byId("messages").addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target)
+  const button = /** @type {HTMLElement | null} */ (target.closest("[data-action]"))
+  if (!button) return
+  event.preventDefault()
+  const message = /** @type {HTMLElement | null} */ (button.closest(".message"))
+  clickActions[button.dataset.action ?? ""](button, message?.dataset.id ?? "")
+})
+byId("latest").addEventListener("click", () => navigation.goToLatest())
+byId("first-unread").addEventListener("click", () => {
+  if (unread.divider) navigation.goToMessage(unread.divider.after + 1, { isExact: false })
+})
+
+// Start
+
+/** Returns to the position when the page was left, or goes to the linked message. */
+function restorePosition() {
+  const position = savedPosition()
+  const isLoaded = position && (position.seq === 0 || timeline.rowAt(position.seq) !== undefined)
+  if (isLoaded) navigation.restore(position)
+  else session.addEventListener("state", () => goToStart(position), { once: true })
+  rememberPosition(scroller, clock)
+}
+
+/** @param {ReturnType<typeof savedPosition>} position */
+function goToStart(position) {
+  if (session.state !== "joined") return
+  if (position) navigation.restore(position)
+  else navigation.goToHash(location.hash)
+}
+
+/** @returns {Promise<Secondary>} */
+async function loadSecondary() {
+  const { startSecondary } = await importSecondary()
+  return startSecondary({
+    label,
+    preferences,
+    socket,
+    session,
+    timeline,
+    people,
+    ignoredPeople,
+    composer,
+    navigation,
+    announcer,
+    unread,
+    showToast,
+    getTitle,
+    isOwn,
+    fromOthers,
+    isPageWatched,
+  })
+}
+
+/**
+ * Tries again when the connection is lost while the module is loaded.
+ *
+ * @returns {Promise<typeof import("./secondary.js")>}
+ */
+async function importSecondary() {
+  try {
+    return await import("./secondary.js")
+  } catch {
+    await new Promise((resolve) => {
+      clock.schedule(LOAD_RETRY_DELAY_MS, () => resolve(null))
+    })
+    return importSecondary()
   }
 }
-room.outbox.addEventListener("change", mend)
-document.addEventListener("visibilitychange", mend)
 
-/** @type {Record<string, (id: string, target: HTMLElement) => void>} */
-const presses = {
-  retry: (id) => room.outbox.retry(id),
-  discard: (id) => room.outbox.discard(id),
-  edit: (id) => composer.takeBack(room.outbox.discard(id)?.message ?? ""),
-  turn: (_, target) => scroll.around(() => list.turn(target)),
-  menu: (_, target) => more.then(({ menu }) => menu.open(target)),
-  react: (_, target) => more.then(({ menu }) => menu.do(target, "react", target.dataset.emoji)),
-  follow: (_, target) => travel.to(Number(target.getAttribute("href")?.slice(3))),
-}
-find("messages").addEventListener("click", (event) => {
-  const target = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"))
-  if (!target) return
-  event.preventDefault()
-  presses[target.dataset.action ?? ""](/** @type {HTMLElement | null} */ (target.closest(".message"))?.dataset.id ?? "", target)
-})
-find("newer").addEventListener("click", () => travel.latest())
-find("unread").addEventListener("click", () => attention.line && travel.to(attention.line.after + 1, false))
-
-tab.title = page.name || label
+browserTab.setTitle(page.name || label)
 timeline.load(page)
-attention.open(timeline.rows, (row) => mine(row) || ignored.has(row.mark))
-room.outbox.restore()
-connection.tell(room.state)
+unread.open(timeline.rows, (row) => isOwn(row) || ignoredPeople.has(row.mark))
+outbox.restore()
+connectionStatus.showState(session.state)
 socket.open()
-const more = theRest()
-const place = keptPlace()
-const near = place && (!place.seq || timeline.rows.some(({ seq }) => seq === place.seq))
-if (near) travel.again(place)
-room.addEventListener("state", () => room.state === "here" && !near && (place ? travel.again(place) : travel.follow(location.hash)), { once: true })
-keepPlace(scroll, clock)
-
-/** What was pressed before more.js could hear of it. @type {Event[]} */
-const pressed = []
-const over = new AbortController()
-for (const [type, where] of Object.entries(LATER)) {
-  addEventListener(type, (event) => event.defaultPrevented || !(/** @type {Element} */ (event.target).closest(where)) || pressed.push(event), over)
-}
-more.then(() => {
-  over.abort()
-  for (const event of pressed) event.target?.dispatchEvent(Reflect.construct(event.constructor, [event.type, event]))
-})
+/** Exported for tests, which wait for it. */
+export const secondary = loadSecondary()
+restorePosition()
+const replayEvents = recordEvents(EVENTS_TO_REPLAY)
+secondary.then(replayEvents)

@@ -1,142 +1,152 @@
-// What the server says, as types; docs/protocol.md says it in words.
+// The payloads of the protocol, and what the browser stores. docs/protocol.md explains them.
 
-/** A message as it stands after its change number `rev`. */
+/** A message in the state after its change number `rev`. */
 export interface Row {
-  label: string
-  seq: number
-  rev: number
-  handle: string
-  message: string
-  timestamp: string
-  mark: string
-  id?: string
-  reply_to?: number
-  /** A line of the room itself: with "title", `message` is the name the room has since; with "rename", the name `handle` has since. */
-  kind?: string
-  edited?: string
-  deleted?: true
-  /** The marks of those who reacted, by emoji. */
-  reactions?: Record<string, string[]>
-  /** An own change to it is on its way: so it will be. */
-  pending?: true
+    label: string
+    seq: number
+    rev: number
+    handle: string
+    message: string
+    timestamp: string
+    mark: string
+    id?: string
+    reply_to?: number
+    /**
+     * Only in system messages. "title": `message` is the new name of the room. "rename": `message`
+     * is
+     * the new name of the person `handle`.
+     */
+    kind?: string
+    edited?: string
+    deleted?: true
+    /** The marks of those who reacted, by emoji. */
+    reactions?: Record<string, string[]>
+    /** Not from the server: the message has an own change that is not stored yet. */
+    pending?: true
 }
 
-/** Somebody in the room, by the mark; `handle` is the name last used there. */
-export interface Somebody {
-  mark: string
-  handle?: string
+/** Somebody in the room; `handle` is the name that they last used there. */
+export interface Person {
+    mark: string
+    handle?: string
 }
 
-/** Who has come and gone since the state before; with `all`, `here` is everybody. */
+/** Who has come and gone since the state before. With `all`, `here` contains everybody. */
 export interface Presence {
-  label: string
-  state: number
-  here: Somebody[]
-  gone: string[]
-  count: number
-  partial?: boolean
-  all?: boolean
+    label: string
+    state: number
+    here: Person[]
+    gone: string[]
+    count: number
+    partial?: boolean
+    all?: boolean
 }
 
 export interface You {
-  mark: string
-  token?: string
+    mark: string
+    token?: string
 }
 
-/** The answer to `join`; `older` comes without `after`, `missed` with it. The page embeds the same. */
+/**
+ * The answer to `join`, which the page contains too. `older` comes without `after` in the request,
+ * `missed` with it.
+ */
 export interface Joined {
-  label: string
-  name: string
-  head: number
-  epoch: string
-  messages: Row[]
-  upto: number
-  you: You
-  older?: boolean
-  missed?: number
-  people?: Somebody[]
-  count?: number
-  state?: number
-  partial?: boolean
+    label: string
+    name: string
+    head: number
+    epoch: string
+    messages: Row[]
+    upto: number
+    you: You
+    older?: boolean
+    missed?: number
+    people?: Person[]
+    count?: number
+    state?: number
+    partial?: boolean
 }
 
 /** The answer to `since`. */
 export interface Changes {
-  head: number
-  epoch: string
-  messages: Row[]
-  upto: number
+    head: number
+    epoch: string
+    messages: Row[]
+    upto: number
 }
 
 /** The answer to `history`. */
 export interface Page {
-  head: number
-  epoch: string
-  messages: Row[]
-  older: boolean
-  newer: boolean
+    head: number
+    epoch: string
+    messages: Row[]
+    older: boolean
+    newer: boolean
 }
 
-/** Where to read: a page before or after a place, around it, or with neither the newest. */
-export interface Question {
-  limit?: number
-  before?: number
-  after?: number
-  around?: number
+/** A page before, after or around a message; without any of these, the newest page. */
+export interface HistoryRequest {
+    limit?: number
+    before?: number
+    after?: number
+    around?: number
 }
 
-/** The answer to `chat`; a change is answered with `rev` and `head` alone. */
+/** The answer to `chat`. The answer to a change contains only `rev` and `head`. */
 export interface Stored {
-  seq: number
-  rev: number
-  timestamp: string
-  head: number
-  duplicate?: true
+    seq: number
+    rev: number
+    timestamp: string
+    head: number
+    duplicate?: true
 }
 
 export interface Head {
-  label: string
-  head: number
-  epoch: string
+    label: string
+    head: number
+    epoch: string
 }
 
 export interface Refusal {
-  ok: false
-  code: string
-  message: string
-  retry: boolean
-  retry_after_ms?: number
+    ok: false
+    code: string
+    message: string
+    retry: boolean
+    retry_after_ms?: number
 }
 
-/** After a long absence: so many messages are new, and they stand after this place. */
-export interface Away {
-  after: number
-  missed: number
+/** A long absence: `missed` messages after the message `after` are new. */
+export interface Absence {
+    after: number
+    missed: number
 }
 
-/** An own message on its way: `queued` until the server has answered for it, `failed` when it said no for good; `sent` is said to other tabs only. */
+/** An own message or change in the outbox. Stored in localStorage: the keys must not change. */
 export interface Item {
-  id: string
-  handle: string
-  message: string
-  timestamp: string
-  /** Its place in the queue: when it was said, by this browser's clock. */
-  at: number
-  state: "queued" | "failed" | "sent"
-  /** What the server had against it. */
-  reason?: string
-  /** The server has asked us to wait until then. */
-  not_before?: number
-  answer?: Stored
-  reply_to?: number
-  /** What it is when it is no message: a change to the one at `seq`. */
-  event?: "edit" | "delete" | "react"
-  seq?: number
-  emoji?: string
-  on?: boolean
-  /** Who reacts, as the room knows them. */
-  mark?: string
+    id: string
+    handle: string
+    message: string
+    timestamp: string
+    /** The position in the queue: when it was sent, in milliseconds since 1970. */
+    at: number
+    /** `sent` exists only for a moment, to tell other tabs the answer. */
+    state: "queued" | "failed" | "sent"
+    /** Why the server has refused it. */
+    reason?: string
+    /** The server has asked to wait until this time, in milliseconds since 1970. */
+    not_before?: number
+    answer?: Stored
+    reply_to?: number
+    /** Only in a change of the message `seq`. */
+    event?: "edit" | "delete" | "react"
+    seq?: number
+    emoji?: string
+    on?: boolean
+    /** The mark of the person who reacts. */
+    mark?: string
 }
 
-/** What somebody asks the outbox to send. */
-export type Wish = Partial<Pick<Item, "handle" | "message" | "reply_to" | "event" | "seq" | "emoji" | "on" | "mark">>
+/** What can be added to the outbox. */
+export type Outgoing = Partial<
+    Pick<Item, "handle" | "message" | "reply_to" | "event" | "seq" | "emoji" | "on" | "mark">
+>

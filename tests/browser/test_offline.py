@@ -214,20 +214,20 @@ def test_the_page_says_how_it_is_and_never_sooner_than_it_matters(
     killed = ada.page.evaluate("performance.now()")
     ada.says("first", "second")
     expect(ada.line).to_have_attribute("data-state", "offline", timeout=BACK_MS)
-    expect(ada.line).to_contain_text("Offline: 2 messages will be sent when you are back.")
+    expect(ada.line).to_contain_text("2 messages will be sent when you're back online.")
     ada.says("third")
-    expect(ada.line).to_contain_text("Offline: 3 messages will be sent when you are back.")
+    expect(ada.line).to_contain_text("3 messages will be sent when you're back online.")
     expect(ada.field).to_be_enabled()
     server.start()
     ada.page.get_by_role("button", name="Try now").click()
     ada.shows("sent", "before", "first", "second", "third")
-    expect(ada.line).to_have_attribute("data-state", "quiet")
+    expect(ada.line).to_have_attribute("data-state", "hidden")
 
     seen = dict(ada.page.evaluate("window.seen"))
-    assert list(seen) == ["trying", "offline", "back", "quiet"]
-    assert 1700 <= seen["trying"] - killed <= 4000
+    assert list(seen) == ["connecting", "offline", "reconnected", "hidden"]
+    assert 1700 <= seen["connecting"] - killed <= 4000
     assert 9700 <= seen["offline"] - killed <= 13_000
-    assert 1400 <= seen["quiet"] - seen["back"] <= 4000
+    assert 1400 <= seen["hidden"] - seen["reconnected"] <= 4000
     assert ada.page.evaluate("window.moved") == []
 
 
@@ -302,7 +302,7 @@ def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(
     server.start()
 
     ada.shows("sent", *meanwhile[-50:])
-    expect(ada.page.locator(".away")).to_have_text("260 messages while you were away")
+    expect(ada.page.locator(".unread-divider")).to_have_text("260 messages while you were away")
     ada.page.locator("#log").hover()
     for _ in range(100):
         ada.page.mouse.wheel(0, -2000)
@@ -310,7 +310,7 @@ def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(
             break
         ada.page.wait_for_timeout(100)
     ada.shows("sent", "before", *meanwhile)
-    line = ada.page.locator('.message[data-seq="2"] .away')  # it stands where she was
+    line = ada.page.locator('.message[data-seq="2"] .unread-divider')  # it stands where she was
     expect(line).to_have_text("260 messages while you were away")
     expect(ada.page.locator(".day")).to_have_count(1)
 
@@ -342,8 +342,8 @@ def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(
     with server.database() as engine, engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         ada.says("first")
-        reason = ada.page.locator(".trouble__reason")
-        expect(reason).to_contain_text("It will be sent by itself.", timeout=BACK_MS)
+        reason = ada.page.locator(".send-error__text")
+        expect(reason).to_contain_text("We'll keep trying to send it.", timeout=BACK_MS)
         expect(ada.page.get_by_role("button", name="Discard")).to_be_hidden()
         connection.exec_driver_sql("ROLLBACK")
 
@@ -385,7 +385,7 @@ def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_com
     ada.page.evaluate(SAY_ALL, waiting)
     part = "word " * 799 + "end "
     ada.says(3 * part)
-    ada.page.get_by_role("button", name="Send it as 3 messages").click()
+    ada.page.get_by_role("button", name="Send as 3 messages").click()
     expect(ada.page.locator("#composer-hint")).to_contain_text("stays here")
     expect(ada.field).to_have_value(3 * part)
     expect(ada.texts).to_have_count(98)
@@ -393,7 +393,7 @@ def test_a_long_text_that_does_not_fit_into_the_outbox_stays_complete_in_the_com
     ada.shows("sent", *waiting)
 
     ada.field.press("Enter")
-    ada.page.get_by_role("button", name="Send it as 3 messages").click()
+    ada.page.get_by_role("button", name="Send as 3 messages").click()
     expect(ada.field).to_have_value("")
     ada.shows("sent", *waiting, *3 * [part.strip()])
     assert stored(server) == [*waiting, *3 * [part.strip()]]
@@ -404,8 +404,8 @@ def test_a_text_of_more_parts_than_can_ever_wait_is_not_offered_in_parts(
 ) -> None:
     ada = Client(browser(), kitchen(server)).opens().is_called("Ada")
     ada.says("x" * 400_000)
-    expect(ada.page.get_by_role("button", name="Send it as 100 messages")).to_be_visible()
+    expect(ada.page.get_by_role("button", name="Send as 100 messages")).to_be_visible()
     ada.says("x" * 400_001)
-    expect(ada.page.locator("#composer-hint")).to_contain_text("396,001 characters longer")
+    expect(ada.page.locator("#composer-hint")).to_contain_text("396,001 characters too long")
 
-    expect(ada.page.get_by_role("button", name="Send it as")).to_have_count(0)
+    expect(ada.page.get_by_role("button", name="Send as")).to_have_count(0)

@@ -17,13 +17,13 @@ GONE_MS = 20_000  # five seconds of grace, and what a busy machine takes
 WATCH = """
 () => {
   window.told = []
-  const count = document.querySelector(".here__count")
+  const count = document.querySelector(".people-button__count")
   new MutationObserver(() => window.told.push(count.textContent)).observe(count, { childList: true })
 }
 """
 SMALL = """
 () => [...document.querySelectorAll("button, input, textarea")]
-  .filter((each) => each.checkVisibility() && !each.closest(".skip"))
+  .filter((each) => each.checkVisibility() && !each.closest(".skip-link"))
   .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
   .filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)
 """
@@ -56,7 +56,7 @@ def sees(page: Page, *texts: str) -> None:
 def choose(page: Page, seq: int, action: str) -> None:
     """Choose something from the menu of a message."""
     page.locator(f"#m-{seq}").hover()
-    page.locator(f"#m-{seq} .message__ways").click()
+    page.locator(f"#m-{seq} .message__actions").click()
     page.locator(f'#menu [data-action="{action}"]').first.click()
 
 
@@ -74,7 +74,7 @@ def test_what_is_pressed_before_all_of_the_page_is_there_is_done_when_it_is(
     fill(server, room, 2)
     page = is_called(visit(f"/{room}/", **WIDE), "Ada")
     held: list[Route] = []
-    page.route("**/js/more.js", lambda route: held.append(route))
+    page.route("**/js/secondary.js", lambda route: held.append(route))
     page.reload()
     says(page, "hello")
     expect(page.locator("#m-3")).to_have_attribute("data-state", "sent")
@@ -124,7 +124,7 @@ def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
     says(is_called(ben, "Ben"), "hello too")
     sees(cy, "hello", "hello too")
     expect(cy.locator("#m-1 .message__mark")).to_be_hidden()
-    cy.locator("#here").click()
+    cy.locator("#people-button").click()
     expect(cy.locator(".person__mark").first).to_be_hidden()
 
     says(is_called(visit(f"/{room}/"), other), "give me your keys")
@@ -153,8 +153,8 @@ def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_i
     sees(ben, "hello")
 
     is_called(ben, "ada")
-    expect(ben.locator("#composer-hint")).to_contain_text("called ada already")
-    ben.get_by_role("button", name="Be ada 2").click()
+    expect(ben.locator("#composer-hint")).to_contain_text("already called ada")
+    ben.get_by_role("button", name='Use "ada 2"').click()
 
     expect(ben.get_by_role("textbox", name="Your name")).to_have_value("ada 2")
     is_called(ben, "ada")
@@ -237,7 +237,7 @@ def test_the_last_message_is_edited_in_place_and_the_draft_comes_back(
 
     field(ada).press("ArrowUp")
     expect(field(ada)).to_have_value("helo")
-    expect(ada.locator(".composer__bar")).to_contain_text("Editing")
+    expect(ada.locator(".composer__mode")).to_contain_text("Editing")
     field(ada).fill("hello")
     field(ada).press("Enter")
 
@@ -270,13 +270,13 @@ def test_an_edit_of_what_is_deleted_meanwhile_comes_back_to_the_composer(
 
     choose(here(other), 1, "delete")
     other.get_by_role("button", name="Delete", exact=True).click()
-    sees(ada, "message deleted")
+    sees(ada, "Message deleted")
     field(ada).press("Enter")
 
     expect(field(ada)).to_have_value("many words")
     expect(ada.locator("#composer-hint")).to_contain_text("deleted")
-    expect(ada.locator(".composer__bar")).to_be_hidden()
-    sees(ada, "message deleted")
+    expect(ada.locator(".composer__mode")).to_be_hidden()
+    sees(ada, "Message deleted")
 
 
 def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, room: str) -> None:
@@ -288,7 +288,7 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
     expect(ada.locator("#m-2 .reply")).to_have_text("Ada a secret")
 
     choose(ada, 1, "delete")
-    ada.get_by_role("button", name="Keep it").click()
+    ada.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     sees(ben, "a secret", "oh")
     field(ada).press("ArrowUp")
     field(ada).fill("")
@@ -296,8 +296,8 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
     ada.get_by_role("button", name="Delete", exact=True).click()
 
     for page in (ada, ben):
-        sees(page, "message deleted", "oh")
-        expect(page.locator("#m-2 .reply")).to_have_text("Ada message deleted")
+        sees(page, "Message deleted", "oh")
+        expect(page.locator("#m-2 .reply")).to_have_text("Ada Message deleted")
         assert "a secret" not in page.locator("#messages").inner_text()
 
 
@@ -307,9 +307,9 @@ def test_a_reply_shows_what_it_replies_to_and_leads_there(
     fill(server, room, 120)
     ada = is_called(visit(f"/{room}/", **WIDE), "Ada")
     choose(ada, 118, "reply")
-    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ben: number 118")
+    expect(ada.locator(".composer__mode")).to_contain_text("Replying to Ben: number 118")
     field(ada).press("Escape")
-    expect(ada.locator(".composer__bar")).to_be_hidden()
+    expect(ada.locator(".composer__mode")).to_be_hidden()
     choose(ada, 118, "reply")
     says(ada, "I see")
     expect(ada.locator("#m-121")).to_contain_text("I see")
@@ -321,7 +321,7 @@ def test_a_reply_shows_what_it_replies_to_and_leads_there(
     expect(far).to_contain_text("Ben number 5 ")
     far.click()
     expect(ada.locator("#m-5")).to_be_in_viewport()
-    expect(ada.locator("#m-5")).to_have_attribute("data-flash", "")
+    expect(ada.locator("#m-5")).to_have_attribute("data-highlighted", "")
     expect(visit(f"/{room}/").locator("#m-122 .reply")).to_contain_text("Ben number 5 ")
 
 
@@ -338,7 +338,7 @@ def test_reactions_are_counted_shared_and_taken_back(visit: Visit, room: str) ->
     ben.locator("#m-1 .reaction").hover()
     assert ben.locator("#m-1 .reaction").get_attribute("title") == "You, Ada"
     expect(ada.locator("#m-1 .reaction")).to_have_attribute("aria-pressed", "true")
-    choose(ben, 1, "more")
+    choose(ben, 1, "all-emoji")
     ben.locator('#menu [data-emoji="🚀"]').click()
     expect(ada.locator("#m-1 .reaction")).to_have_text(["👍 2", "🚀 1"])
     ada.reload()
@@ -404,7 +404,7 @@ def test_the_keyboard_does_all_that_the_menu_does(visit: Visit, room: str) -> No
     expect(ada.locator("#m-1 .reaction")).to_have_text("👍 1")
     message.focus()
     ada.keyboard.press("r")
-    expect(ada.locator(".composer__bar")).to_contain_text("Replying to Ada: one")
+    expect(ada.locator(".composer__mode")).to_contain_text("Replying to Ada: one")
     expect(field(ada)).to_be_focused()
     ada.keyboard.press("Escape")
     message.focus()
@@ -437,7 +437,7 @@ def test_whoever_is_ignored_is_not_read_until_that_is_undone(
         ada.reload()
         expect(here(ada).locator("#m-1")).to_be_hidden()
 
-        ada.locator("#here").click()
+        ada.locator("#people-button").click()
         panel = ada.locator("#people")
         panel.locator(".person", has_text="ignored").hover()
         panel.get_by_role("button", name="Stop ignoring").click()
@@ -467,7 +467,7 @@ def test_a_draft_is_kept_in_its_room_until_it_is_sent(
     choose(ada, 1, "reply")
     field(ada).fill("because")
     ada.reload()
-    expect(here(ada).locator(".composer__bar")).to_contain_text("Replying to Ada")
+    expect(here(ada).locator(".composer__mode")).to_contain_text("Replying to Ada")
     says(ada, "because")
     expect(ada.locator("#m-2 .reply")).to_contain_text("a whole one")
 
@@ -671,7 +671,7 @@ def test_what_begins_with_a_slash_is_a_command_or_is_not_sent(
     says(ada, "/dance")
     expect(ada.locator("#composer-hint")).to_contain_text("no command /dance")
     expect(field(ada)).to_have_value("/dance")
-    ada.get_by_role("button", name="Send it as text").click()
+    ada.get_by_role("button", name="Send as text").click()
     says(ada, "//help")
     says(ada, "/usr/bin is a folder")
     expect(ada.locator("#messages .message__text").last).to_have_text("/usr/bin is a folder")
@@ -713,9 +713,9 @@ def test_what_is_too_long_is_explained_and_can_be_sent_in_parts(visit: Visit, ro
     ada.evaluate("() => document.execCommand('insertText', false, 'word '.repeat(900))")
     expect(ada.locator("#composer-count")).to_have_text("500 too many")
     field(ada).press("Enter")
-    expect(ada.locator("#composer-hint")).to_contain_text("500 characters longer")
+    expect(ada.locator("#composer-hint")).to_contain_text("500 characters too long")
     expect(ada.locator(".message")).to_have_count(0)
-    ada.get_by_role("button", name="Send it as 2 messages").click()
+    ada.get_by_role("button", name="Send as 2 messages").click()
 
     expect(ada.locator('.message[data-state="sent"]')).to_have_count(2)
     expect(field(ada)).to_have_value("")
@@ -746,7 +746,7 @@ def test_axe_finds_nothing_in_what_opens(
     ada.locator("#m-5").focus()
     ada.keyboard.press("Enter")
     assert violations(ada) == []
-    ada.locator('#menu [data-action="more"]').click()
+    ada.locator('#menu [data-action="all-emoji"]').click()
     assert violations(ada) == []
     ada.keyboard.press("Escape")
     ada.keyboard.press("Delete")
@@ -762,7 +762,7 @@ def test_axe_finds_nothing_in_what_opens(
     ada.keyboard.press("Escape")
     says(ada, "/dance")
     assert violations(ada) == []
-    ada.locator("#here").click()
+    ada.locator("#people-button").click()
     expect(ada.locator("#people")).to_be_visible()
     assert violations(ada) == []
 
@@ -786,7 +786,7 @@ def test_under_a_thumb_what_is_new_is_large_enough_and_nothing_runs_off(
         assert ada.evaluate(SMALL) == []
         assert ada.evaluate("document.scrollingElement.scrollWidth") == 320
         assert ada.locator("#log").evaluate("(log) => log.scrollWidth - log.clientWidth") == 0
-        ada.locator("#here").click()
+        ada.locator("#people-button").click()
         expect(ada.locator("#people .person")).to_have_count(2)
         assert ada.evaluate(SMALL) == []
         assert (

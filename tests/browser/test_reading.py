@@ -59,8 +59,11 @@ READ_ON = READ_BACK.replace("log.clientHeight - log.scrollHeight + 200", "0").re
     'document.querySelector(".message").dataset',
     '[...document.querySelectorAll(".message")].at(-1).dataset',
 )
-# What the page loads when it has begun to come in.
-WHOLE = """() => import(document.querySelector("script[src$='/main.js']").src.replace("main", "more")).then(() => null)"""
+# The second part of the page, which is loaded later.
+WHOLE = (
+    """() => import(document.querySelector("script[src$='/main.js']").src).then(({ secondary }) => secondary)"""
+    """.then(() => null)"""
+)
 Visit = Callable[..., Page]
 
 
@@ -152,8 +155,8 @@ def post(stranger: Stranger, text: str, handle: str = "Ben") -> int:
 
 def here(page: Page) -> Page:
     """The page, once it has entered its room and all of it is there."""
-    expect(page.locator("#connection")).to_have_attribute("data-state", "quiet")
-    page.wait_for_function("() => document.querySelector('#room').dataset.here === 'true'")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "hidden")
+    page.wait_for_function("() => document.querySelector('#room').dataset.joined === 'true'")
     page.evaluate(WHOLE)
     return page
 
@@ -189,8 +192,8 @@ def test_a_thousand_messages_back_nothing_that_is_read_moves_and_the_page_stays_
         assert moved <= 2, oldest
         assert nodes <= MOST
 
-    expect(page.locator("#newer")).to_have_text("Latest")
-    page.locator("#newer").click()
+    expect(page.locator("#latest")).to_have_text("Latest")
+    page.locator("#latest").click()
     expect(page.locator(".message").last).to_have_attribute("data-seq", "1100")
     assert at_end(page)
 
@@ -226,7 +229,7 @@ def test_far_back_nothing_arrives_in_the_list_until_the_reader_returns(
         for word in ("one", "two", "three"):
             post(ben, word)
 
-    expect(page.locator("#newer")).to_have_text("3 new")
+    expect(page.locator("#latest")).to_have_text("3 new")
     expect(page.locator("#messages")).not_to_contain_text("three")
     says(page, "and I")
     expect(page.locator(".message").last).to_contain_text("and I")
@@ -246,11 +249,11 @@ def test_who_reads_back_is_not_moved_and_is_told(
     with somebody(server, room) as ben:
         for word in ("one", "two", "three"):
             post(ben, word)
-    expect(page.locator("#newer")).to_have_text("3 new")
+    expect(page.locator("#latest")).to_have_text("3 new")
 
     assert abs(page.evaluate(WHERE, seq) - before) <= 2
-    page.locator("#newer").click()
-    expect(page.locator("#newer")).to_be_hidden()
+    page.locator("#latest").click()
+    expect(page.locator("#latest")).to_be_hidden()
     assert at_end(page)
 
 
@@ -268,10 +271,10 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
     page = here(visit(f"/{room}/#m-30"))
 
     expect(page.locator("#m-30")).to_be_in_viewport()
-    expect(page.locator("#m-30")).to_have_attribute("data-flash", "")
+    expect(page.locator("#m-30")).to_have_attribute("data-highlighted", "")
     expect(page.locator("#m-30")).to_be_focused()
     page.evaluate("location.hash = '#m-120'")
-    expect(page.locator("#notice")).to_contain_text("not here")
+    expect(page.locator("#toast")).to_contain_text("no longer exists")
     expect(page.locator("#m-119")).to_be_in_viewport()
     page.locator(
         "#m-119"
@@ -287,7 +290,7 @@ def test_a_group_says_its_name_once_and_days_begin_with_a_line(
     page = here(visit(f"/{room}/"))
 
     written = [
-        each.get_attribute("data-follows") is not None for each in page.locator(".message").all()
+        each.get_attribute("data-grouped") is not None for each in page.locator(".message").all()
     ]
     assert written == [False, True, False, True, True] + [False, True, True] * 2 + [False]
     expect(page.locator(".day")).to_have_count(1)
@@ -299,7 +302,7 @@ def test_a_group_says_its_name_once_and_days_begin_with_a_line(
     assert (
         box is None
         or box["width"] * box["height"] == 0
-        or page.locator("#m-2 .message__by").evaluate(
+        or page.locator("#m-2 .message__header").evaluate(
             "(by) => by.getBoundingClientRect().height <= 1"
         )
     )
@@ -313,7 +316,7 @@ def test_long_text_is_folded_and_opened(server: ConfabServer, visit: Visit, room
         post(ben, "\n".join(f"line {number}" for number in range(26)))
         post(ben, "\n".join(f"line {number}" for number in range(25)))
         post(ben, "word " * 401)
-    expect(page.locator('.message[data-folded="true"]')).to_have_count(2)
+    expect(page.locator('.message[data-collapsed="true"]')).to_have_count(2)
     more = page.get_by_role("button", name="Show more").first
 
     folded = page.locator("#m-1").bounding_box()
@@ -323,7 +326,7 @@ def test_long_text_is_folded_and_opened(server: ConfabServer, visit: Visit, room
     assert opened
     assert opened["height"] > folded["height"] + 100
     page.locator("#m-1").get_by_role("button", name="Show less").click()
-    expect(page.locator("#m-1")).to_have_attribute("data-folded", "true")
+    expect(page.locator("#m-1")).to_have_attribute("data-collapsed", "true")
 
 
 def test_the_bubble_becomes_the_real_one(visit: Visit, room: str) -> None:
@@ -353,9 +356,9 @@ def test_what_is_new_is_counted_until_somebody_has_looked(
             post(ben, f"new {number} " + "words " * 60)
     expect(page).to_have_title(re.compile(r"^\(12\) "))
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("confab-new"))
-    expect(page.locator("#m-81 .away")).to_have_text("New")
+    expect(page.locator("#m-81 .unread-divider")).to_have_text("New")
 
-    page.locator("#newer").click()
+    page.locator("#latest").click()
     expect(page.get_by_role("button", name="Jump to first unread")).to_be_visible()
     expect(page).to_have_title(re.compile(rf"^{re.escape(room)} "))
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("confab.svg"))
@@ -363,7 +366,7 @@ def test_what_is_new_is_counted_until_somebody_has_looked(
     expect(page.locator("#m-81")).to_be_in_viewport()
     expect(page.get_by_role("button", name="Jump to first unread")).to_be_hidden()
     page.keyboard.press("Escape")
-    expect(page.locator(".away")).to_have_count(0)
+    expect(page.locator(".unread-divider")).to_have_count(0)
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_be_focused()
 
 
@@ -379,7 +382,7 @@ def test_whoever_comes_back_finds_the_line_where_they_left(
 
     page.goto(f"{server.url}/{room}/")
 
-    expect(page.locator("#m-21 .away")).to_have_text("New")
+    expect(page.locator("#m-21 .unread-divider")).to_have_text("New")
 
 
 NOTIFICATIONS = """
@@ -496,7 +499,7 @@ def test_the_colours_are_chosen_and_remembered(
     page = here(visit(f"/{room}/", color_scheme="light"))
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     light = page.evaluate(paper)
-    page.get_by_role("button", name="This room").click()
+    page.get_by_role("button", name="Room menu").click()
     page.get_by_text("Dark", exact=True).click()
     dark = page.evaluate(paper)
     assert dark != light
@@ -513,8 +516,8 @@ def test_the_room_is_named_in_its_header_for_everybody(
     server: ConfabServer, visit: Visit, room: str
 ) -> None:
     ada, ben = here(visit(f"/{room}/")), here(visit(f"/{room}/", **PHONE))
-    ada.get_by_role("button", name="Change the name").click()
-    field = ada.get_by_role("textbox", name="Name of this room")
+    ada.get_by_role("button", name="Rename room").click()
+    field = ada.get_by_role("textbox", name="Room name")
     expect(field).to_have_value("")
     field.fill("Supper 🍲 <b>")
     field.press("Enter")
@@ -527,14 +530,14 @@ def test_the_room_is_named_in_its_header_for_everybody(
     ada.goto(server.url)
     expect(ada.get_by_role("link", name="Supper")).to_have_attribute("href", f"/{room}/")
     ben.locator("#title button").click()
-    ben.get_by_role("textbox", name="Name of this room").fill("never mind")
+    ben.get_by_role("textbox", name="Room name").fill("never mind")
     ben.keyboard.press("Escape")
     expect(ben.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
 
 
 def test_the_link_is_shared_as_a_code_too(visit: Visit, room: str) -> None:
     page = here(visit(f"/{room}/", **PHONE))
-    page.get_by_role("button", name="This room").tap()
+    page.get_by_role("button", name="Room menu").tap()
 
     code = page.get_by_role("img", name="QR code")
     expect(code).to_be_visible()
@@ -550,7 +553,7 @@ def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(
     page = here(visit(f"/{room}/", **{**PHONE, "viewport": {"width": 320, "height": 568}}))
     small = page.evaluate(
         "() => [...document.querySelectorAll('button, input, textarea, header a')]"
-        ".filter((each) => each.checkVisibility() && !each.closest('.skip'))"
+        ".filter((each) => each.checkVisibility() && !each.closest('.skip-link'))"
         ".map((each) => [each.outerHTML.slice(0, 60), each.getBoundingClientRect()])"
         ".filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)"
     )
@@ -589,7 +592,7 @@ def test_axe_finds_nothing(
     says(here(page), "mine")
     expect(page.locator("#m-5")).to_have_attribute("data-state", "sent")
     assert violations(page) == []
-    for opener in ("This room", "Notifications"):
+    for opener in ("Room menu", "Notifications"):
         page.get_by_role("button", name=opener).click()
         expect(page.get_by_role("dialog")).to_be_visible()
         assert violations(page) == []
@@ -673,7 +676,7 @@ def test_what_names_the_reader_stands_out(server: ConfabServer, visit: Visit, ro
     with somebody(server, room) as ben:
         for text in ("Ann, look", "**@ANN**!", "Hannah, look", "Zoë?"):
             post(ben, text)
-        named = page.locator(".message[data-names]")
+        named = page.locator(".message[data-mentions-me]")
         expect(page.locator("#m-4")).to_be_visible()
         expect(named).to_have_text([re.compile("Ann, look"), re.compile("@ANN")])
         says(page, "Ann is me", name="Ann")
@@ -690,7 +693,9 @@ def test_what_names_the_reader_stands_out(server: ConfabServer, visit: Visit, ro
         page.reload()
         expect(named).to_have_text([re.compile("Zoë")])
         here(page).locator("#m-4").focus()
-        expect(page.locator("#m-4")).to_have_attribute("aria-label", re.compile("Zoë.*names you"))
+        expect(page.locator("#m-4")).to_have_attribute(
+            "aria-label", re.compile("Zoë.*mentions you")
+        )
         assert ben.ask("delete", {"seq": 4})["ok"]
     expect(named).to_have_count(0)
 
@@ -716,7 +721,7 @@ def test_going_back_to_a_room_goes_back_to_where_one_was(
     page.wait_for_function(
         "([seq, top]) => Math.abs((" + WHERE + ")(seq) - top) <= 2", arg=[seq, top]
     )
-    page.locator("#newer").click()
+    page.locator("#latest").click()
     page.wait_for_function("() => history.state.seq === 0")
     page.reload()
     expect(here(page).locator("#m-300")).to_be_in_viewport()
@@ -766,7 +771,7 @@ def test_nor_does_one_that_is_laid_over_the_page(
 
     low = page.locator("#composer").evaluate("(form) => form.getBoundingClientRect().bottom")
     assert low <= 370
-    assert page.locator(".top").evaluate("(top) => top.getBoundingClientRect().top") == 40
+    assert page.locator(".header").evaluate("(top) => top.getBoundingClientRect().top") == 40
     assert at_end(page)
     page.evaluate("cover(667, 0)")
     assert (
@@ -782,7 +787,7 @@ def test_without_scripts_a_room_is_read_and_spoken_in(
         page = context.new_page()
         page.goto(f"{server.url}/{room}/")
         expect(page.locator("#m-120")).to_be_in_viewport()
-        for hidden in ("Copy link", "Notifications", "This room", "Change the name"):
+        for hidden in ("Copy link", "Notifications", "Room menu", "Rename room"):
             expect(page.get_by_role("button", name=hidden)).to_have_count(0)
 
         page.get_by_role("link", name="Earlier messages").click()
@@ -792,7 +797,7 @@ def test_without_scripts_a_room_is_read_and_spoken_in(
         expect(page.get_by_role("link", name="Earlier messages")).to_have_count(0)
         page.get_by_role("link", name="Later messages").click()
         expect(page.locator("#m-70")).to_be_attached()
-        page.get_by_role("link", name="the newest messages").click()
+        page.get_by_role("link", name="Show the latest messages").click()
         expect(page.locator("#m-120")).to_be_in_viewport()
 
         page.get_by_role("textbox", name="Message", exact=True).fill("without a name")
@@ -815,7 +820,7 @@ def test_no_request_goes_elsewhere(server: ConfabServer, visit: Visit, room: str
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda line: asked.append(line.url))
     page.goto(f"{server.url}/{room}/")
-    here(page).get_by_role("button", name="This room").click()
+    here(page).get_by_role("button", name="Room menu").click()
     page.keyboard.press("Escape")
     says(page, "https://example.com/a.png")
     expect(page.locator("#m-1")).to_have_attribute("data-state", "sent")

@@ -313,7 +313,7 @@ def test_what_changes_changes_in_the_page(server: ConfabServer, visit: Visit, ki
         assert ben.ask("edit", {"seq": first, "message": "first"})["ok"]
         assert ben.ask("delete", {"seq": second})["ok"]
 
-    ada.sees("first", "message deleted")
+    ada.sees("first", "Message deleted")
     expect(ada.page.locator("#messages .message__note")).to_have_text(["edited", ""])
     assert ada.shapes() == ada.written_shapes()
 
@@ -378,7 +378,7 @@ def test_after_the_server_was_killed_the_page_comes_back_and_shows_what_was_said
 
         ada.sees("before", "meanwhile", "into the void")
         expect(ada.page.locator("#connection")).to_have_attribute(
-            "data-state", "quiet", timeout=PATIENCE_MS
+            "data-state", "hidden", timeout=PATIENCE_MS
         )
         with in_room(server, "/kitchen/") as ben:
             post(ben, "welcome back")
@@ -398,7 +398,7 @@ def test_the_link_can_be_copied(
     ada.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
     ada.page.locator("header").get_by_role("button", name="Copy link").click()
-    expect(ada.page.locator("header [data-copies]")).to_have_text("Copied")
+    expect(ada.page.locator("header [data-copy-link]")).to_have_text("Copied")
     ada.field.focus()
     ada.page.keyboard.press("Control+v")
 

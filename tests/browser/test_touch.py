@@ -136,18 +136,18 @@ def test_the_menu_opens_under_a_long_press_and_stays_open_when_the_finger_lifts(
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
-    expect(ada.locator(".message__ways").first).to_be_hidden()
+    expect(ada.locator(".message__actions").first).to_be_hidden()
 
     finger.long_press(words_of(ada, seq), menu_of(ada))
 
     expect(menu_of(ada)).to_be_visible()
     assert ada.evaluate(SMALL) == []
     expect(menu_of(ada)).to_contain_text(f"number {seq}")
-    expect(ada.locator(".composer__bar")).to_be_hidden()  # the lifting finger has chosen nothing
-    assert ada.locator("#notice").inner_text() == ""
+    expect(ada.locator(".composer__mode")).to_be_hidden()  # the lifting finger has chosen nothing
+    assert ada.locator("#toast").inner_text() == ""
     assert reactions(ada, seq) == []
     finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
-    expect(ada.locator(".composer__bar")).to_contain_text(f"number {seq}")
+    expect(ada.locator(".composer__mode")).to_contain_text(f"number {seq}")
 
 
 def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
@@ -177,7 +177,7 @@ def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
     sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
 
     choose(finger, ada, 2, "copy")
-    expect(ada.locator("#notice")).to_have_text("Copied")
+    expect(ada.locator("#toast")).to_have_text("Copied")
     assert ada.evaluate("navigator.clipboard.readText()") == "from Ben"
     choose(finger, ada, 2, "link")
     ada.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#m-2'))")
@@ -202,11 +202,11 @@ def test_one_can_edit_react_to_and_delete_an_own_message_by_touch(visit: Visit, 
     expect(ben.locator("#m-1 .reaction")).to_have_count(0)
 
     choose(finger, ada, 1, "delete")
-    finger.tap(ada.get_by_role("button", name="Keep it"))
+    finger.tap(ada.get_by_role("dialog").get_by_role("button", name="Cancel"))
     sees(ben, "from Ada, again", "from Ben")
     choose(finger, ada, 1, "delete")
     finger.tap(ada.get_by_role("button", name="Delete", exact=True))
-    sees(ben, "message deleted", "from Ben")
+    sees(ben, "Message deleted", "from Ben")
 
     finger.press(words_of(ada, 1))
     ada.wait_for_timeout(NO_LONG_PRESS_MS)
@@ -265,7 +265,7 @@ def test_a_message_that_is_edited_under_the_finger_keeps_its_menu_open(
         finger.lift()
 
     expect(menu_of(ada)).to_be_visible()
-    expect(ada.locator(".composer__bar")).to_be_hidden()
+    expect(ada.locator(".composer__mode")).to_be_hidden()
 
 
 def test_a_short_touch_and_two_fingers_open_no_menu(
@@ -302,7 +302,7 @@ def test_a_second_long_press_opens_the_menu_of_the_other_message(
 
     expect(menu_of(ada)).to_be_visible()
     finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
-    expect(ada.locator(".composer__bar")).to_contain_text(f"number {HIGH + 1}")
+    expect(ada.locator(".composer__mode")).to_contain_text(f"number {HIGH + 1}")
 
 
 def test_a_touch_beside_the_menu_closes_it(server: ConfabServer, visit: Visit, room: str) -> None:
@@ -360,12 +360,12 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
     finger = Finger(ada)
     panel = ada.locator("#people")
 
-    finger.tap(ada.locator("#here"))
+    finger.tap(ada.locator("#people-button"))
     ben = panel.locator(".person", has_text="Ben")
     finger.tap(ben.get_by_role("button", name="Ignore"))
     expect(ada.locator("#m-2")).to_be_hidden()
     finger.tap(ben.get_by_role("button", name="Stop ignoring"))
-    finger.press(ben.locator(".person__who"))
+    finger.press(ben.locator(".person__mention"))
     ada.wait_for_timeout(NO_LONG_PRESS_MS)
     expect(panel).to_be_visible()
     finger.lift()
@@ -412,7 +412,7 @@ def test_a_mouse_opens_the_menu_by_its_button_and_has_the_context_menu_of_the_br
     expect(menu_of(ada)).to_be_hidden()
     assert ada.evaluate("contextMenus") == [False]
     ada.locator("#m-3").hover()
-    ada.locator("#m-3 .message__ways").click()
+    ada.locator("#m-3 .message__actions").click()
     expect(menu_of(ada)).to_be_visible()
     ada.mouse.click(5, 400)
     expect(menu_of(ada)).to_be_hidden()

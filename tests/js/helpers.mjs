@@ -1,6 +1,7 @@
-// Small real things the tests are played with: people's messages, a clock turned by hand, a server in a box.
+// Small real things the tests are played with: people's messages, a clock turned by hand, a server
+// in a box.
 
-import { Refused, Unreachable } from "../../static/js/answers.js"
+import { Refused, Unreachable } from "../../static/js/lib/errors.js"
 
 /** A message as the server tells it. */
 export function row(seq, more = {}) {
@@ -19,11 +20,21 @@ export function row(seq, more = {}) {
 /** The page of a room, as the HTML carries it. */
 export function page(rows, more = {}) {
   const head = Math.max(0, ...rows.map(({ rev }) => rev))
-  return { label: "kitchen", name: "", head, upto: head, epoch: "one", messages: rows, older: false, you: { mark: "me" }, ...more }
+  return {
+    label: "kitchen",
+    name: "",
+    head,
+    upto: head,
+    epoch: "one",
+    messages: rows,
+    older: false,
+    you: { mark: "me" },
+    ...more,
+  }
 }
 
 /** Lets everything that waits only for a promise go on. */
-export async function settled() {
+export async function flushPromises() {
   for (let turn = 0; turn < 30; turn += 1) await null
 }
 
@@ -35,7 +46,7 @@ export class FakeClock {
   now = () => this.#now
   random = () => 1
 
-  later = (ms, work) => {
+  schedule = (ms, work) => {
     const timer = { at: this.#now + ms, work }
     this.#timers.add(timer)
     return () => this.#timers.delete(timer)
@@ -47,14 +58,14 @@ export class FakeClock {
   }
 
   /** Lets time pass, doing on the way what falls due. */
-  async pass(ms) {
+  async advance(ms) {
     const end = this.#now + ms
-    await settled()
-    for (let timer; (timer = this.#next(end)); ) {
+    await flushPromises()
+    for (let timer; (timer = this.#next(end));) {
       this.#timers.delete(timer)
       this.#now = Math.max(this.#now, timer.at)
       timer.work()
-      await settled()
+      await flushPromises()
     }
     this.#now = end
   }
@@ -97,7 +108,14 @@ export class FakeRoom {
 
   history(before, limit = 50) {
     const all = this.#sorted("seq").filter(({ seq }) => seq < before)
-    return { ok: true, messages: all.slice(-limit), head: this.head, epoch: this.epoch, older: all.length > limit, newer: before <= this.head }
+    return {
+      ok: true,
+      messages: all.slice(-limit),
+      head: this.head,
+      epoch: this.epoch,
+      older: all.length > limit,
+      newer: before <= this.head,
+    }
   }
 
   join(after, limit) {
@@ -106,7 +124,15 @@ export class FakeRoom {
     const missed = [...this.rows.keys()].filter((seq) => seq > after).length
     if (after !== undefined) return { ...about, ...this.since(after, limit), missed }
     const { messages, older } = this.history(Infinity, limit)
-    return { ...about, ok: true, messages, older, upto: this.head, head: this.head, epoch: this.epoch }
+    return {
+      ...about,
+      ok: true,
+      messages,
+      older,
+      upto: this.head,
+      head: this.head,
+      epoch: this.epoch,
+    }
   }
 
   chat({ id, handle, message }) {
@@ -125,7 +151,7 @@ export class FakeRoom {
 }
 
 /** The storage of one browser, and what its tabs hear of one another's writing. */
-export class FakeShelf {
+export class FakeStorage {
   kept = new Map()
   full = false
   #tabs = new Set()
@@ -145,7 +171,13 @@ export class FakeShelf {
       if (newValue !== null && this.full) throw new Error("QuotaExceededError")
       if (newValue === null ? !this.kept.delete(key) : this.kept.get(key) === newValue) return
       if (newValue !== null) this.kept.set(key, newValue)
-      for (const other of this.#tabs) if (other !== heard) queueMicrotask(() => other.dispatchEvent(Object.assign(new Event("storage"), { key, newValue })))
+      for (const other of this.#tabs) {
+        if (other !== heard) {
+          queueMicrotask(() =>
+            other.dispatchEvent(Object.assign(new Event("storage"), { key, newValue })),
+          )
+        }
+      }
     }
     const shelf = this
     const area = {
@@ -168,7 +200,10 @@ export class FakeLocks {
   request(name, work) {
     const before = this.#last.get(name) ?? Promise.resolve()
     const mine = before.then(work)
-    this.#last.set(name, mine.catch(() => {}))
+    this.#last.set(
+      name,
+      mine.catch(() => {}),
+    )
     return mine
   }
 }
@@ -176,9 +211,9 @@ export class FakeLocks {
 /** A line to that room which the test cuts and mends; `answers` may be replaced to misbehave. */
 export class FakeSocket extends EventTarget {
   up = false
-  asked = []
-  tries = 0
-  #heard = {}
+  requests = []
+  retries = 0
+  #listeners = {}
 
   constructor(room) {
     super()
@@ -186,17 +221,17 @@ export class FakeSocket extends EventTarget {
     this.answers = (event, data) => room.answer(event, data)
   }
 
-  hear(event, tell) {
-    this.#heard[event] = tell
+  on(event, listener) {
+    this.#listeners[event] = listener
   }
 
-  tell(event, payload) {
-    this.#heard[event](payload)
+  receive(event, payload) {
+    this.#listeners[event](payload)
   }
 
-  async ask(event, data) {
+  async request(event, data) {
     if (!this.up) throw new Unreachable("not connected")
-    this.asked.push({ event, ...data })
+    this.requests.push({ event, ...data })
     const answer = await this.answers(event, data)
     if (!answer.ok) throw new Refused(answer)
     return answer
@@ -204,19 +239,19 @@ export class FakeSocket extends EventTarget {
 
   connect() {
     this.up = true
-    this.dispatchEvent(new Event("up"))
+    this.dispatchEvent(new Event("connected"))
   }
 
   disconnect() {
     this.up = false
-    this.dispatchEvent(new Event("down"))
+    this.dispatchEvent(new Event("disconnected"))
   }
 
-  tryNow() {
-    this.tries += 1
+  retryNow() {
+    this.retries += 1
   }
 
-  rebuild() {
+  reconnect() {
     this.disconnect()
     this.connect()
   }

@@ -3,9 +3,13 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
-import { onlyPictures, parse, writeText } from "../../static/js/markdown.js"
 
-const { trees, large } = JSON.parse(readFileSync(new URL("../vectors/markdown.json", import.meta.url), "utf8"))
+import { isEmojiOnly, parseMarkdown } from "../../static/js/lib/markdown.js"
+import { renderMarkdown } from "../../static/js/view/markdown_view.js"
+
+const { trees, large } = JSON.parse(
+  readFileSync(new URL("../vectors/markdown.json", import.meta.url), "utf8"),
+)
 
 /** As much of a page as drawing needs. */
 class FakeElement {
@@ -37,26 +41,34 @@ class FakeElement {
   }
 }
 
-const fakeDocument = { createElement: (tag) => new FakeElement(tag), createTextNode: (text) => text }
+const fakeDocument = {
+  createElement: (tag) => new FakeElement(tag),
+  createTextNode: (text) => text,
+}
 
 function written(source) {
   const element = new FakeElement("div")
-  writeText(element, source)
+  renderMarkdown(element, source)
   return element
 }
 
 for (const { source, tree } of trees) {
-  test(`it means the same here: ${JSON.stringify(source)}`, () => assert.deepEqual(parse(source), tree))
+  test(`it means the same here: ${JSON.stringify(source)}`, () =>
+    assert.deepEqual(parseMarkdown(source), tree))
 }
 
 for (const { source, large: expected } of large) {
-  test(`it is ${expected ? "" : "not "}large: ${JSON.stringify(source)}`, () => assert.equal(onlyPictures(source), expected))
+  test(`it is ${expected ? "" : "not "}large: ${JSON.stringify(source)}`, () =>
+    assert.equal(isEmojiOnly(source), expected))
 }
 
 test("a message becomes elements and text", () => {
   const [quote, text] = written("> a **b**\nhttp://example.org.").children.map((child) => child)
   assert.equal(quote.tag, "blockquote")
-  assert.deepEqual(quote.children.map((child) => child.tag ?? child), ["a ", "strong"])
+  assert.deepEqual(
+    quote.children.map((child) => child.tag ?? child),
+    ["a ", "strong"],
+  )
   assert.equal(text.tag, "a")
   assert.deepEqual(text.attributes, {
     class: "link",
@@ -80,23 +92,39 @@ test("a link leads where it says, whatever is emphasised in it", () => {
 test("emoji alone are large until they are not alone", () => {
   const element = written("\u{1f44d}")
   assert.equal(element.dataset.size, "large")
-  writeText(element, "\u{1f44d} ok")
+  renderMarkdown(element, "\u{1f44d} ok")
   assert.equal("size" in element.dataset, false)
 })
 
 test("what stands there already is not drawn again", () => {
   const element = written("hello")
-  writeText(element, "hello")
+  renderMarkdown(element, "hello")
   assert.equal(element.drawn, 1)
 })
 
-const hostile = ["*", "`", "> ", ">", "*a ", "**a *b ", "`a``b", "http://a", "http://a)", "(", "```\n", ">\n", "> ```\n", "\u{1f44d}\u200d", "```\nx```\n"]
+const hostile = [
+  "*",
+  "`",
+  "> ",
+  ">",
+  "*a ",
+  "**a *b ",
+  "`a``b",
+  "http://a",
+  "http://a)",
+  "(",
+  "```\n",
+  ">\n",
+  "> ```\n",
+  "\u{1f44d}\u200d",
+  "```\nx```\n",
+]
 for (const piece of hostile) {
   test(`4,000 characters of ${JSON.stringify(piece)} are drawn at once`, () => {
     const source = piece.repeat(4000 / piece.length)
     const begun = performance.now()
     for (let time = 0; time < 5; time += 1) written(source)
-    onlyPictures(source)
+    isEmojiOnly(source)
     assert.ok(performance.now() - begun < 250)
   })
 }

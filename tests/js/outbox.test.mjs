@@ -3,10 +3,11 @@
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
-import { Refused, Unreachable } from "../../static/js/answers.js"
-import { Outbox } from "../../static/js/outbox.js"
-import { OutboxStore, leaseLead, lockLead } from "../../static/js/tabs.js"
-import { FakeClock, FakeLocks, FakeShelf, row, settled } from "./helpers.mjs"
+import { Refused, Unreachable } from "../../static/js/lib/errors.js"
+import { electWithLease, electWithLock } from "../../static/js/state/leader_election.js"
+import { Outbox } from "../../static/js/state/outbox.js"
+import { OutboxStore } from "../../static/js/state/outbox_store.js"
+import { FakeClock, FakeLocks, FakeStorage, row, flushPromises } from "./helpers.mjs"
 
 const DAY_MS = 24 * 3600 * 1000
 
@@ -20,7 +21,7 @@ let locks
 
 beforeEach(() => {
   clock = new FakeClock()
-  shelf = new FakeShelf()
+  shelf = new FakeStorage()
   locks = new FakeLocks()
   sent = []
   seen = []
@@ -31,13 +32,23 @@ beforeEach(() => {
 
 const stored = (seq) => ({ seq, rev: seq, timestamp: row(seq).timestamp, head: seq })
 
-/** One more page of the same browser in the same room. */
-function openTab({ lead = lockLead("kitchen", locks), send = (item) => (sent.push(item), answer(item)) } = {}) {
-  const { area, page } = shelf.tab()
-  return new Outbox({ clock, lead, send, store: new OutboxStore("kitchen", () => area, page) })
+function recordAndAnswer(item) {
+  sent.push(item)
+  return answer(item)
 }
 
-const say = (message) => outbox.say({ handle: "Ada", message })
+/** One more page of the same browser in the same room. */
+function openTab({ elect = electWithLock("kitchen", locks), send = recordAndAnswer } = {}) {
+  const { area, page } = shelf.tab()
+  return new Outbox({
+    clock,
+    elect,
+    send,
+    store: new OutboxStore("kitchen", { getStorage: () => area, storageEvents: page }),
+  })
+}
+
+const say = (message) => outbox.enqueue({ handle: "Ada", message })
 const words = () => sent.map(({ message }) => message)
 const refusal = (more) => new Refused({ code: "busy", message: "Busy.", retry: true, ...more })
 
@@ -45,35 +56,38 @@ test("Ada's forty messages leave one at a time, in the order she said them", asy
   let flying = 0
   answer = async () => {
     assert.equal((flying += 1), 1)
-    await settled()
+    await flushPromises()
     flying -= 1
     return stored(1)
   }
   const said = Array.from({ length: 40 }, (_, number) => `number ${number}`)
-  outbox.wake()
+  outbox.resume()
   said.forEach(say)
-  for (let turn = 0; turn < 80; turn += 1) await settled()
+  for (let turn = 0; turn < 80; turn += 1) await flushPromises()
 
   assert.deepEqual(words(), said)
-  assert.equal(outbox.waiting, 0)
+  assert.equal(outbox.queuedCount, 0)
 })
 
 test("what Ada says is there at once, before anybody has answered", () => {
   answer = () => new Promise(() => {})
   const { id } = say("hello")
 
-  assert.deepEqual(seen.map((item) => [item.id, item.state]), [[id, "queued"]])
+  assert.deepEqual(
+    seen.map((item) => [item.id, item.state]),
+    [[id, "queued"]],
+  )
 })
 
 test("while the room is away nothing leaves, and then everything", async () => {
   say("one")
   say("two")
-  await clock.pass(60_000)
+  await clock.advance(60_000)
   assert.deepEqual(words(), [])
-  assert.equal(outbox.waiting, 2)
+  assert.equal(outbox.queuedCount, 2)
 
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
   assert.deepEqual(words(), ["one", "two"])
 })
 
@@ -81,14 +95,14 @@ test("without an answer the same message goes again under the same id, after lon
   answer = async () => {
     throw new Unreachable("nothing heard")
   }
-  outbox.wake()
+  outbox.resume()
   say("hello")
-  await settled()
+  await flushPromises()
   const after = []
   for (const pause of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
-    await clock.pass(pause - 1)
+    await clock.advance(pause - 1)
     after.push(sent.length)
-    await clock.pass(1)
+    await clock.advance(1)
   }
 
   assert.deepEqual(after, [1, 2, 3, 4, 5, 6, 7])
@@ -99,62 +113,67 @@ test("coming back does not wait for the rest of the pause", async () => {
   answer = async () => {
     throw new Unreachable("cut off")
   }
-  outbox.wake()
+  outbox.resume()
   say("hello")
-  await settled()
-  outbox.sleep()
+  await flushPromises()
+  outbox.pause()
   answer = async () => stored(1)
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
 
   assert.deepEqual(words(), ["hello", "hello"])
-  assert.equal(outbox.waiting, 0)
+  assert.equal(outbox.queuedCount, 0)
 })
 
 test("too fast for the server, Ada waits as long as it asks, and the next message does not push past", async () => {
   answer = async () => {
     throw refusal({ code: "rate_limited", retry_after_ms: 5000 })
   }
-  outbox.wake()
+  outbox.resume()
   say("one")
-  await settled()
+  await flushPromises()
   answer = async () => stored(1)
   say("two")
-  await clock.pass(4999)
+  await clock.advance(4999)
   assert.deepEqual(words(), ["one"])
   assert.deepEqual([seen[1].state, seen[1].reason], ["queued", "Busy."])
 
-  await clock.pass(1)
+  await clock.advance(1)
   assert.deepEqual(words(), ["one", "one", "two"])
 })
 
 test("what is refused for good says why, and holds nobody up", async () => {
   answer = async ({ message }) => {
-    if (message === "far too long") throw refusal({ code: "too_long", message: "Too long.", retry: false })
+    if (message === "far too long") {
+      throw refusal({ code: "too_long", message: "Too long.", retry: false })
+    }
     return stored(1)
   }
-  outbox.wake()
+  outbox.resume()
   say("far too long")
   say("short")
-  await settled()
+  await flushPromises()
 
   assert.deepEqual(words(), ["far too long", "short"])
   assert.deepEqual([seen.at(-1).state, seen.at(-1).reason], ["failed", "Too long."])
-  assert.equal(outbox.waiting, 0)
+  assert.equal(outbox.queuedCount, 0)
 })
 
 test("Ada tries a refused message again, under its old id", async () => {
   answer = async () => {
     throw refusal({ retry: false })
   }
-  outbox.wake()
+  outbox.resume()
   const { id } = say("hello")
-  await settled()
+  await flushPromises()
   answer = async () => stored(1)
   outbox.retry(id)
-  await settled()
+  await flushPromises()
 
-  assert.deepEqual(sent.map((item) => item.id), [id, id])
+  assert.deepEqual(
+    sent.map((item) => item.id),
+    [id, id],
+  )
   assert.equal(outbox.discard(id), undefined)
 })
 
@@ -163,10 +182,10 @@ test("Ada gives a refused message up and has her words back", async () => {
   answer = async () => {
     throw refusal({ retry: false })
   }
-  outbox.addEventListener("gone", ({ detail }) => gone.push(detail))
-  outbox.wake()
+  outbox.addEventListener("removed", ({ detail }) => gone.push(detail))
+  outbox.resume()
   const { id } = say("hello")
-  await settled()
+  await flushPromises()
 
   assert.equal(outbox.discard(id).message, "hello")
   assert.deepEqual(gone, [id])
@@ -174,12 +193,15 @@ test("Ada gives a refused message up and has her words back", async () => {
 
 test("Ada's message is kept in the turn of her Enter, before it leaves, and as long as it is not answered", async () => {
   const kept = () => [...shelf.kept.values()].map((text) => JSON.parse(text).message)
-  answer = async () => (assert.deepEqual(kept(), ["hello"]), stored(1))
+  answer = async () => {
+    assert.deepEqual(kept(), ["hello"])
+    return stored(1)
+  }
   say("hello")
   assert.deepEqual(kept(), ["hello"])
 
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
   assert.deepEqual(words(), ["hello"])
   assert.deepEqual(kept(), [])
 })
@@ -188,9 +210,9 @@ test("what an earlier page kept is there again, and is sent first, under its old
   const { id } = say("yesterday")
   const reloaded = openTab()
   reloaded.restore()
-  reloaded.say({ handle: "Ada", message: "today" })
-  reloaded.wake()
-  await settled()
+  reloaded.enqueue({ handle: "Ada", message: "today" })
+  reloaded.resume()
+  await flushPromises()
 
   assert.deepEqual(words(), ["yesterday", "today"])
   assert.equal(sent[0].id, id)
@@ -199,11 +221,14 @@ test("what an earlier page kept is there again, and is sent first, under its old
 test("a page that dies between the answer and forgetting sends nothing again", async () => {
   const { id } = say("hello")
   const text = shelf.getItem(`confab:outbox:kitchen:${id}`)
-  shelf.kept.set(`confab:outbox:kitchen:${id}`, JSON.stringify({ ...JSON.parse(text), state: "sent", answer: stored(1) }))
+  shelf.kept.set(
+    `confab:outbox:kitchen:${id}`,
+    JSON.stringify({ ...JSON.parse(text), state: "sent", answer: stored(1) }),
+  )
   const reloaded = openTab()
   reloaded.restore()
-  reloaded.wake()
-  await settled()
+  reloaded.resume()
+  await flushPromises()
 
   assert.deepEqual(words(), [])
   assert.equal(shelf.length, 0)
@@ -213,34 +238,34 @@ test("what the server asked Ada to wait for, a reload does not skip", async () =
   answer = async () => {
     throw refusal({ code: "rate_limited", retry_after_ms: 5000 })
   }
-  outbox.wake()
+  outbox.resume()
   say("hello")
-  await settled()
-  outbox.sleep()
+  await flushPromises()
+  outbox.pause()
   answer = async () => stored(1)
   const reloaded = openTab()
   reloaded.restore()
-  reloaded.wake()
-  await clock.pass(4999)
+  reloaded.resume()
+  await clock.advance(4999)
   assert.equal(sent.length, 1)
 
-  await clock.pass(1)
+  await clock.advance(1)
   assert.equal(sent.length, 2)
 })
 
 test("what could not be sent for a day is not sent by itself any more, and not thrown away", async () => {
   say("old")
-  await clock.pass(DAY_MS)
+  await clock.advance(DAY_MS)
   const reloaded = openTab()
   reloaded.addEventListener("change", ({ detail }) => seen.push(detail))
   reloaded.restore()
-  reloaded.wake()
-  await settled()
+  reloaded.resume()
+  await flushPromises()
   assert.deepEqual(words(), [])
   assert.deepEqual([seen.at(-1).message, seen.at(-1).state], ["old", "failed"])
 
   reloaded.retry(seen.at(-1).id)
-  await settled()
+  await flushPromises()
   assert.deepEqual(words(), ["old"])
 })
 
@@ -248,46 +273,54 @@ test("a hundred messages wait; the next one Ada keeps in her hand", async () => 
   for (let count = 0; count < 100; count += 1) assert.ok(say(`number ${count}`))
 
   assert.equal(say("one too many"), null)
-  assert.equal(outbox.waiting, 100)
+  assert.equal(outbox.queuedCount, 100)
 })
 
 test("a text in several parts is queued completely, in order, or not at all", async () => {
   const parts = ["one", "two", "three"].map((message) => ({ handle: "Ada", message }))
   for (let count = 0; count < 98; count += 1) say(`number ${count}`)
 
-  assert.equal(outbox.sayAll(parts), null)
-  assert.equal(outbox.waiting, 98)
+  assert.equal(outbox.enqueueAll(parts), null)
+  assert.equal(outbox.queuedCount, 98)
   assert.equal(shelf.length, 98)
-  assert.deepEqual(outbox.sayAll(parts.slice(0, 2)).map(({ message }) => message), ["one", "two"])
-  assert.equal(outbox.sayAll(parts.slice(2)), null)
+  assert.deepEqual(
+    outbox.enqueueAll(parts.slice(0, 2)).map(({ message }) => message),
+    ["one", "two"],
+  )
+  assert.equal(outbox.enqueueAll(parts.slice(2)), null)
 
-  outbox.wake()
-  for (let turn = 0; turn < 120; turn += 1) await settled()
+  outbox.resume()
+  for (let turn = 0; turn < 120; turn += 1) await flushPromises()
   assert.deepEqual(words().slice(-2), ["one", "two"])
 })
 
 test("a browser with no room to keep it sends it all the same, and says that it is not kept", async () => {
   shelf.full = true
   say("hello")
-  assert.equal(outbox.kept, false)
-  assert.equal(outbox.waiting, 1)
+  assert.equal(outbox.isPersisted, false)
+  assert.equal(outbox.queuedCount, 1)
 
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
   assert.deepEqual(words(), ["hello"])
-  assert.equal(outbox.kept, true)
+  assert.equal(outbox.isPersisted, true)
 })
 
 test("a browser without any storage sends too", async () => {
   const forbidden = () => {
     throw new Error("The operation is insecure.")
   }
-  const lead = leaseLead("kitchen", { clock, area: forbidden, me: "ada" })
-  outbox = new Outbox({ clock, lead, store: new OutboxStore("kitchen", forbidden, new EventTarget()), send: async (item) => (sent.push(item), stored(1)) })
+  const elect = electWithLease("kitchen", { clock, getStorage: forbidden, tabId: "ada" })
+  outbox = new Outbox({
+    clock,
+    elect,
+    store: new OutboxStore("kitchen", { getStorage: forbidden, storageEvents: new EventTarget() }),
+    send: recordAndAnswer,
+  })
   outbox.restore()
   say("hello")
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
 
   assert.deepEqual(words(), ["hello"])
 })
@@ -297,100 +330,118 @@ test("what somebody else left in the storage breaks nothing", async () => {
   shelf.kept.set("confab:outbox:kitchen:b", '{"id": 7}')
   shelf.kept.set("confab:outbox:kitchen:c", "null")
   outbox.restore()
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
 
   assert.deepEqual(seen, [])
 })
 
 test("its event is as good as the answer: it is not kept any longer", async () => {
   answer = () => new Promise(() => {})
-  outbox.wake()
+  outbox.resume()
   const { id } = say("hello")
-  await settled()
-  outbox.settle((asked) => (asked === id ? row(1, { id }) : undefined))
+  await flushPromises()
+  outbox.confirmStored((asked) => (asked === id ? row(1, { id }) : undefined))
 
-  assert.equal(outbox.waiting, 0)
+  assert.equal(outbox.queuedCount, 0)
   assert.equal(shelf.length, 0)
 })
 
 for (const kind of ["the browser's locks", "a lease"]) {
-  const leadOf = (me) => (kind === "a lease" ? leaseLead("kitchen", { clock, area: () => shelf.tab().area, me }) : lockLead("kitchen", locks))
-  const keptMessages = () => [...shelf.kept.keys()].filter((key) => key.startsWith("confab:outbox:"))
+  const leadOf = (me) =>
+    kind === "a lease"
+      ? electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: me })
+      : electWithLock("kitchen", locks)
+  const keptMessages = () =>
+    [...shelf.kept.keys()].filter((key) => key.startsWith("confab:outbox:"))
 
   test(`two tabs with ${kind} queue: all of it is sent once, in the order it was said, one at a time`, async () => {
     let flying = 0
     answer = async () => {
       assert.equal((flying += 1), 1)
-      await settled()
+      await flushPromises()
       flying -= 1
       return stored(1)
     }
-    const tabs = [openTab({ lead: leadOf("one") }), openTab({ lead: leadOf("two") })]
+    const tabs = [openTab({ elect: leadOf("one") }), openTab({ elect: leadOf("two") })]
     const said = []
     for (let count = 0; count < 10; count += 1) {
       said.push(`number ${count}`)
-      tabs[count % 2].say({ handle: "Ada", message: said.at(-1) })
-      await settled()
+      tabs[count % 2].enqueue({ handle: "Ada", message: said.at(-1) })
+      await flushPromises()
     }
-    assert.deepEqual(tabs.map(({ waiting }) => waiting), [10, 10])
-    for (const tab of tabs) tab.wake()
-    for (let turn = 0; turn < 60; turn += 1) await clock.pass(100)
+    assert.deepEqual(
+      tabs.map(({ queuedCount }) => queuedCount),
+      [10, 10],
+    )
+    for (const tab of tabs) tab.resume()
+    for (let turn = 0; turn < 60; turn += 1) await clock.advance(100)
 
     assert.deepEqual(words(), said)
-    assert.deepEqual(tabs.map(({ waiting }) => waiting), [0, 0])
+    assert.deepEqual(
+      tabs.map(({ queuedCount }) => queuedCount),
+      [0, 0],
+    )
     assert.deepEqual(keptMessages(), [])
   })
 
   test(`with ${kind}, a tab whose line is dead does not hold up the other`, async () => {
     const dead = openTab({
-      lead: leadOf("one"),
+      elect: leadOf("one"),
       send: async () => {
         throw new Unreachable("operation has timed out")
       },
     })
-    const alive = openTab({ lead: leadOf("two") })
-    dead.wake()
-    dead.say({ handle: "Ada", message: "hello" })
-    await settled()
-    alive.wake()
-    await clock.pass(600)
+    const alive = openTab({ elect: leadOf("two") })
+    dead.resume()
+    dead.enqueue({ handle: "Ada", message: "hello" })
+    await flushPromises()
+    alive.resume()
+    await clock.advance(600)
 
     assert.deepEqual(words(), ["hello"])
-    assert.equal(dead.waiting, 0)
+    assert.equal(dead.queuedCount, 0)
   })
 }
 
 test("a tab that dies while it leads is followed by the other, when its lease has ended", async () => {
   shelf.kept.set("confab:lease:kitchen", JSON.stringify({ me: "dead", until: clock.now() + 6000 }))
-  outbox = openTab({ lead: leaseLead("kitchen", { clock, area: () => shelf.tab().area, me: "ada" }) })
-  outbox.wake()
+  outbox = openTab({
+    elect: electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: "ada" }),
+  })
+  outbox.resume()
   say("hello")
-  await clock.pass(5900)
+  await clock.advance(5900)
   assert.deepEqual(words(), [])
 
-  await clock.pass(1000)
+  await clock.advance(1000)
   assert.deepEqual(words(), ["hello"])
 })
 
 test("a long delivery keeps its lease", async () => {
-  const [mine, other] = ["one", "two"].map((me) => leaseLead("kitchen", { clock, area: () => shelf.tab().area, me }))
+  const [mine, other] = ["one", "two"].map((me) =>
+    electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: me }),
+  )
   const handOn = await mine()
   let led = false
   other().then(() => (led = true))
-  await clock.pass(20_000)
+  await clock.advance(20_000)
   assert.equal(led, false)
 
   handOn()
-  await clock.pass(1000)
+  await clock.advance(1000)
   assert.equal(led, true)
 })
 
 test("a browser whose locks refuse sends without them", async () => {
-  outbox = openTab({ lead: lockLead("kitchen", { request: async () => Promise.reject(new Error("SecurityError")) }) })
-  outbox.wake()
+  outbox = openTab({
+    elect: electWithLock("kitchen", {
+      request: async () => Promise.reject(new Error("SecurityError")),
+    }),
+  })
+  outbox.resume()
   say("hello")
-  await settled()
+  await flushPromises()
 
   assert.deepEqual(words(), ["hello"])
 })
@@ -398,17 +449,31 @@ test("a browser whose locks refuse sends without them", async () => {
 test("what Ada says in one tab waits in the other too, and what becomes of it shows in both", async () => {
   const told = []
   const other = openTab()
-  for (const name of ["change", "sent", "gone"]) other.addEventListener(name, ({ detail }) => told.push([name, detail.item?.message ?? detail.message ?? detail, detail.state ?? detail.answer?.seq]))
+  for (const name of ["change", "sent", "removed"]) {
+    other.addEventListener(name, ({ detail }) =>
+      told.push([
+        name,
+        detail.item?.message ?? detail.message ?? detail,
+        detail.state ?? detail.answer?.seq,
+      ]),
+    )
+  }
   answer = async ({ message }) => {
     if (message === "no") throw refusal({ retry: false })
     return stored(7)
   }
   say("yes")
   const { id } = say("no")
-  outbox.wake()
-  await settled()
+  outbox.resume()
+  await flushPromises()
   outbox.discard(id)
-  await settled()
+  await flushPromises()
 
-  assert.deepEqual(told, [["change", "yes", "queued"], ["change", "no", "queued"], ["sent", "yes", 7], ["change", "no", "failed"], ["gone", id, undefined]])
+  assert.deepEqual(told, [
+    ["change", "yes", "queued"],
+    ["change", "no", "queued"],
+    ["sent", "yes", 7],
+    ["change", "no", "failed"],
+    ["removed", id, undefined],
+  ])
 })

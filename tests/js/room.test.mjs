@@ -3,12 +3,12 @@
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
-import { Unreachable } from "../../static/js/answers.js"
-import { Outbox } from "../../static/js/outbox.js"
-import { Room } from "../../static/js/room.js"
-import { OutboxStore } from "../../static/js/tabs.js"
-import { Timeline } from "../../static/js/timeline.js"
-import { FakeClock, FakeRoom, FakeShelf, FakeSocket, page, settled } from "./helpers.mjs"
+import { Unreachable } from "../../static/js/lib/errors.js"
+import { RoomSession } from "../../static/js/net/room_session.js"
+import { Outbox } from "../../static/js/state/outbox.js"
+import { OutboxStore } from "../../static/js/state/outbox_store.js"
+import { Timeline } from "../../static/js/state/timeline.js"
+import { FakeClock, FakeRoom, FakeStorage, FakeSocket, page, flushPromises } from "./helpers.mjs"
 
 let clock
 let kitchen // the server's idea of the room
@@ -21,31 +21,38 @@ beforeEach(() => {
   kitchen = new FakeRoom()
   socket = new FakeSocket(kitchen)
   timeline = new Timeline()
-  const { area, page: tab } = new FakeShelf().tab()
-  const store = new OutboxStore("kitchen", () => area, tab)
-  room = new Room({ label: "kitchen", mark: "me", socket, timeline, clock, outbox: (send) => new Outbox({ send, clock, store, lead: async () => () => {} }) })
+  const { area, page: tab } = new FakeStorage().tab()
+  const store = new OutboxStore("kitchen", { getStorage: () => area, storageEvents: tab })
+  room = new RoomSession({
+    label: "kitchen",
+    mark: "me",
+    socket,
+    timeline,
+    clock,
+    createOutbox: (send) => new Outbox({ send, clock, store, elect: async () => () => {} }),
+  })
   kitchen.store({ message: "first" })
   timeline.load(page([...kitchen.rows.values()]))
 })
 
 const shown = () => timeline.rows.map(({ message }) => message)
-const asked = () => socket.asked.map(({ event }) => event)
+const asked = () => socket.requests.map(({ event }) => event)
 
 async function enter() {
   socket.connect()
-  await settled()
+  await flushPromises()
 }
 
 test("the page knows its messages, so Ben joins with what he has", async () => {
   await enter()
 
-  assert.deepEqual(socket.asked, [{ event: "join", label: "kitchen", after: 1 }])
-  assert.equal(room.state, "here")
+  assert.deepEqual(socket.requests, [{ event: "join", label: "kitchen", after: 1 }])
+  assert.equal(room.state, "joined")
 })
 
 test("Ada speaks, Ben hears", async () => {
   await enter()
-  socket.tell("chat", kitchen.store({ message: "morning" }))
+  socket.receive("chat", kitchen.store({ message: "morning" }))
 
   assert.deepEqual(shown(), ["first", "morning"])
 })
@@ -57,24 +64,24 @@ test("what is told while Ben is still joining waits for the answer", async () =>
       answerWith = resolve
     })
   socket.connect()
-  socket.tell("chat", kitchen.store({ message: "told meanwhile" }))
-  await settled()
+  socket.receive("chat", kitchen.store({ message: "told meanwhile" }))
+  await flushPromises()
   assert.deepEqual(shown(), ["first"])
 
   answerWith(kitchen.join(1))
-  await settled()
+  await flushPromises()
   assert.deepEqual(shown(), ["first", "told meanwhile"])
 })
 
 test("Ben comes back after a few messages and has them all at once", async () => {
   await enter()
   socket.disconnect()
-  assert.equal(room.state, "away")
+  assert.equal(room.state, "connecting")
   for (let count = 0; count < 200; count += 1) kitchen.store({ message: `meanwhile ${count}` })
   await enter()
 
   assert.equal(timeline.rows.length, 201)
-  assert.equal(timeline.away, null)
+  assert.equal(timeline.absence, null)
   assert.deepEqual(asked(), ["join", "join"])
 })
 
@@ -85,46 +92,54 @@ test("Ben comes back after five hundred messages: he sees the newest, how many t
   await enter()
 
   assert.equal(timeline.rows.length, 50)
-  assert.deepEqual(timeline.away, { after: 1, missed: 500 })
-  assert.equal(room.state, "here")
+  assert.deepEqual(timeline.absence, { after: 1, missed: 500 })
+  assert.equal(room.state, "joined")
 
   const read = new Map(timeline.rows.map((each) => [each.seq, each]))
-  while (timeline.older) {
-    await room.earlier()
+  while (timeline.hasOlder) {
+    await room.loadEarlier()
     for (const each of timeline.rows) read.set(each.seq, each)
     assert.ok(timeline.rows.length <= 320)
   }
-  assert.deepEqual([...read.values()].sort((a, b) => a.seq - b.seq), [...kitchen.rows.values()])
+  assert.deepEqual(
+    [...read.values()].sort((a, b) => a.seq - b.seq),
+    [...kitchen.rows.values()],
+  )
 })
 
 test("a line that was deaf for five hundred messages is no shorter way", async () => {
   await enter()
   for (let count = 0; count < 500; count += 1) kitchen.store({ message: `meanwhile ${count}` })
-  socket.tell("head", { label: "kitchen", head: 501, epoch: "one" })
-  await clock.pass(200)
+  socket.receive("head", { label: "kitchen", head: 501, epoch: "one" })
+  await clock.advance(200)
 
   assert.deepEqual(asked(), ["join", "since", "join", "join"])
-  assert.deepEqual(timeline.away, { after: 1, missed: 500 })
+  assert.deepEqual(timeline.absence, { after: 1, missed: 500 })
 })
 
 test("many edits are no absence to speak of", async () => {
   await enter()
   socket.disconnect()
-  for (let count = 0; count < 60; count += 1) kitchen.change(1, { message: `edit ${count}`, edited: "now" })
-  socket.answers = (event, data) => ({ ...kitchen.answer(event, data), ...(data.after === 1 && { messages: [], upto: 30 }) }) // a small server
+  for (let count = 0; count < 60; count += 1) {
+    kitchen.change(1, { message: `edit ${count}`, edited: "now" })
+  }
+  socket.answers = (event, data) => ({
+    ...kitchen.answer(event, data),
+    ...(data.after === 1 && { messages: [], upto: 30 }),
+  }) // a small server
   await enter()
 
-  assert.equal(timeline.away, null)
+  assert.equal(timeline.absence, null)
   assert.deepEqual(shown(), ["edit 59"])
 })
 
 test("a message that is only late costs no question", async () => {
   await enter()
   const late = kitchen.store({ message: "two" })
-  socket.tell("chat", kitchen.store({ message: "three" }))
-  await clock.pass(150)
-  socket.tell("chat", late)
-  await clock.pass(1000)
+  socket.receive("chat", kitchen.store({ message: "three" }))
+  await clock.advance(150)
+  socket.receive("chat", late)
+  await clock.advance(1000)
 
   assert.deepEqual(shown(), ["first", "two", "three"])
   assert.deepEqual(asked(), ["join"])
@@ -133,8 +148,8 @@ test("a message that is only late costs no question", async () => {
 test("a message that is lost is asked for after a moment", async () => {
   await enter()
   kitchen.store({ message: "two" })
-  socket.tell("chat", kitchen.store({ message: "three" }))
-  await clock.pass(200)
+  socket.receive("chat", kitchen.store({ message: "three" }))
+  await clock.advance(200)
 
   assert.deepEqual(shown(), ["first", "two", "three"])
   assert.deepEqual(asked(), ["join", "since"])
@@ -143,8 +158,8 @@ test("a message that is lost is asked for after a moment", async () => {
 test("hearing of a head is enough to notice that the last message was lost", async () => {
   await enter()
   kitchen.store({ message: "two" })
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
-  await clock.pass(200)
+  socket.receive("head", { label: "kitchen", head: 2, epoch: "one" })
+  await clock.advance(200)
 
   assert.deepEqual(shown(), ["first", "two"])
 })
@@ -153,20 +168,20 @@ test("when asking fails it is asked again, as long as it takes", async () => {
   await enter()
   socket.answers = () => ({ ok: false, code: "busy", message: "", retry: true })
   kitchen.store({ message: "two" })
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
-  await clock.pass(5000)
+  socket.receive("head", { label: "kitchen", head: 2, epoch: "one" })
+  await clock.advance(5000)
   assert.deepEqual(shown(), ["first"])
 
   socket.answers = (event, data) => kitchen.answer(event, data)
-  await clock.pass(2000)
+  await clock.advance(2000)
   assert.deepEqual(shown(), ["first", "two"])
 })
 
 test("a head that was overtaken on its way costs no question", async () => {
   await enter()
-  socket.tell("chat", kitchen.store({ message: "two" }))
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
-  await clock.pass(1000)
+  socket.receive("chat", kitchen.store({ message: "two" }))
+  socket.receive("head", { label: "kitchen", head: 1, epoch: "one" })
+  await clock.advance(1000)
 
   assert.deepEqual(shown(), ["first", "two"])
   assert.deepEqual(asked(), ["join"])
@@ -174,10 +189,10 @@ test("a head that was overtaken on its way costs no question", async () => {
 
 test("a head that fell behind the last one, though nothing was lost, changes nothing", async () => {
   await enter()
-  socket.tell("chat", kitchen.store({ message: "two" }))
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
-  await clock.pass(1000)
+  socket.receive("chat", kitchen.store({ message: "two" }))
+  socket.receive("head", { label: "kitchen", head: 2, epoch: "one" })
+  socket.receive("head", { label: "kitchen", head: 1, epoch: "one" })
+  await clock.advance(1000)
 
   assert.deepEqual(shown(), ["first", "two"])
   assert.deepEqual(asked(), ["join", "since"])
@@ -185,22 +200,22 @@ test("a head that fell behind the last one, though nothing was lost, changes not
 
 test("a power cut took the last message from the server: it is not shown any more, and the next one is", async () => {
   await enter()
-  socket.tell("chat", kitchen.store({ message: "two" }))
-  socket.tell("head", { label: "kitchen", head: 2, epoch: "one" })
+  socket.receive("chat", kitchen.store({ message: "two" }))
+  socket.receive("head", { label: "kitchen", head: 2, epoch: "one" })
   kitchen.rows.delete(2)
   kitchen.head = 1
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "one" })
-  await clock.pass(1000)
+  socket.receive("head", { label: "kitchen", head: 1, epoch: "one" })
+  await clock.advance(1000)
   assert.deepEqual(shown(), ["first"])
 
-  socket.tell("chat", kitchen.store({ message: "another two" }))
+  socket.receive("chat", kitchen.store({ message: "another two" }))
   assert.deepEqual(shown(), ["first", "another two"])
 })
 
 test("what nobody tells Ben he asks for within a minute", async () => {
   await enter()
   kitchen.store({ message: "two" })
-  await clock.pass(60_000)
+  await clock.advance(60_000)
 
   assert.deepEqual(shown(), ["first", "two"])
 })
@@ -208,7 +223,7 @@ test("what nobody tells Ben he asks for within a minute", async () => {
 test("after a sleep Ben asks whether anybody is there, and that brings what he missed", async () => {
   await enter()
   kitchen.store({ message: "two" })
-  await room.probe()
+  await room.checkConnection()
 
   assert.deepEqual(shown(), ["first", "two"])
   assert.deepEqual(asked(), ["join", "since"])
@@ -222,8 +237,8 @@ test("when nobody answers after a sleep, the line is made anew", async () => {
     assert.deepEqual([event, data], ["since", { after: 1 }])
     throw new Unreachable("operation has timed out")
   }
-  await room.probe()
-  await settled()
+  await room.checkConnection()
+  await flushPromises()
 
   assert.deepEqual(shown(), ["first", "two"])
   assert.deepEqual(asked(), ["join", "since", "join"])
@@ -232,15 +247,15 @@ test("when nobody answers after a sleep, the line is made anew", async () => {
 test("a no is an answer too: the line is alive", async () => {
   await enter()
   socket.answers = () => ({ ok: false, code: "busy", message: "", retry: true })
-  await room.probe()
+  await room.checkConnection()
 
   assert.deepEqual(asked(), ["join", "since"])
 })
 
 test("without a line there is nothing to ask: it is tried at once", async () => {
-  await room.probe()
+  await room.checkConnection()
 
-  assert.equal(socket.tries, 1)
+  assert.equal(socket.retries, 1)
   assert.deepEqual(asked(), [])
 })
 
@@ -251,8 +266,8 @@ test("Ben reads back in a room that was restored meanwhile, and starts over", as
   kitchen.epoch = "two"
   kitchen.rows = new Map([...kitchen.rows].slice(0, 10))
   kitchen.head = 10
-  await room.earlier()
-  await clock.pass(1000)
+  await room.loadEarlier()
+  await clock.advance(1000)
 
   assert.deepEqual(timeline.rows, [...kitchen.rows.values()])
 })
@@ -260,14 +275,14 @@ test("Ben reads back in a room that was restored meanwhile, and starts over", as
 test("Ben's message is stored though the answer never comes: its event is answer enough", async () => {
   await enter()
   socket.answers = (event, data) => {
-    socket.tell("chat", { ...kitchen.rows.get(kitchen.answer(event, data).seq) })
+    socket.receive("chat", { ...kitchen.rows.get(kitchen.answer(event, data).seq) })
     return new Promise(() => {})
   }
-  room.outbox.say({ handle: "Ben", message: "hello" })
-  await settled()
+  room.outbox.enqueue({ handle: "Ben", message: "hello" })
+  await flushPromises()
 
   assert.deepEqual(shown(), ["first", "hello"])
-  assert.equal(room.outbox.waiting, 0)
+  assert.equal(room.outbox.queuedCount, 0)
 })
 
 test("the room was restored from a backup: Ben starts over, wherever he hears of it", async () => {
@@ -276,8 +291,8 @@ test("the room was restored from a backup: Ben starts over, wherever he hears of
   kitchen.rows.clear()
   kitchen.head = 0
   kitchen.store({ message: "restored" })
-  socket.tell("head", { label: "kitchen", head: 1, epoch: "two" })
-  await clock.pass(1000)
+  socket.receive("head", { label: "kitchen", head: 1, epoch: "two" })
+  await clock.advance(1000)
   assert.deepEqual(shown(), ["restored"])
 
   kitchen.epoch = "three"
@@ -290,18 +305,21 @@ test("the room was restored from a backup: Ben starts over, wherever he hears of
 
 test("another room's words do not come in", async () => {
   await enter()
-  socket.tell("chat", { ...kitchen.store({ message: "elsewhere" }), label: "cellar" })
+  socket.receive("chat", { ...kitchen.store({ message: "elsewhere" }), label: "cellar" })
 
   assert.deepEqual(shown(), ["first"])
 })
 
 test("Ben speaks offline: it stands there, and is stored when he is back", async () => {
-  room.outbox.say({ handle: "Ben", message: "hello" })
-  assert.deepEqual(timeline.items.map(({ message }) => message), ["hello"])
+  room.outbox.enqueue({ handle: "Ben", message: "hello" })
+  assert.deepEqual(
+    timeline.pendingMessages.map(({ message }) => message),
+    ["hello"],
+  )
 
   await enter()
   assert.deepEqual(shown(), ["first", "hello"])
-  assert.deepEqual(timeline.items, [])
+  assert.deepEqual(timeline.pendingMessages, [])
 })
 
 test("the answer was lost with the line: Ben's message goes again and stands once", async () => {
@@ -311,26 +329,29 @@ test("the answer was lost with the line: Ben's message goes again and stands onc
     socket.disconnect()
     throw new Error("cut off")
   }
-  room.outbox.say({ handle: "Ben", message: "hello" })
-  await settled()
+  room.outbox.enqueue({ handle: "Ben", message: "hello" })
+  await flushPromises()
   socket.answers = (event, data) => kitchen.answer(event, data)
   await enter()
 
   assert.deepEqual(shown(), ["first", "hello"])
   assert.equal(kitchen.rows.size, 2)
-  assert.deepEqual(timeline.items, [])
+  assert.deepEqual(timeline.pendingMessages, [])
 })
 
 test("forty messages of Ben's stand in the order he said them, between Ada's", async () => {
   await enter()
   for (let count = 0; count < 40; count += 1) {
-    room.outbox.say({ handle: "Ben", message: `ben ${count}` })
-    if (count % 3 === 0) socket.tell("chat", kitchen.store({ message: "ada" }))
+    room.outbox.enqueue({ handle: "Ben", message: `ben ${count}` })
+    if (count % 3 === 0) socket.receive("chat", kitchen.store({ message: "ada" }))
   }
-  for (let turn = 0; turn < 80; turn += 1) await settled()
-  await clock.pass(1000)
+  for (let turn = 0; turn < 80; turn += 1) await flushPromises()
+  await clock.advance(1000)
 
-  assert.deepEqual(shown().filter((words) => words.startsWith("ben")), Array.from({ length: 40 }, (_, count) => `ben ${count}`))
+  assert.deepEqual(
+    shown().filter((words) => words.startsWith("ben")),
+    Array.from({ length: 40 }, (_, count) => `ben ${count}`),
+  )
   assert.deepEqual(timeline.rows, [...kitchen.rows.values()])
 })
 
@@ -339,47 +360,63 @@ test("a server that has forgotten where Ben is lets him in again, and takes his 
   let forgotten = true
   socket.answers = (event, data) => {
     if (event === "join") forgotten = false
-    return forgotten ? { ok: false, code: "not_joined", message: "", retry: false } : kitchen.answer(event, data)
+    return forgotten
+      ? { ok: false, code: "not_joined", message: "", retry: false }
+      : kitchen.answer(event, data)
   }
-  room.outbox.say({ handle: "Ben", message: "hello" })
-  await clock.pass(1000)
+  room.outbox.enqueue({ handle: "Ben", message: "hello" })
+  await clock.advance(1000)
 
   assert.deepEqual(shown(), ["first", "hello"])
 })
 
 test("the room is gone: Ben is told, and not asked to wait", async () => {
-  socket.answers = () => ({ ok: false, code: "not_found", message: "There is no such room.", retry: false })
+  socket.answers = () => ({
+    ok: false,
+    code: "not_found",
+    message: "There is no such room.",
+    retry: false,
+  })
   await enter()
 
-  assert.equal(room.state, "gone")
-  assert.equal(room.reason, "There is no such room.")
+  assert.equal(room.state, "closed")
+  assert.equal(room.closedReason, "There is no such room.")
 })
 
 test("a server too busy to let Ben in is asked again when it says", async () => {
-  socket.answers = () => ({ ok: false, code: "busy", message: "", retry: true, retry_after_ms: 5000 })
+  socket.answers = () => ({
+    ok: false,
+    code: "busy",
+    message: "",
+    retry: true,
+    retry_after_ms: 5000,
+  })
   await enter()
   socket.answers = (event, data) => kitchen.answer(event, data)
-  await clock.pass(4999)
-  assert.equal(room.state, "away")
+  await clock.advance(4999)
+  assert.equal(room.state, "connecting")
 
-  await clock.pass(1)
-  assert.equal(room.state, "here")
+  await clock.advance(1)
+  assert.equal(room.state, "joined")
 })
 
 test("Ben reads back, and the page before is there", async () => {
   for (let count = 0; count < 80; count += 1) kitchen.store({ message: `old ${count}` })
   timeline.load(kitchen.join(undefined))
   await enter()
-  assert.equal(await room.earlier(), true)
+  assert.equal(await room.loadEarlier(), true)
 
   assert.equal(timeline.rows.length, 81)
-  assert.equal(timeline.older, false)
+  assert.equal(timeline.hasOlder, false)
 })
 
 test("without cookies Ben is told who he is, and to remember it", async () => {
   const told = []
-  room.addEventListener("you", ({ detail }) => told.push(detail))
-  socket.answers = (event, data) => ({ ...kitchen.answer(event, data), you: { mark: "ben", token: "signed" } })
+  room.addEventListener("identity", ({ detail }) => told.push(detail))
+  socket.answers = (event, data) => ({
+    ...kitchen.answer(event, data),
+    you: { mark: "ben", token: "signed" },
+  })
   await enter()
 
   assert.deepEqual(told, [{ mark: "ben", token: "signed" }])
@@ -392,13 +429,17 @@ test("Ben's edits, deletions and reactions go the way of his messages, in order,
     { event: "react", seq: 1, emoji: "👍", on: true, mark: "me" },
     { event: "delete", seq: 1 },
   ]
-  asks.forEach((ask) => room.outbox.say(ask))
-  socket.answers = (event, data) => (event === "join" ? kitchen.join(data.after) : event === "since" ? kitchen.since(data.after) : { ok: true, rev: 1, head: 1 })
+  asks.forEach((ask) => room.outbox.enqueue(ask))
+  socket.answers = (event, data) => {
+    if (event === "join") return kitchen.join(data.after)
+    if (event === "since") return kitchen.since(data.after)
+    return { ok: true, rev: 1, head: 1 }
+  }
   await enter()
-  await settled()
+  await flushPromises()
 
   const { mark, ...react } = asks[1]
   assert.equal(mark, "me")
-  assert.deepEqual(socket.asked.slice(1, 4), [asks[0], react, asks[2]])
-  assert.equal(room.outbox.waiting, 0)
+  assert.deepEqual(socket.requests.slice(1, 4), [asks[0], react, asks[2]])
+  assert.equal(room.outbox.queuedCount, 0)
 })

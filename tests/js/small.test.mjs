@@ -3,16 +3,17 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { Refused, Unreachable } from "../../static/js/answers.js"
-import { onWaking } from "../../static/js/connection.js"
-import { newId } from "../../static/js/outbox.js"
-import { Socket } from "../../static/js/socket.js"
-import { RecentRooms, Storage } from "../../static/js/storage.js"
-import { clockTime, dayName, dayOf, fullTime } from "../../static/js/time.js"
+import { Refused, Unreachable } from "../../static/js/lib/errors.js"
+import { randomId } from "../../static/js/lib/ids.js"
+import { formatDay, formatFullTime, formatTime, localDay } from "../../static/js/lib/time.js"
+import { Socket } from "../../static/js/net/socket.js"
+import { detectWake } from "../../static/js/net/wake_detection.js"
+import { Preferences } from "../../static/js/state/preferences.js"
+import { RecentRooms } from "../../static/js/state/recent_rooms.js"
 import { FakeClock } from "./helpers.mjs"
 
 test("no two messages get one id, and the server takes every one of them", () => {
-  const ids = Array.from({ length: 1000 }, newId)
+  const ids = Array.from({ length: 1000 }, randomId)
 
   assert.equal(new Set(ids).size, 1000)
   for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{22}$/)
@@ -21,10 +22,10 @@ test("no two messages get one id, and the server takes every one of them", () =>
 test("Ada reads the time on her own clock and the day in her own calendar", () => {
   const iso = new Date(2026, 10, 22, 23, 30).toISOString()
 
-  assert.equal(dayOf(iso), "2026-11-22")
-  assert.match(clockTime(iso), /30/)
-  assert.match(dayName(iso), /2026/)
-  assert.ok(fullTime(iso).length > dayName(iso).length)
+  assert.equal(localDay(iso), "2026-11-22")
+  assert.match(formatTime(iso), /30/)
+  assert.match(formatDay(iso), /2026/)
+  assert.ok(formatFullTime(iso).length > formatDay(iso).length)
 })
 
 const shelf = () => {
@@ -34,18 +35,23 @@ const shelf = () => {
 
 test("Ada's browser lists her rooms, the latest first, each once", () => {
   const area = shelf()
-  const rooms = new RecentRooms(new Storage(() => area))
-  for (const label of ["kitchen", "cellar", "kitchen"]) rooms.remember({ label, name: "", at: 0 })
+  const rooms = new RecentRooms(new Preferences(() => area))
+  for (const label of ["kitchen", "cellar", "kitchen"]) rooms.add({ label, name: "", at: 0 })
 
-  assert.deepEqual(rooms.all().map(({ label }) => label), ["kitchen", "cellar"])
+  assert.deepEqual(
+    rooms.all().map(({ label }) => label),
+    ["kitchen", "cellar"],
+  )
 })
 
 test("Ada's browser remembers thirty rooms, and forgets the one she wants forgotten", () => {
   const area = shelf()
-  const rooms = new RecentRooms(new Storage(() => area))
-  for (let number = 0; number < 40; number += 1) rooms.remember({ label: `room-${number}`, name: "", at: 0 })
-  rooms.remember({ label: "room-20", name: "", at: 0 })
-  rooms.forget("room-39")
+  const rooms = new RecentRooms(new Preferences(() => area))
+  for (let number = 0; number < 40; number += 1) {
+    rooms.add({ label: `room-${number}`, name: "", at: 0 })
+  }
+  rooms.add({ label: "room-20", name: "", at: 0 })
+  rooms.remove("room-39")
 
   const labels = rooms.all().map(({ label }) => label)
   assert.equal(labels.length, 29)
@@ -53,7 +59,7 @@ test("Ada's browser remembers thirty rooms, and forgets the one she wants forgot
 })
 
 test("a browser that may not remember remembers as long as the page is open", () => {
-  const storage = new Storage(() => {
+  const storage = new Preferences(() => {
     throw new Error("The operation is insecure.")
   })
   storage.set("name", "Ada")
@@ -65,7 +71,7 @@ test("a browser that may not remember remembers as long as the page is open", ()
 test("what somebody else left in the storage breaks nothing", () => {
   const area = shelf()
   area.setItem("confab:rooms", "{not json")
-  const rooms = new RecentRooms(new Storage(() => area))
+  const rooms = new RecentRooms(new Preferences(() => area))
   assert.deepEqual(rooms.all(), [])
 
   area.setItem("confab:rooms", '[null, {"label": 7}, {"label": "kitchen"}]')
@@ -97,25 +103,40 @@ class Line {
 }
 
 test("a yes is the answer, a no is a refusal, silence is neither", async () => {
-  assert.deepEqual(await new Socket(new Line(() => ({ ok: true, seq: 7 }))).ask("chat", {}), { ok: true, seq: 7 })
+  assert.deepEqual(await new Socket(new Line(() => ({ ok: true, seq: 7 }))).request("chat", {}), {
+    ok: true,
+    seq: 7,
+  })
 
-  const no = new Socket(new Line(() => ({ ok: false, code: "busy", message: "Busy.", retry: true, retry_after_ms: 5000 })))
-  await assert.rejects(no.ask("chat", {}), (error) => error instanceof Refused && error.retry && error.retryAfterMs === 5000)
+  const no = new Socket(
+    new Line(() => ({
+      ok: false,
+      code: "busy",
+      message: "Busy.",
+      retry: true,
+      retry_after_ms: 5000,
+    })),
+  )
+  await assert.rejects(
+    no.request("chat", {}),
+    (error) => error instanceof Refused && error.retry && error.retryAfterMs === 5000,
+  )
 
   const silence = () => {
     throw new Error("operation has timed out")
   }
-  await assert.rejects(new Socket(new Line(silence)).ask("chat", {}), Unreachable)
+  await assert.rejects(new Socket(new Line(silence)).request("chat", {}), Unreachable)
 })
 
 test("nothing is asked on a line that is down, so nothing is kept to be sent blindly later", async () => {
   const line = new Line(() => assert.fail("it was sent"))
   line.connected = false
 
-  await assert.rejects(new Socket(line).ask("chat", {}), Unreachable)
+  await assert.rejects(new Socket(line).request("chat", {}), Unreachable)
 })
 
-const refusedWith = (responseText) => Object.assign(new Error("xhr poll error"), { context: { responseText } })
+const refusedWith = (responseText) =>
+  Object.assign(new Error("xhr poll error"), { context: { responseText } })
 
 test("a server that refuses a transport and names others is followed, at once, but not in a circle", () => {
   const line = new Line()
@@ -137,7 +158,15 @@ test("a server that refuses a transport and names others is followed, at once, b
 test("a refusal that names no transport we know changes nothing", () => {
   const line = new Line()
   new Socket(line)
-  for (const body of [undefined, "", "<h1>Bad Gateway</h1>", "null", "{}", '{"transports": "polling"}', '{"transports": ["pigeon"]}']) {
+  for (const body of [
+    undefined,
+    "",
+    "<h1>Bad Gateway</h1>",
+    "null",
+    "{}",
+    '{"transports": "polling"}',
+    '{"transports": ["pigeon"]}',
+  ]) {
     line.heard.connect_error(refusedWith(body))
   }
   line.heard.connect_error(new Error("websocket error"))
@@ -152,7 +181,10 @@ function watchedPage() {
   const view = new EventTarget()
   const clock = new FakeClock()
   const tries = []
-  onWaking({ clock, view, page }, { again: () => tries.push("again"), probe: () => tries.push("probe") })
+  detectWake(
+    { clock, network: view, page },
+    { onVisible: () => tries.push("visible"), onWake: () => tries.push("wake") },
+  )
   const show = (state) => {
     page.visibilityState = state
     page.dispatchEvent(new Event("visibilitychange"))
@@ -163,32 +195,32 @@ function watchedPage() {
 test("looking again tries again; after a minute away the line is asked whether it lives", async () => {
   const { clock, tries, show } = watchedPage()
   show("hidden")
-  await clock.pass(59_000)
+  await clock.advance(59_000)
   show("visible")
-  assert.deepEqual(tries, ["again"])
+  assert.deepEqual(tries, ["visible"])
 
   show("hidden")
-  await clock.pass(61_000)
-  assert.deepEqual(tries, ["again"])
+  await clock.advance(61_000)
+  assert.deepEqual(tries, ["visible"])
   show("visible")
-  assert.deepEqual(tries, ["again", "probe"])
+  assert.deepEqual(tries, ["visible", "wake"])
 })
 
 test("when the network is back, the line is asked at once", () => {
   const { view, tries } = watchedPage()
   view.dispatchEvent(new Event("online"))
 
-  assert.deepEqual(tries, ["probe"])
+  assert.deepEqual(tries, ["wake"])
 })
 
 test("a computer that has slept is noticed, a busy one is not", async () => {
   const { clock, tries } = watchedPage()
-  await clock.pass(20_000)
+  await clock.advance(20_000)
   clock.sleep(20_000)
-  await clock.pass(5000)
+  await clock.advance(5000)
   assert.deepEqual(tries, [])
 
   clock.sleep(40_000)
-  await clock.pass(5000)
-  assert.deepEqual(tries, ["probe"])
+  await clock.advance(5000)
+  assert.deepEqual(tries, ["wake"])
 })

@@ -1,0 +1,429 @@
+// Parses the Markdown subset of messages into a tree. chat/markdown.py is the same parser in
+// Python.
+
+/**
+ * @typedef {string | [kind: string, children: MarkdownNode[]]} MarkdownNode a text, or an element
+ *   with its content
+ */
+/**
+ * @typedef {{ node: MarkdownNode, nextLine: number }} Block an element of whole lines, and where it
+ *   ends
+ */
+
+const MAX_QUOTE_DEPTH = 3 // deeper quotes are text
+const MAX_STARS = 3
+
+// Letter by letter: with the flag `i` and `u`, "s" would match the long s, which is no scheme.
+const SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://"
+const SPACE = "\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff"
+// Invisible characters and those that change the direction: they would hide the end of an address.
+const INVISIBLE = "\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+// Beyond ASCII a host may begin with any character except punctuation, symbols, emoji, combining
+// marks and private use. Not `\p{L}`: the server and the browser may know different versions of
+// Unicode.
+const NO_LETTERS =
+  "\\x80-\\xbf\\xd7\\xf7\\u0300-\\u036f\\u2000-\\u206f\\u20a0-\\u20ff\\u2190-\\u2bff" +
+  "\\u2e00-\\u2e7f\\u3000-\\u3004\\u3008-\\u3020\\ud800-\\uf8ff\\ufe00-\\ufe6f\\uff00-\\uff0f" +
+  "\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65\\uffe0-\\uffff" +
+  "\\u{1f000}-\\u{1ffff}\\u{e0000}-\\u{10ffff}"
+const HOST_START = `[A-Za-z0-9]|[^\\x00-\\x7f${NO_LETTERS}]|\\[[0-9A-Fa-f:]`
+const ADDRESS = `(?<![A-Za-z0-9_])${SCHEME}(?=${HOST_START})[^${SPACE}${INVISIBLE}<>"\\\\\`]+`
+/** A run of backticks, a run of stars, or a web address. */
+const TOKEN = new RegExp(`\`+|\\*+|${ADDRESS}`, "gu")
+const TRAILING_PUNCTUATION =
+  ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
+/** @type {Record<string, string>} opening brackets by closing ones */
+const BRACKETS = { ")": "(", "]": "[", "}": "{", "\uff09": "\uff08" }
+const ADDRESS_PARTS = new RegExp(`^(${SCHEME})([^/?#]+)(.*)$`, "su")
+const PRINTABLE_ASCII = /^[!-~]*$/
+const QUOTE_MARKER = /^>(?: |(?=>)|$)/
+const FENCE_START = /^```([^`]*)$/
+const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
+const SPACES = new RegExp(`[${SPACE}]`, "gu")
+const STARTS_WITH_ALPHANUMERIC = /^[A-Za-z0-9]/
+/** @type {Record<string, string>} */
+const KIND_BY_STARS = { "*": "italic", "**": "bold" }
+
+const EMOJI =
+  "(?:[\\u{1f1e6}-\\u{1f1ff}]{2}|[0-9#*]\\ufe0f\\u20e3|" +
+  "(?:[\\u{1f300}-\\u{1f64f}\\u{1f680}-\\u{1f6ff}\\u{1f7e0}-\\u{1f7f0}\\u{1f900}-\\u{1f9ff}" +
+  "\\u{1fa70}-\\u{1faff}\\u{1f004}\\u{1f0cf}\\u{1f18e}\\u{1f191}-\\u{1f19a}" +
+  "\\u231a\\u231b\\u23e9-\\u23ec\\u23f0\\u23f3\\u25fd\\u25fe\\u2614\\u2615\\u2648-\\u2653\\u267f" +
+  "\\u2693\\u26a1\\u26aa\\u26ab\\u26bd\\u26be\\u26c4\\u26c5\\u26ce\\u26d4\\u26ea\\u26f2\\u26f3" +
+  "\\u26f5\\u26fa\\u26fd\\u2705\\u270a\\u270b\\u2728\\u274c\\u274e\\u2753-\\u2755\\u2757" +
+  "\\u2795-\\u2797\\u27b0\\u27bf\\u2b1b\\u2b1c\\u2b50\\u2b55]|[\\u203c-\\u3299]\\ufe0f)" +
+  "[\\ufe0f\\u{1f3fb}-\\u{1f3ff}]{0,2}[\\u{e0020}-\\u{e007f}]{0,8})"
+const ZWJ_SEQUENCE = `(?:\\u200d(?:${EMOJI}|[\\u2640\\u2642\\u2695\\u2696\\u2708\\u2764]\\ufe0f?))*`
+const EMOJI_ONLY = new RegExp(`^[ \\n]*(?:${EMOJI}${ZWJ_SEQUENCE}[ \\n]*){1,8}$`, "u")
+const MAX_EMOJI_ONLY_CHARACTERS = 160 // eight of the longest emoji
+
+/**
+ * Whether a text is one to eight emoji and nothing else; they are shown large.
+ *
+ * @param {string} source
+ */
+export function isEmojiOnly(source) {
+  if (source.length > 2 * MAX_EMOJI_ONLY_CHARACTERS) return false
+  return [...source].length <= MAX_EMOJI_ONLY_CHARACTERS && EMOJI_ONLY.test(source)
+}
+
+/**
+ * @param {string} source
+ * @returns {MarkdownNode[]}
+ */
+export function parseMarkdown(source) {
+  return parseBlocks(source.split("\n"), 0)
+}
+
+// Blocks
+
+/**
+ * Fenced code and quotes take whole lines; the lines between them are text.
+ *
+ * @param {string[]} lines
+ * @param {number} quoteDepth
+ */
+function parseBlocks(lines, quoteDepth) {
+  /** @type {MarkdownNode[]} */
+  const nodes = []
+  /** @type {string[]} */
+  let textLines = []
+  const lastFenceEnd = lines.findLastIndex(endsFence)
+  let index = 0
+  while (index < lines.length) {
+    const block = parseFence(lines, index, lastFenceEnd) ?? parseQuote(lines, index, quoteDepth)
+    if (block) {
+      nodes.push(...parseTextLines(textLines), block.node)
+      textLines = []
+      index = block.nextLine
+    } else {
+      textLines.push(lines[index])
+      index += 1
+    }
+  }
+  return [...nodes, ...parseTextLines(textLines)]
+}
+
+/**
+ * Fenced code: from three backticks at the start of a line to three backticks at the end of one.
+ *
+ * @param {string[]} lines
+ * @param {number} start
+ * @param {number} lastFenceEnd the last line that can end a fence; avoids a search for every start
+ * @returns {Block | null}
+ */
+function parseFence(lines, start, lastFenceEnd) {
+  const match = FENCE_START.exec(lines[start])
+  if (!match || start >= lastFenceEnd) return null
+  const info = match[1]
+  const content = FENCE_LANGUAGE.test(info) ? [] : [info]
+  let end = start + 1
+  while (!endsFence(lines[end])) end += 1
+  const lastLine = trimEndSpaces(lines[end]).slice(0, -"```".length)
+  content.push(...lines.slice(start + 1, end))
+  if (lastLine !== "") content.push(lastLine)
+  return { node: ["fence", [content.join("\n")]], nextLine: end + 1 }
+}
+
+/**
+ * A quote: lines that begin with ">". The first of them must not be blank.
+ *
+ * @param {string[]} lines
+ * @param {number} start
+ * @param {number} quoteDepth
+ * @returns {Block | null}
+ */
+function parseQuote(lines, start, quoteDepth) {
+  if (quoteDepth >= MAX_QUOTE_DEPTH) return null
+  if (isBlank(lines[start].replace(">", ""))) return null
+  /** @type {string[]} */
+  const content = []
+  for (let index = start; index < lines.length; index += 1) {
+    const marker = QUOTE_MARKER.exec(lines[index])
+    if (!marker) break
+    content.push(lines[index].slice(marker[0].length))
+  }
+  if (content.length === 0) return null
+  const children = parseBlocks(content, quoteDepth + 1)
+  return { node: ["quote", children], nextLine: start + content.length }
+}
+
+/** @param {string} line */
+function endsFence(line) {
+  return trimEndSpaces(line).endsWith("```")
+}
+
+/** @param {string} text */
+function isBlank(text) {
+  return text.replace(SPACES, "") === ""
+}
+
+/**
+ * Not `trimEnd`, which would remove other white space too.
+ *
+ * @param {string} line
+ */
+function trimEndSpaces(line) {
+  let end = line.length
+  while (line[end - 1] === " ") end -= 1
+  return line.slice(0, end)
+}
+
+// Text
+
+/**
+ * Emphasis and code begin and end on one line.
+ *
+ * @param {string[]} lines
+ */
+function parseTextLines(lines) {
+  /** @type {MarkdownNode[]} */
+  const nodes = []
+  for (const [index, line] of lines.entries()) {
+    if (index > 0) appendNodes(nodes, ["\n"])
+    appendNodes(nodes, parseLine(line))
+  }
+  return nodes
+}
+
+/** @param {string} line */
+function parseLine(line) {
+  const output = new LineOutput()
+  const codeEnds = findCodeEnds(line)
+  let position = 0
+  TOKEN.lastIndex = 0
+  let match = TOKEN.exec(line)
+  while (match) {
+    output.add(line.slice(position, match.index))
+    position = parseToken(line, match, codeEnds, output)
+    TOKEN.lastIndex = position
+    match = TOKEN.exec(line)
+  }
+  output.add(line.slice(position))
+  return output.finish()
+}
+
+/**
+ * @param {string} line
+ * @param {RegExpExecArray} match
+ * @param {Map<number, number>} codeEnds
+ * @param {LineOutput} output
+ * @returns {number} where the rest of the line begins
+ */
+function parseToken(line, match, codeEnds, output) {
+  const token = match[0]
+  const start = match.index
+  const end = start + token.length
+  if (token.startsWith("*")) {
+    output.addStars(token, line[start - 1] ?? "", line[end] ?? "")
+    return end
+  }
+  if (!token.startsWith("`")) {
+    const address = trimAddress(token)
+    output.add(["link", linkChildren(address)])
+    return start + address.length
+  }
+  const codeEnd = codeEnds.get(start)
+  if (codeEnd === undefined) {
+    output.add(token)
+    return end
+  }
+  output.add(["code", [line.slice(end, codeEnd)]])
+  return codeEnd + token.length
+}
+
+/**
+ * Where each run of backticks is closed: by the next run of the same length.
+ *
+ * @param {string} line
+ * @returns {Map<number, number>} the start of the closing run, by the start of the opening one
+ */
+function findCodeEnds(line) {
+  /** @type {Map<number, number>} the start of the next run, by its length */
+  const nextRuns = new Map()
+  /** @type {Map<number, number>} */
+  const codeEnds = new Map()
+  const runs = [...line.matchAll(/`+/g)]
+  for (const { 0: run, index } of runs.reverse()) {
+    const nextRun = nextRuns.get(run.length)
+    if (nextRun !== undefined) codeEnds.set(index, nextRun)
+    nextRuns.set(run.length, index)
+  }
+  return codeEnds
+}
+
+// Links
+
+/**
+ * An address without the punctuation of the sentence around it. A closing bracket belongs to the
+ * address if it opens one, too.
+ *
+ * @param {string} found
+ */
+function trimAddress(found) {
+  const surplus = countSurplusBrackets(found)
+  let end = found.length
+  for (;;) {
+    const last = found[end - 1] ?? ""
+    const isSurplus = (surplus[last] ?? 0) > 0
+    if (!isSurplus && !TRAILING_PUNCTUATION.includes(last)) return found.slice(0, end)
+    if (isSurplus) surplus[last] -= 1
+    end -= 1
+  }
+}
+
+/**
+ * How many more closing brackets there are than opening ones.
+ *
+ * @param {string} text
+ * @returns {Record<string, number>} by closing bracket
+ */
+function countSurplusBrackets(text) {
+  const count = (/** @type {string} */ character) => text.split(character).length - 1
+  const pairs = Object.entries(BRACKETS)
+  return Object.fromEntries(pairs.map(([close, open]) => [close, count(close) - count(open)]))
+}
+
+/**
+ * Emphasizes a host that is not plain ASCII, because its letters may look like those of another
+ * host, and a host behind a user name, which may look like a host.
+ *
+ * @param {string} address
+ * @returns {MarkdownNode[]}
+ */
+function linkChildren(address) {
+  const [, scheme = "", authority = "", rest = ""] = ADDRESS_PARTS.exec(address) ?? []
+  if (PRINTABLE_ASCII.test(authority) && !authority.includes("@")) return [address]
+  const hostStart = authority.lastIndexOf("@") + 1
+  /** @type {MarkdownNode[]} */
+  const children = [scheme + authority.slice(0, hostStart), ["host", [authority.slice(hostStart)]]]
+  return rest === "" ? children : [...children, rest]
+}
+
+// Emphasis
+
+/**
+ * Appends nodes; neighboring texts become one.
+ *
+ * @param {MarkdownNode[]} nodes
+ * @param {MarkdownNode[]} added
+ */
+function appendNodes(nodes, added) {
+  for (const node of added) {
+    const last = nodes.at(-1)
+    if (typeof node === "string" && typeof last === "string") nodes[nodes.length - 1] = last + node
+    else if (node !== "") nodes.push(node)
+  }
+}
+
+/** @typedef {{ stars: string, children: MarkdownNode[] }} OpenEmphasis */
+
+/**
+ * Collects the nodes of a line, in which at most one bold and one italic part are open at a time.
+ */
+class LineOutput {
+  /** @type {OpenEmphasis[]} the line itself, then the open parts, the innermost last */
+  #open = [{ stars: "", children: [] }]
+
+  /** @param {MarkdownNode} node */
+  add(node) {
+    appendNodes(this.#innermost.children, [node])
+  }
+
+  /**
+   * Adds stars, which open or close emphasis. Inside a word or between spaces they are text.
+   *
+   * @param {string} run
+   * @param {string} before the character before them, or ""
+   * @param {string} after the character after them, or ""
+   */
+  addStars(run, before, after) {
+    if (run.length > MAX_STARS) {
+      this.add(run)
+      return
+    }
+    const canClose = !isBlank(before) && !STARTS_WITH_ALPHANUMERIC.test(after)
+    const canOpen = !isBlank(after) && !STARTS_WITH_ALPHANUMERIC.test(before)
+    const remaining = canClose ? this.#closeAll(run) : run
+    for (const stars of splitStars(remaining)) {
+      if (canOpen) this.#openEmphasis(stars)
+      else this.add(stars)
+    }
+  }
+
+  /** All nodes of the line. Stars that were never closed are text. */
+  finish() {
+    while (this.#open.length > 1) this.#turnIntoText(this.#innermost.stars)
+    return this.#innermost.children
+  }
+
+  get #innermost() {
+    return /** @type {OpenEmphasis} */ (this.#open.at(-1))
+  }
+
+  /** @param {string} stars */
+  #openEmphasis(stars) {
+    this.#turnIntoText(stars)
+    this.#open.push({ stars, children: [] })
+  }
+
+  /**
+   * Closes what a run of stars can close.
+   *
+   * @param {string} run
+   * @returns {string} the stars that have closed nothing
+   */
+  #closeAll(run) {
+    let remaining = run
+    let stars = this.#closedBy(remaining)
+    while (stars) {
+      this.#close(stars)
+      remaining = remaining.slice(stars.length)
+      stars = this.#closedBy(remaining)
+    }
+    return remaining
+  }
+
+  /**
+   * The emphasis that a run of stars closes: the one with the same stars, otherwise the innermost
+   * one with fewer stars.
+   *
+   * @param {string} run
+   * @returns {string | undefined} its stars
+   */
+  #closedBy(run) {
+    const openStars = this.#open.slice(1).map(({ stars }) => stars)
+    if (openStars.includes(run)) return run
+    return openStars.findLast((stars) => stars.length <= run.length)
+  }
+
+  /** @param {string} stars */
+  #close(stars) {
+    while (this.#innermost.stars !== stars) this.#turnIntoText(this.#innermost.stars)
+    const { children } = this.#innermost
+    this.#open.pop()
+    this.add([KIND_BY_STARS[stars], children])
+  }
+
+  /**
+   * The emphasis with these stars, if it is open, will not be closed: its stars are text.
+   *
+   * @param {string} stars
+   */
+  #turnIntoText(stars) {
+    const index = this.#open.findLastIndex((part) => part.stars === stars)
+    if (index <= 0) return
+    const [part] = this.#open.splice(index, 1)
+    appendNodes(this.#open[index - 1].children, [stars, ...part.children])
+  }
+}
+
+/**
+ * Three stars are bold and italic.
+ *
+ * @param {string} run of at most three stars
+ */
+function splitStars(run) {
+  if (run === "***") return ["**", "*"]
+  return run === "" ? [] : [run]
+}

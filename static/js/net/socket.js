@@ -1,0 +1,174 @@
+// The connection to the server. The only module that uses Socket.IO.
+
+import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
+import { Refused, Unreachable } from "../lib/errors.js"
+
+/** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
+
+const ACK_TIMEOUT_MS = 8000
+const RECONNECT_DELAY_MS = 500
+const MAX_RECONNECT_DELAY_MS = 5000
+const CONNECT_TIMEOUT_MS = 10_000
+const SERVER_CLOSED_DELAY_MS = 2000
+const JITTER = 0.5
+const TRANSPORTS_BY_PREFERENCE = ["websocket", "polling"]
+
+/**
+ * Creates a connection that reconnects by itself; `open` opens it.
+ *
+ * @param {string[]} transports that the server offers
+ * @param {() => string | null} getToken identifies a person whose browser has no cookies
+ */
+export function connect(transports, getToken) {
+  const socket = io({
+    autoConnect: false,
+    transports: sortTransports(transports),
+    tryAllTransports: true,
+    reconnectionDelay: RECONNECT_DELAY_MS,
+    reconnectionDelayMax: MAX_RECONNECT_DELAY_MS,
+    randomizationFactor: JITTER,
+    timeout: CONNECT_TIMEOUT_MS,
+    auth: (/** @type {(auth: object) => void} */ provide) => {
+      const token = getToken()
+      provide(token ? { token } : {})
+    },
+  })
+  return new Socket(socket)
+}
+
+/** Dispatches `connected` and `disconnected`. */
+export class Socket extends EventTarget {
+  #socket
+  /**
+   * Whether the transports were changed since the last connection: two servers that offer different
+   * transports must not make the page alternate between them for ever.
+   */
+  #hasChangedTransports = false
+
+  /** @param {SocketIO} socket */
+  constructor(socket) {
+    super()
+    this.#socket = socket
+    socket.on("connect", () => this.#handleConnect())
+    socket.on("disconnect", () => this.#handleDisconnect())
+    socket.on("connect_error", (error) => {
+      this.#handleDisconnect()
+      this.#adoptOfferedTransports(error)
+    })
+  }
+
+  open() {
+    this.#socket.connect()
+  }
+
+  /**
+   * @param {string} event
+   * @param {(payload: any) => void} listener
+   */
+  on(event, listener) {
+    this.#socket.on(event, listener)
+  }
+
+  /**
+   * Sends an event that needs no answer. It is dropped when there is no connection.
+   *
+   * @param {string} event
+   * @param {object} payload
+   */
+  send(event, payload) {
+    if (this.#socket.connected) this.#socket.emit(event, payload)
+  }
+
+  /**
+   * Sends an event and waits for the acknowledgement.
+   *
+   * Throws Unreachable without a connection: Socket.IO would keep the event, and send it later when
+   * it may be outdated.
+   *
+   * @param {string} event
+   * @param {object} payload
+   * @param {number} [timeoutMs]
+   * @returns {Promise<any>} the answer
+   * @throws {Refused | Unreachable}
+   */
+  async request(event, payload, timeoutMs = ACK_TIMEOUT_MS) {
+    if (!this.#socket.connected) throw new Unreachable("not connected")
+    const answer = await this.#emitWithAck(event, payload, timeoutMs)
+    if (answer?.ok) return answer
+    throw new Refused(
+      answer ?? { code: "server_error", message: "The server did not answer.", retry: true },
+    )
+  }
+
+  /** Tries to connect at once, without the rest of the delay. */
+  retryNow() {
+    if (!this.#socket.connected) this.reconnect()
+  }
+
+  /** Drops the connection, which may be dead, and opens a new one. */
+  reconnect() {
+    this.#socket.disconnect().connect()
+  }
+
+  /**
+   * @param {string} event
+   * @param {object} payload
+   * @param {number} timeoutMs
+   */
+  async #emitWithAck(event, payload, timeoutMs) {
+    try {
+      return await this.#socket.timeout(timeoutMs).emitWithAck(event, payload)
+    } catch (error) {
+      throw new Unreachable(/** @type {Error} */ (error).message)
+    }
+  }
+
+  #handleConnect() {
+    this.#hasChangedTransports = false
+    this.dispatchEvent(new Event("connected"))
+  }
+
+  #handleDisconnect() {
+    this.dispatchEvent(new Event("disconnected"))
+    // Socket.IO does not reconnect when the server has closed the connection.
+    if (this.#socket.active) return
+    const jitter = JITTER + Math.random()
+    setTimeout(() => this.open(), SERVER_CLOSED_DELAY_MS * jitter)
+  }
+
+  /**
+   * After a restart the server may offer other transports than when the page was loaded. The body
+   * of
+   * its refusal names them.
+   *
+   * @param {Error} error
+   */
+  #adoptOfferedTransports(error) {
+    const { context } = /** @type {{ context?: { responseText?: string } }} */ (error)
+    const offered = transportsIn(context?.responseText)
+    if (offered.length === 0) return
+    this.#socket.io.opts.transports = offered
+    if (!this.#hasChangedTransports) this.reconnect()
+    this.#hasChangedTransports = true
+  }
+}
+
+/** @param {string[]} offered */
+function sortTransports(offered) {
+  return TRANSPORTS_BY_PREFERENCE.filter((transport) => offered.includes(transport))
+}
+
+/**
+ * The known transports that a refusal names, the best first.
+ *
+ * @param {string | undefined} body
+ * @returns {string[]}
+ */
+function transportsIn(body) {
+  try {
+    const { transports } = JSON.parse(body ?? "")
+    return Array.isArray(transports) ? sortTransports(transports) : []
+  } catch {
+    return [] // the answer of a proxy, for example
+  }
+}

@@ -1,0 +1,330 @@
+// The second part of the room page: menus, dialogs, names, notifications and keyboard shortcuts.
+// It is loaded after the first part, because reading and sending messages does not need it.
+
+import { clock } from "./lib/clock.js"
+import { truncate } from "./lib/text.js"
+import { detectWake } from "./net/wake_detection.js"
+import { RecentRooms } from "./state/recent_rooms.js"
+import { copyText } from "./view/clipboard.js"
+import { Completion } from "./view/completion.js"
+import { openDialog, setUpDialogs } from "./view/dialogs.js"
+import { byId, cloneTemplate } from "./view/dom.js"
+import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
+import { MessageMenu } from "./view/message_menu.js"
+import { previewText } from "./view/message_parts.js"
+import { setUpNotificationSettings } from "./view/notification_settings.js"
+import { Notifications } from "./view/notifications.js"
+import { PeoplePanel } from "./view/people_panel.js"
+import { RoomTitle } from "./view/room_title.js"
+import { setUpCopyButton, setUpShareButton } from "./view/share.js"
+import { setUpThemeChoice } from "./view/theme.js"
+import { TypingIndicator } from "./view/typing_indicator.js"
+import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
+
+/** @import { RoomSession } from "./net/room_session.js" */
+/** @import { Socket } from "./net/socket.js" */
+/** @import { IgnoredPeople } from "./state/ignored_people.js" */
+/** @import { People } from "./state/people.js" */
+/** @import { Preferences } from "./state/preferences.js" */
+/** @import { Timeline } from "./state/timeline.js" */
+/** @import { Unread } from "./state/unread.js" */
+/** @import { Announcer } from "./view/announcer.js" */
+/** @import { Composer } from "./view/composer.js" */
+/** @import { Navigation } from "./view/navigation.js" */
+/** @import { Outgoing, Row } from "./wire.js" */
+
+/**
+ * What main.js has created.
+ *
+ * @typedef {object} RoomPage
+ * @property {string} label
+ * @property {Preferences} preferences
+ * @property {Socket} socket
+ * @property {RoomSession} session
+ * @property {Timeline} timeline
+ * @property {People} people
+ * @property {IgnoredPeople} ignoredPeople
+ * @property {Composer} composer
+ * @property {Navigation} navigation
+ * @property {Announcer} announcer
+ * @property {Unread} unread
+ * @property {(text: string) => void} showToast
+ * @property {() => string} getTitle the name of the room, or its label
+ * @property {(row: Row) => boolean} isOwn
+ * @property {(rows: Row[]) => Row[]} fromOthers
+ * @property {() => boolean} isPageWatched
+ */
+
+/**
+ * @typedef {Record<string, (row: Pick<Row, "seq"> & Partial<Row>, emoji?: string) => void>} Actions
+ */
+/** @typedef {Record<string, (argument: string) => unknown>} Commands */
+
+/**
+ * What main.js uses of the second part.
+ *
+ * @typedef {object} Secondary
+ * @property {MessageMenu} menu
+ * @property {Actions} actions by the name in `data-action`
+ * @property {Commands} commands by name
+ */
+
+const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
+const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
+
+/**
+ * @param {RoomPage} page
+ * @returns {Secondary}
+ */
+export function startSecondary(page) {
+  const panel = createPeoplePanel(page)
+  const actions = createActions(page)
+  const menu = new MessageMenu(byId("menu"), {
+    log: byId("log"),
+    getRow: (seq) => page.timeline.rowAt(seq),
+    isOwn: page.isOwn,
+    actions,
+  })
+  detectWake(
+    { clock },
+    {
+      onVisible: () => page.socket.retryNow(),
+      onWake: () => page.session.checkConnection(),
+    },
+  )
+  showRoomTitle(page)
+  notifyAboutMessages(page)
+  showTyping(page)
+  announceNameChanges(page)
+  suggestNames(page)
+  showReactors(page)
+  setUpDialogs()
+  setUpShortcuts(page)
+  setUpThemeChoice(byId("theme"), page.preferences)
+  fitToVirtualKeyboard(byId("room"), visualViewport)
+  setUpLinks(page)
+  return { menu, actions, commands: createCommands(page, panel) }
+}
+
+/** @param {string} label */
+function roomUrl(label) {
+  return new URL(`/${label}/`, location.href).href
+}
+
+/** @param {RoomPage} page */
+function createPeoplePanel({ people, ignoredPeople, session, composer }) {
+  const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    people,
+    ignoredPeople,
+    getOwnMark: () => session.mark,
+    cloneTemplate,
+    mention: (name) => composer.insert(`@${name} `),
+  })
+  byId("people-button").addEventListener("click", () => panel.toggle())
+  return panel
+}
+
+/** @param {RoomPage} page */
+function showRoomTitle({ label, session, composer, timeline, preferences, getTitle, showToast }) {
+  const roomTitle = new RoomTitle(byId("title"), {
+    label,
+    save: (name) => session.setTitle(name, composer.name),
+    showError: showToast,
+  })
+  const recentRooms = new RecentRooms(preferences)
+  const update = () => {
+    roomTitle.show(getTitle())
+    recentRooms.add({ label, name: timeline.name, at: clock.now() })
+  }
+  timeline.addEventListener("title", update)
+  update()
+}
+
+/** @param {RoomPage} page */
+function notifyAboutMessages(page) {
+  const { label, preferences, getTitle, composer, timeline, isOwn } = page
+  const notifications = new Notifications({
+    label,
+    preferences,
+    clock,
+    getTitle,
+    getName: () => composer.name,
+    isReplyToMe: ({ reply_to = 0 }) => {
+      const original = timeline.rowAt(reply_to)
+      return original !== undefined && isOwn(original)
+    },
+  })
+  timeline.addEventListener("arrived", (event) => {
+    const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
+    if (!page.isPageWatched()) notifications.notify(page.fromOthers(rows))
+  })
+  const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
+  setUpNotificationSettings(byId("bell"), dialog, notifications)
+}
+
+/** @param {RoomPage} page */
+function showTyping({ label, socket, session, timeline, people, ignoredPeople, composer }) {
+  const indicator = new TypingIndicator(byId("typing"), clock)
+  socket.on("typing", ({ label: roomLabel, mark, handle }) => {
+    const isShown = roomLabel === label && mark !== session.mark && !ignoredPeople.has(mark)
+    if (isShown) indicator.show({ mark, handle })
+  })
+  timeline.addEventListener("arrived", (event) => {
+    const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
+    for (const { mark } of rows) indicator.hide(mark)
+  })
+  composer.addEventListener("typing", () => {
+    const { name, field } = composer
+    const text = field.value
+    const isMessage = text.trim() !== "" && !text.startsWith("/")
+    if (name.trim() === "" || !isMessage) return
+    if (indicator.shouldSend(people.count)) socket.send("typing", { handle: name })
+  })
+}
+
+/**
+ * Announces another name in the room, and suggests a free one where it is taken.
+ *
+ * @param {RoomPage} page
+ */
+function announceNameChanges({ session, people, composer }) {
+  composer.addEventListener("namechange", () => {
+    const { name } = composer
+    const previousName = people.nameOf(session.mark)
+    if (previousName !== "" && name.trim() !== "" && previousName !== name) {
+      session.rename(name).catch(() => {}) // the next message contains the name too
+    }
+    const freeName = people.alternativeName(name, session.mark)
+    if (freeName === "") return
+    composer.showHint(`Someone here is already called ${name}. The marks tell you apart.`, {
+      text: `Use "${freeName}"`,
+      run: () => {
+        composer.name = freeName
+      },
+    })
+  })
+}
+
+/** @param {RoomPage} page */
+function suggestNames({ composer, people, session }) {
+  new Completion(byId("completion"), {
+    composer,
+    suggest: (prefix) => people.suggest(prefix, session.mark),
+    cloneTemplate,
+  })
+}
+
+/**
+ * @param {RoomPage} page
+ * @returns {Actions}
+ */
+function createActions({ label, session, people, ignoredPeople, composer, showToast }) {
+  const enqueue = (/** @type {Outgoing} */ change) => {
+    if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
+  }
+  const copy = async (/** @type {string} */ text) => {
+    const isCopied = await copyText(text)
+    showToast(isCopied ? "Copied" : COPY_FAILED)
+  }
+  return {
+    react({ seq, reactions = {} }, emoji = "") {
+      const on = !reactions[emoji]?.includes(session.mark)
+      enqueue({ event: "react", seq, emoji, on, mark: session.mark })
+    },
+    reply({ seq, handle, message = "" }) {
+      composer.reply(seq, `Replying to ${handle}: ${previewText({ message })}`)
+    },
+    mention({ mark = "", handle = "" }) {
+      composer.insert(`@${people.nameOf(mark) || handle} `)
+    },
+    edit: ({ seq, message = "" }) => composer.edit(seq, message),
+    copy: ({ message = "" }) => copy(message),
+    link: ({ seq }) => copy(`${roomUrl(label)}#m-${seq}`),
+    delete: ({ seq }) => confirmDeletion(() => enqueue({ event: "delete", seq })),
+    ignore: ({ mark = "", handle = "" }) => ignoredPeople.toggle(mark, handle),
+  }
+}
+
+/** @param {() => void} onConfirm */
+function confirmDeletion(onConfirm) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  dialog.returnValue = ""
+  dialog.onclose = () => {
+    if (dialog.returnValue) onConfirm()
+  }
+  openDialog("delete")
+}
+
+/**
+ * @param {RoomPage} page
+ * @param {PeoplePanel} panel
+ * @returns {Commands}
+ */
+function createCommands({ composer }, panel) {
+  return {
+    nick(name) {
+      if (name === "") composer.nameField.focus()
+      else composer.name = truncate(name, composer.nameField.maxLength)
+    },
+    help: () => openDialog("shortcuts"),
+    who: () => panel.toggle(),
+    leave: () => location.assign("/"),
+  }
+}
+
+/**
+ * Shows who has reacted, while somebody points at a reaction.
+ *
+ * @param {RoomPage} page
+ */
+function showReactors({ timeline, session, people }) {
+  const nameOf = (/** @type {string} */ mark) => {
+    return mark === session.mark ? "You" : people.nameOf(mark) || "Somebody"
+  }
+  const showNames = (/** @type {Event} */ { target }) => {
+    const element = /** @type {Element} */ (target)
+    const button = /** @type {HTMLElement | null} */ (element.closest(".reaction"))
+    if (!button) return
+    const message = /** @type {HTMLElement} */ (button.closest(".message"))
+    const row = timeline.rowAt(Number(message.dataset.seq))
+    const marks = row?.reactions?.[button.dataset.emoji ?? ""] ?? []
+    button.title = marks.map(nameOf).join(", ")
+  }
+  byId("messages").addEventListener("pointerover", showNames)
+  byId("messages").addEventListener("focusin", showNames)
+}
+
+/** @param {RoomPage} page */
+function setUpShortcuts({ composer, navigation, unread }) {
+  const firstButtonOf = (/** @type {HTMLElement} */ element) => {
+    return element.querySelector("button") ?? element
+  }
+  setUpKeyboardShortcuts({
+    getRegions() {
+      const regions = [firstButtonOf(byId("title")), byId("log"), composer.field]
+      const panel = byId("people")
+      return panel.matches("[open]") ? [...regions, firstButtonOf(panel)] : regions
+    },
+    log: byId("log"),
+    textField: composer.field,
+    goToLatest: () => navigation.goToLatest(),
+    cancel() {
+      const wasActive = composer.cancel()
+      if (!wasActive) unread.clearDivider()
+    },
+    showHelp: () => openDialog("shortcuts"),
+  })
+}
+
+/** @param {RoomPage} page */
+function setUpLinks({ label, announcer, getTitle }) {
+  const url = roomUrl(label)
+  for (const element of document.querySelectorAll("[data-link]")) element.textContent = url
+  const copyButtons = /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("[data-copy-link]")
+  )
+  for (const button of copyButtons) {
+    setUpCopyButton(button, url, (text) => announcer.announce(text))
+  }
+  setUpShareButton(byId("share"), () => ({ title: getTitle(), url }))
+}

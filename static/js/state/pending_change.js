@@ -1,0 +1,31 @@
+// Shows a message as it will be when an own change to it is stored.
+
+/** @import { Item, Row } from "../wire.js" */
+
+/**
+ * The message with an edit, a deletion or a reaction that the server has not stored yet.
+ *
+ * @param {Row} row
+ * @param {Item} change
+ * @returns {Row}
+ */
+export function applyPendingChange(row, change) {
+  if (row.deleted) return row
+  const { event, message, timestamp, emoji = "", on = false, mark = "" } = change
+  if (event === "edit") return { ...row, message, edited: timestamp, pending: true }
+  if (event === "delete") return { ...row, message: "", deleted: true, reactions: undefined }
+  return { ...row, reactions: setReaction(row.reactions ?? {}, { emoji, on, mark }) }
+}
+
+/**
+ * @param {Record<string, string[]>} reactions the marks of those who reacted, by emoji
+ * @param {{ emoji: string, on: boolean, mark: string }} change
+ * @returns {Record<string, string[]>} a copy
+ */
+function setReaction(reactions, { emoji, on, mark }) {
+  const others = (reactions[emoji] ?? []).filter((other) => other !== mark)
+  const marks = on ? [...others, mark] : others
+  const changed = { ...reactions, [emoji]: marks }
+  if (marks.length === 0) delete changed[emoji]
+  return changed
+}

@@ -1,0 +1,49 @@
+// Small values that this browser remembers between visits.
+
+const KEY_PREFIX = "confab:"
+
+/** Values in localStorage; where that is full or forbidden, they last as long as the page. */
+export class Preferences {
+  /**
+   * Values that could not be stored, as JSON.
+   *
+   * @type {Map<string, string>}
+   */
+  #memory = new Map()
+  #getStorage
+
+  /**
+   * @param {() => Pick<Storage, "getItem" | "setItem">} [getStorage] a function, because even
+   *   reading the name `localStorage` throws where storage is forbidden
+   */
+  constructor(getStorage = () => localStorage) {
+    this.#getStorage = getStorage
+  }
+
+  /**
+   * @param {string} key
+   * @returns {any} the stored value, or null; another program may have stored anything
+   */
+  get(key) {
+    try {
+      const stored = this.#memory.get(key) ?? this.#getStorage().getItem(KEY_PREFIX + key)
+      return JSON.parse(stored ?? "null")
+    } catch {
+      return null
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {unknown} value
+   */
+  set(key, value) {
+    const json = JSON.stringify(value)
+    try {
+      this.#getStorage().setItem(KEY_PREFIX + key, json)
+      this.#memory.delete(key)
+    } catch {
+      this.#memory.set(key, json)
+    }
+  }
+}

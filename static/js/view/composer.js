@@ -1,0 +1,358 @@
+// The form in which messages are written, edited and answered. It is never disabled and never loses
+// text.
+
+import { characterCount, splitText } from "../lib/text.js"
+import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
+import { parseInput } from "./commands.js"
+
+/** @import { ComposerMode, Draft, Drafts } from "../state/drafts.js" */
+/** @import { Preferences } from "../state/preferences.js" */
+/** @import { Row } from "../wire.js" */
+
+/**
+ * A button beside a hint.
+ *
+ * @typedef {object} HintAction
+ * @property {string} text
+ * @property {() => void} run
+ */
+
+/**
+ * The detail of the event `send`.
+ *
+ * @typedef {object} Submission
+ * @property {string} handle
+ * @property {string[]} messages the parts of a text that is too long for one message
+ * @property {number} [edit] the seq of the message that is edited
+ * @property {number} [reply_to] the seq of the message that is replied to
+ */
+
+const NAME_KEY = "name"
+const NAME_MISSING = "Add your name to send this message."
+const OUTBOX_FULL =
+  "Too many messages are waiting to be sent. Your text stays here until you send it again."
+const EDIT_KEPT = "Edit cancelled. Your changes will be here when you edit this message again."
+const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
+
+/**
+ * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with
+ * `{ command, argument }`; `namechange`; and `typing`.
+ */
+export class Composer extends EventTarget {
+  /** The field for the text. */
+  field
+  nameField
+  #form
+  #preferences
+  #drafts
+  #hasTouchKeyboard
+  #getLastOwnRow
+  #maxCharacters
+  /** @type {ComposerMode | null} null for a new message */
+  #mode = null
+  /** The text that was in the composer before an edit began. */
+  #textBeforeEdit = ""
+  /** @type {Map<number, string>} cancelled edits, by the seq of the message */
+  #cancelledEdits = new Map()
+  /** @type {HintAction | null} */
+  #hintAction = null
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {object} dependencies
+   * @param {Preferences} dependencies.preferences
+   * @param {Drafts} dependencies.drafts
+   * @param {boolean} dependencies.hasTouchKeyboard whether the only keyboard is on the screen
+   * @param {() => Row | undefined} dependencies.getLastOwnRow the message that Arrow up edits
+   */
+  constructor(form, { preferences, drafts, hasTouchKeyboard, getLastOwnRow }) {
+    super()
+    this.#form = form
+    this.#preferences = preferences
+    this.#drafts = drafts
+    this.#hasTouchKeyboard = hasTouchKeyboard
+    this.#getLastOwnRow = getLastOwnRow
+    this.nameField = /** @type {HTMLInputElement} */ (form.elements.namedItem("handle"))
+    this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
+    this.#maxCharacters = Number(this.field.dataset.maxCharacters)
+    this.nameField.value ||= preferences.get(NAME_KEY) ?? ""
+    this.#restoreDraft(drafts.read())
+    this.#addListeners()
+    if (!hasTouchKeyboard) this.field.focus()
+  }
+
+  /** The name of this person. */
+  get name() {
+    return this.nameField.value
+  }
+
+  set name(name) {
+    this.nameField.value = name
+    this.#handleNameChange()
+  }
+
+  /**
+   * Puts a text back into the composer, above the text that is there.
+   *
+   * @param {string} text
+   * @param {string} [hint]
+   */
+  restoreText(text, hint = "") {
+    this.cancel()
+    const texts = [text, this.field.value].filter((part) => part !== "")
+    this.#setText(texts.join("\n"))
+    this.showHint(hint)
+  }
+
+  /**
+   * Makes the next message a reply.
+   *
+   * @param {number} seq
+   * @param {string} title the sentence above the composer
+   */
+  reply(seq, title) {
+    this.cancel()
+    this.#setMode({ reply_to: seq, words: title })
+    this.#setText(this.field.value)
+  }
+
+  /**
+   * Edits a message; the text in the composer comes back afterwards.
+   *
+   * @param {number} seq
+   * @param {string} text
+   */
+  edit(seq, text) {
+    this.cancel()
+    this.#textBeforeEdit = this.field.value
+    this.#setMode({ edit: seq, text, words: "Editing your message" })
+    this.#setText(this.#cancelledEdits.get(seq) ?? text)
+  }
+
+  /**
+   * Cancels a reply or an edit; no text is lost.
+   *
+   * @returns {boolean} whether there was one
+   */
+  cancel() {
+    if (!this.#mode) return false
+    const { edit, text: originalText } = this.#mode
+    const text = this.field.value
+    this.#setMode(null)
+    if (edit && text !== originalText) {
+      this.#cancelledEdits.set(edit, text)
+      this.showHint(EDIT_KEPT)
+    }
+    this.#setText(edit ? this.#textBeforeEdit : text)
+    return true
+  }
+
+  /**
+   * Inserts a text at the caret.
+   *
+   * @param {string} text
+   * @param {number} [start] the beginning of what is replaced
+   */
+  insert(text, start = this.field.selectionStart) {
+    this.field.focus()
+    this.field.setRangeText(text, start, this.field.selectionEnd, "end")
+    this.#handleInput()
+  }
+
+  /**
+   * @param {string} text "" hides the hint
+   * @param {HintAction | null} [action]
+   */
+  showHint(text, action = null) {
+    this.#part("hint-text").textContent = text
+    this.#part("hint-action").textContent = action?.text ?? ""
+    this.#part("hint-action").hidden = action === null
+    this.nameField.ariaInvalid = String(text === NAME_MISSING)
+    this.#hintAction = action
+  }
+
+  // Events of the page
+
+  #addListeners() {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.#submit()
+    })
+    this.field.addEventListener("keydown", (event) => this.#handleKey(event))
+    this.field.addEventListener("input", (event) => {
+      this.#handleInput(/** @type {InputEvent} */ (event))
+    })
+    this.nameField.addEventListener("input", () => this.showHint(""))
+    this.nameField.addEventListener("change", () => this.#handleNameChange())
+    this.#part("hint-action").addEventListener("click", () => this.#hintAction?.run())
+    this.#part("cancel").addEventListener("click", () => this.cancel())
+    // The button must not take the focus: that would close an on-screen keyboard.
+    this.#part("send").addEventListener("pointerdown", (event) => event.preventDefault())
+  }
+
+  /** @param {KeyboardEvent} event */
+  #handleKey(event) {
+    const isForInputMethod = event.isComposing || event.keyCode === 229
+    if (event.defaultPrevented || isForInputMethod) return
+    if (this.#isSendKey(event)) {
+      event.preventDefault()
+      this.#submit()
+      return
+    }
+    const isEmpty = this.field.value === "" && !this.#mode
+    const lastOwnRow = event.key === "ArrowUp" && isEmpty ? this.#getLastOwnRow() : undefined
+    if (!lastOwnRow) return
+    event.preventDefault()
+    this.edit(lastOwnRow.seq, lastOwnRow.message)
+  }
+
+  /**
+   * On a touch keyboard Enter begins a new line.
+   *
+   * @param {KeyboardEvent} event
+   */
+  #isSendKey({ key, shiftKey, altKey, ctrlKey, metaKey }) {
+    if (key !== "Enter" || shiftKey || altKey) return false
+    return !this.#hasTouchKeyboard || ctrlKey || metaKey
+  }
+
+  /** @param {InputEvent} [event] */
+  #handleInput(event) {
+    this.#handleTextChange()
+    this.showHint("")
+    const text = this.field.value
+    const isPaste = event?.inputType === "insertFromPaste"
+    if (isPaste && characterCount(text) > this.#maxCharacters) this.#showTooLong(text)
+    this.dispatchEvent(new Event("typing"))
+  }
+
+  #handleNameChange() {
+    this.#preferences.set(NAME_KEY, this.name)
+    this.showHint("")
+    this.dispatchEvent(new Event("namechange"))
+  }
+
+  // Sending
+
+  #submit() {
+    const text = this.field.value
+    const isEdit = this.#mode?.edit !== undefined
+    if (text.trim() === "" && !isEdit) {
+      this.field.focus()
+      return
+    }
+    const input = isEdit ? { message: text } : parseInput(text)
+    if ("message" in input) {
+      this.#submitMessage(input.message)
+    } else if ("error" in input) {
+      this.showHint(input.error, { text: "Send as text", run: () => this.#submitMessage(text) })
+    } else {
+      this.#clear()
+      this.dispatchEvent(new CustomEvent("command", { detail: input }))
+    }
+  }
+
+  /** @param {string} message */
+  #submitMessage(message) {
+    if (characterCount(message) > this.#maxCharacters) {
+      this.#showTooLong(message)
+      return
+    }
+    if (this.name.trim() === "") {
+      this.showHint(NAME_MISSING)
+      this.nameField.focus()
+      return
+    }
+    this.#preferences.set(NAME_KEY, this.name)
+    this.#dispatchSend([message])
+  }
+
+  /**
+   * Clears the composer when all messages were accepted; otherwise none was.
+   *
+   * @param {string[]} messages
+   */
+  #dispatchSend(messages) {
+    const { edit, reply_to } = this.#mode ?? {}
+    /** @type {Submission} */
+    const detail = { handle: this.name, messages, edit, reply_to }
+    const isAccepted = this.dispatchEvent(new CustomEvent("send", { detail, cancelable: true }))
+    if (isAccepted) this.#clear()
+    else this.showHint(OUTBOX_FULL)
+  }
+
+  /** @param {string} text */
+  #showTooLong(text) {
+    const surplus = characterCount(text) - this.#maxCharacters
+    const hint = `This message is ${surplus.toLocaleString()} characters too long.`
+    const parts = splitText(text.trim(), this.#maxCharacters)
+    const isNewMessage = this.#mode?.edit === undefined
+    const isSplittable = isNewMessage && this.name.trim() !== "" && parts.length <= MAX_OUTBOX_ITEMS
+    const run = () => this.#dispatchSend(parts)
+    this.showHint(hint, isSplittable ? { text: `Send as ${parts.length} messages`, run } : null)
+  }
+
+  #clear() {
+    const { edit } = this.#mode ?? {}
+    if (edit) this.#cancelledEdits.delete(edit)
+    this.#setMode(null)
+    this.showHint("")
+    this.#setText(edit ? this.#textBeforeEdit : "")
+    this.#drafts.saveNow() // otherwise a reload would show the sent text again
+  }
+
+  // Text
+
+  /** @param {Draft} draft */
+  #restoreDraft({ text, mode = null, aside = "" }) {
+    this.field.value ||= text
+    this.#textBeforeEdit = aside
+    this.#setMode(mode)
+    this.#handleTextChange()
+  }
+
+  /** @param {string} text */
+  #setText(text) {
+    this.field.value = text
+    this.#handleTextChange()
+    this.field.focus()
+  }
+
+  /** @param {ComposerMode | null} mode */
+  #setMode(mode) {
+    this.#mode = mode
+    this.#part("mode").hidden = mode === null
+    this.#part("mode-text").textContent = mode?.words ?? ""
+  }
+
+  #handleTextChange() {
+    const text = this.field.value
+    this.#updateCounter(text)
+    this.#drafts.saveSoon({ text, mode: this.#mode, aside: this.#textBeforeEdit })
+    this.#fitHeight()
+  }
+
+  /** @param {string} text */
+  #updateCounter(text) {
+    const remaining = this.#maxCharacters - characterCount(text)
+    const isOver = remaining < 0
+    const isShown = remaining <= this.#maxCharacters * (1 - COUNTER_THRESHOLD)
+    const count = Math.abs(remaining).toLocaleString()
+    const counter = this.#part("count")
+    counter.textContent = isShown ? `${count} ${isOver ? "too many" : "left"}` : ""
+    counter.toggleAttribute("data-over", isOver)
+  }
+
+  /** Makes the field as tall as its text, in browsers where CSS cannot. */
+  #fitHeight() {
+    if (CSS.supports("field-sizing", "content")) return
+    const { style } = this.field
+    style.height = "auto"
+    style.height = `${this.field.scrollHeight}px`
+  }
+
+  /** @param {string} name */
+  #part(name) {
+    return /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
+  }
+}

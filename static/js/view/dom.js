@@ -1,0 +1,37 @@
+// Finds elements, copies templates, and writes text into the page.
+
+/**
+ * @typedef {(name: string) => HTMLElement} Templates returns a new copy of a template of the page
+ */
+
+/**
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id))
+}
+
+/**
+ * A new copy of the template with the id `<name>-template`.
+ *
+ * @type {Templates}
+ */
+export function cloneTemplate(name) {
+  const template = /** @type {HTMLTemplateElement} */ (byId(`${name}-template`))
+  const fragment = document.importNode(template.content, true)
+  return /** @type {HTMLElement} */ (fragment.firstElementChild)
+}
+
+/**
+ * Sets the text of an element inside another one; an unchanged text is not touched.
+ *
+ * @param {Element} element
+ * @param {string} selector
+ * @param {string} text
+ */
+export function setText(element, selector, text) {
+  const part = /** @type {HTMLElement} */ (element.querySelector(selector))
+  if (part.textContent !== text) part.textContent = text
+  return part
+}

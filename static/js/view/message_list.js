@@ -1,0 +1,464 @@
+// Draws the timeline as a list of messages with day dividers, groups and the unread divider.
+
+import { nameSkeleton } from "../lib/names.js"
+import { formatDay, formatFullTime, formatTime } from "../lib/time.js"
+import { setText } from "./dom.js"
+import { renderMarkdown } from "./markdown_view.js"
+import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
+import {
+  collapseIfLong,
+  drawReactions,
+  drawReply,
+  setMark,
+  toggleCollapsed,
+} from "./message_parts.js"
+
+/** @import { Timeline, TimelineUpdate } from "../state/timeline.js" */
+/** @import { UnreadDivider } from "../state/unread.js" */
+/** @import { Item, Row } from "../wire.js" */
+/** @import { Templates } from "./dom.js" */
+/** @import { Authorship } from "./message_grouping.js" */
+
+/**
+ * What the list needs to know about the person who reads it.
+ *
+ * @typedef {object} Reader
+ * @property {() => string} getMark
+ * @property {(mark: string) => boolean} ignores
+ * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
+ * @property {(text: string) => boolean} isMentionedIn
+ */
+
+const DELETED = "Message deleted"
+const RENDERING_FAILED = "Couldn't display this message."
+const NAMELESS = "Somebody"
+const HIGHLIGHT_MS = 2000
+const OWN_AUTHOR = "own" // groups stored own messages with those that are not stored yet
+
+export class MessageList {
+  #list
+  #cloneTemplate
+  #reader
+  /**
+   * @type {Map<number | string, HTMLElement>} by seq; by id for own messages that are not stored
+   *   yet
+   */
+  #elements = new Map()
+  /** @type {WeakMap<Element, Authorship>} */
+  #authorships = new WeakMap()
+  /** @type {WeakMap<Element, string>} the text that each message shows */
+  #texts = new WeakMap()
+  /**
+   * @type {Map<string, string>} the last mark that was seen with each name, by the name's skeleton
+   */
+  #marksBySkeleton = new Map([["", ""]])
+  /** @type {UnreadDivider | null} */
+  #divider = null
+  /** @type {HTMLElement | null} */
+  #dividerElement = null
+
+  /**
+   * @param {HTMLElement} list may contain messages that the server has drawn
+   * @param {Templates} cloneTemplate
+   * @param {Reader} reader
+   */
+  constructor(list, cloneTemplate, reader) {
+    this.#list = list
+    this.#cloneTemplate = cloneTemplate
+    this.#reader = reader
+    for (const message of this.#messages()) this.#elements.set(Number(message.dataset.seq), message)
+  }
+
+  /** The unread divider, or null when it is not shown. */
+  get dividerElement() {
+    return this.#dividerElement?.isConnected ? this.#dividerElement : null
+  }
+
+  /**
+   * Draws everything again. Elements of messages that remain are kept.
+   *
+   * @param {Pick<Timeline, "rows" | "pendingMessages">} timeline
+   */
+  reset({ rows, pendingMessages }) {
+    const keys = new Set([...rows.map(({ seq }) => seq), ...pendingMessages.map(({ id }) => id)])
+    for (const key of [...this.#elements.keys()]) {
+      if (!keys.has(key)) this.#remove(key)
+    }
+    this.draw([...rows.map((row) => ({ row })), ...pendingMessages.map((item) => ({ item }))])
+  }
+
+  /** @param {TimelineUpdate[]} updates */
+  draw(updates) {
+    for (const update of updates) {
+      if ("row" in update) this.#drawRow(update.row, update.pendingId)
+      else if ("item" in update) this.#drawItem(update.item)
+      else this.#remove(update.removed)
+    }
+    this.#drawDivider()
+  }
+
+  /** @param {UnreadDivider | null} divider */
+  setDivider(divider) {
+    this.#divider = divider
+    this.#drawDivider()
+  }
+
+  /**
+   * The element of a message, or of the nearest one.
+   *
+   * @param {number} seq
+   * @returns {HTMLElement | null} null when the list is empty
+   */
+  nearest(seq) {
+    /** @type {HTMLElement | null} */
+    let nearest = null
+    let nearestDistance = Infinity
+    for (const message of this.#messages()) {
+      const distance = Math.abs(positionOf(message) - seq)
+      if (nearest && distance >= nearestDistance) continue
+      nearest = message
+      nearestDistance = distance
+    }
+    return nearest
+  }
+
+  /**
+   * Draws attention to a message for a moment.
+   *
+   * @param {HTMLElement} message
+   */
+  highlight(message) {
+    message.dataset.highlighted = ""
+    setTimeout(() => delete message.dataset.highlighted, HIGHLIGHT_MS)
+  }
+
+  /** Call it when the name of the reader has changed. */
+  updateMentions() {
+    for (const message of this.#messages()) this.#markMention(message)
+  }
+
+  /**
+   * Expands or collapses a long message.
+   *
+   * @param {HTMLElement} button
+   */
+  toggleCollapsed(button) {
+    toggleCollapsed(/** @type {HTMLElement} */ (button.closest(".message")), button)
+  }
+
+  // Messages
+
+  /**
+   * @param {Row} row
+   * @param {string} [pendingId] the id of the own message that has become this row
+   */
+  #drawRow(row, pendingId) {
+    const element = this.#elements.get(pendingId ?? row.seq) ?? this.#cloneTemplate("message")
+    if (pendingId) this.#elements.delete(pendingId)
+    this.#setRowAttributes(element, row)
+    this.#drawHeader(element, row, row.edited && !row.deleted ? "edited" : "")
+    this.#drawText(element, row.deleted ? DELETED : row.message)
+    this.#markMention(element)
+    this.#drawReply(element, row.deleted ? undefined : row.reply_to)
+    this.#drawReactions(element, row)
+    this.#drawSendError(element, undefined)
+    this.#insert(element, row.seq)
+  }
+
+  /**
+   * Draws an own message that is not stored yet.
+   *
+   * @param {Item} item
+   */
+  #drawItem(item) {
+    const element = this.#elements.get(item.id) ?? this.#cloneTemplate("message")
+    element.dataset.id = item.id
+    element.dataset.side = "own"
+    element.dataset.state = item.state === "failed" ? "failed" : "pending"
+    this.#authorships.set(element, authorshipOf(OWN_AUTHOR, item.handle, item.timestamp))
+    this.#drawHeader(element, { ...item, mark: "" }, "")
+    this.#drawText(element, item.message)
+    this.#drawReply(element, item.reply_to)
+    this.#drawSendError(element, item)
+    this.#insert(element, item.id)
+  }
+
+  /**
+   * Makes an element the one of a stored message.
+   *
+   * @param {HTMLElement} element
+   * @param {Row} row
+   */
+  #setRowAttributes(element, row) {
+    const { seq, kind, mark, handle, timestamp } = row
+    const side = mark === this.#reader.getMark() ? "own" : "other"
+    delete element.dataset.id
+    element.id = `m-${seq}`
+    element.dataset.seq = String(seq)
+    if (kind) element.dataset.kind = kind
+    element.dataset.side = side
+    element.dataset.state = stateOf(row)
+    element.toggleAttribute("data-ignored", this.#reader.ignores(mark))
+    element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
+    const author = kind ?? (side === "own" ? OWN_AUTHOR : mark)
+    this.#authorships.set(element, authorshipOf(author, handle, timestamp))
+  }
+
+  /**
+   * Name, mark, time and note.
+   *
+   * @param {HTMLElement} element
+   * @param {{ handle: string, timestamp: string, mark: string }} message
+   * @param {string} note
+   */
+  #drawHeader(element, { handle, timestamp, mark }, note) {
+    setText(element, ".message__name", handle || NAMELESS)
+    setMark(element, ".message__mark", mark, handle)
+    if (mark) this.#compareNames(nameSkeleton(handle), mark)
+    setText(element, ".message__note", note)
+    const time = setText(element, ".message__time", formatTime(timestamp))
+    time.setAttribute("datetime", timestamp)
+    time.title = formatFullTime(timestamp)
+  }
+
+  /**
+   * Shows the marks as soon as two people have names that are easily confused.
+   *
+   * @param {string} skeleton
+   * @param {string} mark
+   */
+  #compareNames(skeleton, mark) {
+    const otherMark = this.#marksBySkeleton.get(skeleton) ?? mark
+    if (otherMark !== mark) this.#list.dataset.showMarks = ""
+    this.#marksBySkeleton.set(skeleton, mark)
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} text
+   */
+  #drawText(element, text) {
+    if (this.#texts.get(element) === text) return
+    this.#texts.set(element, text)
+    const { kind } = element.dataset
+    if (kind) {
+      setText(element, ".message__text", systemText(kind, text))
+      return
+    }
+    try {
+      const textElement = /** @type {HTMLElement} */ (element.querySelector(".message__text"))
+      renderMarkdown(textElement, text)
+    } catch {
+      setText(element, ".message__text", RENDERING_FAILED) // the other messages are still drawn
+    }
+    collapseIfLong(element, text, this.#cloneTemplate)
+  }
+
+  /**
+   * Emphasizes a message of somebody else that mentions the reader.
+   *
+   * @param {HTMLElement} element
+   */
+  #markMention(element) {
+    const { side, state, kind } = element.dataset
+    const isFromOther = side === "other" && state === "sent" && !kind
+    const text = this.#texts.get(element) ?? ""
+    const isMention = isFromOther && this.#reader.isMentionedIn(text)
+    element.toggleAttribute("data-mentions-me", isMention)
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {number | undefined} seq of the message that it replies to
+   */
+  #drawReply(element, seq) {
+    const original = seq ? this.#reader.getOriginal(seq) : undefined
+    const isIgnored = original !== undefined && this.#reader.ignores(original.mark)
+    drawReply(element, seq, { original, isIgnored, cloneTemplate: this.#cloneTemplate })
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {Row} row
+   */
+  #drawReactions(element, { deleted, reactions = {} }) {
+    const ownMark = this.#reader.getMark()
+    const options = { ownMark, cloneTemplate: this.#cloneTemplate }
+    drawReactions(element, deleted ? {} : reactions, options)
+  }
+
+  /**
+   * Shows why an own message is not stored yet; if it was refused, with what the person can do.
+   *
+   * @param {HTMLElement} element
+   * @param {Item | undefined} item
+   */
+  #drawSendError(element, item) {
+    element.querySelector(".send-error")?.remove()
+    if (!item?.reason) return
+    const isFailed = item.state === "failed"
+    const error = this.#cloneTemplate("send-error")
+    const text = isFailed ? item.reason : `${item.reason} We'll keep trying to send it.`
+    setText(error, ".send-error__text", text)
+    for (const button of error.querySelectorAll("button")) button.hidden = !isFailed
+    element.append(error)
+  }
+
+  // Order, groups and days
+
+  #messages() {
+    return /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll(":scope > .message")])
+  }
+
+  /**
+   * Puts an element where it belongs: in the order of seq, own messages without one last.
+   *
+   * @param {HTMLElement} element
+   * @param {number | string} key
+   */
+  #insert(element, key) {
+    const isKnown = this.#elements.get(key) === element
+    this.#elements.set(key, element)
+    if (!isKnown || !element.isConnected) this.#moveToPosition(element)
+    this.#updateGrouping(element)
+    const next = nextMessage(element)
+    if (next) this.#updateGrouping(next)
+  }
+
+  /** @param {HTMLElement} element */
+  #moveToPosition(element) {
+    const previousNext = element.isConnected ? nextMessage(element) : null
+    const next = this.#messageAfter(element)
+    const hasMoved = !element.isConnected || previousNext !== next
+    if (!hasMoved) return
+    this.#list.insertBefore(element, dayDividerBefore(next) ?? next)
+    if (previousNext) this.#updateGrouping(previousNext)
+  }
+
+  /**
+   * The message before which an element belongs.
+   *
+   * @param {HTMLElement} element
+   */
+  #messageAfter(element) {
+    const position = positionOf(element)
+    let next = null
+    let message = lastMessage(this.#list)
+    while (message && (message === element || positionOf(message) > position)) {
+      if (message !== element) next = message
+      message = previousMessage(message)
+    }
+    return next
+  }
+
+  /** @param {number | string} key */
+  #remove(key) {
+    const element = this.#elements.get(key)
+    if (!element) return
+    const next = nextMessage(element)
+    this.#elements.delete(key)
+    dayDividerBefore(element)?.remove()
+    element.remove()
+    if (next) this.#updateGrouping(next)
+  }
+
+  /**
+   * Updates whether a message continues a group, and the day divider above it.
+   *
+   * @param {HTMLElement} element
+   */
+  #updateGrouping(element) {
+    const previous = previousMessage(element)
+    const previousAuthorship = previous ? this.#authorships.get(previous) : undefined
+    const authorship = this.#authorships.get(element)
+    const isDrawn = authorship && (!previous || previousAuthorship)
+    if (!isDrawn) return // the server has drawn it, or the message before
+    element.toggleAttribute("data-grouped", continuesGroup(previousAuthorship, authorship))
+    const existing = dayDividerBefore(element)
+    if (!startsNewDay(previousAuthorship, authorship)) {
+      existing?.remove()
+      return
+    }
+    const divider = existing ?? this.#list.insertBefore(this.#cloneTemplate("day"), element)
+    const time = setText(divider, ".day__name", formatDay(timestampOf(element)))
+    time.setAttribute("datetime", authorship.day)
+  }
+
+  /** Puts the unread divider above the first message after its position, if that is loaded. */
+  #drawDivider() {
+    const divider = this.#divider
+    const first =
+      divider && this.#messages().find((message) => isStoredAfter(message, divider.after))
+    if (!first) {
+      this.#dividerElement?.remove()
+      return
+    }
+    this.#dividerElement ??= this.#cloneTemplate("unread-divider")
+    setText(this.#dividerElement, ".unread-divider__text", divider.text)
+    if (this.#dividerElement.parentElement !== first) first.prepend(this.#dividerElement)
+  }
+}
+
+/**
+ * @param {string} kind
+ * @param {string} text the new name
+ */
+function systemText(kind, text) {
+  if (kind === "rename") return `is now called ${text}`
+  return text ? `named the room “${text}”` : "removed the room name"
+}
+
+/** @param {Row} row */
+function stateOf({ deleted, pending }) {
+  if (deleted) return "deleted"
+  return pending ? "pending" : "sent"
+}
+
+/**
+ * The seq of a message; own messages that are not stored yet come last.
+ *
+ * @param {HTMLElement} message
+ */
+function positionOf({ dataset }) {
+  return dataset.seq === undefined ? Infinity : Number(dataset.seq)
+}
+
+/**
+ * @param {HTMLElement} message
+ * @param {number} seq
+ */
+function isStoredAfter(message, seq) {
+  return message.dataset.seq !== undefined && positionOf(message) > seq
+}
+
+/** @param {HTMLElement} message */
+function timestampOf(message) {
+  return message.querySelector("time")?.dateTime ?? ""
+}
+
+/** @param {Element | null} message */
+function dayDividerBefore(message) {
+  const element = message?.previousElementSibling
+  return element?.matches(".day") ? /** @type {HTMLElement} */ (element) : null
+}
+
+/** @param {HTMLElement} list */
+function lastMessage(list) {
+  const last = list.lastElementChild
+  if (!last || last.matches(".message")) return /** @type {HTMLElement | null} */ (last)
+  return previousMessage(last)
+}
+
+/** @param {Element} element */
+function previousMessage(element) {
+  let previous = element.previousElementSibling
+  while (previous && !previous.matches(".message")) previous = previous.previousElementSibling
+  return /** @type {HTMLElement | null} */ (previous)
+}
+
+/** @param {Element} element */
+function nextMessage(element) {
+  let next = element.nextElementSibling
+  while (next && !next.matches(".message")) next = next.nextElementSibling
+  return /** @type {HTMLElement | null} */ (next)
+}

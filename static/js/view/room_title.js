@@ -1,0 +1,88 @@
+// The name of the room in the header, which everybody in the room can change.
+
+import { Refused } from "../lib/errors.js"
+
+const NO_CONNECTION = "Couldn't change the room name: there is no connection. Please try again."
+
+export class RoomTitle {
+  #heading
+  #button
+  #form
+  #field
+  #label
+  #save
+  #showError
+
+  /**
+   * @param {HTMLElement} container
+   * @param {object} dependencies
+   * @param {string} dependencies.label shown where the room has no name
+   * @param {(name: string) => Promise<unknown>} dependencies.save
+   * @param {(text: string) => void} dependencies.showError
+   */
+  constructor(container, { label, save, showError }) {
+    this.#heading = /** @type {HTMLElement} */ (container.querySelector("h1"))
+    this.#button = /** @type {HTMLButtonElement} */ (container.querySelector("button"))
+    this.#form = /** @type {HTMLFormElement} */ (container.querySelector("form"))
+    this.#field = /** @type {HTMLInputElement} */ (this.#form.querySelector("input"))
+    this.#label = label
+    this.#save = save
+    this.#showError = showError
+    this.#addListeners()
+  }
+
+  /** @param {string} title the name of the room, or its label when it has none */
+  show(title) {
+    this.#heading.textContent = title
+  }
+
+  #addListeners() {
+    this.#button.addEventListener("click", () => this.#startEditing())
+    this.#field.addEventListener("blur", () => this.#finish())
+    this.#field.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return
+      event.preventDefault()
+      this.#stopEditing()
+    })
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      this.#finish()
+    })
+  }
+
+  #startEditing() {
+    const title = this.#heading.textContent ?? ""
+    this.#showForm(true)
+    this.#field.value = title === this.#label ? "" : title
+    this.#field.focus()
+    this.#field.select()
+  }
+
+  #stopEditing() {
+    this.#showForm(false)
+    this.#button.focus()
+  }
+
+  /** @param {boolean} isVisible */
+  #showForm(isVisible) {
+    this.#form.hidden = !isVisible
+    this.#heading.hidden = isVisible
+    this.#button.hidden = isVisible
+  }
+
+  async #finish() {
+    if (this.#form.hidden) return // hiding the focused field triggers `blur` once more
+    const name = this.#field.value.trim()
+    const title = name || this.#label
+    const previousTitle = this.#heading.textContent ?? ""
+    this.#stopEditing()
+    if (title === previousTitle) return
+    this.show(title)
+    try {
+      await this.#save(name)
+    } catch (error) {
+      this.show(previousTitle)
+      this.#showError(error instanceof Refused ? error.message : NO_CONNECTION)
+    }
+  }
+}
