@@ -82,7 +82,7 @@ def _add_pages(app: Flask) -> None:
 def _add_sockets(app: Flask, config: Config) -> None:
     socketio = _build_socketio(app, config)
     app.wsgi_app = BodyLimit(  # type: ignore[method-assign]  # as Flask documents
-        SocketRequestGuard(app.wsgi_app, config.offered()),
+        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
@@ -107,7 +107,7 @@ def _on_connect(services: Services, auth: object = None) -> None:
 def _build_socketio(app: Flask, config: Config) -> SocketServer:
     socketio: Any = SocketIO(
         app,
-        transports=list(config.offered()),  # type: ignore[call-arg]  # unknown to the stubs
+        transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
         async_handlers=False,  # the events of one connection are handled in order
         json=StrictJSON,
