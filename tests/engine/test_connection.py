@@ -1,4 +1,4 @@
-"""The engine: what goes to a room is written once, in order, and whoever does not read harms nobody."""
+"""WebSocket connections under gunicorn: order, upgrades, slow consumers, and how they end."""
 
 import json
 import logging
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,13 +20,31 @@ from tests.clients import PING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stran
 from tests.conftest import Log, Patch
 from tests.servers import ROOT, ConfabServer, gunicorn, resident_bytes, wait_until
 
-pytestmark = pytest.mark.servers
-
 SLOWER = "Everything works, but slower"
-KITCHENS = count(1)
-UNREAD_SECONDS = float(
-    os.environ.get("UNREAD_SECONDS", "0")
-)  # at least: they come again and again; 60 in full
+"""Begins the warning that the fast WebSocket path is off."""
+
+ROOM_NUMBERS = count(1)
+
+SLOW_CONSUMER_TEST_SECONDS = float(os.environ.get("UNREAD_SECONDS", "0"))
+"""For at least so long, clients that do not read connect again and again; 60 in the full test."""
+
+SLOW_CONSUMERS = 20
+MAX_DISCONNECT_SECONDS = 20
+MAX_P99_SECONDS = 0.2
+MAX_GROWTH_BYTES = 40_000_000
+SMALL_RECEIVE_BUFFER_BYTES = 4096
+
+# A close frame with its code, and a frame with an opcode that is not defined.
+CLOSE_FRAME = (b"\x03\xe8", 8)
+INVALID_FRAME = (b"\xff", 11)
+
+WAYS_TO_LEAVE: list[tuple[str] | tuple[bytes, int] | None] = [
+    None,  # closing the TCP connection
+    ("41",),  # a Socket.IO disconnect
+    ("1",),  # an Engine.IO close
+    CLOSE_FRAME,
+    INVALID_FRAME,
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,74 +55,86 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
 
 @pytest.fixture
 def kitchen(server: ConfabServer) -> str:
-    return server.room(f"kitchen-{next(KITCHENS)}")
+    """The label of a new room."""
+    return server.room(f"kitchen-{next(ROOM_NUMBERS)}")
 
 
-def in_room(server: ConfabServer, label: str) -> Stranger:
-    person = Stranger(server.url)
-    assert person.ask("join", {"label": label})["ok"]
-    return person
+def join(server: ConfabServer, label: str) -> Stranger:
+    """Return a client that has joined a room."""
+    client = Stranger(server.url)
+    assert client.ask("join", {"label": label})["ok"]
+    return client
 
 
-def post(person: Stranger, message: str) -> int:
-    return person.emit("chat", json.dumps({"handle": "Ada", "message": message}))
+def post(client: Stranger, message: str) -> int:
+    """Send a message without waiting for the answer; return the number of the call."""
+    return client.emit("chat", json.dumps({"handle": "Ada", "message": message}))
 
 
-def talk(server: ConfabServer) -> None:
-    """Ada says something, and Ben hears it, over every way there is."""
+def assert_messages_are_delivered(server: ConfabServer) -> None:
+    """Ada posts over WebSocket, and Ben receives it after an upgrade from polling."""
+    label = server.room(f"kitchen-{next(ROOM_NUMBERS)}")
     with Node() as node:
-        label = server.room(f"kitchen-{next(KITCHENS)}")
-        ada, ben = node.person(server.url, WEBSOCKET), node.person(server.url, UPGRADE)
+        ada = node.person(server.url, WEBSOCKET)
+        ben = node.person(server.url, UPGRADE)
         ada.join(label)
         ben.join(label)
         ada.post("Hello")
         assert ben.hear(1)[0]["message"] == "Hello"
 
 
-def test_the_libraries_are_what_the_engine_was_made_for(server: ConfabServer) -> None:
-    talk(server)
+def limit_receive_buffer(client: Stranger) -> None:
+    """Make a client a slow consumer: the kernel buffers little of what it does not read."""
+    client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_RECEIVE_BUFFER_BYTES)
+
+
+# The choice of the fast WebSocket path
+
+
+@pytest.mark.servers
+def test_the_engine_supports_the_installed_libraries(server: ConfabServer) -> None:
+    assert_messages_are_delivered(server)
 
     assert SLOWER not in server.log()
 
 
-def test_it_can_be_switched_off(tmp_path: Path) -> None:
+@pytest.mark.servers
+def test_the_engine_can_be_switched_off(tmp_path: Path) -> None:
     with gunicorn(tmp_path, ENGINE="off") as server:
-        talk(server)
+        assert_messages_are_delivered(server)
 
         assert SLOWER not in server.log()
 
 
-def test_where_a_library_is_not_what_it_was_people_talk_all_the_same_and_the_log_says_so(
-    tmp_path: Path,
-) -> None:
-    changed = tmp_path / "changed.py"
-    changed.write_text(f"""
+@pytest.mark.servers
+def test_a_changed_library_is_reported_and_messages_are_still_delivered(tmp_path: Path) -> None:
+    with_changed_library = tmp_path / "changed.py"
+    with_changed_library.write_text(f"""
 exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
-tell_app = post_fork
+original_post_fork = post_fork
 
 def post_fork(server, worker):
     from engineio.socket import Socket
     schedule = Socket.schedule_ping
     Socket.schedule_ping = lambda socket: schedule(socket)
-    tell_app(server, worker)
+    original_post_fork(server, worker)
 """)
     with gunicorn(tmp_path / "server") as server:
         server.stop()
-        server.words += ["-c", str(changed)]
+        server.words += ["-c", str(with_changed_library)]
         server.start()
 
-        talk(server)
+        assert_messages_are_delivered(server)
 
-        assert server.log().count(f"{SLOWER}: engineio.socket:Socket.schedule_ping is not") == 1
+        warnings = [line for line in server.log().splitlines() if SLOWER in line]
+        assert len(warnings) == 1
+        assert warnings[0].endswith("have changed: engineio.socket:Socket.schedule_ping.")
 
 
-def test_what_cannot_be_found_counts_as_changed(monkeypatch: Patch, caplog: Log) -> None:
+def test_a_function_that_is_missing_counts_as_changed(monkeypatch: Patch, caplog: Log) -> None:
+    missing = {"json:dumps.nothing": "00000000", "no.such.module:name": "00000000"}
     monkeypatch.setattr(compat, "async_mode", lambda: "eventlet")
-    monkeypatch.setattr(
-        compat,
-        "FINGERPRINTS",
-        {"json:dumps.nothing": "00000000", "no.such.module:name": "00000000"},
-    )
+    monkeypatch.setattr(compat, "FINGERPRINTS", missing)
 
     with caplog.at_level(logging.WARNING):
         compat.install(None)
@@ -113,13 +142,15 @@ def test_what_cannot_be_found_counts_as_changed(monkeypatch: Patch, caplog: Log)
     assert "json:dumps.nothing, no.such.module:name" in caplog.text
 
 
-def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(
-    server: ConfabServer, kitchen: str
-) -> None:
-    with Stranger(server.url) as slow, in_room(server, kitchen) as ada:
-        slow._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+# Order
+
+
+@pytest.mark.servers
+def test_a_slow_consumer_receives_everything_in_order(server: ConfabServer, kitchen: str) -> None:
+    with Stranger(server.url) as slow, join(server, kitchen) as ada:
+        limit_receive_buffer(slow)
         slow.ask("join", {"label": kitchen})
-        for number in range(150):  # 600 KB: more than the kernel takes while nobody reads
+        for number in range(150):  # 600 KB: more than the kernel buffers
             post(ada, f"{number} ".ljust(4_000, "b"))
             if number % 10 == 0:
                 slow.send(b"%d" % number, PING)
@@ -129,63 +160,68 @@ def test_who_reads_slowly_gets_all_in_order_and_no_frame_is_broken(
         received = [int(slow.hear()[1]["message"].split()[0]) for _ in range(150)]
 
         assert received == list(range(150))
-        wait_until(lambda: slow.answer(16)["ok"], what="every question of its own is answered")
+        wait_until(lambda: slow.answer(16)["ok"], what="all of its own calls are answered")
         assert sorted(slow.answers) == list(range(1, 17))
 
 
-def test_an_answer_comes_after_what_it_was_said_before(server: ConfabServer, kitchen: str) -> None:
-    with in_room(server, kitchen) as ada:
+@pytest.mark.servers
+def test_a_message_is_broadcast_before_its_answer(server: ConfabServer, kitchen: str) -> None:
+    with join(server, kitchen) as ada:
         for number in range(50):
-            call = post(ada, str(number))
-            ada.answer(call)
+            ada.answer(post(ada, str(number)))
+
             assert ada.hear()[1]["message"] == str(number)
             assert not ada._heard
 
 
-def test_many_talk_at_once_and_everybody_hears_the_same_order(
+@pytest.mark.servers
+def test_concurrent_messages_reach_all_clients_in_one_order(
     server: ConfabServer, kitchen: str
 ) -> None:
-    def chatter(person: Stranger) -> list[int]:
+    def post_and_receive(client: Stranger) -> list[int]:
         for number in range(20):
-            post(person, str(number))
-        return [person.hear()[1]["rev"] for _ in range(200)]
+            post(client, str(number))
+        return [client.hear()[1]["rev"] for _ in range(200)]
 
     with ExitStack() as stack, ThreadPoolExecutor(10) as pool:
-        people = [stack.enter_context(in_room(server, kitchen)) for _ in range(10)]
+        clients = [stack.enter_context(join(server, kitchen)) for _ in range(10)]
 
-        received = list(pool.map(chatter, people))
+        received = list(pool.map(post_and_receive, clients))
 
     assert received == [list(range(1, 201))] * 10
 
 
-def test_nothing_is_lost_while_somebody_changes_over_from_polling(
-    server: ConfabServer, kitchen: str
-) -> None:
-    talking, said = threading.Event(), count(1)
+# Upgrades from polling
 
-    def chatter() -> None:
-        with in_room(server, kitchen) as ada:
-            while not talking.is_set():
-                ada.answer(post(ada, str(next(said))))
+
+@pytest.mark.servers
+def test_no_message_is_lost_during_an_upgrade(server: ConfabServer, kitchen: str) -> None:
+    has_upgraded = threading.Event()
+    numbers = count(1)
+
+    def post_until_upgraded() -> None:
+        with join(server, kitchen) as ada:
+            while not has_upgraded.is_set():
+                ada.answer(post(ada, str(next(numbers))))
 
     with Node() as node, ThreadPoolExecutor(1) as pool:
-        chatting = pool.submit(chatter)
-        people = [node.person(server.url, UPGRADE) for _ in range(5)]
-        heads = [person.join(kitchen)["head"] for person in people]
-        for person in people:
-            person.wait_until("upgrade")
-        talking.set()
-        chatting.result()
-        last = next(said) - 1
+        posting = pool.submit(post_until_upgraded)
+        clients = [node.person(server.url, UPGRADE) for _ in range(5)]
+        heads = [client.join(kitchen)["head"] for client in clients]
+        for client in clients:
+            client.wait_until("upgrade")
+        has_upgraded.set()
+        posting.result()
+        last = next(numbers) - 1
 
-        for person, head in zip(people, heads, strict=True):
-            assert [each["rev"] for each in person.hear(last - head)] == list(
-                range(head + 1, last + 1)
-            )
+        for client, head in zip(clients, heads, strict=True):
+            received = [message["rev"] for message in client.hear(last - head)]
+            assert received == list(range(head + 1, last + 1))
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("probe", ["5", "2", "42[]", "3probe", "2probe"])
-def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(
+def test_a_malformed_upgrade_is_closed_and_polling_goes_on(
     server: ConfabServer, kitchen: str, probe: str
 ) -> None:
     ada = Polling(server.url)
@@ -193,67 +229,80 @@ def test_an_upgrade_that_is_none_ends_and_leaves_the_polling_alone(
         connection.send(probe)
         connection.send("nonsense")
         with pytest.raises(Closed):
-            ended(connection)
+            receive_until_closed(connection)
 
-    with in_room(server, kitchen) as ben:
-        joins, speaks = (
-            f'421["join",{{"label":"{kitchen}"}}]',
-            '422["chat",{"handle":"Ada","message":"Still here"}]',
-        )
-        ada.request("POST", f"{joins}\x1e{speaks}")
+    with join(server, kitchen) as ben:
+        join_packet = f'421["join",{{"label":"{kitchen}"}}]'
+        chat_packet = '422["chat",{"handle":"Ada","message":"Still here"}]'
+        ada.request("POST", f"{join_packet}\x1e{chat_packet}")
         assert ben.hear()[1]["message"] == "Still here"
 
 
-def ended(connection: WebSocket) -> None:
-    """Wait until the server closes. Raises Closed."""
+def receive_until_closed(connection: WebSocket) -> None:
+    """Wait until the server closes a connection. Raises Closed."""
     while True:
         connection.receive()
 
 
-@pytest.mark.timeout(60 + UNREAD_SECONDS)
-def test_twenty_who_do_not_read_are_cut_off_and_keep_nobody_waiting(
+# Slow consumers
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(60 + SLOW_CONSUMER_TEST_SECONDS)
+def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with gunicorn(tmp_path) as server, ExitStack() as stack:
         server.room("kitchen")
         (worker,) = server.processes()[1:]
-        ada, ben = (stack.enter_context(in_room(server, "kitchen")) for _ in range(2))
-        before, most, began = resident_bytes(worker), 0, time.monotonic()
-        waits, abort = list[float](), list[float]()
+        ada = stack.enter_context(join(server, "kitchen"))
+        ben = stack.enter_context(join(server, "kitchen"))
+        memory_before = resident_bytes(worker)
+        max_growth = 0
+        latencies: list[float] = []
+        disconnect_times: list[float] = []
 
-        def files() -> int:
-            return len(list(Path(f"/proc/{worker}/fd").iterdir()))
-
-        while not abort or time.monotonic() - began < UNREAD_SECONDS:
-            for _ in range(20):
-                mallory = stack.enter_context(in_room(server, "kitchen"))
-                mallory._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            came, open_files = time.monotonic(), files()
-            while files() > open_files - 20:
-                assert time.monotonic() - came < 20, "each is cut off within 20 seconds"
-                said = time.monotonic()
+        began = time.monotonic()
+        while not disconnect_times or time.monotonic() - began < SLOW_CONSUMER_TEST_SECONDS:
+            for _ in range(SLOW_CONSUMERS):
+                limit_receive_buffer(stack.enter_context(join(server, "kitchen")))
+            connected = time.monotonic()
+            open_before = count_open_files(worker)
+            while count_open_files(worker) > open_before - SLOW_CONSUMERS:
+                assert time.monotonic() - connected < MAX_DISCONNECT_SECONDS
+                sent = time.monotonic()
                 post(ada, "b" * 4_000)
                 ben.hear()
-                waits.append(time.monotonic() - said)
+                latencies.append(time.monotonic() - sent)
                 ada.hear()
-                most = max(most, resident_bytes(worker) - before)
+                max_growth = max(max_growth, resident_bytes(worker) - memory_before)
                 time.sleep(0.02)
-            abort.append(time.monotonic() - came)
+            disconnect_times.append(time.monotonic() - connected)
 
-        p99 = sorted(waits)[int(len(waits) * 0.99)]
-        with capsys.disabled():
-            sys.stdout.write(
-                f"\n{len(abort)} times twenty came and did not read, and were cut off within {max(abort):.1f} s; of "
-                f"{len(waits)} messages 99% were heard within {p99 * 1000:.0f} ms, and the worker had at most "
-                f"{most / 1e6:.1f} MB more in memory.\n"
-            )
-        assert p99 <= 0.2
-        assert most <= 40_000_000
+    p99 = sorted(latencies)[int(len(latencies) * 0.99)]
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{len(disconnect_times)} times {SLOW_CONSUMERS} clients that did not read were "
+            f"disconnected within {max(disconnect_times):.1f} s; 99% of {len(latencies)} messages "
+            f"were received within {p99 * 1000:.0f} ms; the worker used at most "
+            f"{max_growth / 1e6:.1f} MB more memory.\n"
+        )
+    assert p99 <= MAX_P99_SECONDS
+    assert max_growth <= MAX_GROWTH_BYTES
 
 
-def test_who_closes_properly_is_answered_properly(server: ConfabServer) -> None:
+def count_open_files(pid: int) -> int:
+    """Return how many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+# The end of a connection
+
+
+@pytest.mark.servers
+def test_a_close_frame_is_answered_with_a_close_frame(server: ConfabServer) -> None:
     with Stranger(server.url) as ada:
-        ada.send(b"\x03\xe8", 8)
+        ada.send(*CLOSE_FRAME)
 
         with pytest.raises(Closed) as closed:
             ada.hear()
@@ -261,24 +310,29 @@ def test_who_closes_properly_is_answered_properly(server: ConfabServer) -> None:
     assert closed.value.code == 1000
 
 
-def test_those_who_leave_leave_nothing_behind(server: ConfabServer, kitchen: str) -> None:
+@pytest.mark.servers
+def test_closed_connections_leave_no_files_and_no_presence(
+    server: ConfabServer, kitchen: str
+) -> None:
     (worker,) = server.processes()[1:]
-    files = Path(f"/proc/{worker}/fd")
 
-    def come_and_go(goodbye: Any) -> None:
-        with in_room(server, kitchen) as person:
-            person.send(*goodbye) if goodbye else None
+    def join_and_leave(last_frame: tuple[str] | tuple[bytes, int] | None) -> None:
+        with join(server, kitchen) as client:
+            if last_frame is not None:
+                client.send(*last_frame)
 
-    for goodbye in ((), ("41",), ("1",), (b"\x03\xe8", 8), (b"\xff", 11)) * 2:
-        come_and_go(goodbye)
-    before = len(list(files.iterdir()))
-    for goodbye in ((), ("41",), ("1",), (b"\x03\xe8", 8), (b"\xff", 11)) * 10:
-        come_and_go(goodbye)
+    for last_frame in WAYS_TO_LEAVE * 2:
+        join_and_leave(last_frame)
+    open_before = count_open_files(worker)
+    for last_frame in WAYS_TO_LEAVE * 10:
+        join_and_leave(last_frame)
 
-    wait_until(lambda: len(list(files.iterdir())) <= before, what="no file is left open")
-    with in_room(server, kitchen) as ada:
+    wait_until(
+        lambda: count_open_files(worker) <= open_before, what="the connections' files are closed"
+    )
+    with join(server, kitchen) as ada:
         wait_until(
             lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1,
             15,
-            "those who left are gone",
+            "only Ada is present",
         )

@@ -1,4 +1,4 @@
-"""Whose turn it is: many who come at once, and the others who were there before."""
+"""The fair scheduler: work is done in order, and a burst of work does not block other greenlets."""
 
 import time
 from collections.abc import Callable
@@ -9,60 +9,63 @@ from typing import Any
 import eventlet
 import pytest
 
-from chat.engine.scheduler import TURN_SECONDS, FairScheduler
+from chat.engine.scheduler import MAX_IDLE_GREENLETS, TIME_SLICE_SECONDS, FairScheduler
 
-WORK_SECONDS = TURN_SECONDS / 4
+WORK_SECONDS = TIME_SLICE_SECONDS / 4
+MAX_ITEMS_PER_SLICE = TIME_SLICE_SECONDS / WORK_SECONDS + 1
 
 
 @pytest.fixture
-def turns() -> FairScheduler:
+def scheduler() -> FairScheduler:
     return FairScheduler(eventlet.hubs.get_hub())
 
 
-def worker(turns: FairScheduler, work: Callable[[], object]) -> Any:
-    def come_and_work() -> None:
-        turns.wait()
+def spawn_worker(scheduler: FairScheduler, work: Callable[[], object]) -> Any:
+    """Return a greenlet that waits for its turn, keeps the CPU busy, and then calls `work`."""
+
+    def wait_and_work() -> None:
+        scheduler.wait_turn()
         end = time.monotonic() + WORK_SECONDS
         while time.monotonic() < end:
             pass
         work()
 
-    return eventlet.spawn(come_and_work)
+    return eventlet.spawn(wait_and_work)
 
 
-def test_who_comes_first_is_served_first(turns: FairScheduler) -> None:
+def test_turns_are_given_in_the_order_of_the_requests(scheduler: FairScheduler) -> None:
     done: list[int] = []
+    workers = [spawn_worker(scheduler, partial(done.append, number)) for number in range(40)]
 
-    for each in [worker(turns, partial(done.append, number)) for number in range(40)]:
-        each.wait()
+    for worker in workers:
+        worker.wait()
 
     assert done == list(range(40))
 
 
-def test_a_hundred_who_come_at_once_keep_nobody_waiting_for_all_of_them(
-    turns: FairScheduler,
-) -> None:
+def test_a_burst_of_work_does_not_block_other_greenlets(scheduler: FairScheduler) -> None:
     done: list[int] = []
-    seen: list[int] = []
+    observed: list[int] = []
 
-    def somebody_else() -> None:
+    def observe() -> None:
         while len(done) < 100:
             eventlet.sleep(0)
-            seen.append(len(done))
+            observed.append(len(done))
 
-    hundred = [worker(turns, partial(done.append, 1)) for _ in range(100)]
-    eventlet.spawn(somebody_else).wait()
+    workers = [spawn_worker(scheduler, partial(done.append, 1)) for _ in range(100)]
+    eventlet.spawn(observe).wait()
 
-    assert [each.wait() for each in hundred] == [None] * 100
-    assert (
-        max(after - before for before, after in pairwise([0, *seen]))
-        <= TURN_SECONDS / WORK_SECONDS + 1
-    )
+    for worker in workers:
+        worker.wait()
+    done_in_between = [after - before for before, after in pairwise([0, *observed])]
+    assert max(done_in_between) <= MAX_ITEMS_PER_SLICE
 
 
-def test_who_gives_up_waiting_is_not_called(turns: FairScheduler) -> None:
+def test_a_greenlet_that_is_killed_while_waiting_gets_no_turn(scheduler: FairScheduler) -> None:
     done: list[str] = []
-    ada, ben, cy = (worker(turns, partial(done.append, name)) for name in ("Ada", "Ben", "Cy"))
+    ada = spawn_worker(scheduler, partial(done.append, "Ada"))
+    ben = spawn_worker(scheduler, partial(done.append, "Ben"))
+    cy = spawn_worker(scheduler, partial(done.append, "Cy"))
     eventlet.spawn(ben.kill)
 
     ada.wait()
@@ -71,15 +74,33 @@ def test_who_gives_up_waiting_is_not_called(turns: FairScheduler) -> None:
     assert done == ["Ada", "Cy"]
 
 
-def test_one_who_fails_keeps_nobody_from_their_turn(turns: FairScheduler) -> None:
+def test_an_exception_does_not_affect_later_turns(scheduler: FairScheduler) -> None:
     done: list[str] = []
 
     def fail() -> None:
-        raise ValueError("Ada stumbles")
+        raise ValueError("Ada's work fails")
 
-    ada, ben = worker(turns, fail), worker(turns, partial(done.append, "Ben"))
+    ada = spawn_worker(scheduler, fail)
+    ben = spawn_worker(scheduler, partial(done.append, "Ben"))
     ben.wait()
 
-    with pytest.raises(ValueError, match="stumbles"):
+    with pytest.raises(ValueError, match="fails"):
         ada.wait()
     assert done == ["Ben"]
+
+
+def test_spawned_work_is_done_in_order_in_reused_greenlets(scheduler: FairScheduler) -> None:
+    done: list[int] = []
+    greenlets: set[Any] = set()
+
+    def work(number: int) -> None:
+        greenlets.add(eventlet.getcurrent())
+        done.append(number)
+
+    for number in range(MAX_IDLE_GREENLETS * 2):
+        scheduler.spawn(partial(work, number))
+    while len(done) < MAX_IDLE_GREENLETS * 2:
+        eventlet.sleep(0)
+
+    assert done == list(range(MAX_IDLE_GREENLETS * 2))
+    assert len(greenlets) == 1
