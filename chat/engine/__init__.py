@@ -1,6 +1,7 @@
 """Everything that depends on the internals of eventlet, gunicorn and Engine.IO.
 
 The rest of the program uses only the names below; gunicorn.conf.py uses `chat.engine.worker`.
+These libraries ship no types, so their objects are `Any` here.
 """
 
 from chat.engine.body import close_after_response, read_body

@@ -107,7 +107,7 @@ class Connection:
         self._polling = polling  # Engine.IO's socket; None once its session has been taken over
         self._parser = FrameParser(connections.eio.max_http_buffer_size)
         self._read_listener: Any = None
-        self._write_listener: Any = None  # only while the kernel accepts nothing
+        self._write_listener: Any = None  # only while there are unsent bytes
 
         self._unhandled: list[str | None] = []  # packets; None stands for the end of the connection
         self._is_handling = False

@@ -319,7 +319,7 @@ def test_a_body_of_the_largest_size_is_read(server: ConfabServer, in_chunks: boo
         answer = ada.receive_all()
 
     assert status(answer) == 400
-    assert b"This page could not tell that it was you" in answer
+    assert b"Your session expired; please send again" in answer
 
 
 REFUSED_PATHS = {
