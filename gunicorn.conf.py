@@ -1,7 +1,8 @@
-"""Production defaults, checks of the start command, and hooks; gunicorn finds this file by itself.
+"""Production defaults, checks of the start command, and hooks. gunicorn reads this file by itself.
 
-The checks are here, and import nothing of Confab, because this file runs in gunicorn's master: what the master imports,
-new workers run after a HUP, even when the files are newer. What the hooks do in a worker is in chat/engine/worker.py.
+It runs in gunicorn's master and imports nothing of Confab there: what the master has imported, new
+workers inherit after a HUP, even when the files have changed. What the hooks do in a worker is in
+chat/engine/worker.py.
 """
 
 import ipaddress
@@ -12,70 +13,81 @@ from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import gunicorn  # type: ignore[import-untyped]  # a stub package for two names would be one more to pin
-from gunicorn.config import Config  # type: ignore[import-untyped]
+from gunicorn.config import Config  # type: ignore[import-untyped]  # likewise
 
-CANNOT_START = (
-    3  # the exit status of a start that would fail again: gunicorn does not replace such a worker
-)
-PACKAGES = {
+STARTUP_ERROR_STATUS = 3
+"""The exit status after which gunicorn does not start the worker again."""
+
+PACKAGE_BY_WORKER_CLASS = {
     "eventlet": "eventlet",
     "gevent": "gevent",
     "gevent_wsgi": "gevent",
     "gevent_pywsgi": "gevent",
 }
-PINNED = "install the versions that requirements/run.txt pins"
+INSTALL_PINNED = "install the versions that requirements/run.txt pins"
+DEFAULT_PORT = "5000"
+MAX_PORT = 65535
 
 
 def fail(sentence: str) -> NoReturn:
     """Print why Confab cannot start, and exit."""
     sys.stderr.write(f"Confab cannot start: {sentence}\n")
-    sys.exit(CANNOT_START)
+    sys.exit(STARTUP_ERROR_STATUS)
 
 
-def chosen(setting: str) -> Any:
-    """The value of a setting in GUNICORN_CMD_ARGS or on the command line, which take precedence over this file."""
+def explicit_setting(name: str) -> Any:
+    """Return a setting of the command line or GUNICORN_CMD_ARGS, or None.
+
+    gunicorn prefers these to the settings in this file, the command line first.
+    """
     config = Config()
     parser = config.parser()
     from_environment, _ = parser.parse_known_args(config.get_cmd_args_from_env())
     from_command_line, _ = parser.parse_known_args()
-    value = getattr(from_command_line, setting)
-    return getattr(from_environment, setting) if value is None else value
+    value = getattr(from_command_line, name)
+    if value is not None:
+        return value
+    return getattr(from_environment, name)
 
 
 def check_worker_class(name: str) -> None:
-    """Refuse a worker class of gunicorn's that cannot serve Confab, or that cannot be loaded."""
+    """Refuse a worker class that cannot serve Confab, or that cannot be loaded."""
     if "." in name or ":" in name:
-        return  # the operator's own class; app.py checks what it does
-    if name not in PACKAGES:
+        return  # a class of the operator's own, which app.py checks
+    package = PACKAGE_BY_WORKER_CLASS.get(name)
+    if package is None:
         fail(
-            f"The worker class {name} cannot serve Confab, which needs eventlet or gevent: leave -k out."
+            f"The worker class {name} cannot serve Confab, which needs eventlet or gevent: leave "
+            "-k out."
         )
     if name == "eventlet":
         check_eventlet()
-    elif find_spec(PACKAGES[name]) is None:
-        fail(
-            f"The worker class {name} needs the package {PACKAGES[name]}: install it, or leave -k out."
-        )
+    elif find_spec(package) is None:
+        fail(f"The worker class {name} needs the package {package}: install it, or leave -k out.")
 
 
 def check_eventlet() -> None:
-    """Refuse an installation without gunicorn's eventlet worker, which is in gunicorn before version 26."""
+    """Refuse an installation without gunicorn's eventlet worker, which gunicorn 26 removed."""
     if find_spec("gunicorn.workers.geventlet") is None:
-        fail(f"gunicorn {gunicorn.__version__} has no eventlet worker: {PINNED}.")
+        fail(f"gunicorn {gunicorn.__version__} has no eventlet worker: {INSTALL_PINNED}.")
     if find_spec("eventlet") is None:
-        fail(f"The package eventlet is not installed: {PINNED}.")
+        fail(f"The package eventlet is not installed: {INSTALL_PINNED}.")
 
 
 def port_from_environment() -> int:
-    """The port in PORT, 5000 by default."""
-    value = os.environ.get("PORT") or "5000"
-    if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) < 65536:
-        fail(f"PORT={value} is not a port: give a number from 1 to 65535.")
+    """Return the port in PORT, or the default."""
+    value = os.environ.get("PORT") or DEFAULT_PORT
+    if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) <= MAX_PORT:
+        fail(f"PORT={value} is not a port: give a number from 1 to {MAX_PORT}.")
     return int(value)
 
 
 def host_from_environment() -> str | None:
-    """The IP address in HOST, or None: some shells export the name or the type of the machine as HOST."""
+    """Return the IP address in HOST.
+
+    Returns None when it is not an address: some shells export the name or the type of the machine
+    as HOST.
+    """
     value = os.environ.get("HOST", "")
     if value == "localhost":
         return "127.0.0.1"
@@ -86,16 +98,28 @@ def host_from_environment() -> str | None:
 
 
 def bind_from_environment() -> str:
-    """Where to listen: at HOST and PORT; with PORT alone everywhere, as hosting platforms expect of gunicorn."""
+    """Return the address to listen at: HOST and PORT.
+
+    With PORT alone, it is every interface, as hosting platforms expect; with neither, loopback.
+    """
     port = port_from_environment()
     host = host_from_environment()
     if host is None:
-        host = "0.0.0.0" if os.environ.get("PORT") else "127.0.0.1"  # noqa: S104  # whoever sets PORT alone expects it
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        host = default_host()
+    if ":" in host:
+        return f"[{host}]:{port}"
+    return f"{host}:{port}"
+
+
+def default_host() -> str:
+    """Return where to listen without HOST."""
+    if os.environ.get("PORT"):
+        return "0.0.0.0"  # noqa: S104  # what hosting platforms expect when they set PORT
+    return "127.0.0.1"
 
 
 def workers_from_environment() -> int:
-    """The number of workers in WORKERS."""
+    """Return the number of workers in WORKERS."""
     value = os.environ["WORKERS"]
     if not re.fullmatch("[0-9]{1,4}", value) or int(value) == 0:
         fail(f"WORKERS={value} is not a number of workers: give 1 or more.")
@@ -104,59 +128,67 @@ def workers_from_environment() -> int:
 
 worker_class = "eventlet"
 worker_connections = 10_000
-# An idle connection delays the end of a worker so long. Never 0: that would let a client send its headers for ever.
+# An idle connection delays the end of a worker by this many seconds. Never 0: a client could then
+# send its headers for ever.
 keepalive = 2
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True
-remarks: list[str] = []  # what the log says once gunicorn has one
+startup_warnings: list[str] = []  # logged by on_starting, when gunicorn has its log
 
-check_worker_class(chosen("worker_class") or worker_class)
-if chosen("bind") is None:
+check_worker_class(explicit_setting("worker_class") or worker_class)
+if explicit_setting("bind") is None:
     bind = bind_from_environment()
     if os.environ.get("HOST") and host_from_environment() is None:
-        remarks.append(
+        startup_warnings.append(
             f"HOST={os.environ['HOST']} is not an IP address and is ignored: listening at {bind}."
         )
-if chosen("workers") is None and os.environ.get("WORKERS"):
+if explicit_setting("workers") is None and os.environ.get("WORKERS"):
     workers = workers_from_environment()
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Check the start command: of all hooks this one comes first, before --preload, the pid file and the sockets."""
+    """Check the start command.
+
+    gunicorn calls this hook before all others, and before it loads the app for --preload, writes
+    the pid file and opens the sockets.
+    """
     if old_value is not None:
         return  # a running gunicorn gets more or fewer workers
     if server.cfg.preload_app:
         fail(
-            "With --preload nobody could connect, because Confab has to be loaded in its worker: leave --preload out."
+            "With --preload nobody could connect, because Confab has to be loaded in its worker: "
+            "leave --preload out."
         )
     if new_value < 1:
         fail("gunicorn would run no worker (-w or WEB_CONCURRENCY is 0): give 1 or more.")
 
 
 def on_starting(server: Any) -> None:
-    """Log the remarks, and see to it that of several workers that cannot start, only the first says why."""
-    for remark in remarks:
-        server.log.warning(remark)
+    """Log the warnings, and let only one of several workers report that it cannot start.
+
+    The worker that reads the only byte in the pipe reports it.
+    """
+    for warning in startup_warnings:
+        server.log.warning(warning)
     reading_end, writing_end = os.pipe()
-    os.write(
-        writing_end, b"1"
-    )  # the worker that reads this byte reports the failure; the others find the end
-    os.close(writing_end)
+    os.write(writing_end, b"1")
+    os.close(writing_end)  # the other workers then find the end of the pipe
     os.environ["CONFAB_FAILURE_PIPE"] = str(reading_end)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Tell the app, before it is imported, how many workers there are, and whether this one replaces another."""
+    """Pass to the app how many workers there are, and whether this one replaces another."""
+    is_replacement = worker.age > server.num_workers
     os.environ["CONFAB_WORKERS"] = str(server.num_workers)
-    os.environ["CONFAB_REPLACES"] = "yes" if worker.age > server.num_workers else ""
+    os.environ["CONFAB_REPLACES"] = "yes" if is_replacement else ""
 
 
 def post_worker_init(worker: Any) -> None:
-    """Prepare the worker, now that its app is loaded."""
+    """Prepare the worker, whose app has been loaded."""
     # Imported here: eventlet has to patch the standard library first.
-    from chat.engine.worker import ready  # noqa: PLC0415
+    from chat.engine.worker import prepare_worker  # noqa: PLC0415
     from chat.services import services_of  # noqa: PLC0415
 
     services = services_of(worker.app.callable)
-    ready(worker, services.socketio.server.eio, services.bus.start)
+    prepare_worker(worker, services.socketio.server.eio, services.bus.start)

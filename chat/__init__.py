@@ -14,7 +14,6 @@ from chat.delivery.bus import Bus, LocalBus, RedisBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
 from chat.dispatch import register
-from chat.engine.packets import StrictJSON, TextPacket
 from chat.identity import load_identity
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
@@ -82,7 +81,7 @@ def _add_pages(app: Flask) -> None:
 def _add_sockets(app: Flask, config: Config) -> None:
     socketio = _build_socketio(app, config)
     app.wsgi_app = BodyLimit(  # type: ignore[method-assign]  # as Flask documents
-        SocketRequestGuard(app.wsgi_app, config.offered()),
+        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
@@ -107,11 +106,11 @@ def _on_connect(services: Services, auth: object = None) -> None:
 def _build_socketio(app: Flask, config: Config) -> SocketServer:
     socketio: Any = SocketIO(
         app,
-        transports=list(config.offered()),  # type: ignore[call-arg]  # unknown to the stubs
+        transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
         async_handlers=False,  # the events of one connection are handled in order
-        json=StrictJSON,
-        serializer=TextPacket,
+        json=engine.StrictJSON,
+        serializer=engine.TextPacket,
         max_http_buffer_size=config.frame_bytes,
         ping_interval=config.ping_seconds,
         ping_timeout=config.ping_grace_seconds,

@@ -1,4 +1,4 @@
-"""The settings: what is wrong ends in one sentence that says what to do."""
+"""The settings: an invalid one is refused with a sentence that names the remedy."""
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from tests.conftest import Client
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "word"),
+    ("name", "value", "remedy"),
     [
         ("SECRET_KEY", "short", "16 characters"),
         ("SECRET_KEY", "not in UTF-8: \udcff\udcfe", "UTF-8"),
@@ -21,7 +21,7 @@ from tests.conftest import Client
         ("DATABASE_URL", "nonsense", "write sqlite:"),
         ("DATABASE_URL", "sqlite://", "write sqlite:"),
         ("DATABASE_URL", "postgresql://ada@host:port/name", "write sqlite:"),
-        ("DATABASE_URL", "mysql://ada@host/name", "speaks sqlite and postgresql"),
+        ("DATABASE_URL", "mysql://ada@host/name", "supports sqlite and postgresql"),
         ("REDIS_URL", "http://localhost", "write redis:"),
         ("REDIS_URL", "redis://localhost:port/0", "write redis:"),
         ("REDIS_URL", "redis://localhost:6379/0?foo=bar", "write redis:"),
@@ -40,12 +40,12 @@ from tests.conftest import Client
         ("ENGINE", "steam", "ENGINE=off"),
     ],
 )
-def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:
-    with pytest.raises(StartupError) as refused:
+def test_an_invalid_setting_is_refused_with_its_remedy(name: str, value: str, remedy: str) -> None:
+    with pytest.raises(StartupError) as error:
         Config.from_environment({name: value}).database()
 
-    assert word in refused.value.sentence
-    assert refused.value.code == 3
+    assert remedy in error.value.sentence
+    assert error.value.code == 3
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_explained(name: str, value: str, word: str) -> None:
         f"unix:///{'x' * 106}",
     ],
 )
-def test_every_redis_url_that_is_accepted_makes_a_connection(url: str) -> None:
+def test_a_client_can_be_made_for_each_accepted_redis_url(url: str) -> None:
     accepted = Config.from_environment({"REDIS_URL": url}).redis_url
     assert accepted == url
 
@@ -70,17 +70,17 @@ def test_every_redis_url_that_is_accepted_makes_a_connection(url: str) -> None:
             assert client.connection_pool.make_connection()
 
 
-@pytest.mark.parametrize("spelled", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_every_spelling_of_postgres_is_understood(spelled: str) -> None:
-    url = Config.from_environment({"DATABASE_URL": f"{spelled}://ada:secret@host/name"}).database()
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_scheme_of_postgresql_gets_the_tested_driver(scheme: str) -> None:
+    url = Config.from_environment({"DATABASE_URL": f"{scheme}://ada:secret@host/name"}).database()
 
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://ada:secret@host/name"
 
 
-@pytest.mark.parametrize("left", ["", "short", " " * 20])
-def test_a_secret_that_was_cut_short_is_made_again(app: Flask, left: str) -> None:
+@pytest.mark.parametrize("content", ["", "short", " " * 20])
+def test_a_truncated_secret_key_is_replaced(app: Flask, content: str) -> None:
     folder = app.config["CONFAB"].instance
-    (folder / "secret_key").write_text(left)
+    (folder / "secret_key").write_text(content)
 
     key = instance_folder.secret(folder)
 
@@ -89,7 +89,7 @@ def test_a_secret_that_was_cut_short_is_made_again(app: Flask, left: str) -> Non
     assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_secret_that_is_not_a_file_of_text_is_named(app: Flask) -> None:
+def test_a_secret_key_that_is_not_a_text_file_is_reported(app: Flask) -> None:
     path = app.config["CONFAB"].instance / "secret_key"
 
     path.write_bytes(b"\xff\xfe" * 20)
@@ -104,7 +104,7 @@ def test_a_secret_that_is_not_a_file_of_text_is_named(app: Flask) -> None:
     assert f"The file {path} cannot be read" in folder.value.sentence
 
 
-def test_a_secret_that_cannot_be_made_is_named(app: Flask) -> None:
+def test_a_secret_key_that_cannot_be_written_is_reported(app: Flask) -> None:
     path = app.config["CONFAB"].instance / "secret_key"
     path.unlink()
     (path.parent / "secret_key.new").mkdir()
@@ -116,7 +116,7 @@ def test_a_secret_that_cannot_be_made_is_named(app: Flask) -> None:
     assert "SECRET_KEY" in refused.value.sentence
 
 
-def test_a_name_that_nobody_sees_is_none(ada: Client) -> None:
+def test_a_handle_without_visible_characters_is_refused(ada: Client) -> None:
     for name in ("\u200d", "\u3164\u2800", "\u200b \u2060"):
         assert ada.post("hello", handle=name)["code"] == "empty"
     assert ada.post("hello", handle="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")["ok"]

@@ -1,4 +1,4 @@
-"""Starting Confab: plain gunicorn works, and what cannot work ends in one sentence and exit status 3."""
+"""Starting the server: plain gunicorn works; other starts fail with one sentence and status 3."""
 
 import os
 import re
@@ -26,7 +26,7 @@ servers = pytest.mark.servers
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What a start finds in its environment: an instance folder of its own, and next to nothing else."""
+    """Return a minimal environment, with an instance folder of its own."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -35,7 +35,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3) -> str:
-    """What a start that has to fail prints."""
+    """Return what a start that has to fail prints."""
     try:
         ended = subprocess.run(
             words,
@@ -46,8 +46,8 @@ def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3)
             text=True,
             timeout=30,
         )
-    except subprocess.TimeoutExpired as still:
-        pytest.fail(f"{words} still runs: {still.stderr!r}")
+    except subprocess.TimeoutExpired as error:
+        pytest.fail(f"{words} still runs: {error.stderr!r}")
     printed = ended.stdout + ended.stderr
     assert "Traceback" not in printed, printed
     assert ended.returncode == status, printed
@@ -55,7 +55,7 @@ def output(words: tuple[str, ...], environment: dict[str, str], status: int = 3)
 
 
 def sentence(words: tuple[str, ...], environment: dict[str, str]) -> str:
-    """The one sentence with which a start fails."""
+    """Return the one sentence that a start which fails prints."""
     printed = output(words, environment)
     sentences = [line for line in printed.splitlines() if line.startswith(PREFIX)]
     assert len(sentences) == 1, printed
@@ -63,11 +63,11 @@ def sentence(words: tuple[str, ...], environment: dict[str, str]) -> str:
     return sentences[0].removeprefix(PREFIX)
 
 
-# What works
+# Starts that work
 
 
 @servers
-def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
+def test_plain_gunicorn_delivers_messages(tmp_path: Path) -> None:
     server = ConfabServer(tmp_path, lambda port: [*GUNICORN, "-b", f"127.0.0.1:{port}"])
     with _serving(server), Node() as node:
         server.room("kitchen")
@@ -82,30 +82,25 @@ def test_plain_gunicorn_serves_more_than_one_visitor(tmp_path: Path) -> None:
 
 
 @servers
-def test_plain_gunicorn_listens_where_host_and_port_say(tmp_path: Path) -> None:
+def test_plain_gunicorn_uses_host_port_and_workers(tmp_path: Path) -> None:
     port = str(free_port())
-    with _started(tmp_path, HOST="127.0.0.2", PORT=port, WORKERS="2") as server:
-        wait_until(
-            lambda: f"Listening at: http://127.0.0.2:{port} " in server.log(),
-            what="it listens there",
-        )
+    with started(tmp_path, HOST="127.0.0.2", PORT=port, WORKERS="2") as server:
+        wait_until(lambda: f"Listening at: http://127.0.0.2:{port} " in server.log())
         wait_until(lambda: server.log().count("Booting worker") == 2, what="two workers")
 
 
 @servers
-def test_a_host_that_is_no_address_is_ignored_and_reported_once(tmp_path: Path) -> None:
+def test_a_host_that_is_not_an_address_is_ignored_and_reported_once(tmp_path: Path) -> None:
     port = str(free_port())
-    with _started(tmp_path, HOST="x86_64-pc-linux-gnu", PORT=port) as server:
-        wait_until(
-            lambda: f"Listening at: http://0.0.0.0:{port} " in server.log(), what="it listens"
-        )
+    with started(tmp_path, HOST="x86_64-pc-linux-gnu", PORT=port) as server:
+        wait_until(lambda: f"Listening at: http://0.0.0.0:{port} " in server.log())
         reported = re.findall(r"HOST=x86_64-pc-linux-gnu is not an IP address.*", server.log())
         assert len(reported) == 1
 
 
 @contextmanager
-def _started(folder: Path, **environment: str) -> Iterator[ConfabServer]:
-    """A plain gunicorn that only its environment tells where to listen."""
+def started(folder: Path, **environment: str) -> Iterator[ConfabServer]:
+    """Start a plain gunicorn, whose address is given only by its environment."""
     server = ConfabServer(folder, lambda _port: list(GUNICORN), **environment)
     server._answers = lambda: "Listening at" in server.log()
     with _serving(server):
@@ -128,7 +123,7 @@ def _started(folder: Path, **environment: str) -> Iterator[ConfabServer]:
         ({"HOST": "10.0.0.256"}, "127.0.0.1:5000"),
     ],
 )
-def test_gunicorn_binds_to_what_host_and_port_say(
+def test_gunicorn_binds_to_host_and_port(
     environment: dict[str, str], bind: str, settings: Callable[..., dict[str, Any]]
 ) -> None:
     assert settings(**environment)["bind"] == bind
@@ -142,7 +137,7 @@ def test_a_bind_on_the_command_line_takes_precedence(
 ) -> None:
     read = settings(*words, HOST="adas-laptop", PORT="no port")
     assert "bind" not in read
-    assert read["remarks"] == []
+    assert read["startup_warnings"] == []
     assert "bind" not in settings(GUNICORN_CMD_ARGS=" ".join(words), PORT="no port")
 
 
@@ -157,7 +152,7 @@ def test_workers_on_the_command_line_take_precedence(
 
 @pytest.fixture
 def settings(monkeypatch: Patch) -> Callable[..., dict[str, Any]]:
-    """Read gunicorn.conf.py as gunicorn would, with a command line and an environment."""
+    """Return a function that reads gunicorn.conf.py with a command line and an environment."""
 
     def read(*words: str, **environment: str) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", ["gunicorn", *words, "app:app"])
@@ -170,7 +165,7 @@ def settings(monkeypatch: Patch) -> Callable[..., dict[str, Any]]:
     return read
 
 
-# What cannot work
+# Starts that fail
 
 
 @servers
@@ -200,7 +195,7 @@ def test_a_start_command_that_cannot_work_is_refused(
 
 
 @servers
-def test_options_in_the_environment_are_checked_too(environment: dict[str, str]) -> None:
+def test_options_in_gunicorn_cmd_args_are_checked_too(environment: dict[str, str]) -> None:
     environment["GUNICORN_CMD_ARGS"] = f"-k sync -b 127.0.0.1:{free_port()}"
 
     assert sentence(GUNICORN, environment).startswith("The worker class sync ")
@@ -220,23 +215,25 @@ def test_options_in_the_environment_are_checked_too(environment: dict[str, str])
         ("SECRET_KEY", "short"),
     ],
 )
-def test_gunicorn_refuses_a_wrong_setting(
+def test_gunicorn_refuses_an_invalid_setting(
     name: str, value: str, environment: dict[str, str]
 ) -> None:
-    assert sentence(GUNICORN, environment | {"PORT": str(free_port()), name: value}).startswith(
-        name
-    )
+    environment |= {"PORT": str(free_port()), name: value}
+
+    assert sentence(GUNICORN, environment).startswith(name)
 
 
 @servers
-def test_several_workers_that_cannot_start_say_it_once(environment: dict[str, str]) -> None:
+def test_only_one_of_several_workers_reports_that_it_cannot_start(
+    environment: dict[str, str],
+) -> None:
     environment |= {"PORT": str(free_port()), "WORKERS": "4", "SECRET_KEY": "short"}
 
     assert sentence(GUNICORN, environment).startswith("SECRET_KEY")
 
 
 @servers
-def test_flask_refuses_a_wrong_number_of_workers(environment: dict[str, str]) -> None:
+def test_flask_refuses_an_invalid_number_of_workers(environment: dict[str, str]) -> None:
     assert sentence(FLASK, environment | {"CONFAB_WORKERS": "x"}).startswith("CONFAB_WORKERS=x ")
 
 
@@ -247,7 +244,7 @@ def test_a_secret_key_that_cannot_be_read_is_named(
 ) -> None:
     path = Path(environment["INSTANCE"], "secret_key")
     path.parent.mkdir()
-    path.write_text("a secret of somebody else")
+    path.write_text("a secret that another user owns")
     path.chmod(0)
     environment["PORT"] = str(free_port())
 
@@ -265,27 +262,30 @@ def test_a_database_that_cannot_be_opened_is_named(environment: dict[str, str]) 
         assert str(path) in sentence((*bound_by_permissions(), *FLASK), environment)
 
 
-# Packages that are not what they have to be
+# Missing packages
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A folder with all installed packages, from which a test takes one away; python -S finds them by PYTHONPATH."""
-    installed = next(Path(each) for each in sys.path if each.endswith("site-packages"))
+    """Return a folder with links to all installed packages, of which a test removes one.
+
+    `python -S` finds them by PYTHONPATH.
+    """
+    installed = next(Path(folder) for folder in sys.path if folder.endswith("site-packages"))
     folder = tmp_path / "packages"
     folder.mkdir()
-    for each in installed.iterdir():
-        (folder / each.name).symlink_to(each)
+    for package in installed.iterdir():
+        (folder / package.name).symlink_to(package)
     return folder
 
 
 def without_site(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The same start, with no packages but those in PYTHONPATH."""
+    """Return the same command, with no packages but those in PYTHONPATH."""
     return (words[0], "-S", *words[1:])
 
 
 @servers
-def test_a_gunicorn_without_an_eventlet_worker_is_named(
+def test_a_gunicorn_without_an_eventlet_worker_is_reported(
     packages: Path, environment: dict[str, str]
 ) -> None:
     installed = (packages / "gunicorn").resolve()
@@ -300,9 +300,9 @@ def test_a_gunicorn_without_an_eventlet_worker_is_named(
     environment |= {"PYTHONPATH": str(packages), "PORT": str(free_port())}
 
     for options in ((), ("-k", "eventlet")):
-        said = sentence((*without_site(GUNICORN), *options), environment)
-        assert re.match(r"gunicorn \d+\.\d+\.\d+ has no eventlet worker: ", said)
-        assert "requirements/run.txt" in said
+        printed = sentence((*without_site(GUNICORN), *options), environment)
+        assert re.match(r"gunicorn \d+\.\d+\.\d+ has no eventlet worker: ", printed)
+        assert "requirements/run.txt" in printed
 
 
 @servers

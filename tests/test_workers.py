@@ -131,7 +131,7 @@ def test_without_redis_people_on_other_workers_hear_a_little_later(tmp_path: Pat
 
         everyone_heard_everything_in_one_order(people, server.head("kitchen"))
         assert max(delay for person in people for _, delay in person["delays"]) <= 3_500
-        without = "2 workers without REDIS_URL: people on different workers see messages up to 3.5 s late."
+        without = "2 workers without REDIS_URL: clients of different workers receive messages up to 3.5 s late."
         wait_until(lambda: without in server.log())
 
 
@@ -216,7 +216,7 @@ def test_several_workers_speak_websocket_only_and_say_so(tmp_path: Path) -> None
             urllib.request.urlopen(f"{server.url}/socket.io/?EIO=4&transport=polling")
         assert refused.value.code == 400
         assert json.load(refused.value)["transports"] == ["websocket"]
-        wait_until(lambda: "2 workers speak WebSocket only" in server.log())
+        wait_until(lambda: "2 workers offer only WebSocket" in server.log())
         assert "websocket" in server.page("/kitchen/")
 
 
@@ -274,7 +274,7 @@ def test_a_locked_sqlite_stops_nobody_from_reading(tmp_path: Path) -> None:
 
         assert all(person.answer(call)["ok"] for call, person in zip(calls, people, strict=True))
         assert server.head("kitchen") == 6
-        assert "Everybody on this worker waited" not in server.log()
+        assert "The event loop of this worker was blocked" not in server.log()
 
 
 def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, postgres_server: Postgres) -> None:
@@ -301,7 +301,7 @@ def test_a_slow_query_keeps_nobody_else_waiting(tmp_path: Path, postgres_server:
 
         assert pages == ["done"] * 3
         assert 1 <= took < 1.8
-        assert "Everybody on this worker waited" not in server.log()
+        assert "The event loop of this worker was blocked" not in server.log()
 
 
 WRITER = """

@@ -1,13 +1,20 @@
-"""Everything that knows the insides of Engine.IO, eventlet and gunicorn."""
+"""Everything that depends on the internals of eventlet, gunicorn and Engine.IO.
+
+The rest of the program uses only the names below; gunicorn.conf.py uses `chat.engine.worker`.
+These libraries ship no types, so their objects are `Any` here.
+"""
 
 from chat.engine.body import close_after_response, read_body
 from chat.engine.compat import install
+from chat.engine.concurrency import async_mode, time_limit, yield_now
 from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
-from chat.engine.scheduler import async_mode, time_limit, yield_now
+from chat.engine.packets import StrictJSON, TextPacket
 from chat.engine.startup import require_async_worker
 
 __all__ = [
+    "StrictJSON",
+    "TextPacket",
     "async_mode",
     "close_after_response",
     "install",

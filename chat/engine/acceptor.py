@@ -1,63 +1,76 @@
-"""How a worker takes in connections, instead of gunicorn: it outlives a shortage, and leaves some to others."""
+"""Accepts connections in place of gunicorn's own loop, which ends when file descriptors run out.
+
+It also stops accepting at the limit of connections, so that other workers get the next ones.
+"""
 
 import errno
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import eventlet
 
-from chat.engine.connection import Connections
+from chat.engine.connection import open_connections
 from chat.engine.scheduler import wait_turn
 
-SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-FINAL = {
-    errno.EBADF,
-    errno.EINVAL,
-    errno.ENOTSOCK,
-}  # it listens no more; all else passes, see accept(2)
-PAUSE_SECONDS = 0.2
+SHORTAGE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+FATAL_ERRORS = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
+"""The listening socket is unusable. All other errors concern one connection, see accept(2)."""
+
+POLL_SECONDS = 0.2
+
+ConnectionHandler: TypeAlias = Callable[[Any, Any], None]
+"""Serves a connection, given its socket and the client's address."""
 
 log = logging.getLogger(__name__)
 
 
-def accept(listener: Any, handle: Callable[[Any, Any], None], at_most: int) -> None:
-    """Take in connections and handle each in a greenlet of its own."""
-    pool = eventlet.GreenPool(at_most)
-    short = False
+def accept(listener: Any, handle: ConnectionHandler, max_connections: int) -> None:
+    """Accept connections and handle each in a greenlet of its own, until the worker stops."""
+    pool = eventlet.GreenPool(max_connections)
+    has_shortage = False
     while True:
         try:
-            while pool.running() + len(Connections.open) >= at_most:
-                eventlet.sleep(
-                    PAUSE_SECONDS
-                )  # before accepting: what waits can still go to another worker
+            _wait_for_capacity(pool, max_connections)
             connection, address = listener.accept()
         except eventlet.StopServe:
-            pool.waitall()  # those taken in last still ask the listener for its name
-            listener.close()
-            while Connections.open:
-                eventlet.sleep(PAUSE_SECONDS)
+            _finish(pool, listener)
             return
         except OSError as error:
-            if error.errno in FINAL:
+            if error.errno in FATAL_ERRORS:
                 raise
-            if error.errno in SHORTAGES and not short:
+            if error.errno in SHORTAGE_ERRORS and not has_shortage:
                 log.warning(
-                    "No more connections can be taken in (%s): some have to end first.",
+                    "No more connections can be accepted (%s) until others are closed.",
                     error.strerror,
                 )
-            short = error.errno in SHORTAGES
-            eventlet.sleep(PAUSE_SECONDS)
+            has_shortage = error.errno in SHORTAGE_ERRORS
+            eventlet.sleep(POLL_SECONDS)
             continue
-        short = False
+        has_shortage = False
         pool.spawn(_handle, handle, connection, address)
 
 
-def _handle(handle: Callable[[Any, Any], None], connection: Any, address: Any) -> None:
+def _wait_for_capacity(pool: Any, max_connections: int) -> None:
+    """Wait before accepting: a connection that is not accepted can still go to another worker."""
+    while pool.running() + len(open_connections) >= max_connections:
+        eventlet.sleep(POLL_SECONDS)
+
+
+def _finish(pool: Any, listener: Any) -> None:
+    """Wait until all connections have ended."""
+    pool.waitall()
+    listener.close()  # not before: the last connections still ask the listener for its address
+    while open_connections:
+        eventlet.sleep(POLL_SECONDS)
+
+
+def _handle(handle: ConnectionHandler, connection: Any, address: Any) -> None:
     try:
         wait_turn()
         handle(connection, address)
     except Exception:
-        log.exception("a connection could not be handled")
+        log.exception("A connection could not be handled")
     finally:
         connection.close()

@@ -1,4 +1,8 @@
-"""The private parts of the libraries that our own WebSocket leans on; where one is not what it was, we do without."""
+"""Installs the fast WebSocket path if the libraries are the versions that it was written for.
+
+It depends on functions of the libraries that are not part of their public interface. Each of them
+is listed with a fingerprint of its source. If one has changed, the libraries' own path is used.
+"""
 
 import logging
 import sys
@@ -7,7 +11,9 @@ from inspect import getsource
 from operator import attrgetter
 from typing import Any
 
-from chat.engine.scheduler import async_mode
+from chat.engine.concurrency import async_mode
+
+FINGERPRINT_DIGITS = 8
 
 FINGERPRINTS = {  # the first digits of the SHA-256 of their source
     "socketio.manager:Manager.emit": "566510ea",
@@ -32,24 +38,31 @@ log = logging.getLogger(__name__)
 
 
 def install(socketio: Any) -> None:
-    """Under eventlet, speak WebSocket ourselves: what goes to a room is then written once."""
+    """Replace the WebSocket of a Flask-SocketIO server by our own, under eventlet."""
     if async_mode() != "eventlet":
         return
-    if changed := [name for name, known in FINGERPRINTS.items() if fingerprint(name) != known]:
+    changed = [name for name, known in FINGERPRINTS.items() if fingerprint(name) != known]
+    if changed:
         log.warning(
-            "Everything works, but slower: %s is not what Confab's engine was made for.",
+            "Everything works, but slower: the fast WebSocket path is off, because these functions "
+            "have changed: %s.",
             ", ".join(changed),
         )
         return
-    from chat.engine.websocket import take_over  # noqa: PLC0415  # it needs eventlet, which need not be there
+    # Imported here: it needs eventlet, which other servers do without.
+    from chat.engine.websocket import replace_websocket  # noqa: PLC0415
 
-    take_over(socketio.server)
+    replace_websocket(socketio.server)
 
 
 def fingerprint(name: str) -> str:
-    """What tells one version of a function from another; empty when there is none."""
+    """Return the first digits of the hash of a function's source, or "" if it is not found.
+
+    `name` is a loaded module and a path in it, as in `package.module:Class.method`.
+    """
     module, _, path = name.partition(":")
     try:
-        return sha256(getsource(attrgetter(path)(sys.modules[module])).encode()).hexdigest()[:8]
+        source = getsource(attrgetter(path)(sys.modules[module]))
     except (KeyError, AttributeError, OSError, TypeError):
         return ""
+    return sha256(source.encode()).hexdigest()[:FINGERPRINT_DIGITS]

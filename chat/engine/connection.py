@@ -1,63 +1,101 @@
-"""The WebSocket of one client: what comes is handled in its turn, what goes waits in one ordered, bounded outbox."""
+"""The WebSocket connection of one client, without a greenlet of its own.
+
+eventlet's hub calls a connection when its socket is readable or writable. Received packets are
+handled in order, by the fair scheduler. Frames to send wait in a send queue that is written once
+per hub iteration, so several frames take one system call. The queue is bounded: slow consumers are
+disconnected.
+"""
 
 import logging
 from contextlib import suppress
 from socket import SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET
 from struct import pack
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
 from engineio.exceptions import SocketIsClosedError
 from engineio.packet import NOOP, Packet
 
-from chat.engine.frames import CLOSE, PING, PONG, TEXT, ProtocolError, Reader, frame
-from chat.engine.scheduler import turns
-from chat.engine.tcp import limit_unacknowledged, send_without_delay
+from chat.engine.frames import (
+    CLOSE,
+    GOING_AWAY,
+    NORMAL_CLOSURE,
+    PING,
+    PONG,
+    TEXT,
+    FrameParser,
+    ProtocolError,
+    build_frame,
+)
+from chat.engine.scheduler import fair_scheduler
+from chat.engine.tcp import set_no_delay, set_user_timeout
 
-MAX_OUTBOX_FRAMES, MAX_OUTBOX_BYTES, STALL_SECONDS = (
-    256,
-    1_000_000,
-    15,
-)  # for a client that does not read
-MAX_UNHANDLED_PACKETS = 16  # packets of one client, before we read on
+# The limits of a client that does not read, or reads too slowly.
+MAX_QUEUED_FRAMES = 256
+MAX_QUEUED_BYTES = 1_000_000
+STALL_SECONDS = 15
+SEND_BUFFER_BYTES = 128 * 1024
+"""What the kernel buffers beyond our own send queue."""
+
+RECEIVE_BYTES = 16 * 1024
+
+MAX_UNHANDLED_PACKETS = 16
+"""Packets of one client that wait to be handled; with more, its socket is not read."""
+
 CLOSE_SECONDS = 1.0
-GOING_AWAY = 1001  # RFC 6455, section 7.4.1
+"""How long a client may take to close its side of the connection."""
+
+HEARTBEAT_SECONDS = 1.0
+
+# The first character of an Engine.IO packet is its type.
+CLOSE_PACKET = "1"
+PING_PACKET = "2"
+PONG_PACKET = "3"
+MESSAGE_PACKET = "4"
+UPGRADE_PACKET = "5"
+PING_PROBE = "2probe"
+PONG_PROBE = "3probe"
 
 log = logging.getLogger(__name__)
 
+open_connections: set["Connection"] = set()
+"""All connections of this process; the acceptor counts them."""
+
 
 class Connections:
-    """All lines of this process: emptied at the end of each round of the hub, looked after each second."""
-
-    open: ClassVar[set["Connection"]] = set()
+    """The connections of one Engine.IO server: flushes their send queues and sends their pings."""
 
     def __init__(self, eio: Any, hub: Any) -> None:
-        self.eio, self.hub = eio, hub
-        self._full: list[Connection] = []
-        self._heartbeat()
+        self.eio = eio
+        self.hub = hub
+        self._to_flush: list[Connection] = []
+        self._run_heartbeats()
 
     def schedule_flush(self, connection: "Connection") -> None:
-        """Send what this line has, when everybody has said what they have to say now."""
-        if not self._full:
-            self.hub.schedule_call_global(0, self._empty)
-        self._full.append(connection)
+        """Flush a connection once in this hub iteration, with all that is queued until then."""
+        if not self._to_flush:
+            self.hub.schedule_call_global(0, self._flush)
+        self._to_flush.append(connection)
 
-    def _empty(self) -> None:
-        full, self._full = self._full, []
-        for connection in full:
+    def _flush(self) -> None:
+        connections = self._to_flush
+        self._to_flush = []
+        for connection in connections:
             connection.flush()
 
-    def _heartbeat(self) -> None:
-        self.hub.schedule_call_global(1.0, self._heartbeat)
+    def _run_heartbeats(self) -> None:
+        self.hub.schedule_call_global(HEARTBEAT_SECONDS, self._run_heartbeats)
         now = monotonic()
-        for connection in list(self.open):
+        for connection in list(open_connections):
             connection.heartbeat(now)
 
 
 class Connection:
-    """Stands in for a client's Engine.IO socket, from the start or an upgrade on; what is idle needs no greenlet."""
+    """A WebSocket, used by Engine.IO in place of its own `Socket` after connecting or upgrading."""
 
-    connected = upgraded = True
+    # Engine.IO reads these from its sockets.
+    connected = True
+    upgraded = True
     upgrading = False
 
     def __init__(self, connections: Connections, socket: Any, polling: Any) -> None:
@@ -66,124 +104,182 @@ class Connection:
         self.closing = False
         self._connections = connections
         self._socket = socket
-        self._polling = polling
-        self._reader = Reader(connections.eio.max_http_buffer_size)
-        self._writing: Any = None
-        self._came: list[str | None] = []  # what is to be handled; None is the end
-        self._busy = False
-        self._pinged = False
-        self._going_away = (
-            False  # no more packets are read; the WebSocket closes when those read are answered
-        )
-        self._out, self._size = (
-            list[bytes](),
-            0,
-        )  # what waits, and its size as soon as there is a tail
-        self._tail = b""  # what the kernel did not take: nothing else goes before
-        self._since = self._last_progress = (
-            monotonic()
-        )  # of the last ping, pong or upgrade; of what the kernel took last
-        self._close_at: float | None = None
-        send_without_delay(socket)
-        limit_unacknowledged(socket, STALL_SECONDS)
-        socket.setsockopt(
-            SOL_SOCKET, SO_SNDBUF, 128 * 1024
-        )  # the most that the kernel takes of what waits
-        connections.open.add(self)
-        self._read_on()
+        self._polling = polling  # Engine.IO's socket; None once its session has been taken over
+        self._parser = FrameParser(connections.eio.max_http_buffer_size)
+        self._read_listener: Any = None
+        self._write_listener: Any = None  # only while there are unsent bytes
+
+        self._unhandled: list[str | None] = []  # packets; None stands for the end of the connection
+        self._is_handling = False
+        # No more packets are read; the WebSocket closes when those read are answered.
+        self._is_going_away = False
+
+        self._queue: list[bytes] = []
+        self._queued_bytes = 0  # counted only while there are unsent bytes
+        self._unsent = b""  # what the kernel did not accept; sent before the queue
+
+        now = monotonic()
+        self._awaits_pong = False
+        self._last_activity = now  # of the last ping, pong or upgrade
+        self._last_progress = now  # when the kernel last accepted bytes
+        self._close_at: float | None = None  # None: the WebSocket is not being closed
+
+        set_no_delay(socket)
+        set_user_timeout(socket, STALL_SECONDS)
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
+        open_connections.add(self)
+        self._start_reading()
+
+    # Engine.IO's interface
 
     def send(self, packet: Packet) -> None:
-        """Send a packet, as Engine.IO does. Raises SocketIsClosedError."""
+        """Send an Engine.IO packet. Raises SocketIsClosedError."""
         if self.closed:
             raise SocketIsClosedError
-        self.push(frame(packet.encode()))  # text: a chat sends nothing binary
-
-    def push(self, data: bytes) -> None:
-        """Send whole frames, behind all that waits. Who does not read is cut off."""
-        if self._close_at is not None:
-            return
-        if self._tail:
-            if len(self._out) >= MAX_OUTBOX_FRAMES or self._size > MAX_OUTBOX_BYTES:
-                self.abort()
-                return
-            self._size += len(data)
-        elif not self._out:
-            self._connections.schedule_flush(self)
-        self._out.append(data)
-
-    def flush(self) -> None:
-        """Hand the kernel all that waits, in one piece."""
-        if not self._tail and self._out:
-            self._tail, self._size = self._out[0] if len(self._out) == 1 else b"".join(self._out), 0
-            self._out.clear()
-            self._write()
+        self.push(build_frame(packet.encode()))  # always text: nothing here sends binary packets
 
     def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
-        """End the session, as Engine.IO does, and the connection."""
+        """End the session and close the WebSocket. With `abort`, send no Engine.IO CLOSE packet."""
         if not self.closing:
-            self.closing, eio = True, self._connections.eio
-            eio._trigger_event(
-                "disconnect", self.sid, reason or eio.reason.SERVER_DISCONNECT, run_async=False
-            )
-            if not abort:
-                self.push(frame("1"))
-            self.closed = True
-            eio.sockets.pop(self.sid, None)
-        self._finish(1000)
-
-    def close_transport(self) -> None:
-        """Close the WebSocket with 1001 (going away), after the answers to the packets that were already read.
-
-        No Engine.IO CLOSE packet is sent: the client loses its connection, not its session, and reconnects.
-        """
-        self._going_away = True
-        if not self._busy:
-            self._finish(GOING_AWAY)
-
-    def abort(self) -> None:
-        """End the connection now: what waits is thrown away, by the kernel too."""
-        self._close_at = self._close_at or monotonic() + CLOSE_SECONDS
-        self._out.clear()
-        with suppress(OSError):
-            self._socket.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
-            self._socket.shutdown(SHUT_RDWR)  # which is read as the end
+            self._end_session(abort, reason)
+        self._start_closing(NORMAL_CLOSURE)
 
     def check_ping_timeout(self) -> bool:
-        """What Engine.IO asks its own sockets; here beat() sees to it."""
+        """Return whether the session is open. Pings are checked by `heartbeat`."""
         return not self.closed
 
-    def heartbeat(self, now: float) -> None:
-        """Ping, and end what has stood still for too long. Called each second."""
-        eio = self._connections.eio
-        still = now - self._since
-        if self._close_at is not None:
-            if now > self._close_at:
-                self._drop()
-        elif self._is_orphaned():
-            log.warning(
-                "Engine.IO has lost the session of a connection. It is closed, so that its client reconnects."
-            )
-            self._finish(GOING_AWAY)
-        elif self._tail and now - self._last_progress > STALL_SECONDS:
-            self.abort()
-        elif self._polling is not None or self._pinged:
-            if still > eio.ping_timeout:
-                self._drop()
-        elif still > eio.ping_interval:
-            self._pinged, self._since = True, now
-            self.push(frame("2"))
+    # Sending
 
-    def _is_orphaned(self) -> bool:
-        """Whether Engine.IO has no entry for this connection: its client would be connected, but receive nothing."""
-        if self._polling is not None or self.closing:
-            return False
-        return self._connections.eio.sockets.get(self.sid) is not self
+    def push(self, frames: bytes) -> None:
+        """Queue whole frames. Disconnects the client when its send queue is full."""
+        if self._close_at is not None:
+            return
+        if self._unsent:
+            if len(self._queue) >= MAX_QUEUED_FRAMES or self._queued_bytes > MAX_QUEUED_BYTES:
+                self.abort()
+                return
+            self._queued_bytes += len(frames)
+        elif not self._queue:
+            self._connections.schedule_flush(self)
+        self._queue.append(frames)
+
+    def flush(self) -> None:
+        """Write the send queue, in one system call."""
+        if self._unsent or not self._queue:
+            return
+        if len(self._queue) == 1:
+            self._unsent = self._queue[0]
+        else:
+            self._unsent = b"".join(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._write()
+
+    def _write(self, _fileno: int = 0) -> None:
+        """Write the unsent bytes. The hub calls this when the socket is writable again."""
+        hub = self._connections.hub
+        unsent_before = len(self._unsent)
+        try:
+            sent = self._socket.send(self._unsent)
+            self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""
+            self.abort()
+        if self._unsent:
+            if self._write_listener is None:
+                self._write_listener = self._listen(hub.WRITE, self._write)
+        elif self._write_listener is not None:
+            hub.remove(self._write_listener)
+            self._write_listener = None
+            self.flush()
+        if len(self._unsent) != unsent_before:
+            self._last_progress = monotonic()
+        if self._close_at is not None and not self._unsent:
+            with suppress(OSError):
+                self._socket.shutdown(SHUT_WR)
+
+    # Receiving
+
+    def _start_reading(self) -> None:
+        self._read_listener = self._listen(self._connections.hub.READ, self._read)
+        # No greenlet waits here, and the hub must not keep the current one alive.
+        self._read_listener.greenlet = None
+
+    def _read(self, _fileno: int) -> None:
+        """Read the socket. The hub calls this when it is readable."""
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._release()
+            return
+        if not data:
+            self._release()
+            return
+        if self._close_at is not None or self._is_going_away:
+            return
+        try:
+            messages = self._parser.feed(data)
+        except ProtocolError as error:
+            self._start_closing(error.close_code)
+            return
+        for opcode, payload in messages:
+            if opcode == TEXT and payload[:1] == PONG_PACKET:
+                self._awaits_pong = False
+                self._last_activity = monotonic()
+            elif opcode == TEXT:
+                self._handle_in_turn(str(payload))
+            elif opcode == PING:
+                self.push(build_frame(payload, PONG))
+            elif opcode == CLOSE:
+                self._start_closing(NORMAL_CLOSURE)
+
+    def _handle_in_turn(self, packet: str | None) -> None:
+        """Handle a packet after those before it, when the fair scheduler gives the turn."""
+        self._unhandled.append(packet)
+        if not self._is_handling:
+            self._is_handling = True
+            fair_scheduler().spawn(self._handle_all)
+        elif len(self._unhandled) > MAX_UNHANDLED_PACKETS and self._read_listener is not None:
+            self._connections.hub.remove(self._read_listener)
+            self._read_listener = None
+
+    def _handle_all(self) -> None:
+        """Handle packets until none is left. The first one has had its turn already."""
+        try:
+            self._handle(self._unhandled.pop(0))
+            while self._unhandled:
+                fair_scheduler().wait_turn()
+                self._handle(self._unhandled.pop(0))
+        finally:
+            self._is_handling = False
+            if self._is_going_away:
+                self._start_closing(GOING_AWAY)
+            if self._read_listener is None and self in open_connections:
+                self._start_reading()
+
+    def _handle(self, packet: str | None) -> None:
+        eio = self._connections.eio
+        if self._polling is not None:
+            self._handle_upgrade(packet)
+        elif packet is None:
+            self.close(abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+        elif packet[:1] == CLOSE_PACKET:
+            self.close(abort=True, reason=eio.reason.CLIENT_DISCONNECT)
+        elif packet[:1] == MESSAGE_PACKET and not self.closed:
+            eio._trigger_event("message", self.sid, packet[1:], run_async=False)
+
+    # Upgrading from polling
 
     def take_over(self) -> None:
-        """Take over the session: from now on, packets for its client are sent here, after those still in its queue.
+        """Take over the session: its packets are sent here from now on, after those still queued.
 
-        The polling socket is marked as closing, never as closed. Engine.IO's service task iterates over a copy of the
-        sockets and deletes the entry of a closed one by its sid, which would be the entry of this connection.
+        The polling socket is marked as closing, never as closed. Engine.IO's service task iterates
+        over a copy of the sockets and deletes the entry of a closed one by its sid, which would be
+        the entry of this connection.
         """
         polling = self._polling
         polling.closing = True
@@ -192,92 +288,27 @@ class Connection:
             if packet is not None:
                 self.send(packet)
         for _ in range(polling.queue.getting()):
-            polling.queue.put(
-                None
-            )  # ends a pending GET request: at its timeout, it would end the session
+            # Ends a pending GET request. At its timeout, it would end the session.
+            polling.queue.put(None)
         self._polling = None
-        self._since = monotonic()
+        self._last_activity = monotonic()
         self._connections.eio.sockets[self.sid] = self
 
-    def _read_on(self) -> None:
-        hub = self._connections.hub
-        self._reading = hub.add(hub.READ, self._socket.fileno(), self._read, bool, bool)
-        self._reading.greenlet = (
-            None  # nobody waits here (so there are two times nothing, bool, to do to somebody)
-        )
-
-    def _read(self, _: int) -> None:
-        messages: list[tuple[int, str | bytes]] = []
-        try:
-            if not (data := self._socket.recv(16_384)):
-                self._drop()
-            elif self._close_at is None and not self._going_away:
-                messages = self._reader.feed(data)
-        except BlockingIOError:
-            return
-        except ProtocolError as broken:
-            self._finish(broken.args[0])
-        except OSError:
-            self._drop()
-        for opcode, message in messages:
-            if opcode == TEXT and message[:1] == "3":
-                self._pinged, self._since = False, monotonic()
-            elif opcode == TEXT:
-                self._put(str(message))
-            elif opcode == PING:
-                self.push(frame(message, PONG))
-            elif opcode == CLOSE:
-                self._finish(1000)
-
-    def _put(self, packet: str | None) -> None:
-        """Have a packet handled: those of one line one after the other, those of all in turn."""
-        self._came.append(packet)
-        if not self._busy:
-            self._busy = True
-            turns().start(self._handle_all)
-        elif len(self._came) > MAX_UNHANDLED_PACKETS and self._reading is not None:
-            self._reading = self._connections.hub.remove(self._reading)
-
-    def _handle_all(self) -> None:
-        try:
-            self._handle(self._came.pop(0))
-            while self._came:
-                turns().wait()
-                self._handle(self._came.pop(0))
-        finally:
-            self._busy = False
-            if self._going_away:
-                self._finish(GOING_AWAY)
-            if self._reading is None and self in self._connections.open:
-                self._read_on()
-
-    def _handle(self, packet: str | None) -> None:
-        eio = self._connections.eio
-        if self._polling is not None:
-            self._upgrade(packet)
-        elif packet is None or packet[:1] == "1":
-            self.close(
-                abort=True,
-                reason=eio.reason.CLIENT_DISCONNECT if packet else eio.reason.TRANSPORT_CLOSE,
-            )
-        elif packet[:1] == "4" and not self.closed:
-            eio._trigger_event("message", self.sid, packet[1:], run_async=False)
-
-    def _upgrade(self, packet: str | None) -> None:
-        """Handle the packets of an upgrade from polling: a probe, then the upgrade; any other ends this WebSocket."""
+    def _handle_upgrade(self, packet: str | None) -> None:
+        """Handle a packet of an upgrade: a probe, then the upgrade. Any other disconnects."""
         polling = self._polling
-        probed = polling.upgrading
-        polling.upgrading = packet == "2probe" and not probed
+        has_probed = polling.upgrading
+        polling.upgrading = packet == PING_PROBE and not has_probed
         if polling.upgrading:
-            self.push(frame("3probe"))
+            self.push(build_frame(PONG_PROBE))
             polling.queue.put(Packet(NOOP))  # ends the pending GET request
-        elif packet == "5" and probed and self._may_adopt():
+        elif packet == UPGRADE_PACKET and has_probed and self._may_take_over():
             self.take_over()
         else:
             self.abort()
 
-    def _may_adopt(self) -> bool:
-        """Whether the session is still open and has not been taken over by another connection."""
+    def _may_take_over(self) -> bool:
+        """Return whether the session is open and no other connection has taken it over."""
         polling = self._polling
         return (
             self._connections.eio.sockets.get(self.sid) is polling
@@ -285,41 +316,113 @@ class Connection:
             and not polling.closed
         )
 
-    def _write(self, _: int = 0) -> None:
-        hub, before = self._connections.hub, len(self._tail)
-        try:
-            self._tail = self._tail[self._socket.send(self._tail) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._tail = b""
+    # Heartbeat
+
+    def heartbeat(self, now: float) -> None:
+        """Send a ping when it is due; disconnect an unresponsive client. Called once a second."""
+        if self._close_at is not None:
+            if now > self._close_at:
+                self._release()
+        elif self._is_orphaned():
+            log.warning(
+                "Engine.IO has lost the session of a connection. It is closed, so that its client "
+                "reconnects."
+            )
+            self._start_closing(GOING_AWAY)
+        elif self._unsent and now - self._last_progress > STALL_SECONDS:
             self.abort()
-        if self._writing is None and self._tail:
-            self._writing = hub.add(hub.WRITE, self._socket.fileno(), self._write, bool, bool)
-        elif self._writing is not None and not self._tail:
-            self._writing = hub.remove(self._writing)
-            self.flush()
-        if len(self._tail) != before:
-            self._last_progress = monotonic()
-        if self._close_at is not None and not self._tail:
-            with suppress(OSError):
-                self._socket.shutdown(SHUT_WR)
+        else:
+            self._check_ping(now)
 
-    def _finish(self, code: int) -> None:
-        """Close the WebSocket when all that waits is sent; its client has a second to do the same."""
+    def _check_ping(self, now: float) -> None:
+        eio = self._connections.eio
+        idle_seconds = now - self._last_activity
+        is_upgrading = self._polling is not None
+        if is_upgrading or self._awaits_pong:
+            if idle_seconds > eio.ping_timeout:
+                self._release()
+        elif idle_seconds > eio.ping_interval:
+            self._awaits_pong = True
+            self._last_activity = now
+            self.push(build_frame(PING_PACKET))
+
+    def _is_orphaned(self) -> bool:
+        """Return whether Engine.IO has no entry for this connection.
+
+        Its client would stay connected and receive nothing.
+        """
+        if self._polling is not None or self.closing:
+            return False
+        return self._connections.eio.sockets.get(self.sid) is not self
+
+    # Closing
+
+    def close_transport(self) -> None:
+        """Close the WebSocket with 1001 (going away), after answering the packets already read.
+
+        No Engine.IO CLOSE packet is sent: the client loses its connection, not its session, and
+        reconnects.
+        """
+        self._is_going_away = True
+        if not self._is_handling:
+            self._start_closing(GOING_AWAY)
+
+    def abort(self) -> None:
+        """Disconnect at once, and discard what is queued here and in the kernel."""
         if self._close_at is None:
-            self.push(frame(pack("!H", code), CLOSE))
             self._close_at = monotonic() + CLOSE_SECONDS
-            self._put(None)
+        self._queue.clear()
+        linger_zero_seconds = pack("ii", 1, 0)
+        with suppress(OSError):
+            self._socket.setsockopt(SOL_SOCKET, SO_LINGER, linger_zero_seconds)
+            self._socket.shutdown(SHUT_RDWR)  # makes the socket readable: `_read` finds its end
 
-    def _drop(self) -> None:
-        """The connection has ended, and nothing is left of it."""
-        if self in self._connections.open:
-            self._connections.open.remove(self)
-            self._close_at = self._close_at or monotonic()
-            for listener in filter(None, (self._reading, self._writing)):
+    def _end_session(self, abort: bool, reason: str | None) -> None:
+        eio = self._connections.eio
+        self.closing = True
+        eio._trigger_event(
+            "disconnect", self.sid, reason or eio.reason.SERVER_DISCONNECT, run_async=False
+        )
+        if not abort:
+            self.push(build_frame(CLOSE_PACKET))
+        self.closed = True
+        eio.sockets.pop(self.sid, None)
+
+    def _start_closing(self, close_code: int) -> None:
+        """Send a close frame behind all that is queued; the client has CLOSE_SECONDS to answer."""
+        if self._close_at is not None:
+            return
+        self.push(build_frame(pack("!H", close_code), CLOSE))
+        self._close_at = monotonic() + CLOSE_SECONDS
+        self._handle_in_turn(None)
+
+    def _release(self) -> None:
+        """Close the socket and free all that belongs to it; then the session ends."""
+        if self not in open_connections:
+            return
+        open_connections.remove(self)
+        if self._close_at is None:
+            self._close_at = monotonic()
+        for listener in (self._read_listener, self._write_listener):
+            if listener is not None:
                 self._connections.hub.remove(listener)
-            self._tail, self._reading, self._writing = b"", None, None
-            self._out.clear()
-            self._socket.close()
-            self._put(None)
+        self._read_listener = None
+        self._write_listener = None
+        self._unsent = b""
+        self._queue.clear()
+        self._socket.close()
+        self._handle_in_turn(None)
+
+    def _listen(self, event: Any, callback: Any) -> Any:
+        """Have the hub call `callback` whenever the socket is readable or writable."""
+        hub = self._connections.hub
+        fileno = self._socket.fileno()
+        return hub.add(event, fileno, callback, _on_descriptor_reused, _on_descriptor_reused)
+
+
+def _on_descriptor_reused(*_: object) -> None:
+    """Do nothing. The hub calls this when a file descriptor is opened again while it has listeners.
+
+    It is meant to wake up greenlets that wait for a socket which was closed behind their back. A
+    connection removes its listeners before it closes its socket.
+    """

@@ -1,20 +1,24 @@
-"""Whether this process is about to end: it finishes what it has, and takes in nothing new."""
+"""Whether this process is about to stop: it finishes its requests and should get no new ones."""
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 
 class GunicornWorker(Protocol):
-    """What we need of a gunicorn worker: it is not alive any more as soon as it is asked to end."""
+    """The part of a gunicorn worker that matters here."""
 
     alive: bool
+    """False as soon as the worker has been asked to stop."""
 
 
-class Process:
-    """This process: its gunicorn worker, if it is one."""
+_worker: GunicornWorker | None = None  # None: gunicorn does not run this process
 
-    worker: ClassVar[GunicornWorker | None] = None
+
+def set_worker(worker: GunicornWorker) -> None:
+    """Set the gunicorn worker that runs this process, once, at its start."""
+    global _worker
+    _worker = worker
 
 
 def is_draining() -> bool:
-    """Whether this process has been asked to end."""
-    return Process.worker is not None and not Process.worker.alive
+    """Return whether this process has been asked to stop."""
+    return _worker is not None and not _worker.alive

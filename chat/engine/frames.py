@@ -1,97 +1,172 @@
-"""WebSocket frames, RFC 6455: bytes in and messages out, or the other way round. It knows no socket."""
+"""Parses and builds WebSocket frames (RFC 6455, section 5). It does no input or output itself."""
 
-from struct import pack, unpack
+from typing import TypeAlias
 
-OPCODES = CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTINUATION = 0
+TEXT = 1
+BINARY = 2
+CLOSE = 8
+PING = 9
+PONG = 10
+OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+
+# The bits of the first two bytes of a frame.
+FIN_BIT = 0x80
+RESERVED_BITS = 0x70
+OPCODE_BITS = 0x0F
+CONTROL_BIT = 0x08
+MASK_BIT = 0x80
+LENGTH_BITS = 0x7F
+
+MAX_SHORT_LENGTH = 125
+LENGTH_IN_2_BYTES = 126
+"""This value in the length field says that the length is in the next two bytes."""
+
+LENGTH_IN_8_BYTES = 127
+MASK_BYTES = 4
+
 MAX_FRAGMENTS = 1_024
-LATER = {126: (2, "!H"), 127: (8, "!Q")}  # the bytes and the format of a length that does not fit
+"""Frames of one message; a client could send empty fragments without end."""
+
+# Close codes (RFC 6455, section 7.4.1).
+NORMAL_CLOSURE = 1000
+GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+INVALID_PAYLOAD = 1007
+MESSAGE_TOO_BIG = 1009
+
+Message: TypeAlias = tuple[int, str | bytes]
+"""An opcode and a payload: a `str` for TEXT, `bytes` for every other opcode."""
 
 
 class ProtocolError(Exception):
-    """The client does not speak the protocol, or says too much; its argument is the code to close with."""
+    """The client has violated the protocol or exceeded a limit."""
+
+    def __init__(self, close_code: int) -> None:
+        super().__init__(close_code)
+        self.close_code = close_code
 
 
-def frame(payload: str | bytes, opcode: int = TEXT) -> bytes:
-    """One whole message in one frame, as a server sends it."""
+def build_frame(payload: str | bytes, opcode: int = TEXT) -> bytes:
+    """Return a whole message as one frame, unmasked, as servers send it."""
     data = payload.encode() if isinstance(payload, str) else payload
     size = len(data)
-    if size < 126:
-        return pack("!BB", 128 | opcode, size) + data
-    return (
-        pack("!BBH" if size < 65_536 else "!BBQ", 128 | opcode, 126 if size < 65_536 else 127, size)
-        + data
-    )
+    if size <= MAX_SHORT_LENGTH:
+        return bytes((FIN_BIT | opcode, size)) + data
+    if size <= 0xFFFF:
+        return bytes((FIN_BIT | opcode, LENGTH_IN_2_BYTES)) + size.to_bytes(2, "big") + data
+    return bytes((FIN_BIT | opcode, LENGTH_IN_8_BYTES)) + size.to_bytes(8, "big") + data
 
 
-class Reader:
-    """Finds the messages in what a client sends, however it comes in pieces."""
+class FrameParser:
+    """Parses the frames of one client, in whatever pieces they arrive."""
 
-    __slots__ = ("_at_most", "_buffer", "_opcode", "_parts", "_size")
+    __slots__ = ("_buffer", "_fragments", "_fragments_bytes", "_fragments_opcode", "_max_bytes")
 
-    def __init__(self, at_most: int) -> None:
-        self._at_most = at_most  # bytes of a message, over all its fragments
-        self._buffer = b""
-        self._parts: list[bytes] | None = (
-            None  # the fragments of a message, its opcode and size until now
-        )
-        self._opcode = self._size = 0
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes  # of one message, in all its fragments
+        self._buffer = b""  # a frame that has not arrived completely
+        self._fragments: list[bytes] | None = None  # None: no fragmented message has begun
+        self._fragments_opcode = 0
+        self._fragments_bytes = 0
 
-    def feed(self, data: bytes) -> list[tuple[int, str | bytes]]:
-        """The messages that are whole now, each with its opcode: text as text, all else as bytes. Raises Broken."""
-        buffer = self._buffer + data if self._buffer else data
-        at, messages = 0, list[tuple[int, str | bytes]]()
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages that are complete with `data`. Raises ProtocolError."""
+        buffer = self._buffer + data
+        position = 0
+        messages: list[Message] = []
         try:
-            while (head := self._head(buffer, at)) is not None and len(buffer) >= head[1]:
-                first, (start, end) = buffer[at], head
-                mask = (buffer[start - 4 : start] * ((end - start) // 4 + 1))[: end - start]
-                unmasked = int.from_bytes(buffer[start:end], "little") ^ int.from_bytes(
-                    mask, "little"
-                )
-                payload, at = unmasked.to_bytes(end - start, "little"), end
-                if first == 128 | TEXT:
-                    messages.append((TEXT, payload.decode()))
-                elif first & 8:
-                    messages.append((first & 15, payload))
-                elif (whole := self._add(first, payload)) is not None:
-                    messages.append(whole)
+            while True:
+                bounds = self._find_payload(buffer, position)
+                if bounds is None:
+                    break
+                start, end = bounds
+                if len(buffer) < end:
+                    break
+                message = self._add_frame(buffer[position], _unmask(buffer, start, end))
+                if message is not None:
+                    messages.append(message)
+                position = end
         except UnicodeDecodeError:
-            raise ProtocolError(1007) from None
-        self._buffer = buffer[at:]
+            raise ProtocolError(INVALID_PAYLOAD) from None
+        self._buffer = buffer[position:]
         return messages
 
-    def _head(self, buffer: bytes, at: int) -> tuple[int, int] | None:
-        """Where the payload of the frame starts that begins here, and where it ends; None while that is not known."""
-        if len(buffer) < at + 2:
+    def _find_payload(self, buffer: bytes, position: int) -> tuple[int, int] | None:
+        """Return where the payload of the frame at `position` starts and where it ends.
+
+        Returns None when the header is incomplete. Raises ProtocolError as early as possible: what
+        is too large is refused before it arrives.
+        """
+        length_start = position + 2
+        if len(buffer) < length_start:
             return None
-        first, size = buffer[at], buffer[at + 1] - 128
-        opcode, start = first & 15, at + 6
-        if first & 0x70 or size < 0 or opcode not in OPCODES:
-            raise ProtocolError(1002)
-        if (
-            (size > 125 or first < 128)
-            if opcode & 8
-            else ((opcode == CONTINUATION) == (self._parts is None))
-        ):
-            raise ProtocolError(1002)
-        if size > 125:
-            more, form = LATER[size]
-            start += more
-            if len(buffer) < start - 4:
+        first_byte = buffer[position]
+        second_byte = buffer[position + 1]
+        size = second_byte & LENGTH_BITS
+        if not second_byte & MASK_BIT:
+            raise ProtocolError(PROTOCOL_ERROR)
+        self._check_first_byte(first_byte, size)
+        mask_start = length_start
+        if size > MAX_SHORT_LENGTH:
+            mask_start += 2 if size == LENGTH_IN_2_BYTES else 8
+            if len(buffer) < mask_start:
                 return None
-            size = unpack(form, buffer[at + 2 : start - 4])[0]
-        if size > self._at_most - (0 if opcode & 8 else self._size):
-            raise ProtocolError(1009)
+            size = int.from_bytes(buffer[length_start:mask_start], "big")
+        is_control = first_byte & CONTROL_BIT
+        bytes_before = 0 if is_control else self._fragments_bytes
+        if bytes_before + size > self._max_bytes:
+            raise ProtocolError(MESSAGE_TOO_BIG)
+        start = mask_start + MASK_BYTES
         return start, start + size
 
-    def _add(self, first: int, payload: bytes) -> tuple[int, str | bytes] | None:
-        """Take in a frame of a message; the message, when this was the last."""
-        if self._parts is None:
-            self._opcode, self._parts = first & 15, []
-        self._parts.append(payload)
-        self._size += len(payload)
-        if len(self._parts) > MAX_FRAGMENTS:
-            raise ProtocolError(1009)
-        if first < 128:
+    def _check_first_byte(self, first_byte: int, size: int) -> None:
+        """Raise ProtocolError when a frame of this kind is not allowed here."""
+        opcode = first_byte & OPCODE_BITS
+        if first_byte & RESERVED_BITS or opcode not in OPCODES:
+            raise ProtocolError(PROTOCOL_ERROR)
+        if opcode & CONTROL_BIT:
+            is_fragment = not first_byte & FIN_BIT
+            if is_fragment or size > MAX_SHORT_LENGTH:
+                raise ProtocolError(PROTOCOL_ERROR)
+            return
+        is_continuation = opcode == CONTINUATION
+        has_begun = self._fragments is not None
+        if is_continuation != has_begun:
+            raise ProtocolError(PROTOCOL_ERROR)
+
+    def _add_frame(self, first_byte: int, payload: bytes) -> Message | None:
+        """Return the message that a frame completes, or None. Raises ProtocolError."""
+        if first_byte == FIN_BIT | TEXT:  # the usual case
+            return TEXT, payload.decode()
+        opcode = first_byte & OPCODE_BITS
+        if opcode & CONTROL_BIT:
+            return opcode, payload
+        if self._fragments is None:
+            self._fragments = []
+            self._fragments_opcode = opcode
+        self._fragments.append(payload)
+        self._fragments_bytes += len(payload)
+        if len(self._fragments) > MAX_FRAGMENTS:
+            raise ProtocolError(MESSAGE_TOO_BIG)
+        if not first_byte & FIN_BIT:
             return None
-        whole, self._parts, self._size = b"".join(self._parts), None, 0
-        return self._opcode, whole.decode() if self._opcode == TEXT else whole
+        whole = b"".join(self._fragments)
+        self._fragments = None
+        self._fragments_bytes = 0
+        if self._fragments_opcode == TEXT:
+            return TEXT, whole.decode()
+        return self._fragments_opcode, whole
+
+
+def _unmask(buffer: bytes, start: int, end: int) -> bytes:
+    """Return a payload without its mask.
+
+    It is computed with one XOR of two large integers: a loop over the bytes is many times slower.
+    """
+    size = end - start
+    mask = buffer[start - MASK_BYTES : start]
+    repeated_mask = (mask * (size // MASK_BYTES + 1))[:size]
+    masked_number = int.from_bytes(buffer[start:end], "little")
+    mask_number = int.from_bytes(repeated_mask, "little")
+    return (masked_number ^ mask_number).to_bytes(size, "little")

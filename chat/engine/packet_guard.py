@@ -1,187 +1,233 @@
-"""The guard before the handlers: drops what no client of ours sends, so that one bad packet costs nobody anything."""
+"""The packet guard: drops malformed packets before they reach a handler.
+
+It works with every server: eventlet, gevent and threads, and with our own WebSocket or without.
+"""
 
 import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from functools import partial
 from socket import SHUT_RDWR
-from typing import Any
+from typing import Any, TypeAlias
 
 from engineio import payload
 from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
 from socketio import Server, packet
 
-from chat.engine.frames import MAX_FRAGMENTS
+from chat.engine.frames import GOING_AWAY, MAX_FRAGMENTS, MESSAGE_TOO_BIG, NORMAL_CLOSURE
 from chat.engine.scheduler import wait_turn
-from chat.engine.tcp import send_without_delay
+from chat.engine.tcp import set_no_delay
 
-MAX_UNREADABLE_PACKETS = 100  # bad packets of one connection before it is closed
-ENGINE_IO_TYPES = frozenset("12345")  # close, ping, pong, message, upgrade
-NORMAL_CLOSURE = 1000  # RFC 6455, section 7.4.1
-GOING_AWAY = 1001
+MAX_MALFORMED_PACKETS = 100
+"""Malformed packets of one connection before it is closed."""
+
+ENGINE_IO_TYPES = frozenset("12345")
+"""The packets that a client may send: close, ping, pong, message, upgrade."""
+
+SOCKET_IO_TYPES = frozenset("0123")
+"""Connect, disconnect, event and acknowledgement.
+
+Binary packets are malformed: they would wait for attachments that may never come.
+"""
+
+PACKET_SEPARATOR = "\x1e"
 
 log = logging.getLogger(__name__)
 
-
-def protect(socketio: Any, events: Collection[str]) -> None:
-    """Let only well-formed packets and these events through to the server's handlers."""
-    server: Server = socketio.server
-    bad: Counter[str] = Counter()
-
-    def on_message(eio_sid: str, data: object) -> None:
-        try:
-            _dispatch(server, events, eio_sid, data)
-        except MalformedPacket:
-            if eio_sid not in server.eio.sockets:
-                return
-            bad[eio_sid] += 1
-            if bad[eio_sid] == MAX_UNREADABLE_PACKETS:
-                log.info(
-                    "A connection sent %d unreadable packets and was closed", MAX_UNREADABLE_PACKETS
-                )
-                server.eio.sockets[eio_sid].close(
-                    wait=False
-                )  # waiting, it would wait for a reader that need not come
-
-    def on_disconnect(eio_sid: str, reason: str) -> None:
-        bad.pop(eio_sid, None)
-        server._handle_eio_disconnect(eio_sid, reason)
-
-    send, websocket = server._send_eio_packet, server.eio._async["websocket"]
-
-    def send_if_open(eio_sid: str, eio_packet: EnginePacket) -> None:
-        with suppress(
-            SocketIsClosedError
-        ):  # one who has just gone must not keep a room from hearing
-            send(eio_sid, eio_packet)
-
-    server._send_eio_packet = send_if_open
-    server.eio.on("message", on_message)
-    server.eio.on("disconnect", on_disconnect)
-    if server.async_mode == "eventlet":
-        _limit_messages()
-    server.eio._async = {**server.eio._async, "websocket": partial(_guarded, websocket)}
-    payload.Payload = ReadablePayload
+WebSocketFactory: TypeAlias = Callable[[Any, Any], Callable[..., Any]]
+"""Makes the WSGI app that answers a WebSocket request, given Engine.IO's handler and server."""
 
 
 class MalformedPacket(Exception):
-    """Not a packet any client of ours sends."""
+    """A packet that no client of ours sends."""
 
 
-def _dispatch(server: Server, events: Collection[str], eio_sid: str, data: object) -> None:
-    """Decode one Socket.IO packet and hand it to the server. Raises Unreadable."""
-    # Binary packets wait for attachments that may never come; a chat has none.
-    if not isinstance(data, str) or data[:1] not in ("0", "1", "2", "3"):
-        raise MalformedPacket
-    try:
-        read = server.packet_class(encoded_packet=data)
-    except (ValueError, TypeError, IndexError) as error:
-        raise MalformedPacket from error
-    if read.packet_type == packet.CONNECT:
-        server._handle_connect(eio_sid, read.namespace, read.data)
-    elif read.packet_type == packet.DISCONNECT:
-        server._handle_disconnect(eio_sid, read.namespace, server.reason.CLIENT_DISCONNECT)
-    elif read.packet_type == packet.ACK:
-        return  # the server asks for none
-    elif (
-        isinstance(read.data, list)
-        and read.data
-        and isinstance(read.data[0], str)
-        and read.data[0] in events
-    ):
-        server._handle_event(eio_sid, read.namespace, read.id, read.data)
-    else:
-        raise MalformedPacket
+def protect(socketio: Any, events: Collection[str]) -> None:
+    """Pass only well-formed packets, and only these events, to the handlers of a server."""
+    server: Server = socketio.server
+    guard = PacketGuard(server, events)
+    server.eio.on("message", guard.on_message)
+    server.eio.on("disconnect", guard.on_disconnect)
+    server._send_eio_packet = _packet_sender(server)
+    if server.async_mode == "eventlet":
+        _limit_fragmented_messages()
+    websocket = _websocket_factory(server.eio._async["websocket"])
+    server.eio._async = {**server.eio._async, "websocket": websocket}
+    payload.Payload = LenientPayload
 
 
-def _guarded(
-    websocket: Callable[..., Any], handler: Callable[[Any], Any], eio: Any
-) -> Callable[..., Any]:
-    """The driver's WebSocket; its reader sees readable Engine.IO packets only, and its socket always ends."""
+class PacketGuard:
+    """Handles the messages of Engine.IO in place of python-socketio."""
 
-    session = handler.__self__  # type: ignore[attr-defined]  # the Engine.IO socket
+    def __init__(self, server: Server, events: Collection[str]) -> None:
+        self._server = server
+        self._events = events
+        self._malformed: Counter[str] = Counter()  # packets by the sid of their connection
 
-    def handle(ws: Any) -> Any:
+    def on_message(self, eio_sid: str, data: object) -> None:
+        """Pass on a Socket.IO packet, or drop it."""
         try:
-            return handler(Readable(ws, session))
-        finally:
-            if not session.closed:
-                session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+            self._dispatch(eio_sid, data)
+        except MalformedPacket:
+            self._count_malformed(eio_sid)
 
-    def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if "werkzeug.socket" in environ:
-            send_without_delay(environ["werkzeug.socket"])
-        driver = websocket(handle, eio)
-        if hasattr(driver, "server_args"):  # simple-websocket has no limit unless it is given one
-            driver.server_args["max_message_size"] = eio.max_http_buffer_size
-        return driver(environ, start_response)
+    def on_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Forget a connection."""
+        self._malformed.pop(eio_sid, None)
+        self._server._handle_eio_disconnect(eio_sid, reason)
 
-    return upgrade
+    def _count_malformed(self, eio_sid: str) -> None:
+        session = self._server.eio.sockets.get(eio_sid)
+        if session is None:
+            return
+        self._malformed[eio_sid] += 1
+        if self._malformed[eio_sid] == MAX_MALFORMED_PACKETS:
+            log.info("A connection sent %d malformed packets and was closed", MAX_MALFORMED_PACKETS)
+            # With wait=True, it would wait for the client to read, which it need not do.
+            session.close(wait=False)
+
+    def _dispatch(self, eio_sid: str, data: object) -> None:
+        """Decode a packet and pass it to the server. Raises MalformedPacket."""
+        server = self._server
+        if not isinstance(data, str) or data[:1] not in SOCKET_IO_TYPES:
+            raise MalformedPacket
+        try:
+            decoded = server.packet_class(encoded_packet=data)
+        except (ValueError, TypeError, IndexError) as error:
+            raise MalformedPacket from error
+        if decoded.packet_type == packet.CONNECT:
+            server._handle_connect(eio_sid, decoded.namespace, decoded.data)
+        elif decoded.packet_type == packet.DISCONNECT:
+            reason = server.reason.CLIENT_DISCONNECT
+            server._handle_disconnect(eio_sid, decoded.namespace, reason)
+        elif decoded.packet_type == packet.ACK:
+            return  # the server never asks for one
+        elif self._is_known_event(decoded.data):
+            server._handle_event(eio_sid, decoded.namespace, decoded.id, decoded.data)
+        else:
+            raise MalformedPacket
+
+    def _is_known_event(self, data: object) -> bool:
+        """Return whether the data of a packet is an event with a known name."""
+        if not isinstance(data, list) or not data:
+            return False
+        name = data[0]
+        return isinstance(name, str) and name in self._events
 
 
-class ReadablePayload(payload.Payload):  # type: ignore[misc]  # it ships no types
-    """What a polling client sends in one body, of limited size. What is no packet is skipped; the rest counts.
+class LenientPayload(payload.Payload):  # type: ignore[misc]  # the library ships no types
+    """The packets that a polling client sends in one body, whose size is limited elsewhere.
 
-    The library would drop all of it if there are more than 16 packets, or if one of them is unreadable.
+    Malformed packets are skipped. The library would drop all packets if one of them is malformed,
+    or if there are more than 16.
     """
 
     def decode(self, encoded_payload: str) -> None:
-        """Find the packets; each is read when it is its turn."""
-        found = [
-            each
-            for each in encoded_payload.split("\x1e")
-            if each[:1] and each[:1] in ENGINE_IO_TYPES
+        """Split the packets; each is decoded when its turn comes."""
+        encoded_packets = [
+            part
+            for part in encoded_payload.split(PACKET_SEPARATOR)
+            if part and part[0] in ENGINE_IO_TYPES
         ]
-        self.packets = self._one_by_one(found)
+        self.packets = self._decode_in_turn(encoded_packets)
 
-    def _one_by_one(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
-        for each in encoded_packets:
+    def _decode_in_turn(self, encoded_packets: list[str]) -> Iterator[EnginePacket]:
+        for encoded_packet in encoded_packets:
             wait_turn()
-            yield EnginePacket(encoded_packet=each)
+            yield EnginePacket(encoded_packet=encoded_packet)
 
 
-class Readable:
-    """A WebSocket that skips frames which are no Engine.IO packet."""
+class GuardedWebSocket:
+    """A WebSocket of the async mode's driver that skips frames which are no Engine.IO packet."""
 
-    def __init__(self, ws: Any, session: Any) -> None:
-        self._ws = ws
+    def __init__(self, websocket: Any, session: Any) -> None:
+        self._websocket = websocket
         self._session = session
 
     def wait(self) -> str | None:
-        """The next readable packet, or None at the end."""
+        """Return the next well-formed packet, or None at the end."""
         while True:
-            frame = self._ws.wait()
+            frame = self._websocket.wait()
             wait_turn()
-            if self._session.server.sockets.get(self._session.sid) is not self._session:
-                return None  # Engine.IO has lost the session: its client would be connected, but receive nothing
-            if frame is None or (isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES):
+            if self._is_orphaned() or frame is None:
+                return None
+            if isinstance(frame, str) and frame[:1] in ENGINE_IO_TYPES:
                 return frame
 
     def close(self) -> None:
-        """End both directions. Under eventlet, closing the socket itself would leave its reader asleep for ever."""
-        if (line := getattr(self._ws, "socket", None)) is None:
-            self._ws.close()
+        """Close both directions.
+
+        Under eventlet, closing the socket itself would leave its reader waiting for ever.
+        """
+        connection = getattr(self._websocket, "socket", None)
+        if connection is None:  # the driver is not eventlet's
+            self._websocket.close()
             return
-        code = NORMAL_CLOSURE if self._session.closed else GOING_AWAY
+        close_code = NORMAL_CLOSURE if self._session.closed else GOING_AWAY
         with suppress(OSError):
-            self._ws._send_closing_frame(True, (code, ""))
-            line.shutdown(SHUT_RDWR)
+            self._websocket._send_closing_frame(True, (close_code, ""))
+            connection.shutdown(SHUT_RDWR)
+
+    def _is_orphaned(self) -> bool:
+        """Return whether Engine.IO has lost the session.
+
+        Its client would stay connected and receive nothing.
+        """
+        return self._session.server.sockets.get(self._session.sid) is not self._session
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._ws, name)
+        return getattr(self._websocket, name)
 
 
-def _limit_messages() -> None:
-    """Close with 1009 above the limit on a frame, also when what is above it is a message in many fragments."""
+def _packet_sender(server: Server) -> Callable[[str, EnginePacket], None]:
+    """Return the function that sends a packet to one client. It is called for each recipient."""
+    send = server._send_eio_packet
+
+    def send_if_open(eio_sid: str, eio_packet: EnginePacket) -> None:
+        # A client that has just disconnected must not end the broadcast to its room.
+        with suppress(SocketIsClosedError):
+            send(eio_sid, eio_packet)
+
+    return send_if_open
+
+
+def _websocket_factory(original: WebSocketFactory) -> WebSocketFactory:
+    """Return a factory whose WebSockets are guarded, and whose sessions end with them."""
+
+    def websocket(handler: Callable[[Any], Any], eio: Any) -> Callable[..., Any]:
+        session = handler.__self__  # type: ignore[attr-defined]  # a method of the Engine.IO socket
+
+        def handle(driver_websocket: Any) -> Any:
+            try:
+                return handler(GuardedWebSocket(driver_websocket, session))
+            finally:
+                if not session.closed:
+                    session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+
+        def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            if "werkzeug.socket" in environ:
+                set_no_delay(environ["werkzeug.socket"])
+            driver = original(handle, eio)
+            if hasattr(driver, "server_args"):  # simple-websocket, which has no limit by default
+                driver.server_args["max_message_size"] = eio.max_http_buffer_size
+            return driver(environ, start_response)
+
+        return answer
+
+    return websocket
+
+
+def _limit_fragmented_messages() -> None:
+    """Have eventlet's WebSocket limit messages of many fragments too, not only single frames."""
     websocket = sys.modules["eventlet.websocket"]
 
-    class Limited(websocket.RFC6455WebSocket.Message):  # type: ignore[misc, name-defined]  # known at run time
+    class LimitedMessage(websocket.RFC6455WebSocket.Message):  # type: ignore[misc, name-defined]  # known at run time
         def push(self, data: bytes, final: bool = False) -> None:
             super().push(data, final)
-            if len(self.data) > MAX_FRAGMENTS or sum(map(len, self.data)) > self.max_frame_length:
-                raise websocket.FailedConnectionError(1009, "The message is too big.")
+            size = sum(len(fragment) for fragment in self.data)
+            if len(self.data) > MAX_FRAGMENTS or size > self.max_frame_length:
+                raise websocket.FailedConnectionError(MESSAGE_TOO_BIG, "The message is too big.")
 
-    websocket.RFC6455WebSocket.Message = Limited
+    websocket.RFC6455WebSocket.Message = LimitedMessage

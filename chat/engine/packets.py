@@ -1,4 +1,4 @@
-"""The JSON and the packets of Socket.IO: strict JSON, and packets of text only."""
+"""The JSON and the packets that Socket.IO uses here: strict JSON, and no binary packets."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from socketio.packet import Packet
 
 
 class StrictJSON:
-    """JSON as RFC 8259 defines it: NaN, which browsers cannot parse, raises ValueError."""
+    """JSON as RFC 8259 defines it, without NaN, which browsers cannot parse."""
 
     _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
@@ -18,7 +18,7 @@ class StrictJSON:
 
     @staticmethod
     def loads(text: str | bytes, **options: Any) -> Any:
-        """Parse `text`. Raises ValueError, also for too deep nesting."""
+        """Parse `text`. Raises ValueError, also when it is nested too deeply."""
         try:
             return json.loads(text, **options)
         except RecursionError:

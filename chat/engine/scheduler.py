@@ -1,140 +1,94 @@
-"""What runs our greenlets or threads: found out, never decided here; and whose turn it is among greenlets."""
+"""Schedules greenlets fairly: in the order of their requests, and in time slices.
 
-import socket
+eventlet's hub runs all greenlets that are ready before it looks at timers and sockets again. When
+hundreds of packets arrive at once, everything else would wait until all of them are handled.
+"""
+
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
 from functools import cache
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
-TURN_SECONDS = 0.02  # of work in one go; then timers, and who asks for less, come in between
+from chat.engine.concurrency import async_mode, yield_now
 
+TIME_SLICE_SECONDS = 0.02
+"""The longest that queued work runs before the hub handles timers and sockets again."""
 
-def async_mode() -> Literal["eventlet", "gevent", "threading"]:
-    """ "eventlet" or "gevent" where a server has patched the standard library for it before us, else "threading"."""
-    eventlet = sys.modules.get("eventlet.patcher")
-    if eventlet is not None and eventlet.is_monkey_patched("socket"):
-        return "eventlet"
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None and gevent.is_module_patched("socket"):
-        return "gevent"
-    return "threading"
-
-
-def time_limit(
-    seconds: float, connection: socket.socket | None = None
-) -> AbstractContextManager[Any]:
-    """Raise TimeoutError when reading from a connection takes longer in all than `seconds`."""
-    mode = async_mode()
-    if mode != "threading":
-        timeout: AbstractContextManager[Any] = sys.modules[mode].Timeout(seconds, TimeoutError())
-        return timeout
-    if connection is None:
-        return nullcontext()
-    return _close_for_reading_after(seconds, connection)
-
-
-@contextmanager
-def _close_for_reading_after(seconds: float, connection: socket.socket) -> Iterator[None]:
-    """Raise TimeoutError in a thread: closing its connection for reading wakes it up, as nothing else does.
-
-    The timeout of a socket would not be enough: it starts again with each byte that arrives.
-    """
-    expired = threading.Event()
-
-    def close_for_reading() -> None:
-        expired.set()
-        with suppress(OSError):  # the client may have gone
-            socket.socket.shutdown(
-                connection, socket.SHUT_RD
-            )  # that of an SSLSocket would end the encryption
-
-    timer = threading.Timer(seconds, close_for_reading)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if expired.is_set():
-            raise TimeoutError
-
-
-def yield_now() -> None:
-    """Let everybody go on who is ready now."""
-    if (mode := async_mode()) != "threading":
-        sys.modules[mode].sleep(0)
+MAX_IDLE_GREENLETS = 50
 
 
 def wait_turn() -> None:
-    """Wait for one's turn: called before each piece of work that somebody outside asks for.
-
-    However many come at once, and however much one of them asks for, nobody is kept waiting for all of it.
-    """
+    """Wait until earlier work is done. Call it before each piece of work that a client requests."""
     if async_mode() == "eventlet":
-        turns().wait()
+        fair_scheduler().wait_turn()
     else:
         yield_now()
 
 
 @cache
-def turns() -> "FairScheduler":
-    """Who gives the turns in this process, under eventlet."""
+def fair_scheduler() -> "FairScheduler":
+    """Return the scheduler of this process. Only under eventlet."""
     return FairScheduler(sys.modules["eventlet"].hubs.get_hub())
 
 
 class FairScheduler:
-    """Gives turns in the order asked, a few in each round of eventlet's hub: by itself, it runs all who are ready."""
+    """Runs queued work and waiting greenlets in order, for one time slice per hub iteration."""
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._greenlet = sys.modules["greenlet"]
-        self._waiting: deque[Any] = deque()  # greenlets, and work for one
-        self._idle: list[Any] = []  # greenlets to work: a new one costs as much as some of the work
-        self._called = False
+        self._queue: deque[Any] = deque()  # greenlets that wait for their turn, and functions
+        self._idle: list[Any] = []  # greenlets to reuse: a new one costs as much as a small event
+        self._is_scheduled = False
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Have something done in a greenlet when it is its turn."""
-        self._waiting.append(work)
-        self._call()
+    def spawn(self, work: Callable[[], None]) -> None:
+        """Call `work` in a greenlet when its turn comes."""
+        self._queue.append(work)
+        self._schedule()
 
-    def wait(self) -> None:
-        """Let others go first who asked before."""
-        this = self._greenlet.getcurrent()
-        self._waiting.append(this)
-        self._call()
+    def wait_turn(self) -> None:
+        """Suspend this greenlet until its turn comes."""
+        current = self._greenlet.getcurrent()
+        self._queue.append(current)
+        self._schedule()
         try:
             self._hub.switch()
         except BaseException:
-            if this in self._waiting:  # else it was its turn, and the exception is its own
-                self._waiting.remove(this)
+            # Killed while waiting. If it is no longer queued, the exception is its own.
+            if current in self._queue:
+                self._queue.remove(current)
             raise
 
-    def _call(self) -> None:
-        if self._waiting and not self._called:
-            self._called = True
-            self._hub.schedule_call_global(0, self._give)
+    def _schedule(self) -> None:
+        if self._queue and not self._is_scheduled:
+            self._is_scheduled = True
+            self._hub.schedule_call_global(0, self._run_slice)
 
-    def _give(self) -> None:
-        self._called = False
-        end = monotonic() + TURN_SECONDS
+    def _run_slice(self) -> None:
+        self._is_scheduled = False
+        end = monotonic() + TIME_SLICE_SECONDS
         try:
-            while self._waiting and monotonic() < end:
-                next_one = self._waiting.popleft()
-                if isinstance(next_one, self._greenlet.greenlet):
-                    next_one.switch()
+            while self._queue and monotonic() < end:
+                queued = self._queue.popleft()
+                if isinstance(queued, self._greenlet.greenlet):
+                    queued.switch()
                 else:
-                    (
-                        self._idle.pop() if self._idle else self._greenlet.greenlet(self._work)
-                    ).switch(next_one)
+                    self._idle_greenlet().switch(queued)
         finally:
-            self._call()  # also when one of them died of something
+            self._schedule()  # also when one of them has raised an exception
+
+    def _idle_greenlet(self) -> Any:
+        if self._idle:
+            return self._idle.pop()
+        return self._greenlet.greenlet(self._work)
 
     def _work(self, work: Callable[[], None]) -> None:
-        work()
-        while len(self._idle) < 50:
+        """Do one piece of work after another; in between, wait among the idle greenlets."""
+        while True:
+            work()
+            if len(self._idle) >= MAX_IDLE_GREENLETS:
+                return
             self._idle.append(self._greenlet.getcurrent())
-            self._hub.greenlet.switch()()
+            work = self._hub.greenlet.switch()  # returns what the next switch() passes

@@ -1,7 +1,7 @@
-"""Closes the transport of an Engine.IO session while a worker stops, so that its client connects to another worker.
+"""Closes the transport of an Engine.IO session, so that its client connects to another worker.
 
-Closing the session instead would send an Engine.IO CLOSE packet, after which some clients never reconnect:
-python-socketio takes it for an intentional disconnect by the server.
+Closing the session instead would send an Engine.IO CLOSE packet, after which some clients never
+reconnect: python-socketio takes it for an intentional disconnect by the server.
 """
 
 from typing import Any, NoReturn
@@ -12,10 +12,11 @@ from engineio.packet import Packet
 from chat.engine.connection import Connection
 
 
-class TransportEnd(Packet):  # type: ignore[misc]  # it ships no types
-    """Ends the transport of a session when it is taken from the session's queue, because it cannot be encoded.
+class EndOfTransport(Packet):  # type: ignore[misc]  # the library ships no types
+    """Ends the transport of a session when it is taken from the session's queue.
 
-    Engine.IO then closes the WebSocket, or answers the polling request with 400.
+    It cannot be encoded. Engine.IO then closes the WebSocket, or answers the polling request with
+    400.
     """
 
     def encode(self, b64: bool = False) -> NoReturn:
@@ -24,9 +25,10 @@ class TransportEnd(Packet):  # type: ignore[misc]  # it ships no types
 
 
 def close_transport(eio: Any, sid: str) -> None:
-    """Close the WebSocket of a session with 1001 (going away), behind all that it has to send.
+    """Close the WebSocket of a session with 1001 (going away), after its queued packets.
 
-    A polling session has no transport to close: its pending request, or its next one, is answered with 400.
+    A polling session has no transport to close: its pending request, or its next one, is answered
+    with 400.
     """
     session = eio.sockets.get(sid)
     if session is None:
@@ -34,7 +36,7 @@ def close_transport(eio: Any, sid: str) -> None:
     if isinstance(session, Connection):
         session.close_transport()
         return
-    session.queue.put(TransportEnd())
+    session.queue.put(EndOfTransport())
     if not session.upgraded:
         session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
         eio.sockets.pop(sid, None)

@@ -1,4 +1,4 @@
-"""The hub's watchdog: says when one greenlet kept all the others of its worker waiting, and where it was."""
+"""The watchdog: logs where a greenlet blocked the event loop of its worker."""
 
 import logging
 import sys
@@ -9,56 +9,70 @@ import eventlet
 from eventlet.patcher import original
 
 BEAT_SECONDS = 0.05
-LATE_SECONDS = 0.2
+
+MAX_DELAY_SECONDS = 0.2
+"""A beat that is later than this is logged."""
+
+LOGGED_STACK_FRAMES = 8
 
 log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """A greenlet that shows the hub is running, and a real thread that looks on."""
+    """A greenlet that beats while the event loop runs, and a thread that notices missing beats."""
 
     def __init__(self) -> None:
         self._time = original("time")
-        self._hub = original("threading").get_ident()
-        self._beat = self._time.monotonic()
-        self._queued = _seconds_queued()
-        self._seen: str | None = None  # where the hub was when it was late
+        self._loop_thread = original("threading").get_ident()
+        self._last_beat = self._time.monotonic()
+        self._queued_seconds = _queued_seconds()
+        self._stack: str | None = None  # of the event loop's thread, when a beat was missing
 
     def start(self) -> None:
-        """Watch from now on, on the thread that calls this."""
-        eventlet.spawn(self._show)
+        """Watch the event loop of the thread that calls this, from now on."""
+        eventlet.spawn(self._beat)
         original("threading").Thread(target=self._watch, daemon=True).start()
 
-    def _show(self) -> None:
+    def _beat(self) -> None:
         while True:
             eventlet.sleep(BEAT_SECONDS)
-            queued, self._queued = self._queued, _seconds_queued()
-            late = self._time.monotonic() - self._beat - BEAT_SECONDS - (self._queued - queued)
-            self._beat = self._time.monotonic()
-            seen, self._seen = self._seen, None
-            if late > LATE_SECONDS:
+            queued_before = self._queued_seconds
+            self._queued_seconds = _queued_seconds()
+            waited_for_cpu = self._queued_seconds - queued_before
+            now = self._time.monotonic()
+            delay = now - self._last_beat - BEAT_SECONDS - waited_for_cpu
+            self._last_beat = now
+            stack = self._stack
+            self._stack = None
+            if delay > MAX_DELAY_SECONDS:
                 log.warning(
-                    "Everybody on this worker waited %.0f ms:\n%s",
-                    late * 1000,
-                    seen or "(not seen where)",
+                    "The event loop of this worker was blocked for %.0f ms:\n%s",
+                    delay * 1000,
+                    stack or "(its stack is unknown)",
                 )
 
     def _watch(self) -> None:
-        # A real thread must not log: the locks of the log belong to the greenlets.
+        """Record the stack of the event loop's thread when a beat is missing.
+
+        This runs in a real thread, which must not log: the locks of the log belong to greenlets.
+        """
         while True:
             self._time.sleep(BEAT_SECONDS)
-            frame = sys._current_frames().get(self._hub)
-            if (
-                self._time.monotonic() - self._beat > LATE_SECONDS
-                and self._seen is None
-                and frame is not None
-            ):
-                self._seen = "".join(traceback.format_stack(frame)[-8:])
+            is_late = self._time.monotonic() - self._last_beat > MAX_DELAY_SECONDS
+            if not is_late or self._stack is not None:
+                continue
+            frame = sys._current_frames().get(self._loop_thread)
+            if frame is not None:
+                self._stack = "".join(traceback.format_stack(frame)[-LOGGED_STACK_FRAMES:])
 
 
-def _seconds_queued() -> float:
-    """How long this thread has waited for a processor in all: a busy machine is not our greenlets' fault."""
+def _queued_seconds() -> float:
+    """Return how long this thread has waited for a CPU in all; 0 on systems that do not report it.
+
+    On a busy machine, that is not the fault of a greenlet.
+    """
     try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        fields = Path("/proc/thread-self/schedstat").read_text().split()
     except OSError:
-        return 0.0  # not a Linux that says
+        return 0.0
+    return int(fields[1]) / 1e9

@@ -1,9 +1,12 @@
-"""Where a WebSocket begins: its client gets a line, and all else that its request held is let go."""
+"""Replaces the WebSocket of Engine.IO: a client gets a Connection, and its request ends at once.
+
+A message to a room is encoded and framed once, not once for each member.
+"""
 
 from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha1
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
 from eventlet import hubs
@@ -12,57 +15,114 @@ from eventlet.wsgi import WSGI_LOCAL
 from socketio import Server
 
 from chat.engine.connection import Connection, Connections
-from chat.engine.frames import frame
+from chat.engine.frames import build_frame
 
-ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-KEPT = ("flask.app", "saved_session")  # of an environ, beside all that is text
+HANDSHAKE = (
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\n"
+    "Connection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: {accept}\r\n"
+    "\r\n"
+)
+ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+
+KEPT_ENVIRON_KEYS = ("flask.app", "saved_session")
+"""What Flask-SocketIO needs of the environ of a connection, beside all that is text."""
+
+Environ: TypeAlias = dict[str, Any]
+WebSocketFactory: TypeAlias = Callable[[Any, Any], Callable[..., Any]]
+"""Makes the WSGI app that answers a WebSocket request, given Engine.IO's handler and server."""
 
 
-def take_over(server: Server) -> None:
-    """Give every client with a WebSocket a line."""
-    eio, connections = server.eio, Connections(server.eio, hubs.get_hub())
-    library, send_to_socket = eio._async["websocket"], server._send_eio_packet
-    sent: list[Any] = [
-        None,
-        b"",
-    ]  # the last packet, and its frame: the next in the room gets the same
+def replace_websocket(server: Server) -> None:
+    """Give every client of a Socket.IO server that uses WebSocket a Connection."""
+    eio = server.eio
+    connections = Connections(eio, hubs.get_hub())
+    eio.on("connect", _connect_handler(server))
+    original = eio._async["websocket"]
+    eio._async = {**eio._async, "websocket": _websocket_factory(server, connections, original)}
+    server._send_eio_packet = _packet_sender(server)
 
-    def connect(sid: str, environ: dict[str, Any]) -> Any:
-        if parse_qs(environ.get("QUERY_STRING", "")).get("transport") == ["websocket"]:
-            eio.sockets[
-                sid
-            ].last_ping = None  # the line pings: the library need not keep a greenlet for it
+
+def _connect_handler(server: Server) -> Callable[[str, Environ], Any]:
+    eio = server.eio
+
+    def on_connect(sid: str, environ: Environ) -> Any:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if query.get("transport") == ["websocket"]:
+            # Keeps Engine.IO from starting a greenlet for pings, which the Connection sends.
+            eio.sockets[sid].last_ping = None
         return server._handle_eio_connect(sid, environ)
 
-    def send(eio_sid: str, packet: Any) -> Any:
-        if type(connection := eio.sockets.get(eio_sid)) is not Connection:
-            return send_to_socket(eio_sid, packet)
-        if packet is not sent[0]:
-            sent[:] = packet, frame(packet.encode())
-        return connection.push(sent[1])
+    return on_connect
 
-    def websocket(handler: Any, _: object) -> Callable[..., Any]:
-        def upgrade(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            green, polling = environ.get("gunicorn.socket"), handler.__self__
-            if green is None or type(green) is not GreenSocket:
-                return library(handler, eio)(environ, start_response)  # there is TLS in between
-            socket = green.fd.dup()  # gunicorn closes its own, and is done with this request
-            socket.setblocking(False)
-            connection = Connection(connections, socket, polling)
-            key = sha1((environ["HTTP_SEC_WEBSOCKET_KEY"] + GUID).encode()).digest()  # noqa: S324  # as the RFC has it
-            connection.push(ANSWER + b64encode(key) + b"\r\n\r\n")
-            if not polling.connected:
-                connection.take_over()
-            known = server.environ[connection.sid].items()
-            server.environ[connection.sid] = {
-                key: value for key, value in known if type(value) is str or key in KEPT
-            }
+
+def _packet_sender(server: Server) -> Callable[[str, Any], Any]:
+    """Return the function that sends a packet to one client. It is called for each recipient."""
+    eio = server.eio
+    send_to_socket = server._send_eio_packet
+    # All members of a room get the same packet, one after another.
+    last_packet: Any = None
+    last_frame = b""
+
+    def send(eio_sid: str, packet: Any) -> Any:
+        nonlocal last_packet, last_frame
+        connection = eio.sockets.get(eio_sid)
+        if type(connection) is not Connection:
+            return send_to_socket(eio_sid, packet)
+        if packet is not last_packet:
+            last_frame = build_frame(packet.encode())
+            last_packet = packet
+        return connection.push(last_frame)
+
+    return send
+
+
+def _websocket_factory(
+    server: Server, connections: Connections, original: WebSocketFactory
+) -> WebSocketFactory:
+    eio = server.eio
+
+    def websocket(handler: Any, _eio: object) -> Callable[..., Any]:
+        def answer(environ: Environ, start_response: Callable[..., Any]) -> Any:
+            client_socket = environ.get("gunicorn.socket")
+            if type(client_socket) is not GreenSocket:  # with TLS, it is another type
+                return original(handler, eio)(environ, start_response)
+            _open_connection(server, connections, handler.__self__, environ)
             WSGI_LOCAL.already_handled = True
             return []
 
-        return upgrade
+        return answer
 
-    eio.on("connect", connect)
-    eio._async = {**eio._async, "websocket": websocket}
-    server._send_eio_packet = send
+    return websocket
+
+
+def _open_connection(
+    server: Server, connections: Connections, polling: Any, environ: Environ
+) -> None:
+    """Answer the handshake of a client that connects or upgrades."""
+    # A copy, because gunicorn closes its own at the end of the request.
+    client_socket = environ["gunicorn.socket"].fd.dup()
+    client_socket.setblocking(False)
+    connection = Connection(connections, client_socket, polling)
+    accept = _accept_key(environ["HTTP_SEC_WEBSOCKET_KEY"])
+    connection.push(HANDSHAKE.format(accept=accept).encode())
+    is_upgrade = polling.connected
+    if not is_upgrade:
+        connection.take_over()
+    _shrink_environ(server, connection.sid)
+
+
+def _accept_key(key: str) -> str:
+    """Return the answer to a Sec-WebSocket-Key (RFC 6455, section 4.2.2)."""
+    digest = sha1((key + ACCEPT_GUID).encode()).digest()  # noqa: S324  # as the RFC requires
+    return b64encode(digest).decode()
+
+
+def _shrink_environ(server: Server, sid: str) -> None:
+    """Free what the request holds, such as its socket; python-socketio keeps the environ."""
+    server.environ[sid] = {
+        key: value
+        for key, value in server.environ[sid].items()
+        if type(value) is str or key in KEPT_ENVIRON_KEYS
+    }

@@ -1,4 +1,7 @@
-"""What gunicorn calls in the life of a worker; named in gunicorn.conf.py."""
+"""Prepares a gunicorn worker, and sends its clients to other workers when it stops.
+
+gunicorn.conf.py calls `prepare_worker`.
+"""
 
 import gc
 import os
@@ -12,69 +15,110 @@ from typing import Any
 import eventlet
 
 from chat.engine.acceptor import accept
-from chat.engine.draining import Process
-from chat.engine.scheduler import async_mode
+from chat.engine.concurrency import async_mode
+from chat.engine.draining import set_worker
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
 
-WATCH_SECONDS = 0.1
+POLL_SECONDS = 0.1
 DRAIN_SECONDS = 2.0
-FILES_OF_OUR_OWN = 100  # database, log, Redis, and what is being opened
+
+ORPHAN_EXIT_SECONDS = DRAIN_SECONDS + 0.5
+"""How long a worker whose master is gone goes on."""
+
+RESERVED_FILES = 100
+"""Open files of a worker that are not connections: the database, the log, Redis."""
+
+MIN_CONNECTIONS = 10
+"""What a worker accepts even if the limit on open files is too low for it."""
+
+GC_THRESHOLDS = (10_000, 50, 50)
+"""Rarer than Python's own: each full collection visits every connection."""
 
 
-def ready(worker: Any, eio: Any, start_bus: Callable[[], None]) -> None:
-    """Prepare a worker whose app is loaded and which serves nobody yet.
+def prepare_worker(worker: Any, eio: Any, start_bus: Callable[[], None]) -> None:
+    """Prepare a worker whose app is loaded and which does not serve yet.
 
     `eio` is the app's Engine.IO server. `start_bus` connects to the other workers.
     """
-    Process.worker = worker
+    set_worker(worker)
     app = worker.app.callable
-    remarks = app.config["CONFAB"].remarks()
+    warnings = app.config["CONFAB"].warnings()
     if async_mode() == "eventlet":
-        sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's own
+        _replace_accept_loop()
         Watchdog().start()
-        eventlet.spawn(_watch, worker, eio)
-        remarks += _raise_limits(worker)
-    for template in app.jinja_env.list_templates():
-        app.jinja_env.get_template(template)  # compiled now, while nobody waits
+        eventlet.spawn(_drain_when_stopped, worker, eio)
+        warnings += _raise_file_limit(worker)
+    _compile_templates(app)
     start_bus()
-    gc.freeze()  # what is here stays
-    gc.set_threshold(10_000, 50, 50)  # each search looks at every connection there is
-    if worker.age == 1:  # one of them speaks for all
-        for remark in remarks:
-            worker.log.warning(remark)
+    _tune_garbage_collector()
+    is_first_worker = worker.age == 1
+    if is_first_worker:
+        for warning in warnings:
+            worker.log.warning(warning)
 
 
-def _raise_limits(worker: Any) -> list[str]:
-    """Raise the limit on open files; where it stays too low, take in fewer connections, and say so."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    wanted = worker.worker_connections
-    if hard == resource.RLIM_INFINITY or hard >= wanted + FILES_OF_OUR_OWN:
+def _replace_accept_loop() -> None:
+    sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's attribute
+
+
+def _compile_templates(app: Any) -> None:
+    """Compile all templates before the first request, which would wait for it."""
+    for template in app.jinja_env.list_templates():
+        app.jinja_env.get_template(template)
+
+
+def _tune_garbage_collector() -> None:
+    gc.freeze()  # all objects made so far stay until the end
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _raise_file_limit(worker: Any) -> list[str]:
+    """Raise the limit on open files. Where it stays too low, accept fewer connections and warn."""
+    wanted_connections = worker.worker_connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = file_limit(soft, hard, wanted_connections + RESERVED_FILES)
+    if limit != soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit == resource.RLIM_INFINITY or limit >= wanted_connections + RESERVED_FILES:
         return []
-    worker.worker_connections = max(hard - FILES_OF_OUR_OWN, 10)
+    worker.worker_connections = max(limit - RESERVED_FILES, MIN_CONNECTIONS)
     return [
-        f"A worker may open {hard} files, so it takes in {worker.worker_connections} connections instead of {wanted}: "
-        "raise the limit (LimitNOFILE= in systemd, ulimit -n in a shell), or start more workers."
+        f"A worker may open {limit} files, so it accepts {worker.worker_connections} connections "
+        f"instead of {wanted_connections}: raise the limit (LimitNOFILE= in systemd, ulimit -n in "
+        "a shell), or start more workers."
     ]
 
 
-def _watch(worker: Any, eio: Any) -> None:
-    """Wait until the worker is to stop or its master is gone; then send its clients to other workers."""
+def file_limit(soft: int, hard: int, wanted: int) -> int:
+    """Return the soft limit on open files to set: the hard limit, if it is a number.
+
+    macOS reports an infinite hard limit, but refuses an infinite soft limit.
+    """
+    if hard != resource.RLIM_INFINITY:
+        return hard
+    if soft == resource.RLIM_INFINITY:
+        return soft
+    return max(soft, wanted)
+
+
+def _drain_when_stopped(worker: Any, eio: Any) -> None:
+    """Wait until the worker has to stop or its master is gone; then disconnect its clients."""
     while worker.alive and os.getppid() == worker.ppid:
-        eventlet.sleep(WATCH_SECONDS)
+        eventlet.sleep(POLL_SECONDS)
     worker.alive = False
-    if os.getppid() != worker.ppid:
-        eventlet.spawn_after(
-            DRAIN_SECONDS + 0.5, os._exit, 0
-        )  # nobody is left to see to it that an orphan ends
+    is_orphan = os.getppid() != worker.ppid
+    if is_orphan:
+        # gunicorn's master kills workers that do not stop; nothing does this for an orphan.
+        eventlet.spawn_after(ORPHAN_EXIT_SECONDS, os._exit, 0)
     _drain(eio)
 
 
 def _drain(eio: Any) -> None:
-    """Close every transport at a random moment within DRAIN_SECONDS, so that not all clients reconnect at once.
+    """Close each transport at a random moment, so that clients do not all reconnect at once.
 
-    It does not return: clients still connect until gunicorn has stopped listening, and those are closed at once.
+    It does not return: clients still connect until gunicorn has stopped listening, and those that
+    come after DRAIN_SECONDS are disconnected at once.
     """
     end = monotonic() + DRAIN_SECONDS
     scheduled: set[str] = set()
@@ -82,6 +126,7 @@ def _drain(eio: Any) -> None:
         for sid, session in list(eio.sockets.items()):
             if session.connected and sid not in scheduled:
                 scheduled.add(sid)
-                delay = random.uniform(0, max(0.0, end - monotonic()))  # noqa: S311  # no secret
+                remaining_seconds = max(0.0, end - monotonic())
+                delay = random.uniform(0, remaining_seconds)  # noqa: S311  # no secret
                 eventlet.spawn_after(delay, close_transport, eio, sid)
-        eventlet.sleep(WATCH_SECONDS)
+        eventlet.sleep(POLL_SECONDS)

@@ -137,7 +137,7 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
         earlier=earlier,
         later=later,
         form=fields | form,
-        transports=settings().offered(),
+        transports=settings().offered_transports(),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 

@@ -1,4 +1,4 @@
-"""A server on a Unix socket, behind nginx: everything works as over TCP."""
+"""A server on a Unix socket behind nginx: everything works as over TCP."""
 
 import os
 import signal
@@ -17,25 +17,25 @@ from tests.stock_clients import CLIENTS, StockClients
 
 pytestmark = pytest.mark.servers
 
-KITCHENS = count(1)
-
+ROOM_NUMBERS = count(1)
 
 GUNICORN = "gunicorn -k eventlet -w 1 -b unix:{path} app:app"
-SERVERS = {
+FLASK_RUN = "flask --app app run --host unix://{path}"
+SERVERS = {  # the command, and the setting ENGINE
     "gunicorn": (GUNICORN, "on"),
     "gunicorn with its engine off": (GUNICORN, "off"),
-    "flask run": ("flask --app app run --host unix://{path}", "on"),
+    "flask run": (FLASK_RUN, "on"),
 }
 
 
 @contextmanager
-def behind_nginx(
+def server_behind_nginx(
     folder: Path, command: str = GUNICORN, engine: str = "on"
 ) -> Iterator[ConfabServer]:
-    """A server on a Unix socket; its address is that of the nginx in front of it."""
+    """Start a server on a Unix socket; its address is that of the nginx in front of it."""
     path = folder / "confab.sock"
     words = [sys.executable, "-m", *command.format(path=path).split()]
-    confab = ConfabServer(folder, lambda _: words, ENGINE=engine)
+    confab = ConfabServer(folder, lambda _port: words, ENGINE=engine)
     with nginx(folder / "nginx", confab.port, path), _serving(confab) as server:
         yield server
 
@@ -45,23 +45,25 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ConfabServer]:
     command, engine = SERVERS[request.param]
-    with behind_nginx(tmp_path_factory.mktemp("unix"), command, engine) as started:
+    with server_behind_nginx(tmp_path_factory.mktemp("unix"), command, engine) as started:
         yield started
 
 
 @pytest.fixture
 def kitchen(server: ConfabServer) -> str:
-    return server.room(f"kitchen-{next(KITCHENS)}")
+    """The label of a new room."""
+    return server.room(f"kitchen-{next(ROOM_NUMBERS)}")
 
 
 @pytest.mark.parametrize(
-    "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"]
+    "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "upgrade"]
 )
-def test_ada_posts_and_ben_receives_behind_nginx(
+def test_ada_posts_and_ben_receives(
     server: ConfabServer, kitchen: str, transports: tuple[str, ...]
 ) -> None:
     with Node() as node:
-        ada, ben = (node.person(server.url, transports) for _ in range(2))
+        ada = node.person(server.url, transports)
+        ben = node.person(server.url, transports)
         ada.join(kitchen)
         ben.join(kitchen)
         if transports == UPGRADE:
@@ -69,22 +71,20 @@ def test_ada_posts_and_ben_receives_behind_nginx(
 
         ada.post("Hello")
 
-        assert [each["message"] for each in ben.hear(1)] == ["Hello"]
+        assert [message["message"] for message in ben.hear(1)] == ["Hello"]
 
 
-def test_a_browser_on_the_same_site_may_connect_and_one_on_another_may_not(
-    server: ConfabServer, kitchen: str
-) -> None:
+def test_only_browsers_on_the_same_site_may_connect(server: ConfabServer, kitchen: str) -> None:
     with Stranger(server.url, Origin=server.url) as ada:
         assert ada.ask("join", {"label": kitchen})["ok"]
 
-    elsewhere = WebSocket(server.url, Origin="http://elsewhere.example")
-    assert elsewhere.status == "400"
-    elsewhere.close()
+    other_site = WebSocket(server.url, Origin="http://elsewhere.example")
+    assert other_site.status == "400"
+    other_site.close()
 
 
-def test_stock_clients_reconnect_when_the_worker_is_replaced_behind_nginx(tmp_path: Path) -> None:
-    with behind_nginx(tmp_path) as server, ExitStack() as stack:
+def test_stock_clients_reconnect_when_the_worker_is_replaced(tmp_path: Path) -> None:
+    with server_behind_nginx(tmp_path) as server, ExitStack() as stack:
         server.room("kitchen")
         processes = [stack.enter_context(StockClients(library)) for library in CLIENTS]
         for clients in processes:

@@ -1,4 +1,4 @@
-"""The bodies of requests: what is too large, too slow or malformed is refused, costs little, and harms nobody else."""
+"""Request bodies: those that are too large, too slow or malformed are refused, at little cost."""
 
 import http.client
 import json
@@ -21,12 +21,17 @@ from tests.servers import ConfabServer, _serving, wait_until
 
 BODY_BYTES = 64 * 1024
 FRAME_BYTES = 32 * 1024
-BODY_SECONDS = 2  # of tests/impatient.py
+BODY_SECONDS = 2
+"""The limit in tests/impatient.py."""
+
 MEGABYTE = 1_000_000
-ALLOWED_GROWTH_BYTES = 3 * MEGABYTE
+MAX_GROWTH_BYTES = 3 * MEGABYTE
+FORM_TYPE = "application/x-www-form-urlencoded"
+MULTIPART_TYPE = "multipart/form-data; boundary=x"
+HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "-w", "1", "tests.impatient:app"]
-SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
+SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {  # a command and its settings
     "flask run": ([sys.executable, "-m", "flask", "--app", "tests.impatient", "run", "--port"], {}),
     "gunicorn": ([*GUNICORN, "-k", "eventlet", "-b"], {}),
     "gunicorn with its engine off": ([*GUNICORN, "-k", "eventlet", "-b"], {"ENGINE": "off"}),
@@ -38,7 +43,7 @@ SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ConfabServer]:
-    """A server that waits two seconds for a body."""
+    """A server whose limit for a body is BODY_SECONDS."""
     words, environment = SERVERS[request.param]
     host = "" if "flask" in words else "127.0.0.1:"
     confab = ConfabServer(
@@ -50,7 +55,7 @@ def server(
 
 
 class Connection:
-    """A connection over which anything may be sent, and everything that comes back is read."""
+    """A TCP connection that sends arbitrary bytes."""
 
     def __init__(self, server: ConfabServer) -> None:
         self._socket = socket.create_connection(("127.0.0.1", server.port), 15)
@@ -62,7 +67,7 @@ class Connection:
         self._socket.close()
 
     def send(self, data: bytes) -> bool:
-        """Send something. Returns False when the server no longer takes it."""
+        """Send bytes; return False when the server has closed the connection."""
         try:
             self._socket.sendall(data)
         except OSError:
@@ -70,86 +75,92 @@ class Connection:
         return True
 
     def end(self) -> None:
-        """Send nothing more, and go on listening."""
+        """Close the connection for writing; it can still receive."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def receive(self) -> bytes:
-        """The next bytes from the server; none when it has closed the connection."""
+        """Return the next bytes from the server; b"" when it has closed the connection."""
         try:
             return self._socket.recv(65536)
         except ConnectionError:
             return b""
 
     def receive_all(self) -> bytes:
-        """Everything the server sends until it closes the connection."""
-        return b"".join(iter(self.receive, b""))
+        """Return everything that the server sends until it closes the connection."""
+        received = b""
+        while True:
+            data = self.receive()
+            if not data:
+                return received
+            received += data
 
 
 def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
-    """A request as it is sent. Its Content-Length is that of the body, unless other headers are given."""
-    sent = {"Host": "confab.test", "Content-Type": "application/x-www-form-urlencoded"}
-    sent |= {
-        name.replace("_", "-"): value
-        for name, value in (headers or {"Content_Length": str(len(body))}).items()
-    }
-    lines = [
-        f"{method} {path} HTTP/1.1",
-        *(f"{name}: {value}" for name, value in sent.items()),
-        "",
-        "",
-    ]
+    """Return the bytes of a request.
+
+    Without other headers, its Content-Length is that of the body.
+    """
+    if not headers:
+        headers = {"Content_Length": str(len(body))}
+    sent_headers = {"Host": "confab.test", "Content-Type": FORM_TYPE}
+    for name, value in headers.items():
+        sent_headers[name.replace("_", "-")] = value
+    header_lines = [f"{name}: {value}" for name, value in sent_headers.items()]
+    lines = [f"{method} {path} HTTP/1.1", *header_lines, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def chunked(body: bytes, size: int = 1000) -> bytes:
-    """A body in chunks."""
+    """Return a body in chunks of this size."""
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
 def status(answer: bytes) -> int:
-    """The status of an answer, or 0 when there is none."""
-    found = re.match(rb"HTTP/1.[01] (\d+)", answer)
-    return int(found[1]) if found else 0
+    """Return the status of an answer, or 0 when it is not an answer."""
+    status_line = re.match(rb"HTTP/1.[01] (\d+)", answer)
+    return int(status_line[1]) if status_line else 0
 
 
 class Cost:
-    """What a server needed since this was made: the most memory at a time, and the bytes it has written to files."""
+    """The peak memory and the bytes written to files by a server since this object was made."""
 
     def __init__(self, server: ConfabServer) -> None:
         self._process = Path(f"/proc/{server.processes()[-1]}")
-        (self._process / "clear_refs").write_text("5")  # forget the peak until now
-        self._memory_before, self._written_before = self._peak(), self._written()
+        (self._process / "clear_refs").write_text("5")  # resets the peak
+        self._peak_before = self._peak_bytes()
+        self._written_before = self._written_bytes()
 
-    def memory(self) -> int:
-        """Bytes."""
-        return self._peak() - self._memory_before
+    def memory_bytes(self) -> int:
+        """Return by how much the peak of the memory has grown."""
+        return self._peak_bytes() - self._peak_before
 
-    def written(self) -> int:
-        """Bytes; what goes to sockets is not counted."""
-        return self._written() - self._written_before
+    def written_bytes(self) -> int:
+        """Return how much was written to files; sockets do not count."""
+        return self._written_bytes() - self._written_before
 
-    def _peak(self) -> int:
-        return 1024 * self._number("status", "VmHWM")
+    def _peak_bytes(self) -> int:
+        return 1024 * self._field("status", "VmHWM")
 
-    def _written(self) -> int:
-        return self._number("io", "wchar")
+    def _written_bytes(self) -> int:
+        return self._field("io", "wchar")
 
-    def _number(self, file: str, name: str) -> int:
-        found = re.search(rf"^{name}:\s*(\d+)", (self._process / file).read_text(), re.MULTILINE)
-        assert found
-        return int(found[1])
+    def _field(self, file: str, name: str) -> int:
+        text = (self._process / file).read_text()
+        field = re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE)
+        assert field
+        return int(field[1])
 
 
 class Browser:
-    """Somebody without scripts, in the kitchen."""
+    """A browser without JavaScript, on the page of the kitchen."""
 
     def __init__(self, server: ConfabServer) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
         self._cookie = ""
         headers, page = self._request("GET", None, {})
         self._cookie = headers["Set-Cookie"].partition(";")[0]
-        self.form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+        self.form = dict(HIDDEN_FIELD.findall(page))
 
     def __enter__(self) -> Self:
         return self
@@ -158,14 +169,12 @@ class Browser:
         self._connection.close()
 
     def post(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
-        """Send the form; the status, and the page that came with it."""
+        """Send the form; return the status and the page of the answer."""
         form = urlencode(self.form | {"handle": "Ada", "message": message}).encode()
-        body = (
-            iter([form[:10], form[10:]]) if in_chunks else form
-        )  # http.client sends what is iterated in chunks
-        headers, page = self._request(
-            "POST", body, {"Content-Type": "application/x-www-form-urlencoded"}
-        )
+        body: Any = form
+        if in_chunks:
+            body = iter([form[:10], form[10:]])  # http.client sends the items of an iterator so
+        headers, page = self._request("POST", body, {"Content-Type": FORM_TYPE})
         return int(headers["Status"]), page
 
     def _request(self, method: str, body: Any, headers: dict[str, str]) -> tuple[Message, str]:
@@ -176,7 +185,7 @@ class Browser:
 
 
 def messages(server: ConfabServer) -> list[str]:
-    """What has been said in the kitchen."""
+    """Return the messages on the page of the kitchen."""
     page = server.page("/kitchen/")
     embedded = re.search(r'id="page">(.*?)</script>', page)
     assert embedded
@@ -184,7 +193,7 @@ def messages(server: ConfabServer) -> list[str]:
 
 
 @pytest.mark.servers
-def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: ConfabServer) -> None:
+def test_a_form_of_nine_megabytes_is_refused_without_using_memory(server: ConfabServer) -> None:
     body = b"message=" + b"%41" * 3_000_000
     cost = Cost(server)
 
@@ -194,12 +203,12 @@ def test_a_form_of_nine_megabytes_is_refused_and_takes_no_memory(server: ConfabS
 
     assert status(answer) == 413
     assert b"The message is too large" in answer
-    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert cost.memory_bytes() < MAX_GROWTH_BYTES
     assert server.page("/healthz")
 
 
 @pytest.mark.servers
-def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: ConfabServer) -> None:
+def test_a_chunked_body_is_refused_when_it_becomes_too_large(server: ConfabServer) -> None:
     cost = Cost(server)
 
     with Connection(server) as mallory:
@@ -208,46 +217,43 @@ def test_a_body_in_chunks_is_refused_when_it_becomes_too_large(server: ConfabSer
         answer = mallory.receive_all()
 
     assert status(answer) == 413
-    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert cost.memory_bytes() < MAX_GROWTH_BYTES
 
 
 @pytest.mark.servers
-def test_an_upload_of_200_megabytes_is_refused_before_it_is_sent(server: ConfabServer) -> None:
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-    kind = {
-        "Content_Type": "multipart/form-data; boundary=x",
-        "Content_Length": str(200 * MEGABYTE),
-    }
+def test_an_upload_of_200_megabytes_is_refused_before_it_arrives(server: ConfabServer) -> None:
+    start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    headers = {"Content_Type": MULTIPART_TYPE, "Content_Length": str(200 * MEGABYTE)}
     cost = Cost(server)
 
     with Connection(server) as mallory:
-        mallory.send(request("POST", "/kitchen/", head, **kind))
+        mallory.send(request("POST", "/kitchen/", start, **headers))
         answer = mallory.receive()
         while mallory.send(b"f" * MEGABYTE):
             pass
 
     assert status(answer) == 413
-    assert cost.memory() < ALLOWED_GROWTH_BYTES
-    assert cost.written() < MEGABYTE
+    assert cost.memory_bytes() < MAX_GROWTH_BYTES
+    assert cost.written_bytes() < MEGABYTE
     assert server.page("/healthz")
 
 
 UNFINISHED = {
-    "by length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
-    "in chunks": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
+    "with a length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
+    "chunked": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
     "without a first chunk": request("POST", "/kitchen/", Transfer_Encoding="chunked"),
-    "that was asked for": request("POST", "/kitchen/", Content_Length="100", Expect="100-continue"),
+    "after 100 Continue": request("POST", "/kitchen/", Content_Length="100", Expect="100-continue"),
     "of a polling client": request(
         "POST", "/socket.io/?EIO=4&transport=polling", b"4", Content_Length="100"
     ),
-    "to nowhere": request("PUT", "/no/such/page", b"4", Content_Length="100"),
+    "to a page that does not exist": request("PUT", "/no/such/page", b"4", Content_Length="100"),
 }
 
 
 @pytest.mark.servers
-def test_a_body_that_does_not_arrive_ends_its_connection(server: ConfabServer) -> None:
+def test_a_body_that_does_not_arrive_times_out_and_delays_nobody(server: ConfabServer) -> None:
     def send(unfinished: bytes) -> tuple[int, float]:
-        """The status of the answer, and the seconds after which the connection has ended."""
+        """Return the status of the answer, and after how many seconds the connection ended."""
         with Connection(server) as mallory:
             began = time.monotonic()
             mallory.send(unfinished)
@@ -255,17 +261,19 @@ def test_a_body_that_does_not_arrive_ends_its_connection(server: ConfabServer) -
             return status(answer), time.monotonic() - began
 
     with ThreadPoolExecutor(len(UNFINISHED)) as threads:
-        ends = {name: threads.submit(send, unfinished) for name, unfinished in UNFINISHED.items()}
+        sent = {name: threads.submit(send, unfinished) for name, unfinished in UNFINISHED.items()}
         began = time.monotonic()
         assert server.page("/healthz")
-        assert time.monotonic() - began < BODY_SECONDS * 0.75, "somebody else had to wait"
+        assert time.monotonic() - began < BODY_SECONDS * 0.75, "another client had to wait"
 
-    assert {name: end.result()[0] for name, end in ends.items()} == dict.fromkeys(UNFINISHED, 408)
-    assert all(BODY_SECONDS <= end.result()[1] < BODY_SECONDS + 3 for end in ends.values())
+    results = {name: future.result() for name, future in sent.items()}
+    statuses = {name: result[0] for name, result in results.items()}
+    assert statuses == dict.fromkeys(UNFINISHED, 408)
+    assert all(BODY_SECONDS <= seconds < BODY_SECONDS + 3 for _, seconds in results.values())
 
 
 CUT_OFF = {
-    "by length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
+    "with a length": request("POST", "/kitchen/", b"message=hel", Content_Length="100"),
     "in a chunk": request("POST", "/kitchen/", b"64\r\nmessage=hel", Transfer_Encoding="chunked"),
     "in a large chunk": request(
         "POST", "/kitchen/", b"20000\r\nmessage=hel", Transfer_Encoding="chunked"
@@ -286,11 +294,11 @@ def test_a_body_that_is_cut_off_is_refused(server: ConfabServer, body: bytes) ->
 
 
 @pytest.mark.servers
-def test_a_body_that_trickles_in_ends_its_connection(server: ConfabServer) -> None:
+def test_a_body_that_arrives_byte_by_byte_times_out(server: ConfabServer) -> None:
     with Connection(server) as mallory:
         mallory.send(request("POST", "/kitchen/", Content_Length="1000"))
         began = time.monotonic()
-        wait_until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "nobody reads any more")
+        wait_until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "the server stops reading")
 
     assert time.monotonic() - began > BODY_SECONDS / 2
 
@@ -298,25 +306,20 @@ def test_a_body_that_trickles_in_ends_its_connection(server: ConfabServer) -> No
 @pytest.mark.servers
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_a_body_of_the_largest_size_is_read(server: ConfabServer, in_chunks: bool) -> None:
-    form = b"message=".ljust(
-        BODY_BYTES - 1000 * in_chunks, b"m"
-    )  # what belongs to the chunks counts too
-    headers = {"Transfer_Encoding": "chunked"} if in_chunks else {"Content_Length": str(len(form))}
+    if in_chunks:
+        # The headers of the chunks count too.
+        body = chunked(b"message=".ljust(BODY_BYTES - 1000, b"m"))
+        headers = {"Transfer_Encoding": "chunked"}
+    else:
+        body = b"message=".ljust(BODY_BYTES, b"m")
+        headers = {"Content_Length": str(BODY_BYTES)}
 
     with Connection(server) as ada:
-        ada.send(
-            request(
-                "POST",
-                "/kitchen/",
-                chunked(form) if in_chunks else form,
-                Connection="close",
-                **headers,
-            )
-        )
+        ada.send(request("POST", "/kitchen/", body, Connection="close", **headers))
         answer = ada.receive_all()
 
     assert status(answer) == 400
-    assert b"This page could not tell that it was you" in answer
+    assert b"Your session expired; please send again" in answer
 
 
 REFUSED_PATHS = {
@@ -332,7 +335,7 @@ REFUSED_PATHS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("method", REFUSED_PATHS)
-def test_every_request_has_a_limit(server: ConfabServer, method: str) -> None:
+def test_the_limit_applies_to_every_method_and_path(server: ConfabServer, method: str) -> None:
     with Connection(server) as mallory:
         mallory.send(request(method, REFUSED_PATHS[method], b"m" * (BODY_BYTES + 1)))
         assert status(mallory.receive_all()) == 413
@@ -340,20 +343,18 @@ def test_every_request_has_a_limit(server: ConfabServer, method: str) -> None:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("transport", ["polling", "websocket", "pigeon"])
-def test_a_request_for_a_socket_has_the_limit_of_a_frame(
-    server: ConfabServer, transport: str
-) -> None:
+def test_a_socket_request_has_the_limit_of_a_frame(server: ConfabServer, transport: str) -> None:
+    path = f"/socket.io/?EIO=4&transport={transport}"
+
     with Connection(server) as mallory:
-        mallory.send(
-            request("POST", f"/socket.io/?EIO=4&transport={transport}", b"m" * (FRAME_BYTES + 1))
-        )
+        mallory.send(request("POST", path, b"m" * (FRAME_BYTES + 1)))
         assert status(mallory.receive_all()) == 413
 
 
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: confab.test\r\n\r\n"
-HIDING = {
-    "by length": request("POST", "/kitchen/", HIDDEN * 2000),
-    "in chunks": request(
+SMUGGLED = {
+    "with a length": request("POST", "/kitchen/", HIDDEN * 2000),
+    "chunked": request(
         "POST", "/kitchen/", chunked(HIDDEN * 2000, len(HIDDEN)), Transfer_Encoding="chunked"
     ),
     "after a broken chunk": request(
@@ -365,17 +366,17 @@ HIDING = {
     "after another coding": request(
         "POST", "/kitchen/", chunked(HIDDEN), Transfer_Encoding="gzip, chunked"
     ),
-    "behind two lengths": request(
+    "with two lengths": request(
         "POST", "/kitchen/", b"0\r\n\r\n" + HIDDEN, Transfer_Encoding="chunked", Content_Length="5"
     ),
 }
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("hiding", HIDING.values(), ids=HIDING)
-def test_a_request_in_a_refused_body_is_none(server: ConfabServer, hiding: bytes) -> None:
+@pytest.mark.parametrize("smuggled", SMUGGLED.values(), ids=SMUGGLED)
+def test_a_refused_body_is_not_read_as_a_request(server: ConfabServer, smuggled: bytes) -> None:
     with Connection(server) as mallory:
-        mallory.send(hiding)
+        mallory.send(smuggled)
         answer = mallory.receive_all()
 
     assert status(answer) in (400, 413)
@@ -388,7 +389,7 @@ LENGTHS = ["-5", "+5", "five", "0x5", "5.0", "5, 5", "1_0", "\u00b2", "9" * 5000
 
 @pytest.mark.servers
 @pytest.mark.parametrize("length", LENGTHS, ids=[length[:10] for length in LENGTHS])
-def test_a_length_that_is_none_is_refused(server: ConfabServer, length: str) -> None:
+def test_a_length_that_is_not_a_number_is_refused(server: ConfabServer, length: str) -> None:
     with Connection(server) as mallory:
         mallory.send(request("POST", "/kitchen/", b"12345", Content_Length=length))
         assert status(mallory.receive_all()) == 400
@@ -404,14 +405,14 @@ ENDLESS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
-def test_what_belongs_to_chunks_is_limited_too(server: ConfabServer, body: bytes) -> None:
+def test_chunk_headers_and_trailers_are_limited_too(server: ConfabServer, body: bytes) -> None:
     cost = Cost(server)
 
     with Connection(server) as mallory:
         mallory.send(request("POST", "/kitchen/", Transfer_Encoding="chunked") + body)
         assert status(mallory.receive_all()) in (400, 413)
 
-    assert cost.memory() < ALLOWED_GROWTH_BYTES
+    assert cost.memory_bytes() < MAX_GROWTH_BYTES
     assert server.page("/healthz")
 
 
@@ -426,7 +427,7 @@ def test_the_longest_message_fits_into_the_form(server: ConfabServer) -> None:
 
 
 @pytest.mark.servers
-def test_a_message_that_is_a_little_too_long_is_shown_again(server: ConfabServer) -> None:
+def test_a_message_that_is_slightly_too_long_is_shown_again(server: ConfabServer) -> None:
     too_long = "\U0001f600" * 4096
 
     with Browser(server) as ada:
@@ -439,14 +440,14 @@ def test_a_message_that_is_a_little_too_long_is_shown_again(server: ConfabServer
 @pytest.mark.servers
 def test_a_form_in_chunks_is_accepted(server: ConfabServer) -> None:
     with Browser(server) as ada:
-        for _ in range(2):  # over the same connection, where the server keeps it
+        for _ in range(2):  # over one connection, if the server keeps it open
             assert ada.post("in chunks", in_chunks=True)[0] == 303
 
     assert messages(server).count("in chunks") == 1
 
 
 def multipart(fields: dict[str, str], file: str = "") -> bytes:
-    """A form as multipart/form-data, with the boundary `x`."""
+    """Return a form as multipart/form-data, with the boundary `x`."""
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -460,29 +461,26 @@ def multipart(fields: dict[str, str], file: str = "") -> bytes:
 
 def test_a_form_with_a_file_is_refused(app: Flask, ada: Client, kitchen: str) -> None:
     browser = app.test_client()
-    form = dict(
-        re.findall(
-            r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(f"/{kitchen}/").text
-        )
-    )
+    form = dict(HIDDEN_FIELD.findall(browser.get(f"/{kitchen}/").text))
     form |= {"handle": "Ben", "message": "hello"}
-    kind = "multipart/form-data; boundary=x"
 
-    refused = browser.post(f"/{kitchen}/", data=multipart(form, file="hello"), content_type=kind)
+    refused = browser.post(
+        f"/{kitchen}/", data=multipart(form, file="hello"), content_type=MULTIPART_TYPE
+    )
     assert refused.status_code == 415
     assert "Files cannot be sent" in refused.text
     assert ada.received() == []
 
-    accepted = browser.post(f"/{kitchen}/", data=multipart(form), content_type=kind)
+    accepted = browser.post(f"/{kitchen}/", data=multipart(form), content_type=MULTIPART_TYPE)
     assert accepted.status_code == 303
-    assert [said["message"] for said in ada.received("chat")] == ["hello"]
+    assert [message["message"] for message in ada.received("chat")] == ["hello"]
 
 
 def test_a_form_with_many_fields_is_refused(app: Flask, kitchen: str) -> None:
     fields = {f"field{number}": "" for number in range(100)}
 
     answer = app.test_client().post(
-        f"/{kitchen}/", data=multipart(fields), content_type="multipart/form-data; boundary=x"
+        f"/{kitchen}/", data=multipart(fields), content_type=MULTIPART_TYPE
     )
 
     assert answer.status_code == 413

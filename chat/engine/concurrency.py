@@ -1,0 +1,71 @@
+"""Detects whether eventlet, gevent or threads run the server, and yields and times out accordingly.
+
+Nothing here imports eventlet or gevent: only the server that loads the app decides to use them.
+"""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, Literal
+
+
+def async_mode() -> Literal["eventlet", "gevent", "threading"]:
+    """Return what the server has patched the standard library for, else "threading"."""
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("socket"):
+        return "eventlet"
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("socket"):
+        return "gevent"
+    return "threading"
+
+
+def yield_now() -> None:
+    """Let all greenlets run that are ready. It does nothing for threads."""
+    mode = async_mode()
+    if mode != "threading":
+        sys.modules[mode].sleep(0)
+
+
+def time_limit(
+    seconds: float, connection: socket.socket | None = None
+) -> AbstractContextManager[Any]:
+    """Raise TimeoutError in a block that takes longer than `seconds`.
+
+    Greenlets are interrupted wherever they wait. Threads are interrupted only while they read from
+    `connection`; without one, they have no limit.
+    """
+    mode = async_mode()
+    if mode != "threading":
+        timeout: AbstractContextManager[Any] = sys.modules[mode].Timeout(seconds, TimeoutError())
+        return timeout
+    if connection is None:
+        return nullcontext()
+    return _close_for_reading_after(seconds, connection)
+
+
+@contextmanager
+def _close_for_reading_after(seconds: float, connection: socket.socket) -> Iterator[None]:
+    """Raise TimeoutError in a thread, by closing the connection that it reads from.
+
+    The timeout of a socket is not enough: it starts again with each byte that arrives.
+    """
+    expired = threading.Event()
+
+    def close_for_reading() -> None:
+        expired.set()
+        with suppress(OSError):  # the client may have disconnected
+            # The same method of an SSLSocket would end the encryption.
+            socket.socket.shutdown(connection, socket.SHUT_RD)
+
+    timer = threading.Timer(seconds, close_for_reading)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if expired.is_set():
+            raise TimeoutError
