@@ -19,7 +19,7 @@ from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, Worker
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
-from chat.storage import database, instance_folder
+from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
 from chat.web import assets, health, pages, responses
 from chat.web.labels import LabelConverter
@@ -41,10 +41,11 @@ def create_app(config: Config | None = None) -> Flask:
         static_folder=None,
     )
     app.session_interface = SocketSessionInterface()
-    with instance_folder.starting(config.instance):
+    with instance_folder.startup_lock(config.instance):
         _configure(app, config)
         database.init_app(app)
-        database.migrate_to_latest(app)
+        migrations.init_app(app)
+        migrations.migrate_to_latest(app)
     _add_pages(app)
     _add_sockets(app, config)
     return app
@@ -58,7 +59,7 @@ def shut_down(app: Flask) -> None:
 def _configure(app: Flask, config: Config) -> None:
     app.config.update(
         CONFAB=config,
-        SECRET_KEY=config.secret_key or instance_folder.secret(config.instance),
+        SECRET_KEY=config.secret_key or instance_folder.read_or_create_secret_key(config.instance),
         SQLALCHEMY_DATABASE_URI=config.database(),
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
         SESSION_COOKIE_NAME="confab",

@@ -1,16 +1,17 @@
-"""Runs the migrations on the app's own database (`flask db ...`, and every start)."""
+"""Runs migrations on the app's own database: at every start, and for `flask db ...`."""
 
 from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
-from chat.storage.database import migrating, write_compatible_from
+from chat.storage.migrations import migration_transaction, write_compatible_from
 
 target = current_app.extensions["migrate"].db
 
-with migrating() as connection:
+with migration_transaction() as connection:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time
+        # A large table takes longer than a request may.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
     context.configure(
         connection=connection,
         target_metadata=target.metadata,

@@ -82,10 +82,10 @@ def test_a_truncated_secret_key_is_replaced(app: Flask, content: str) -> None:
     folder = app.config["CONFAB"].instance
     (folder / "secret_key").write_text(content)
 
-    key = instance_folder.secret(folder)
+    key = instance_folder.read_or_create_secret_key(folder)
 
     assert len(key) > 40
-    assert instance_folder.secret(folder) == key
+    assert instance_folder.read_or_create_secret_key(folder) == key
     assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
@@ -94,11 +94,11 @@ def test_a_secret_key_that_is_not_a_text_file_is_reported(app: Flask) -> None:
 
     path.write_bytes(b"\xff\xfe" * 20)
     with pytest.raises(StartupError) as garbage:
-        instance_folder.secret(path.parent)
+        instance_folder.read_or_create_secret_key(path.parent)
     path.unlink()
     path.mkdir()
     with pytest.raises(StartupError) as folder:
-        instance_folder.secret(path.parent)
+        instance_folder.read_or_create_secret_key(path.parent)
 
     assert f"The file {path} is not text" in garbage.value.sentence
     assert f"The file {path} cannot be read" in folder.value.sentence
@@ -110,7 +110,7 @@ def test_a_secret_key_that_cannot_be_written_is_reported(app: Flask) -> None:
     (path.parent / "secret_key.new").mkdir()
 
     with pytest.raises(StartupError) as refused:
-        instance_folder.secret(path.parent)
+        instance_folder.read_or_create_secret_key(path.parent)
 
     assert str(path) in refused.value.sentence
     assert "SECRET_KEY" in refused.value.sentence

@@ -22,6 +22,7 @@ from chat import create_app
 from chat.errors import Busy
 from chat.storage import database
 from chat.storage.database import db
+from chat.storage.readiness import check_writable
 from config import Config
 from tests.servers import ConfabServer, _serving, bound_by_permissions, gunicorn, wait_until
 from tests.services import Postgres
@@ -153,10 +154,10 @@ def test_another_writer_does_not_make_it_unready_before_a_second_has_passed(app:
         writer.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         with pytest.raises(Busy):
-            database.check_writable()
+            check_writable()
         waited = time.monotonic() - begun
         writer.execute("ROLLBACK")
-        database.check_writable()
+        check_writable()
 
     assert 0.5 < waited < 5
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat import create_app
 from chat.models import Room
-from chat.storage import database, journal
+from chat.storage import database, journal, migrations
 from chat.storage.database import db, read_transaction, write_transaction
 from config import Config, StartupError
 from tests.conftest import Patch
@@ -78,6 +78,7 @@ def schema_tools(config: Config) -> Iterator[None]:
     app.config["SQLALCHEMY_DATABASE_URI"] = config.database()
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database())
     database.init_app(app)
+    migrations.init_app(app)
     with app.app_context():
         try:
             yield
@@ -320,7 +321,7 @@ def test_a_start_that_cannot_migrate_a_locked_database_says_so(
     sqlite: Config, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(database, "START_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(migrations, "START_WAIT_SECONDS", 0.1)
     with schema_tools(sqlite):
         fill("0002")
         with write_transaction(), pytest.raises(StartupError) as refused:

@@ -16,7 +16,16 @@ MAX_FUNCTION_LINES = 50
 LAYERS = [
     {"errors", "settings", "socket_server", "engine.*"},
     {"background", "payload", "text.*", "storage.database", "storage.group_commit"},
-    {"models", "storage.instance_folder", "wire", "web.labels", "web.middleware", "web.sessions"},
+    {
+        "models",
+        "storage.instance_folder",
+        "storage.migrations",
+        "storage.readiness",
+        "wire",
+        "web.labels",
+        "web.middleware",
+        "web.sessions",
+    },
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {"presence.registry", "presence.roster", "web.static_files"},
     {"web.health", "web.preload"},

@@ -1,6 +1,5 @@
-"""The folder of what this installation keeps: its secret, and the lock that lets one process start at a time."""
+"""The instance folder: what this installation keeps. The secret key, and the start-up lock."""
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -9,28 +8,39 @@ from pathlib import Path
 
 from config import StartupError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    raise StartupError(
+        "Confab needs Linux or macOS (the Python module fcntl is missing): use WSL on Windows."
+    ) from None
+
 MIN_KEY_CHARS = 16
 
 
 @contextmanager
-def starting(folder: Path) -> Iterator[None]:
-    """Hold the lock of the start: one process starts at a time. Raises CannotStart when the folder is not ours."""
+def startup_lock(folder: Path) -> Iterator[None]:
+    """Hold the start-up lock: one process starts at a time.
+
+    Creates the folder, for this user only. Raises StartupError when that is not possible.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people said is nobody else's
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartupError(
-            f"The folder {folder} cannot be written ({error.strerror}): make it writable, or name another in INSTANCE."
+            f"The folder {folder} cannot be written ({error.strerror}): "
+            "make it writable, or name another in INSTANCE."
         ) from error
     with os.fdopen(lock):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def secret(folder: Path) -> str:
-    """The key that signs our cookies: made once, readable by us alone. Call it while holding the lock of the start.
+def read_or_create_secret_key(folder: Path) -> str:
+    """Return the key that signs cookies and tokens; create it at the first start.
 
-    Raises CannotStart when the file cannot be read, or be made.
+    Call it while holding the start-up lock. Raises StartupError when the file cannot be read or made.
     """
     path = folder / "secret_key"
     try:
@@ -45,7 +55,8 @@ def secret(folder: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise StartupError(
-            f"The file {path} is not text: restore it from a backup, or remove it, and everybody gets a new identity."
+            f"The file {path} is not text: restore it from a backup, or remove it, "
+            "and everybody gets a new identity."
         ) from error
     return key
 
@@ -58,11 +69,10 @@ def _read_key(path: Path) -> str:
 
 
 def _write_key(path: Path, key: str) -> None:
-    unfinished = path.with_name("secret_key.new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0
-    ) as file:
+    new_path = path.with_name("secret_key.new")
+    new_path.unlink(missing_ok=True)
+    descriptor = os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
         file.write(key.encode())
-        os.fsync(file)  # before the renaming, so that a crash cannot leave an empty file
-    unfinished.rename(path)
+        os.fsync(file)  # before the rename, so that a crash cannot leave an empty file
+    new_path.rename(path)

@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from chat import engine, wire
 from chat.errors import BadRequest, Busy, Draining, NotFound, Refusal, ServerError
 from chat.payload import refused
-from chat.storage.database import check_writable
+from chat.storage.readiness import check_writable
 
 PATHS = ("/healthz", "/readyz")
 
