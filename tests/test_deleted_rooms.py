@@ -202,3 +202,37 @@ def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(
     ben.join("kitchen")
     ben.post("hello again")
     assert [said["message"] for said in ada.received("chat")] == ["hello again"]
+
+
+def test_members_of_a_recreated_room_receive_its_first_message(
+    ada: Client, ben: Client, open_client: Open, app: Flask
+) -> None:
+    for number in range(5):
+        ada.post(f"message {number}")
+    delete_room(app, "kitchen")
+    create_room(app, "kitchen")
+    newcomer = in_room(open_client(), "kitchen")
+    in_room(ben, "kitchen")
+    newcomer.received()
+
+    ben.post("hello again")
+
+    assert [message["message"] for message in newcomer.received("chat")] == ["hello again"]
+
+
+def test_a_recreated_room_that_everybody_had_left_broadcasts_its_first_message(
+    ada: Client, ben: Client, app: Flask
+) -> None:
+    for number in range(5):
+        ada.post(f"message {number}")
+    for client in (ada, ben):
+        client.ask("leave", {})
+    delete_room(app, "kitchen")
+    create_room(app, "kitchen")
+    for client in (ada, ben):
+        in_room(client, "kitchen")
+        client.received()
+
+    ben.post("hello again")
+
+    assert [message["message"] for message in ada.received("chat")] == ["hello again"]

@@ -52,10 +52,23 @@ class Reconciler:
 
     def track(self, room: Room) -> Room:
         """Watch a room that somebody is about to enter; return the object shared by all in it."""
+        shared = self.rooms.setdefault(room.label, room)
+        if shared is room:  # it was just read; a shared one may be old
+            self._reset_if_recreated(room)
         self.sequencer.track(room.label, room.head)
-        self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
         self._loop.start()
-        return self.rooms.setdefault(room.label, room)
+        return shared
+
+    def _reset_if_recreated(self, room: Room) -> None:
+        """Broadcast from the head of this room on, if it has another epoch than the announced one.
+
+        It was deleted and created again then, or its history restored: numbers up to the old head
+        are new.
+        """
+        announced = self._announced.get(room.label)
+        if announced is None or announced[1] != room.epoch:
+            self._announced[room.label] = (NEVER_ANNOUNCED, room.epoch)
+            self.sequencer.reset(room.label, room.head)
 
     def forget(self, room: Room) -> None:
         """Stop sharing the object of a room that has been deleted."""
@@ -86,9 +99,10 @@ class Reconciler:
         with self._app.app_context():
             labels = self._labels()
             self.sequencer.retain(labels)
-            self._announced = {
-                label: announced for label, announced in self._announced.items() if label in labels
-            }
+            # In place, and over a copy: threads that enter a room change it meanwhile.
+            for label in list(self._announced):
+                if label not in labels:
+                    self._announced.pop(label, None)
             found = _find_rooms(labels)
             for room in found:
                 self._reconcile(room, announce_all)
