@@ -1,48 +1,93 @@
-"""Find where to serve: prints the address and the port, or says in one sentence why there is none."""
+"""Find where to serve: print the address and the port, or one sentence that says why there is none."""
 
 import argparse
 import errno
+import os
 import socket
 import sys
 
-NOT_NOW = 1  # exit status: another start may work
-WRONG_SETTING = 3  # exit status: every start would fail
+DEFAULT_HOST = "127.0.0.1"
+MAX_PORTS_TRIED = 100
+NOT_NOW = 1
+"""Exit status: another start may work."""
+WRONG_SETTING = 3
+"""Exit status: every start would fail."""
+
+
+class NoAddress(Exception):
+    """There is nowhere to serve; the sentence says why."""
+
+    def __init__(self, sentence: str, status: int = NOT_NOW) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def main() -> int:
-    """Print the address of the host and the port asked for, or with --next the first free port from there."""
+    """Print the address and the port: the one asked for, or with --next the first free one from it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--next", action="store_true")
     parser.add_argument("host")
     parser.add_argument("port")
-    asked = parser.parse_args()
-    if not (asked.port.isascii() and asked.port.isdigit() and 0 < int(asked.port) < 65536):
-        return refuse(
-            f"PORT={asked.port} is not a port: give a number from 1 to 65535.", WRONG_SETTING
+    arguments = parser.parse_args()
+    try:
+        check_web_concurrency()
+        wanted = parse_port(arguments.port)
+        host = known_host(arguments.host)
+        last = min(wanted + MAX_PORTS_TRIED, 65535) if arguments.next else wanted
+        address, port = first_free(host, wanted, last)
+    except NoAddress as error:
+        print(error, file=sys.stderr)
+        return error.status
+    if port != wanted:
+        url = f"http://{url_host(host)}:{port}"
+        print(f"Port {wanted} is taken, so this is on port {port}: {url}", file=sys.stderr)
+    print(address, port)
+    return 0
+
+
+def check_web_concurrency() -> None:
+    """Raise NoAddress when gunicorn would fail with a traceback before it reads its configuration."""
+    workers = os.environ.get("WEB_CONCURRENCY", "1")
+    if not (workers.isascii() and workers.isdigit()):
+        raise NoAddress(
+            f"WEB_CONCURRENCY={workers} is not a number of workers: give 1 or more.", WRONG_SETTING
         )
-    wanted = int(asked.port)
-    last = min(wanted + 100, 65535) if asked.next else wanted
-    for port in range(wanted, last + 1):
+
+
+def parse_port(text: str) -> int:
+    """Return the port as a number. Raises NoAddress."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise NoAddress(
+            f"PORT={text} is not a port: give a number from 1 to 65535.", WRONG_SETTING
+        )
+    return int(text)
+
+
+def known_host(host: str) -> str:
+    """Return the host, or 127.0.0.1 for one that is no address: some shells export HOST."""
+    try:
+        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        print(f"HOST={host} is not an address and is ignored.", file=sys.stderr)
+        return DEFAULT_HOST
+    return host
+
+
+def first_free(host: str, first: int, last: int) -> tuple[str, int]:
+    """Return the IP address of the host and its first free port. Raises NoAddress."""
+    for port in range(first, last + 1):
         try:
-            address = bind(asked.host, port)
-        except (OSError, UnicodeError) as error:
-            if getattr(error, "errno", None) == errno.EADDRINUSE:
-                continue
-            return refuse(why(error, asked.host, port))
-        if port != wanted:
-            print(
-                f"Port {wanted} is taken, so this is on port {port}: http://{at(asked.host)}:{port}",
-                file=sys.stderr,
-            )
-        print(address, port)
-        return 0
-    if asked.next:
-        return refuse(f"The ports {wanted} to {last} are all taken: choose another with PORT=.")
-    return refuse(f"Port {wanted} is taken: stop what uses it, or choose another with PORT=.")
+            return bind(host, port), port
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise NoAddress(reason(error, host, port)) from None
+    if first == last:
+        raise NoAddress(f"Port {first} is taken: stop what uses it, or choose another with PORT=.")
+    raise NoAddress(f"The ports {first} to {last} are all taken: choose another with PORT=.")
 
 
 def bind(host: str, port: int) -> str:
-    """Take the port for a moment, the way the servers do; the IP address of the host."""
+    """Bind the port for a moment, as the servers do; return the IP address. Raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,22 +96,19 @@ def bind(host: str, port: int) -> str:
     return str(address[0])
 
 
-def why(error: Exception, host: str, port: int) -> str:
-    """What to do about a port that cannot be had for another reason than being taken."""
+def reason(error: OSError, host: str, port: int) -> str:
+    """Return what to do about a port that cannot be bound although it is free."""
     if isinstance(error, PermissionError):
         return f"Port {port} is only for root: choose one from 1024 up with PORT=."
-    return f"HOST={host} is no address of this machine: use 127.0.0.1, or 0.0.0.0 to be reached from outside."
+    return (
+        f"HOST={host} is no address of this machine: "
+        "use 127.0.0.1, or 0.0.0.0 to be reached from outside."
+    )
 
 
-def at(host: str) -> str:
-    """The host as a URL spells it."""
+def url_host(host: str) -> str:
+    """Return the host as a URL spells it."""
     return f"[{host}]" if ":" in host else host
-
-
-def refuse(sentence: str, status: int = NOT_NOW) -> int:
-    """Print why not; the exit status."""
-    print(sentence, file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":
