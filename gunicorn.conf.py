@@ -189,6 +189,10 @@ def post_worker_init(worker: Any) -> None:
     # Imported here: eventlet has to patch the standard library first.
     from chat.engine.worker import prepare_worker  # noqa: PLC0415
     from chat.services import services_of  # noqa: PLC0415
+    from chat.settings import settings  # noqa: PLC0415
 
-    services = services_of(worker.app.callable)
-    prepare_worker(worker, services.socketio.server.eio, services.bus.start)
+    app = worker.app.callable
+    services = services_of(app)
+    with app.app_context():
+        warnings = settings().warnings()
+    prepare_worker(worker, services.socketio.server.eio, services.bus.start, warnings)

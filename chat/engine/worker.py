@@ -36,20 +36,21 @@ GC_THRESHOLDS = (10_000, 50, 50)
 """Rarer than Python's own: each full collection visits every connection."""
 
 
-def prepare_worker(worker: Any, eio: Any, start_bus: Callable[[], None]) -> None:
+def prepare_worker(
+    worker: Any, eio: Any, start_bus: Callable[[], None], warnings: list[str]
+) -> None:
     """Prepare a worker whose app is loaded and which does not serve yet.
 
-    `eio` is the app's Engine.IO server. `start_bus` connects to the other workers.
+    `eio` is the app's Engine.IO server. `start_bus` connects to the other workers. `warnings` are
+    logged by one worker of all.
     """
     set_worker(worker)
-    app = worker.app.callable
-    warnings = app.config["CONFAB"].warnings()
     if async_mode() == "eventlet":
         _replace_accept_loop()
         Watchdog().start()
         eventlet.spawn(_drain_when_stopped, worker, eio)
-        warnings += _raise_file_limit(worker)
-    _compile_templates(app)
+        warnings = warnings + _raise_file_limit(worker)
+    _compile_templates(worker.app.callable)
     start_bus()
     _tune_garbage_collector()
     is_first_worker = worker.age == 1
