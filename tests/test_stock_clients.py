@@ -21,6 +21,7 @@ from tests.stock_clients import CLIENTS, ClientState, StockClients
 pytestmark = pytest.mark.servers
 
 DELIVERED_SECONDS = 3.5
+GRACEFUL_TIMEOUT_SECONDS = 8  # in gunicorn.conf.py; then gunicorn cuts what is still connected
 
 FULL = bool(
     os.environ.get("STOCK_CLIENTS")
@@ -196,6 +197,25 @@ def test_a_connection_that_engine_io_has_lost_closes_so_that_its_client_reconnec
         wait_until(lambda: clients.have_joined("websocket", connects=2))
         assert stopped_receiving(server, clients) == []
         assert {tuple(client.disconnects) for client in clients.report()} == {("transport close",)}
+
+
+@pytest.mark.parametrize("library", ["socket.io-client", "python-socketio"])
+def test_stock_clients_reconnect_when_a_gevent_worker_is_replaced(
+    tmp_path: Path, library: str
+) -> None:
+    words = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "app:app", "-b"]
+    gevent_server = ConfabServer(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])
+    with _serving(gevent_server) as server, StockClients(library) as clients:
+        server.room("kitchen")
+        clients.connect(server.url, "kitchen", 4)
+        wait_until(lambda: clients.have_joined("websocket"))
+
+        restarted_at = time.monotonic()
+        os.kill(server.processes()[0], signal.SIGHUP)
+
+        wait_until(lambda: clients.have_joined("websocket", connects=2), 20)
+        assert time.monotonic() - restarted_at < GRACEFUL_TIMEOUT_SECONDS
+        assert stopped_receiving(server, clients) == []
 
 
 @pytest.mark.parametrize("engine", ["on", "off"])

@@ -6,7 +6,7 @@ Nothing here imports eventlet or gevent: only the server that loads the app deci
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Literal
 
@@ -20,6 +20,14 @@ def async_mode() -> Literal["eventlet", "gevent", "threading"]:
     if gevent is not None and gevent.is_module_patched("socket"):
         return "gevent"
     return "threading"
+
+
+def start_greenlet_later(seconds: float, function: Callable[..., object], *arguments: Any) -> None:
+    """Call a function in a greenlet, after so many seconds. Not for threads."""
+    if async_mode() == "gevent":
+        sys.modules["gevent"].spawn_later(seconds, function, *arguments)
+    else:
+        sys.modules["eventlet"].spawn_after(seconds, function, *arguments)
 
 
 def yield_now() -> None:

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-import eventlet
-
 from chat.engine.acceptor import accept
-from chat.engine.concurrency import async_mode
+from chat.engine.concurrency import async_mode, start_greenlet_later
 from chat.engine.draining import set_worker
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
@@ -48,8 +46,8 @@ def prepare_worker(
     if async_mode() == "eventlet":
         _replace_accept_loop()
         Watchdog().start()
-        eventlet.spawn(_drain_when_stopped, worker, eio)
         warnings = warnings + _raise_file_limit(worker)
+    start_greenlet_later(0, _drain_when_stopped, worker, eio)
     _compile_templates(worker.app.callable)
     start_bus()
     _tune_garbage_collector()
@@ -106,12 +104,12 @@ def file_limit(soft: int, hard: int, wanted: int) -> int:
 def _drain_when_stopped(worker: Any, eio: Any) -> None:
     """Wait until the worker has to stop or its master is gone; then disconnect its clients."""
     while worker.alive and os.getppid() == worker.ppid:
-        eventlet.sleep(POLL_SECONDS)
+        eio.sleep(POLL_SECONDS)
     worker.alive = False
     is_orphan = os.getppid() != worker.ppid
     if is_orphan:
         # gunicorn's master kills workers that do not stop; nothing does this for an orphan.
-        eventlet.spawn_after(ORPHAN_EXIT_SECONDS, os._exit, 0)
+        start_greenlet_later(ORPHAN_EXIT_SECONDS, os._exit, 0)
     _drain(eio)
 
 
@@ -129,5 +127,5 @@ def _drain(eio: Any) -> None:
                 scheduled.add(sid)
                 remaining_seconds = max(0.0, end - monotonic())
                 delay = random.uniform(0, remaining_seconds)  # noqa: S311  # no secret
-                eventlet.spawn_after(delay, close_transport, eio, sid)
-        eventlet.sleep(POLL_SECONDS)
+                start_greenlet_later(delay, close_transport, eio, sid)
+        eio.sleep(POLL_SECONDS)
