@@ -7,7 +7,7 @@ import { register } from "node:module"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
-import { FakeLocks, FakeStorage } from "../js/helpers.mjs"
+import { FakeLocks, FakeStorage } from "../js/fakes.mjs"
 
 // socket.js asks the browser's own build of Socket.IO for a line; here it gets node's, which can send a cookie.
 const stand_in = "data:text/javascript,export const io = (options) => globalThis.dialling(options)"
@@ -118,8 +118,7 @@ class Person {
       line(this.who, this.label, this.url, { ...options, extraHeaders })
     this.socket = connect(html.match(/data-transports="([^"]*)"/)[1].split(" "), () => this.token)
     this.timeline = new Timeline()
-    const { area, page: tab } = new FakeStorage().tab()
-    const store = new OutboxStore(page.label, { getStorage: () => area, storageEvents: tab })
+    const store = new OutboxStore(page.label, new FakeStorage().openTab())
     const createOutbox = (send) =>
       new Outbox({ send, elect: electWithLock("outbox", new FakeLocks()), clock, store })
     this.room = new RoomSession({
