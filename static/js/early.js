@@ -1,5 +1,5 @@
-// Applies the chosen theme, and notes whether a name is known, before the first paint.
-// A classic script and not a module, because modules run after the page is parsed.
+// Applies the chosen theme, and notes whether a name is known, before the first paint. A classic
+// script and not a module, because modules run after the page is parsed.
 
 ;(function applyStoredPreferences() {
   const { dataset } = document.documentElement

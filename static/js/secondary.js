@@ -1,5 +1,5 @@
-// The second part of the room page: menus, dialogs, names, notifications and keyboard shortcuts.
-// It is loaded after the first part, because reading and sending messages does not need it.
+// The second part of the room page: menus, dialogs, names, notifications and keyboard shortcuts. It
+// is loaded after the first part, because reading and sending messages does not need it.
 
 import { clock } from "./lib/clock.js"
 import { truncate } from "./lib/text.js"

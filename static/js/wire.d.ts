@@ -13,8 +13,7 @@ export interface Row {
     reply_to?: number
     /**
      * Only in system messages. "title": `message` is the new name of the room. "rename": `message`
-     * is
-     * the new name of the person `handle`.
+     * is the new name of the person `handle`.
      */
     kind?: string
     edited?: string

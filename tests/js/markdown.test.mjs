@@ -1,4 +1,4 @@
-// The page draws text as the server does: both are held to one table.
+// The Markdown parser: the same vectors as for the server's, and how the tree becomes elements.
 
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -7,17 +7,16 @@ import { test } from "node:test"
 import { isEmojiOnly, parseMarkdown } from "../../static/js/lib/markdown.js"
 import { renderMarkdown } from "../../static/js/view/markdown_view.js"
 
-const { trees, large } = JSON.parse(
-  readFileSync(new URL("../vectors/markdown.json", import.meta.url), "utf8"),
-)
+const vectorsUrl = new URL("../vectors/markdown.json", import.meta.url)
+const { trees, large } = JSON.parse(readFileSync(vectorsUrl, "utf8"))
 
-/** As much of a page as drawing needs. */
+/** As much of an element as rendering needs. */
 class FakeElement {
   attributes = {}
   dataset = {}
   children = []
   ownerDocument = fakeDocument
-  drawn = 0
+  renderCount = 0
 
   constructor(tag) {
     this.tag = tag
@@ -32,12 +31,12 @@ class FakeElement {
   }
 
   replaceChildren(...children) {
-    this.drawn += 1
+    this.renderCount += 1
     this.children = children
   }
 
   get text() {
-    return this.children.map((child) => (typeof child === "string" ? child : child.text)).join("")
+    return this.children.map(textOf).join("")
   }
 }
 
@@ -46,31 +45,35 @@ const fakeDocument = {
   createTextNode: (text) => text,
 }
 
-function written(source) {
+function textOf(child) {
+  return typeof child === "string" ? child : child.text
+}
+
+function render(source) {
   const element = new FakeElement("div")
   renderMarkdown(element, source)
   return element
 }
 
 for (const { source, tree } of trees) {
-  test(`it means the same here: ${JSON.stringify(source)}`, () =>
-    assert.deepEqual(parseMarkdown(source), tree))
+  test(`the tree of ${JSON.stringify(source)} is the one in the table`, () => {
+    assert.deepEqual(parseMarkdown(source), tree)
+  })
 }
 
 for (const { source, large: expected } of large) {
-  test(`it is ${expected ? "" : "not "}large: ${JSON.stringify(source)}`, () =>
-    assert.equal(isEmojiOnly(source), expected))
+  test(`${JSON.stringify(source)} is ${expected ? "" : "not "}shown large`, () => {
+    assert.equal(isEmojiOnly(source), expected)
+  })
 }
 
 test("a message becomes elements and text", () => {
-  const [quote, text] = written("> a **b**\nhttp://example.org.").children.map((child) => child)
+  const [quote, link] = render("> a **b**\nhttp://example.org.").children
   assert.equal(quote.tag, "blockquote")
-  assert.deepEqual(
-    quote.children.map((child) => child.tag ?? child),
-    ["a ", "strong"],
-  )
-  assert.equal(text.tag, "a")
-  assert.deepEqual(text.attributes, {
+  assert.equal(quote.children[0], "a ")
+  assert.equal(quote.children[1].tag, "strong")
+  assert.equal(link.tag, "a")
+  assert.deepEqual(link.attributes, {
     class: "link",
     target: "_blank",
     rel: "noopener noreferrer nofollow ugc",
@@ -78,31 +81,37 @@ test("a message becomes elements and text", () => {
   })
 })
 
-test("fenced code is code", () => {
-  const [fence] = written("```\na\n```").children
-  assert.deepEqual([fence.tag, fence.children[0].tag, fence.text], ["pre", "code", "a"])
+test("fenced code becomes a code block", () => {
+  const [block] = render("```\na\n```").children
+
+  assert.equal(block.tag, "pre")
+  assert.equal(block.children[0].tag, "code")
+  assert.equal(block.text, "a")
 })
 
-test("a link leads where it says, whatever is emphasised in it", () => {
-  const [link] = written("http://a@b\u00fccher.example/c").children
+test("the address of a link is its text, whatever is emphasized in it", () => {
+  const [link] = render("http://a@b\u00fccher.example/c").children
+
   assert.equal(link.attributes.href, link.text)
   assert.equal(link.children[1].attributes.class, "link__host")
 })
 
-test("emoji alone are large until they are not alone", () => {
-  const element = written("\u{1f44d}")
+test("emoji are shown large until there is other text", () => {
+  const element = render("\u{1f44d}")
   assert.equal(element.dataset.size, "large")
   renderMarkdown(element, "\u{1f44d} ok")
+
   assert.equal("size" in element.dataset, false)
 })
 
-test("what stands there already is not drawn again", () => {
-  const element = written("hello")
+test("an unchanged message is not rendered again", () => {
+  const element = render("hello")
   renderMarkdown(element, "hello")
-  assert.equal(element.drawn, 1)
+
+  assert.equal(element.renderCount, 1)
 })
 
-const hostile = [
+const SLOW_CANDIDATES = [
   "*",
   "`",
   "> ",
@@ -119,12 +128,15 @@ const hostile = [
   "\u{1f44d}\u200d",
   "```\nx```\n",
 ]
-for (const piece of hostile) {
-  test(`4,000 characters of ${JSON.stringify(piece)} are drawn at once`, () => {
+const MAX_DURATION_MS = 250
+
+for (const piece of SLOW_CANDIDATES) {
+  test(`4,000 characters of ${JSON.stringify(piece)} are rendered quickly`, () => {
     const source = piece.repeat(4000 / piece.length)
-    const begun = performance.now()
-    for (let time = 0; time < 5; time += 1) written(source)
+    const start = performance.now()
+    for (let time = 0; time < 5; time += 1) render(source)
     isEmojiOnly(source)
-    assert.ok(performance.now() - begun < 250)
+
+    assert.ok(performance.now() - start < MAX_DURATION_MS)
   })
 }

@@ -1,170 +1,178 @@
-// What has been said is sent once, in order, however often the line or the server says no.
+// The outbox: sends once and in order, retries, survives reloads, and is shared by tabs.
 
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
 import { Refused, Unreachable } from "../../static/js/lib/errors.js"
 import { electWithLease, electWithLock } from "../../static/js/state/leader_election.js"
-import { Outbox } from "../../static/js/state/outbox.js"
+import { MAX_OUTBOX_ITEMS, Outbox } from "../../static/js/state/outbox.js"
 import { OutboxStore } from "../../static/js/state/outbox_store.js"
-import { FakeClock, FakeLocks, FakeStorage, row, flushPromises } from "./helpers.mjs"
+import { FakeClock, FakeLocks, FakeStorage, flushPromises, row } from "./fakes.mjs"
 
 const DAY_MS = 24 * 3600 * 1000
 
 let clock
+let locks
+let storage
 let outbox
 let sent
-let answer // what happens to a message that is sent
-let seen
-let shelf // the browser's storage
-let locks
+let changes
+/** What the server does with an item. */
+let answer
 
 beforeEach(() => {
   clock = new FakeClock()
-  shelf = new FakeStorage()
   locks = new FakeLocks()
+  storage = new FakeStorage()
   sent = []
-  seen = []
+  changes = []
   answer = async () => stored(1)
   outbox = openTab()
-  outbox.addEventListener("change", ({ detail }) => seen.push(detail))
+  outbox.addEventListener("change", ({ detail }) => changes.push(detail))
 })
 
-const stored = (seq) => ({ seq, rev: seq, timestamp: row(seq).timestamp, head: seq })
+/** Opens the room in another tab of the same browser. */
+function openTab({ elect = electWithLock("kitchen", locks), send = sendAndRecord } = {}) {
+  const store = new OutboxStore("kitchen", storage.openTab())
+  return new Outbox({ clock, elect, send, store })
+}
 
-function recordAndAnswer(item) {
+function sendAndRecord(item) {
   sent.push(item)
   return answer(item)
 }
 
-/** One more page of the same browser in the same room. */
-function openTab({ elect = electWithLock("kitchen", locks), send = recordAndAnswer } = {}) {
-  const { area, page } = shelf.tab()
-  return new Outbox({
-    clock,
-    elect,
-    send,
-    store: new OutboxStore("kitchen", { getStorage: () => area, storageEvents: page }),
-  })
+function leaseFor(tabId) {
+  const { getStorage } = storage.openTab()
+  return electWithLease("kitchen", { clock, getStorage, tabId })
 }
 
-const say = (message) => outbox.enqueue({ handle: "Ada", message })
-const words = () => sent.map(({ message }) => message)
-const refusal = (more) => new Refused({ code: "busy", message: "Busy.", retry: true, ...more })
+const stored = (seq) => ({ seq, rev: seq, timestamp: row(seq).timestamp, head: seq })
+const post = (message, tab = outbox) => tab.enqueue({ handle: "Ada", message })
+const sentTexts = () => sent.map(({ message }) => message)
+const storedTexts = () => [...storage.entries.values()].map((json) => JSON.parse(json).message)
+const numbered = (count) => Array.from({ length: count }, (_, number) => `number ${number}`)
 
-test("Ada's forty messages leave one at a time, in the order she said them", async () => {
-  let flying = 0
+function refusal(changed) {
+  return new Refused({ code: "busy", message: "Busy.", retry: true, ...changed })
+}
+
+function alwaysThrow(error) {
+  return async () => {
+    throw error
+  }
+}
+
+// Order
+
+test("forty messages are sent one at a time and in order", async () => {
+  let openRequests = 0
   answer = async () => {
-    assert.equal((flying += 1), 1)
+    openRequests += 1
+    assert.equal(openRequests, 1)
     await flushPromises()
-    flying -= 1
+    openRequests -= 1
     return stored(1)
   }
-  const said = Array.from({ length: 40 }, (_, number) => `number ${number}`)
+  const texts = numbered(40)
   outbox.resume()
-  said.forEach(say)
+  for (const text of texts) post(text)
   for (let turn = 0; turn < 80; turn += 1) await flushPromises()
 
-  assert.deepEqual(words(), said)
+  assert.deepEqual(sentTexts(), texts)
   assert.equal(outbox.queuedCount, 0)
 })
 
-test("what Ada says is there at once, before anybody has answered", () => {
+test("a message is shown before the server has answered", () => {
   answer = () => new Promise(() => {})
-  const { id } = say("hello")
+  const { id } = post("hello")
 
-  assert.deepEqual(
-    seen.map((item) => [item.id, item.state]),
-    [[id, "queued"]],
-  )
+  assert.equal(changes.length, 1)
+  assert.equal(changes[0].id, id)
+  assert.equal(changes[0].state, "queued")
 })
 
-test("while the room is away nothing leaves, and then everything", async () => {
-  say("one")
-  say("two")
+test("without a connection nothing is sent, and everything afterwards", async () => {
+  post("one")
+  post("two")
   await clock.advance(60_000)
-  assert.deepEqual(words(), [])
+  assert.deepEqual(sentTexts(), [])
   assert.equal(outbox.queuedCount, 2)
 
   outbox.resume()
   await flushPromises()
-  assert.deepEqual(words(), ["one", "two"])
+  assert.deepEqual(sentTexts(), ["one", "two"])
 })
 
-test("without an answer the same message goes again under the same id, after longer and longer pauses", async () => {
-  answer = async () => {
-    throw new Unreachable("nothing heard")
-  }
+// Retries
+
+test("without an answer the same message is sent again, with exponential back-off", async () => {
+  answer = alwaysThrow(new Unreachable("no answer"))
   outbox.resume()
-  say("hello")
+  post("hello")
   await flushPromises()
-  const after = []
-  for (const pause of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
-    await clock.advance(pause - 1)
-    after.push(sent.length)
+  const attempts = []
+  for (const delayMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    await clock.advance(delayMs - 1)
+    attempts.push(sent.length)
     await clock.advance(1)
   }
 
-  assert.deepEqual(after, [1, 2, 3, 4, 5, 6, 7])
-  assert.equal(new Set(sent.map(({ id }) => id)).size, 1)
+  assert.deepEqual(attempts, [1, 2, 3, 4, 5, 6, 7])
+  const ids = new Set(sent.map(({ id }) => id))
+  assert.equal(ids.size, 1)
 })
 
-test("coming back does not wait for the rest of the pause", async () => {
-  answer = async () => {
-    throw new Unreachable("cut off")
-  }
+test("a new connection ends the back-off", async () => {
+  answer = alwaysThrow(new Unreachable("connection lost"))
   outbox.resume()
-  say("hello")
+  post("hello")
   await flushPromises()
   outbox.pause()
   answer = async () => stored(1)
   outbox.resume()
   await flushPromises()
 
-  assert.deepEqual(words(), ["hello", "hello"])
+  assert.deepEqual(sentTexts(), ["hello", "hello"])
   assert.equal(outbox.queuedCount, 0)
 })
 
-test("too fast for the server, Ada waits as long as it asks, and the next message does not push past", async () => {
-  answer = async () => {
-    throw refusal({ code: "rate_limited", retry_after_ms: 5000 })
-  }
+test("a rate limit delays all messages as long as the server asks", async () => {
+  answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 5000 }))
   outbox.resume()
-  say("one")
+  post("one")
   await flushPromises()
   answer = async () => stored(1)
-  say("two")
+  post("two")
   await clock.advance(4999)
-  assert.deepEqual(words(), ["one"])
-  assert.deepEqual([seen[1].state, seen[1].reason], ["queued", "Busy."])
+  assert.deepEqual(sentTexts(), ["one"])
+  assert.equal(changes[1].state, "queued")
+  assert.equal(changes[1].reason, "Busy.")
 
   await clock.advance(1)
-  assert.deepEqual(words(), ["one", "one", "two"])
+  assert.deepEqual(sentTexts(), ["one", "one", "two"])
 })
 
-test("what is refused for good says why, and holds nobody up", async () => {
+test("a refused message has a reason and does not delay the others", async () => {
   answer = async ({ message }) => {
-    if (message === "far too long") {
-      throw refusal({ code: "too_long", message: "Too long.", retry: false })
-    }
-    return stored(1)
+    if (message !== "far too long") return stored(1)
+    throw refusal({ code: "too_long", message: "Too long.", retry: false })
   }
   outbox.resume()
-  say("far too long")
-  say("short")
+  post("far too long")
+  post("short")
   await flushPromises()
 
-  assert.deepEqual(words(), ["far too long", "short"])
-  assert.deepEqual([seen.at(-1).state, seen.at(-1).reason], ["failed", "Too long."])
+  assert.deepEqual(sentTexts(), ["far too long", "short"])
+  assert.equal(changes.at(-1).state, "failed")
+  assert.equal(changes.at(-1).reason, "Too long.")
   assert.equal(outbox.queuedCount, 0)
 })
 
-test("Ada tries a refused message again, under its old id", async () => {
-  answer = async () => {
-    throw refusal({ retry: false })
-  }
+test("a refused message is sent again with the same id", async () => {
+  answer = alwaysThrow(refusal({ retry: false }))
   outbox.resume()
-  const { id } = say("hello")
+  const { id } = post("hello")
   await flushPromises()
   answer = async () => stored(1)
   outbox.retry(id)
@@ -177,69 +185,171 @@ test("Ada tries a refused message again, under its old id", async () => {
   assert.equal(outbox.discard(id), undefined)
 })
 
-test("Ada gives a refused message up and has her words back", async () => {
-  const gone = []
-  answer = async () => {
-    throw refusal({ retry: false })
-  }
-  outbox.addEventListener("removed", ({ detail }) => gone.push(detail))
+test("a refused message is discarded, and its text is returned", async () => {
+  const removed = []
+  answer = alwaysThrow(refusal({ retry: false }))
+  outbox.addEventListener("removed", ({ detail }) => removed.push(detail))
   outbox.resume()
-  const { id } = say("hello")
+  const { id } = post("hello")
   await flushPromises()
 
   assert.equal(outbox.discard(id).message, "hello")
-  assert.deepEqual(gone, [id])
+  assert.deepEqual(removed, [id])
 })
 
-test("Ada's message is kept in the turn of her Enter, before it leaves, and as long as it is not answered", async () => {
-  const kept = () => [...shelf.kept.values()].map((text) => JSON.parse(text).message)
+test("a message that was not sent for a day fails, and can be retried", async () => {
+  post("old")
+  await clock.advance(DAY_MS)
+  const reloaded = openTab()
+  reloaded.addEventListener("change", ({ detail }) => changes.push(detail))
+  reloaded.restore()
+  reloaded.resume()
+  await flushPromises()
+  assert.deepEqual(sentTexts(), [])
+  const failed = changes.at(-1)
+  assert.equal(failed.message, "old")
+  assert.equal(failed.state, "failed")
+  assert.equal(failed.reason, "Couldn't send for 24 hours.")
+
+  reloaded.retry(failed.id)
+  await flushPromises()
+  assert.deepEqual(sentTexts(), ["old"])
+})
+
+test("the event of a message confirms it without the answer", async () => {
+  answer = () => new Promise(() => {})
+  outbox.resume()
+  const { id } = post("hello")
+  await flushPromises()
+  outbox.confirmStored((wanted) => (wanted === id ? row(1, { id }) : undefined))
+
+  assert.equal(outbox.queuedCount, 0)
+  assert.equal(storage.length, 0)
+})
+
+// Size
+
+test("a full outbox takes no more messages", () => {
+  for (const text of numbered(MAX_OUTBOX_ITEMS)) assert.ok(post(text))
+
+  assert.equal(post("one too many"), null)
+  assert.equal(outbox.queuedCount, MAX_OUTBOX_ITEMS)
+})
+
+test("a text in several parts is queued completely and in order, or not at all", async () => {
+  const parts = ["one", "two", "three"].map((message) => ({ handle: "Ada", message }))
+  for (const text of numbered(MAX_OUTBOX_ITEMS - 2)) post(text)
+
+  assert.equal(outbox.enqueueAll(parts), null)
+  assert.equal(outbox.queuedCount, MAX_OUTBOX_ITEMS - 2)
+  assert.equal(storage.length, MAX_OUTBOX_ITEMS - 2)
+  const queued = outbox.enqueueAll(parts.slice(0, 2))
+  assert.deepEqual(
+    queued.map(({ message }) => message),
+    ["one", "two"],
+  )
+  assert.equal(outbox.enqueueAll(parts.slice(2)), null)
+
+  outbox.resume()
+  for (let turn = 0; turn < 120; turn += 1) await flushPromises()
+  assert.deepEqual(sentTexts().slice(-2), ["one", "two"])
+})
+
+// Storage
+
+test("a message is stored before it is sent, until it is answered", async () => {
   answer = async () => {
-    assert.deepEqual(kept(), ["hello"])
+    assert.deepEqual(storedTexts(), ["hello"])
     return stored(1)
   }
-  say("hello")
-  assert.deepEqual(kept(), ["hello"])
+  post("hello")
+  assert.deepEqual(storedTexts(), ["hello"])
 
   outbox.resume()
   await flushPromises()
-  assert.deepEqual(words(), ["hello"])
-  assert.deepEqual(kept(), [])
+  assert.deepEqual(sentTexts(), ["hello"])
+  assert.deepEqual(storedTexts(), [])
 })
 
-test("what an earlier page kept is there again, and is sent first, under its old id", async () => {
-  const { id } = say("yesterday")
+test("messages of an earlier page are sent first, with their ids", async () => {
+  const { id } = post("yesterday")
   const reloaded = openTab()
   reloaded.restore()
-  reloaded.enqueue({ handle: "Ada", message: "today" })
+  post("today", reloaded)
   reloaded.resume()
   await flushPromises()
 
-  assert.deepEqual(words(), ["yesterday", "today"])
+  assert.deepEqual(sentTexts(), ["yesterday", "today"])
   assert.equal(sent[0].id, id)
 })
 
-test("a page that dies between the answer and forgetting sends nothing again", async () => {
-  const { id } = say("hello")
-  const text = shelf.getItem(`confab:outbox:kitchen:${id}`)
-  shelf.kept.set(
-    `confab:outbox:kitchen:${id}`,
-    JSON.stringify({ ...JSON.parse(text), state: "sent", answer: stored(1) }),
-  )
+// Entries exactly as version 0.1.0 wrote them before its scripts were restructured. Their format
+// must not change: a message in an open tab has to survive an upgrade of the server.
+const ENTRIES_OF_0_1_0 = {
+  "confab:outbox:kitchen:3-D5zAQueVvRK1C0useqIg":
+    '{"id":"3-D5zAQueVvRK1C0useqIg","handle":"Ada","message":"hello\\nagain",' +
+    '"timestamp":"2026-11-22T09:00:00.000Z","at":1795338000000,"state":"queued"}',
+  "confab:outbox:kitchen:sQjwsj17rY6b-nuW6imo5g":
+    '{"id":"sQjwsj17rY6b-nuW6imo5g","handle":"","message":"better","event":"edit","seq":3,' +
+    '"timestamp":"2026-11-22T09:00:00.000Z","at":1795338000002,"state":"queued"}',
+  "confab:outbox:kitchen:-oWC8FgueF7MNnxlZrdgJw":
+    '{"id":"-oWC8FgueF7MNnxlZrdgJw","handle":"Ada","message":"an answer","reply_to":7,' +
+    '"timestamp":"2026-11-22T09:00:00.000Z","at":1795338000001,"state":"queued"}',
+  "confab:outbox:kitchen:wHEUWVE-d2RsiWow28eqUQ":
+    '{"id":"wHEUWVE-d2RsiWow28eqUQ","handle":"","message":"","event":"react","seq":3,' +
+    '"emoji":"👍","on":true,"mark":"adaadaadaadaadaa",' +
+    '"timestamp":"2026-11-22T09:00:00.000Z","at":1795338000003,"state":"queued"}',
+}
+
+test("messages that an earlier version has stored are restored and sent in order", async () => {
+  for (const [key, json] of Object.entries(ENTRIES_OF_0_1_0)) storage.entries.set(key, json)
+  const upgraded = openTab()
+  upgraded.addEventListener("change", ({ detail }) => changes.push(detail))
+  upgraded.restore()
+  assert.equal(upgraded.queuedCount, 4)
+  assert.equal(changes.length, 4)
+
+  upgraded.resume()
+  await flushPromises()
+  const inOrder = [
+    "3-D5zAQueVvRK1C0useqIg",
+    "-oWC8FgueF7MNnxlZrdgJw",
+    "sQjwsj17rY6b-nuW6imo5g",
+    "wHEUWVE-d2RsiWow28eqUQ",
+  ].map((id) => JSON.parse(ENTRIES_OF_0_1_0[`confab:outbox:kitchen:${id}`]))
+  assert.deepEqual(sent, inOrder)
+  assert.equal(upgraded.queuedCount, 0)
+  assert.equal(storage.length, 0)
+})
+
+test("entries are stored in the format of version 0.1.0", () => {
+  const { id } = post("hello\nagain")
+
+  const [[key, json]] = storage.entries
+  const [[oldKey, oldJson]] = Object.entries(ENTRIES_OF_0_1_0)
+  const oldId = "3-D5zAQueVvRK1C0useqIg"
+  assert.equal(key, oldKey.replace(oldId, id))
+  assert.equal(json, oldJson.replace(oldId, id))
+})
+
+test("a message that was answered before the page crashed is not sent again", async () => {
+  const { id } = post("hello")
+  const key = `confab:outbox:kitchen:${id}`
+  const item = JSON.parse(storage.getItem(key))
+  storage.entries.set(key, JSON.stringify({ ...item, state: "sent", answer: stored(1) }))
   const reloaded = openTab()
   reloaded.restore()
   reloaded.resume()
   await flushPromises()
 
-  assert.deepEqual(words(), [])
-  assert.equal(shelf.length, 0)
+  assert.deepEqual(sentTexts(), [])
+  assert.equal(storage.length, 0)
 })
 
-test("what the server asked Ada to wait for, a reload does not skip", async () => {
-  answer = async () => {
-    throw refusal({ code: "rate_limited", retry_after_ms: 5000 })
-  }
+test("a reload does not skip the rate limit", async () => {
+  answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 5000 }))
   outbox.resume()
-  say("hello")
+  post("hello")
   await flushPromises()
   outbox.pause()
   answer = async () => stored(1)
@@ -253,227 +363,121 @@ test("what the server asked Ada to wait for, a reload does not skip", async () =
   assert.equal(sent.length, 2)
 })
 
-test("what could not be sent for a day is not sent by itself any more, and not thrown away", async () => {
-  say("old")
-  await clock.advance(DAY_MS)
-  const reloaded = openTab()
-  reloaded.addEventListener("change", ({ detail }) => seen.push(detail))
-  reloaded.restore()
-  reloaded.resume()
-  await flushPromises()
-  assert.deepEqual(words(), [])
-  assert.deepEqual([seen.at(-1).message, seen.at(-1).state], ["old", "failed"])
-
-  reloaded.retry(seen.at(-1).id)
-  await flushPromises()
-  assert.deepEqual(words(), ["old"])
-})
-
-test("a hundred messages wait; the next one Ada keeps in her hand", async () => {
-  for (let count = 0; count < 100; count += 1) assert.ok(say(`number ${count}`))
-
-  assert.equal(say("one too many"), null)
-  assert.equal(outbox.queuedCount, 100)
-})
-
-test("a text in several parts is queued completely, in order, or not at all", async () => {
-  const parts = ["one", "two", "three"].map((message) => ({ handle: "Ada", message }))
-  for (let count = 0; count < 98; count += 1) say(`number ${count}`)
-
-  assert.equal(outbox.enqueueAll(parts), null)
-  assert.equal(outbox.queuedCount, 98)
-  assert.equal(shelf.length, 98)
-  assert.deepEqual(
-    outbox.enqueueAll(parts.slice(0, 2)).map(({ message }) => message),
-    ["one", "two"],
-  )
-  assert.equal(outbox.enqueueAll(parts.slice(2)), null)
-
-  outbox.resume()
-  for (let turn = 0; turn < 120; turn += 1) await flushPromises()
-  assert.deepEqual(words().slice(-2), ["one", "two"])
-})
-
-test("a browser with no room to keep it sends it all the same, and says that it is not kept", async () => {
-  shelf.full = true
-  say("hello")
+test("with full storage a message is sent all the same, and the outbox says it is not saved", async () => {
+  storage.isFull = true
+  post("hello")
   assert.equal(outbox.isPersisted, false)
   assert.equal(outbox.queuedCount, 1)
 
   outbox.resume()
   await flushPromises()
-  assert.deepEqual(words(), ["hello"])
+  assert.deepEqual(sentTexts(), ["hello"])
   assert.equal(outbox.isPersisted, true)
 })
 
-test("a browser without any storage sends too", async () => {
-  const forbidden = () => {
+test("without storage messages are sent too", async () => {
+  const getStorage = () => {
     throw new Error("The operation is insecure.")
   }
-  const elect = electWithLease("kitchen", { clock, getStorage: forbidden, tabId: "ada" })
-  outbox = new Outbox({
-    clock,
-    elect,
-    store: new OutboxStore("kitchen", { getStorage: forbidden, storageEvents: new EventTarget() }),
-    send: recordAndAnswer,
-  })
+  const store = new OutboxStore("kitchen", { getStorage, storageEvents: new EventTarget() })
+  const elect = electWithLease("kitchen", { clock, getStorage, tabId: "ada" })
+  outbox = new Outbox({ clock, elect, store, send: sendAndRecord })
   outbox.restore()
-  say("hello")
+  post("hello")
   outbox.resume()
   await flushPromises()
 
-  assert.deepEqual(words(), ["hello"])
+  assert.deepEqual(sentTexts(), ["hello"])
 })
 
-test("what somebody else left in the storage breaks nothing", async () => {
-  shelf.kept.set("confab:outbox:kitchen:a", "{not json")
-  shelf.kept.set("confab:outbox:kitchen:b", '{"id": 7}')
-  shelf.kept.set("confab:outbox:kitchen:c", "null")
+test("invalid entries in storage are ignored", async () => {
+  storage.entries.set("confab:outbox:kitchen:a", "{not json")
+  storage.entries.set("confab:outbox:kitchen:b", '{"id": 7}')
+  storage.entries.set("confab:outbox:kitchen:c", "null")
+  storage.entries.set("confab:outbox:kitchen:d", "[1]")
   outbox.restore()
   outbox.resume()
   await flushPromises()
 
-  assert.deepEqual(seen, [])
-})
-
-test("its event is as good as the answer: it is not kept any longer", async () => {
-  answer = () => new Promise(() => {})
-  outbox.resume()
-  const { id } = say("hello")
-  await flushPromises()
-  outbox.confirmStored((asked) => (asked === id ? row(1, { id }) : undefined))
-
+  assert.deepEqual(changes, [])
   assert.equal(outbox.queuedCount, 0)
-  assert.equal(shelf.length, 0)
 })
 
-for (const kind of ["the browser's locks", "a lease"]) {
-  const leadOf = (me) =>
-    kind === "a lease"
-      ? electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: me })
-      : electWithLock("kitchen", locks)
-  const keptMessages = () =>
-    [...shelf.kept.keys()].filter((key) => key.startsWith("confab:outbox:"))
+// Several tabs
 
-  test(`two tabs with ${kind} queue: all of it is sent once, in the order it was said, one at a time`, async () => {
-    let flying = 0
+for (const [kind, electFor] of Object.entries({
+  "the Web Locks API": () => electWithLock("kitchen", locks),
+  "a lease": leaseFor,
+})) {
+  test(`with ${kind}, the messages of two tabs are sent once and in order`, async () => {
+    let openRequests = 0
     answer = async () => {
-      assert.equal((flying += 1), 1)
+      openRequests += 1
+      assert.equal(openRequests, 1)
       await flushPromises()
-      flying -= 1
+      openRequests -= 1
       return stored(1)
     }
-    const tabs = [openTab({ elect: leadOf("one") }), openTab({ elect: leadOf("two") })]
-    const said = []
-    for (let count = 0; count < 10; count += 1) {
-      said.push(`number ${count}`)
-      tabs[count % 2].enqueue({ handle: "Ada", message: said.at(-1) })
+    const tabs = [openTab({ elect: electFor("one") }), openTab({ elect: electFor("two") })]
+    const texts = numbered(10)
+    for (const [index, text] of texts.entries()) {
+      post(text, tabs[index % 2])
       await flushPromises()
     }
-    assert.deepEqual(
-      tabs.map(({ queuedCount }) => queuedCount),
-      [10, 10],
-    )
+    for (const tab of tabs) assert.equal(tab.queuedCount, 10)
+
     for (const tab of tabs) tab.resume()
     for (let turn = 0; turn < 60; turn += 1) await clock.advance(100)
 
-    assert.deepEqual(words(), said)
+    assert.deepEqual(sentTexts(), texts)
+    for (const tab of tabs) assert.equal(tab.queuedCount, 0)
+    const keys = [...storage.entries.keys()]
     assert.deepEqual(
-      tabs.map(({ queuedCount }) => queuedCount),
-      [0, 0],
+      keys.filter((key) => key.startsWith("confab:outbox:")),
+      [],
     )
-    assert.deepEqual(keptMessages(), [])
   })
 
-  test(`with ${kind}, a tab whose line is dead does not hold up the other`, async () => {
-    const dead = openTab({
-      elect: leadOf("one"),
-      send: async () => {
-        throw new Unreachable("operation has timed out")
-      },
-    })
-    const alive = openTab({ elect: leadOf("two") })
+  test(`with ${kind}, a tab without a working connection does not block the other`, async () => {
+    const dead = openTab({ elect: electFor("one"), send: alwaysThrow(new Unreachable("timeout")) })
+    const alive = openTab({ elect: electFor("two") })
     dead.resume()
-    dead.enqueue({ handle: "Ada", message: "hello" })
+    post("hello", dead)
     await flushPromises()
     alive.resume()
     await clock.advance(600)
 
-    assert.deepEqual(words(), ["hello"])
+    assert.deepEqual(sentTexts(), ["hello"])
     assert.equal(dead.queuedCount, 0)
   })
 }
 
-test("a tab that dies while it leads is followed by the other, when its lease has ended", async () => {
-  shelf.kept.set("confab:lease:kitchen", JSON.stringify({ me: "dead", until: clock.now() + 6000 }))
-  outbox = openTab({
-    elect: electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: "ada" }),
-  })
-  outbox.resume()
-  say("hello")
-  await clock.advance(5900)
-  assert.deepEqual(words(), [])
-
-  await clock.advance(1000)
-  assert.deepEqual(words(), ["hello"])
-})
-
-test("a long delivery keeps its lease", async () => {
-  const [mine, other] = ["one", "two"].map((me) =>
-    electWithLease("kitchen", { clock, getStorage: () => shelf.tab().area, tabId: me }),
-  )
-  const handOn = await mine()
-  let led = false
-  other().then(() => (led = true))
-  await clock.advance(20_000)
-  assert.equal(led, false)
-
-  handOn()
-  await clock.advance(1000)
-  assert.equal(led, true)
-})
-
-test("a browser whose locks refuse sends without them", async () => {
-  outbox = openTab({
-    elect: electWithLock("kitchen", {
-      request: async () => Promise.reject(new Error("SecurityError")),
-    }),
-  })
-  outbox.resume()
-  say("hello")
-  await flushPromises()
-
-  assert.deepEqual(words(), ["hello"])
-})
-
-test("what Ada says in one tab waits in the other too, and what becomes of it shows in both", async () => {
-  const told = []
+test("the messages of a tab, and what becomes of them, are shown in the other tabs", async () => {
+  const events = []
   const other = openTab()
-  for (const name of ["change", "sent", "removed"]) {
-    other.addEventListener(name, ({ detail }) =>
-      told.push([
-        name,
-        detail.item?.message ?? detail.message ?? detail,
-        detail.state ?? detail.answer?.seq,
-      ]),
-    )
-  }
+  other.addEventListener("change", ({ detail }) => {
+    events.push(["change", detail.message, detail.state])
+  })
+  other.addEventListener("sent", ({ detail }) => {
+    events.push(["sent", detail.item.message, detail.answer.seq])
+  })
+  other.addEventListener("removed", ({ detail }) => events.push(["removed", detail]))
   answer = async ({ message }) => {
     if (message === "no") throw refusal({ retry: false })
     return stored(7)
   }
-  say("yes")
-  const { id } = say("no")
+  post("yes")
+  const { id } = post("no")
   outbox.resume()
   await flushPromises()
   outbox.discard(id)
   await flushPromises()
 
-  assert.deepEqual(told, [
+  assert.deepEqual(events, [
     ["change", "yes", "queued"],
     ["change", "no", "queued"],
     ["sent", "yes", 7],
     ["change", "no", "failed"],
-    ["removed", id, undefined],
+    ["removed", id],
   ])
 })

@@ -1,5 +1,5 @@
-// Two thousand bad evenings: lost, doubled and reordered, every reader ends with what a fresh load
-// shows.
+// Two thousand random scenarios with lost, repeated and reordered events: in the end the page
+// always shows what a fresh page would show.
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -9,254 +9,261 @@ import { RoomSession } from "../../static/js/net/room_session.js"
 import { Outbox } from "../../static/js/state/outbox.js"
 import { OutboxStore } from "../../static/js/state/outbox_store.js"
 import { Timeline } from "../../static/js/state/timeline.js"
-import { FakeClock, FakeRoom, FakeStorage, FakeSocket } from "./helpers.mjs"
+import { FakeClock, FakeRoom, FakeSocket, FakeStorage, seededRandom } from "./fakes.mjs"
 
-const EVENINGS = Number(process.env.EVENINGS ?? 2000)
-const FIRST = Number(process.env.FIRST_EVENING ?? 1)
+const SCENARIOS = Number(process.env.SCENARIOS ?? 2000)
+const FIRST_SEED = Number(process.env.FIRST_SEED ?? 1)
+const SAFETY_CHECK_MS = 60_000
 
-/** Mulberry32: the same seed is the same evening. */
-function dice(seed) {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** A room full of people, and Ben on a bad line. */
-class Evening {
+/** Ben's page with an unreliable connection to a room in which other people write, too. */
+class Scenario {
   #server = new FakeRoom()
   #socket = new FakeSocket(this.#server)
   #timeline = new Timeline()
   #clock = new FakeClock()
-  #air = [] // events on their way to Ben, and answers: to arrive in any order
-  #said = [] // what Ben has said
-  #erased = false // his words may be gone with a backup
+  /** Events and answers on their way to Ben, which arrive in any order. */
+  #inFlight = []
+  #connectionNumber = 0
+  #sentIds = []
+  /** Whether a backup was restored, which may not contain Ben's messages. */
+  #wasRestored = false
 
   constructor(seed) {
-    this.random = dice(seed)
-    this.few = this.#one([3, 8, 30]) // the most rows in an answer of the server
-    this.loss = this.#one([0, 0.1, 0.4])
-    this.silence = this.#one([0, 0, 0.1])
-    this.cuts = this.#one([0, 0.1, 0.4])
-    for (let count = this.#upTo(12); count > 0; count -= 1) {
+    this.random = seededRandom(seed)
+    this.limit = this.#pick([3, 8, 30]) // rows in an answer of the server
+    this.eventLoss = this.#pick([0, 0.1, 0.4])
+    this.answerLoss = this.#pick([0, 0, 0.1])
+    this.disconnects = this.#pick([0, 0.1, 0.4])
+    for (let count = this.#integer(12); count > 0; count -= 1) {
       this.#server.store({ message: "before" })
     }
-    const { area, page } = new FakeStorage().tab()
-    const store = new OutboxStore("kitchen", { getStorage: () => area, storageEvents: page })
-    const createOutbox = (send) =>
-      new Outbox({ send, clock: this.#clock, store, elect: async () => () => {} })
-    this.room = new RoomSession({
+    this.session = this.#createSession()
+    this.#timeline.load(this.#server.join(undefined, this.limit))
+    this.#socket.answer = (event, payload) => this.#answerUnreliably(event, payload)
+    this.#socket.connect()
+  }
+
+  #createSession() {
+    const store = new OutboxStore("kitchen", new FakeStorage().openTab())
+    const elect = async () => () => {}
+    return new RoomSession({
       label: "kitchen",
       mark: "me",
       socket: this.#socket,
       timeline: this.#timeline,
       clock: this.#clock,
-      createOutbox,
+      createOutbox: (send) => new Outbox({ send, clock: this.#clock, store, elect }),
     })
-    this.#timeline.load(this.#server.join(undefined, this.few))
-    this.#socket.answers = (event, data) => this.#answer(event, data)
-    this.#socket.connect()
   }
 
-  async live(happenings) {
-    const people = [
-      this.#speak,
-      this.#speak,
-      this.#speak,
-      this.#sayMine,
-      this.#edit,
-      this.#edit,
-      this.#remove,
-      this.#beacon,
-    ]
-    const line = [
-      this.#arrive,
-      this.#arrive,
-      this.#arrive,
-      this.#arrive,
-      this.#arrive,
-      this.#wait,
-      this.#cut,
-      this.#mend,
-      this.#earlier,
-    ]
-    const rare = [this.#restore, this.#absence, this.#probe]
-    for (let turn = 0; turn < happenings; turn += 1) {
-      const kind = this.random()
-      if (kind < 0.35) await this.#one(people).call(this)
-      else if (kind < 0.97) await this.#one(line).call(this)
-      else await this.#one(rare).call(this)
-      for (let step = 0; step < 6; step += 1) await null
+  /** Lets random things happen. */
+  async run(steps) {
+    for (let step = 0; step < steps; step += 1) {
+      const actions = this.#pickKind()
+      await this.#pick(actions).call(this)
+      for (let turn = 0; turn < 6; turn += 1) await null
     }
   }
 
-  /**
-   * The line holds from now on. Nobody says anything more: what is missing is found all the same.
-   */
-  async calm() {
-    this.#socket.answers = (event, data) => this.#server.answer(event, data, this.few)
-    this.#mend()
-    while (this.#air.length) this.#arrive()
-    await this.#clock.advance(61_000)
-    assert.equal(this.room.state, "joined", "stuck")
-    assert.equal(this.#timeline.isBehind, false, "stuck")
-    this.#equal()
+  #pickKind() {
+    const kind = this.random()
+    if (kind < 0.35) return this.#peopleActions
+    if (kind < 0.97) return this.#connectionActions
+    return this.#rareActions
+  }
+
+  /** Checks that everything is found when the connection works and nobody writes any more. */
+  async checkConvergence() {
+    this.#socket.answer = (event, payload) => this.#server.answer(event, payload, this.limit)
+    this.#connect()
+    while (this.#inFlight.length > 0) this.#deliver()
+    await this.#clock.advance(SAFETY_CHECK_MS + 1000)
+    assert.equal(this.session.state, "joined")
+    assert.equal(this.#timeline.isBehind, false)
+    this.#checkRows()
     for (let pages = 0; this.#timeline.hasOlder; pages += 1) {
-      assert.ok(pages < 500, "stuck")
-      await this.room.loadEarlier()
-      this.#equal()
+      assert.ok(pages < 500, "the first message is never reached")
+      await this.session.loadEarlier()
+      this.#checkRows()
     }
-    this.#complete()
+    this.#checkOwnMessages()
+    this.#socket.answer = (event, payload) => this.#answerUnreliably(event, payload)
   }
 
-  /** From the first row on, what is shown is what the server has. */
-  #equal() {
-    const first = this.#timeline.hasOlder ? this.#timeline.rows[0].seq : 0
-    const fresh = [...this.#server.rows.values()].filter(({ seq }) => seq >= first)
+  /** From the first loaded row on, the page shows what the server has. */
+  #checkRows() {
+    const firstSeq = this.#timeline.hasOlder ? this.#timeline.rows[0].seq : 0
+    const onServer = [...this.#server.rows.values()].filter(({ seq }) => seq >= firstSeq)
     assert.deepEqual(
       this.#timeline.rows,
-      fresh.sort((a, b) => a.seq - b.seq),
+      onServer.sort((a, b) => a.seq - b.seq),
     )
     assert.equal(this.#timeline.applied, this.#server.head)
   }
 
-  /** Everything Ben said is stored, once; nothing waits. */
-  #complete() {
+  /** Ben's messages are stored, each once. */
+  #checkOwnMessages() {
     assert.deepEqual(this.#timeline.pendingMessages, [])
-    assert.equal(this.room.outbox.queuedCount, 0)
-    const ids = [...this.#server.rows.values()].map(({ id }) => id).filter(Boolean)
-    assert.equal(new Set(ids).size, ids.length)
-    if (!this.#erased) assert.deepEqual(ids.sort(), this.#said.sort())
-    this.#socket.answers = (event, data) => this.#answer(event, data)
+    assert.equal(this.session.outbox.queuedCount, 0)
+    const storedIds = [...this.#server.rows.values()].map(({ id }) => id).filter(Boolean)
+    assert.equal(new Set(storedIds).size, storedIds.length)
+    if (!this.#wasRestored) assert.deepEqual(storedIds.sort(), this.#sentIds.sort())
   }
 
-  #upTo = (most) => Math.floor(this.random() * (most + 1))
-  #one = (choices) => choices[this.#upTo(choices.length - 1)]
-  #someSeq = () => [...this.#server.rows.keys()][this.#upTo(this.#server.rows.size - 1)]
+  // The unreliable connection
 
-  /**
-   * Told to everyone: to Ben perhaps not at all, perhaps twice; over a line that has been cut,
-   * never.
-   */
-  #tell(event, payload) {
-    const { visit } = this.#socket
-    for (let times = this.random() < this.loss ? 0 : 1 + this.#upTo(1); times > 0; times -= 1) {
-      this.#air.push(
-        () =>
-          this.#socket.up && visit === this.#socket.visit && this.#socket.receive(event, payload),
-      )
+  /** Broadcasts an event, which Ben receives not at all, once, or twice. */
+  #broadcast(event, payload) {
+    const number = this.#connectionNumber
+    const isLost = this.random() < this.eventLoss
+    const copies = isLost ? 0 : 1 + this.#integer(1)
+    for (let copy = 0; copy < copies; copy += 1) {
+      this.#inFlight.push(() => {
+        const isSameConnection = this.#socket.isConnected && number === this.#connectionNumber
+        if (isSameConnection) this.#socket.receive(event, payload)
+      })
     }
   }
 
-  /**
-   * What the server does it does at once; the answer takes its time, comes out of turn, or not at
-   * all.
-   */
-  #answer(event, data) {
-    const { visit } = this.#socket
-    const answer = structuredClone(this.#server.answer(event, data, this.few))
-    if (event === "chat" && !answer.duplicate) this.#tell("chat", this.#server.rows.get(answer.seq))
+  /** The server handles a request at once; its answer arrives late, out of order, or never. */
+  #answerUnreliably(event, payload) {
+    const number = this.#connectionNumber
+    const answer = structuredClone(this.#server.answer(event, payload, this.limit))
+    if (event === "chat" && !answer.duplicate) {
+      this.#broadcast("chat", this.#server.rows.get(answer.seq))
+    }
+    const isLost = this.random() < this.answerLoss
     return new Promise((resolve, reject) => {
-      const lost = this.random() < this.silence || visit !== this.#socket.visit
-      this.#air.push(() =>
-        lost || visit !== this.#socket.visit
-          ? reject(new Unreachable("operation has timed out"))
-          : resolve(answer),
-      )
+      this.#inFlight.push(() => {
+        const arrives = !isLost && number === this.#connectionNumber
+        if (arrives) resolve(answer)
+        else reject(new Unreachable("operation has timed out"))
+      })
     })
   }
 
-  #speak() {
-    this.#tell("chat", this.#server.store({ message: `said ${this.#upTo(1000)}` }))
+  // What can happen
+
+  get #peopleActions() {
+    const posts = [this.#postOther, this.#postOther, this.#postOther, this.#postOwn]
+    return [...posts, this.#edit, this.#edit, this.#delete, this.#sendHead]
   }
 
-  #sayMine() {
-    this.#said.push(this.room.outbox.enqueue({ handle: "Ben", message: "mine" }).id)
+  get #connectionActions() {
+    const delivery = Array.from({ length: 5 }, () => this.#deliver)
+    return [...delivery, this.#wait, this.#maybeDisconnect, this.#connect, this.#loadEarlier]
+  }
+
+  get #rareActions() {
+    return [this.#restoreBackup, this.#beAbsent, this.#checkConnection]
+  }
+
+  #postOther() {
+    const message = `other ${this.#integer(1000)}`
+    this.#broadcast("chat", this.#server.store({ message }))
+  }
+
+  #postOwn() {
+    const item = this.session.outbox.enqueue({ handle: "Ben", message: "own" })
+    this.#sentIds.push(item.id)
   }
 
   #edit() {
-    const seq = this.#someSeq()
-    if (seq && !this.#server.rows.get(seq).deleted) {
-      this.#tell(
-        "change",
-        this.#server.change(seq, { message: `edited ${this.#upTo(1000)}`, edited: "now" }),
-      )
-    }
+    const seq = this.#anySeq()
+    if (!seq || this.#server.rows.get(seq).deleted) return
+    const message = `edited ${this.#integer(1000)}`
+    this.#broadcast("change", this.#server.change(seq, { message, edited: "now" }))
   }
 
-  #remove() {
-    const seq = this.#someSeq()
-    if (seq) this.#tell("change", this.#server.change(seq, { message: "", deleted: true }))
+  #delete() {
+    const seq = this.#anySeq()
+    if (!seq) return
+    this.#broadcast("change", this.#server.change(seq, { message: "", deleted: true }))
   }
 
-  #beacon() {
+  #sendHead() {
     const { head, epoch } = this.#server
-    this.#tell("head", { label: "kitchen", head, epoch })
+    this.#broadcast("head", { label: "kitchen", head, epoch })
   }
 
-  #arrive() {
-    for (let count = this.#upTo(4); this.#air.length && count > 0; count -= 1) {
-      this.#air.splice(this.#upTo(Math.min(4, this.#air.length - 1)), 1)[0]()
+  /** Delivers a few events and answers, not always the oldest first. */
+  #deliver() {
+    for (let count = this.#integer(4); this.#inFlight.length > 0 && count > 0; count -= 1) {
+      const index = this.#integer(Math.min(4, this.#inFlight.length - 1))
+      const [deliver] = this.#inFlight.splice(index, 1)
+      deliver()
     }
   }
 
   #wait() {
-    return this.#clock.advance(this.#one([100, 250, 2500]))
+    return this.#clock.advance(this.#pick([100, 250, 2500]))
   }
 
-  #cut() {
-    if (this.random() < this.cuts) this.#hangUp()
+  #maybeDisconnect() {
+    if (this.random() < this.disconnects) this.#disconnect()
   }
 
-  #hangUp() {
-    this.#socket.visit = (this.#socket.visit ?? 0) + 1
-    if (this.#socket.up) this.#socket.disconnect()
+  #disconnect() {
+    this.#connectionNumber += 1
+    if (this.#socket.isConnected) this.#socket.disconnect()
   }
 
-  #mend() {
-    if (!this.#socket.up) this.#socket.connect()
+  #connect() {
+    if (!this.#socket.isConnected) this.#socket.connect()
   }
 
-  #earlier() {
-    if (this.#timeline.hasOlder) this.room.loadEarlier()
+  #loadEarlier() {
+    if (this.#timeline.hasOlder) this.session.loadEarlier()
   }
 
-  #probe() {
-    this.room.checkConnection()
+  #checkConnection() {
+    this.session.checkConnection()
   }
 
-  /** Ben is away, and the others go on and on. */
-  #absence() {
-    this.#hangUp()
-    for (let count = this.#upTo(2 * this.few); count > 0; count -= 1) {
-      this.#one([this.#speak, this.#speak, this.#edit, this.#remove]).call(this)
+  /** Ben is offline while the others go on. */
+  #beAbsent() {
+    this.#disconnect()
+    const actions = [this.#postOther, this.#postOther, this.#edit, this.#delete]
+    for (let count = this.#integer(2 * this.limit); count > 0; count -= 1) {
+      this.#pick(actions).call(this)
     }
   }
 
-  /** A backup is played in while the server is down; people come back to another history. */
-  #restore() {
-    this.#hangUp()
-    this.#erased = true
+  /** A backup is restored while the server is down: the room has another history. */
+  #restoreBackup() {
+    this.#disconnect()
+    this.#wasRestored = true
     this.#server.epoch += "+"
-    const kept = [...this.#server.rows.values()].slice(0, this.#upTo(this.#server.rows.size))
-    this.#server.rows = new Map(kept.map((row) => [row.seq, { ...row, rev: row.seq }]))
+    const rows = [...this.#server.rows.values()].slice(0, this.#integer(this.#server.rows.size))
+    this.#server.rows = new Map(rows.map((row) => [row.seq, { ...row, rev: row.seq }]))
     this.#server.head = Math.max(0, ...this.#server.rows.keys())
+  }
+
+  // Random choices
+
+  #integer(max) {
+    return Math.floor(this.random() * (max + 1))
+  }
+
+  #pick(choices) {
+    return choices[this.#integer(choices.length - 1)]
+  }
+
+  #anySeq() {
+    return this.#pick([...this.#server.rows.keys()])
   }
 }
 
-test("whatever happens on the way, Ben ends with what a fresh load shows, and with all he said stored once", async () => {
-  for (let seed = FIRST; seed < FIRST + EVENINGS; seed += 1) {
-    const evening = new Evening(seed)
+test("whatever is lost, the page ends with the state of the server and sends each message once", async () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SCENARIOS; seed += 1) {
+    const scenario = new Scenario(seed)
     try {
-      for (const happenings of [40, 20]) {
-        await evening.live(happenings)
-        await evening.calm()
+      for (const steps of [40, 20]) {
+        await scenario.run(steps)
+        await scenario.checkConvergence()
       }
     } catch (error) {
-      error.message = `evening ${seed}: ${error.message}`
+      error.message = `scenario with seed ${seed}: ${error.message}`
       throw error
     }
   }

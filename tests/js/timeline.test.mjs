@@ -1,83 +1,87 @@
-// The stream rule and the row rule, one case after the other.
+// The timeline: the rules for live events and rows, own messages, and the window on the history.
 
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
 import { Timeline } from "../../static/js/state/timeline.js"
-import { page, row } from "./helpers.mjs"
+import { page, row } from "./fakes.mjs"
 
-/** @type {Timeline} */
 let timeline
-let steps
-let arrived // places told as new
+let updates
+let arrivedSeqs
 
 beforeEach(() => {
   timeline = new Timeline()
   timeline.load(page([row(1), row(2)]))
-  steps = []
-  arrived = []
-  timeline.addEventListener("change", ({ detail }) => steps.push(...detail))
-  timeline.addEventListener("arrived", ({ detail }) =>
-    arrived.push(...detail.map(({ seq }) => seq)),
-  )
+  updates = []
+  arrivedSeqs = []
+  timeline.addEventListener("change", ({ detail }) => updates.push(...detail))
+  timeline.addEventListener("arrived", ({ detail }) => {
+    arrivedSeqs.push(...detail.map(({ seq }) => seq))
+  })
 })
 
-const shown = () => timeline.rows.map(({ seq }) => seq)
-const said = () => timeline.rows.map(({ message }) => message)
-const mine = (id, message = "hello") => ({
-  id,
-  handle: "Ben",
-  message,
-  timestamp: row(1).timestamp,
-  state: "queued",
-})
+const shownSeqs = () => timeline.rows.map(({ seq }) => seq)
+const shownTexts = () => timeline.rows.map(({ message }) => message)
+const pendingIds = () => timeline.pendingMessages.map(({ id }) => id)
 
-test("Ada speaks, Ben hears", () => {
+function pendingItem(id, message = "hello") {
+  return { id, handle: "Ben", message, timestamp: row(1).timestamp, state: "queued" }
+}
+
+function answerFor(stored, changes = {}) {
+  const { seq, rev, timestamp } = stored
+  return { seq, rev, head: rev, timestamp, ...changes }
+}
+
+// Live events
+
+test("the next live event is applied", () => {
   timeline.applyLive(row(3, { message: "morning" }))
 
-  assert.deepEqual(said(), ["number 1", "number 2", "morning"])
+  assert.deepEqual(shownTexts(), ["number 1", "number 2", "morning"])
   assert.equal(timeline.applied, 3)
   assert.equal(timeline.isBehind, false)
 })
 
-test("what Ben has heard already he does not hear again", () => {
+test("a live event that is applied already is dropped", () => {
   timeline.applyLive(row(3))
   timeline.applyLive(row(3))
-  timeline.applyLive(row(1, { message: "an echo of long ago" }))
+  timeline.applyLive(row(1, { message: "an old version" }))
 
-  assert.deepEqual(said(), ["number 1", "number 2", "number 3"])
-  assert.equal(steps.length, 1)
+  assert.deepEqual(shownTexts(), ["number 1", "number 2", "number 3"])
+  assert.equal(updates.length, 1)
 })
 
-test("a message that overtakes another waits for it", () => {
+test("a live event after a gap is held until the gap is filled", () => {
   timeline.applyLive(row(4))
-  assert.deepEqual(shown(), [1, 2])
+  assert.deepEqual(shownSeqs(), [1, 2])
   assert.equal(timeline.isBehind, true)
 
   timeline.applyLive(row(3))
-  assert.deepEqual(shown(), [1, 2, 3, 4])
+  assert.deepEqual(shownSeqs(), [1, 2, 3, 4])
   assert.equal(timeline.isBehind, false)
 })
 
-test("what was lost comes with the next answer, and what was held follows it", () => {
+test("a catch-up fills the gap, and held events follow it", () => {
   timeline.applyLive(row(6))
   timeline.merge({ messages: [row(3), row(4)], upto: 5, head: 5, epoch: "one" })
 
-  assert.deepEqual(shown(), [1, 2, 3, 4, 6])
+  assert.deepEqual(shownSeqs(), [1, 2, 3, 4, 6])
   assert.equal(timeline.applied, 6)
   assert.equal(timeline.isBehind, false)
 })
 
-test("an answer that is late takes nothing back", () => {
+test("a late catch-up does not undo newer changes", () => {
   for (const rev of [3, 4, 5]) timeline.applyLive(row(rev))
   timeline.merge({ messages: [row(3)], upto: 3, head: 3, epoch: "one" })
 
   assert.equal(timeline.applied, 5)
-  assert.deepEqual(shown(), [1, 2, 3, 4, 5])
+  assert.deepEqual(shownSeqs(), [1, 2, 3, 4, 5])
   assert.equal(timeline.isBehind, false)
 })
 
-test("an answer that is not whole leaves Ben behind until the rest is here", () => {
+test("after an incomplete catch-up the timeline is behind until the rest is merged", () => {
   timeline.merge({ messages: [row(3)], upto: 3, head: 4, epoch: "one" })
   assert.equal(timeline.isBehind, true)
 
@@ -85,7 +89,7 @@ test("an answer that is not whole leaves Ben behind until the rest is here", () 
   assert.equal(timeline.isBehind, false)
 })
 
-test("hearing how far the room has come is enough to know that something is missing", () => {
+test("a higher head shows that changes are missing", () => {
   timeline.observeHead(3)
   assert.equal(timeline.isBehind, true)
 
@@ -94,34 +98,68 @@ test("hearing how far the room has come is enough to know that something is miss
   assert.equal(timeline.isBehind, false)
 })
 
-test("Ada edits, and the message stays where it was said", () => {
+// Rows
+
+test("an edited message keeps its position", () => {
   timeline.applyLive(row(3))
   timeline.applyLive(row(1, { rev: 4, message: "better", edited: row(4).timestamp }))
 
-  assert.deepEqual(said(), ["better", "number 2", "number 3"])
-  assert.deepEqual(arrived, [3])
+  assert.deepEqual(shownTexts(), ["better", "number 2", "number 3"])
+  assert.deepEqual(arrivedSeqs, [3])
 })
 
-test("Ada deletes, and an older answer does not bring the words back", () => {
+test("an older version does not bring back a deleted text", () => {
   timeline.applyLive(row(2, { rev: 3, message: "", deleted: true }))
   timeline.merge({ messages: [row(2)], upto: 2, head: 3, epoch: "one" })
 
   assert.equal(timeline.rows[1].deleted, true)
 })
 
-test("an edit of what Ben has not loaded shows nothing, and leaves no hole above", () => {
+test("a change of a message that is not loaded shows nothing and leaves no gap", () => {
   timeline.load(page([row(51), row(52)], { older: true }))
-  timeline.applyLive(row(7, { rev: 53, message: "edited long after" }))
+  timeline.applyLive(row(7, { rev: 53, message: "edited much later" }))
 
-  assert.deepEqual(shown(), [51, 52])
+  assert.deepEqual(shownSeqs(), [51, 52])
   assert.equal(timeline.applied, 53)
 })
 
-test("an edit that comes while Ben asks for older messages is not forgotten", () => {
+test("a row with a new name of the room is a row like any other, and the newest one counts", () => {
+  timeline.applyLive(row(4, { kind: "title", message: "Supper" }))
+  assert.equal(timeline.name, "")
+  timeline.applyLive(row(3, { kind: "title", message: "Breakfast" }))
+  assert.equal(timeline.name, "Supper")
+  assert.equal(timeline.applied, 4)
+
+  const removal = row(5, { kind: "title", message: "" })
+  timeline.merge({ messages: [removal], upto: 5, head: 5, epoch: "one" })
+  assert.equal(timeline.name, "")
+})
+
+// Starting over
+
+test("a room that was restored from a backup starts over", () => {
+  timeline.applyLive(row(4))
+  timeline.load(page([row(1, { message: "restored" })], { epoch: "two" }))
+
+  assert.deepEqual(shownTexts(), ["restored"])
+  assert.equal(timeline.applied, 1)
+  assert.equal(timeline.isBehind, false)
+})
+
+test("starting over with another history is no absence", () => {
+  timeline.load(page([row(900)], { older: true }), { after: 2, missed: 898 })
+  timeline.load(page([row(1)], { epoch: "two" }))
+
+  assert.equal(timeline.absence, null)
+})
+
+// Earlier messages
+
+test("an edit during a request for earlier messages is not lost", () => {
   timeline.load(page([row(51), row(52)], { older: true }))
-  const asked = timeline.requestEarlier()
+  const request = timeline.requestEarlier()
   timeline.applyLive(row(50, { rev: 53, message: "edited meanwhile" }))
-  timeline.addEarlier(asked, {
+  timeline.addEarlier(request, {
     messages: [row(49), row(50)],
     older: true,
     newer: true,
@@ -129,24 +167,24 @@ test("an edit that comes while Ben asks for older messages is not forgotten", ()
     epoch: "one",
   })
 
-  assert.deepEqual(said(), ["number 49", "edited meanwhile", "number 51", "number 52"])
+  assert.deepEqual(shownTexts(), ["number 49", "edited meanwhile", "number 51", "number 52"])
   assert.equal(timeline.hasOlder, true)
   assert.equal(timeline.applied, 53)
 })
 
-test("asking for older messages in vain changes nothing", () => {
+test("a failed request for earlier messages changes nothing", () => {
   timeline.load(page([row(51)], { older: true }))
   timeline.addEarlier(timeline.requestEarlier(), null)
 
-  assert.deepEqual(shown(), [51])
+  assert.deepEqual(shownSeqs(), [51])
   assert.equal(timeline.hasOlder, true)
 })
 
-test("older messages that come after starting over do not leave a hole", () => {
+test("earlier messages from before the timeline started over are dropped", () => {
   timeline.load(page([row(51)], { older: true }))
-  const asked = timeline.requestEarlier()
+  const request = timeline.requestEarlier()
   timeline.load(page([row(900)], { older: true }))
-  timeline.addEarlier(asked, {
+  timeline.addEarlier(request, {
     messages: [row(50)],
     older: false,
     newer: true,
@@ -154,214 +192,231 @@ test("older messages that come after starting over do not leave a hole", () => {
     epoch: "one",
   })
 
-  assert.deepEqual(shown(), [900])
+  assert.deepEqual(shownSeqs(), [900])
   assert.equal(timeline.hasOlder, true)
 })
 
-test("a room restored from a backup starts over", () => {
-  timeline.applyLive(row(4))
-  timeline.load(page([row(1, { message: "restored" })], { epoch: "two" }))
+// Own messages
 
-  assert.deepEqual(said(), ["restored"])
-  assert.equal(timeline.applied, 1)
-  assert.equal(timeline.isBehind, false)
-})
-
-test("what Ben says stands at the end until it has its place", () => {
-  timeline.addPending(mine("b"))
+test("an own message is pending until its row comes", () => {
+  timeline.addPending(pendingItem("b"))
   timeline.applyLive(row(3))
-  assert.deepEqual(
-    timeline.pendingMessages.map(({ id }) => id),
-    ["b"],
-  )
+  assert.deepEqual(pendingIds(), ["b"])
 
   timeline.applyLive(row(4, { id: "b", message: "hello" }))
-  assert.deepEqual(timeline.pendingMessages, [])
-  assert.equal(steps.at(-1).pendingId, "b")
+  assert.deepEqual(pendingIds(), [])
+  assert.equal(updates.at(-1).pendingId, "b")
 })
 
-test("the answer to Ben's message and its event make one message, whichever is first", () => {
+test("the answer and the event of an own message make one row, in any order", () => {
   const stored = row(3, { id: "b" })
-  const answer = { seq: 3, rev: 3, head: 3, timestamp: stored.timestamp }
-
-  timeline.addPending(mine("b"))
-  timeline.confirmMessage(stored, answer)
+  timeline.addPending(pendingItem("b"))
+  timeline.confirmMessage(stored, answerFor(stored))
   timeline.applyLive(stored)
-  timeline.confirmMessage(stored, answer)
+  timeline.confirmMessage(stored, answerFor(stored))
 
-  assert.deepEqual(shown(), [1, 2, 3])
-  assert.deepEqual(timeline.pendingMessages, [])
+  assert.deepEqual(shownSeqs(), [1, 2, 3])
+  assert.deepEqual(pendingIds(), [])
   assert.equal(timeline.isBehind, false)
 })
 
-test("an answer whose event was lost tells Ben that something is missing", () => {
-  timeline.addPending(mine("b"))
-  timeline.confirmMessage(row(4, { id: "b" }), {
-    seq: 4,
-    rev: 4,
-    head: 4,
-    timestamp: row(4).timestamp,
-  })
+test("an answer whose event was lost shows that changes are missing", () => {
+  const stored = row(4, { id: "b" })
+  timeline.addPending(pendingItem("b"))
+  timeline.confirmMessage(stored, answerFor(stored))
 
-  assert.deepEqual(shown(), [1, 2, 4])
+  assert.deepEqual(shownSeqs(), [1, 2, 4])
   assert.equal(timeline.isBehind, true)
 })
 
-test("a message stored long ago and edited since does not come back with its old words", () => {
+test("a duplicate of a message that was edited since does not bring back its old text", () => {
   timeline.load(page([row(51)], { older: true }))
-  timeline.addPending(mine("b"))
-  timeline.confirmMessage(row(7, { id: "b" }), {
-    seq: 7,
-    rev: 40,
-    head: 51,
-    timestamp: row(7).timestamp,
-    duplicate: true,
-  })
+  timeline.addPending(pendingItem("b"))
+  const stored = row(7, { id: "b" })
+  timeline.confirmMessage(stored, answerFor(stored, { rev: 40, head: 51, duplicate: true }))
 
-  assert.deepEqual(shown(), [51])
-  assert.deepEqual(timeline.pendingMessages, [])
+  assert.deepEqual(shownSeqs(), [51])
+  assert.deepEqual(pendingIds(), [])
 })
 
-test("a message that is shown already is not expected once more", () => {
+test("a message whose row is loaded does not become pending again", () => {
   timeline.applyLive(row(3, { id: "b" }))
-  timeline.addPending(mine("b"))
+  timeline.addPending(pendingItem("b"))
 
-  assert.deepEqual(timeline.pendingMessages, [])
+  assert.deepEqual(pendingIds(), [])
 })
 
-test("what Ben has said stays expected when the room starts over", () => {
-  timeline.addPending(mine("b"))
+test("a pending message stays when the timeline starts over", () => {
+  timeline.addPending(pendingItem("b"))
   timeline.load(page([row(1)], { epoch: "two" }))
 
-  assert.deepEqual(
-    timeline.pendingMessages.map(({ id }) => id),
-    ["b"],
-  )
+  assert.deepEqual(pendingIds(), ["b"])
 })
 
-test("what Ben gives up is gone", () => {
-  timeline.addPending(mine("b"))
+test("a discarded message is removed once", () => {
+  timeline.addPending(pendingItem("b"))
   timeline.removePending("b")
   timeline.removePending("b")
 
-  assert.deepEqual(timeline.pendingMessages, [])
-  assert.deepEqual(steps.at(-1), { removed: "b" })
+  assert.deepEqual(pendingIds(), [])
+  assert.deepEqual(updates.at(-1), { removed: "b" })
 })
 
-test("what Ben said is stored, changed since, and further up than what is loaded: it does not wait at the end for ever", () => {
-  timeline.addPending(mine("b"))
-  timeline.confirmMessage(row(60, { id: "b" }), {
-    seq: 60,
-    rev: 61,
-    head: 61,
-    timestamp: row(60).timestamp,
-  })
-  assert.deepEqual(
-    timeline.pendingMessages.map(({ id }) => id),
-    ["b"],
-  )
+test("a stored message outside the window is not pending for ever", () => {
+  const stored = row(60, { id: "b" })
+  timeline.addPending(pendingItem("b"))
+  timeline.confirmMessage(stored, answerFor(stored, { rev: 61, head: 61 }))
+  assert.deepEqual(pendingIds(), ["b"])
 
   timeline.load(page([row(900), row(901)], { older: true }), { after: 2, missed: 899 })
-  assert.deepEqual(timeline.pendingMessages, [])
+  assert.deepEqual(pendingIds(), [])
   assert.deepEqual(timeline.absence, { after: 2, missed: 899 })
 })
 
-test("starting over with another history says nothing of an absence", () => {
-  timeline.load(page([row(900)], { older: true }), { after: 2, missed: 898 })
-  timeline.load(page([row(1)], { epoch: "two" }))
-
-  assert.equal(timeline.absence, null)
-})
-
-test("Ben's own row is found by the id he gave it", () => {
+test("an own row is found by its id", () => {
   timeline.applyLive(row(3, { id: "b" }))
 
   assert.equal(timeline.rowById("b").seq, 3)
   assert.equal(timeline.rowById("c"), undefined)
 })
 
-const kitchenOf = (count) => page(Array.from({ length: count }, (_, index) => row(index + 1)))
-const answer = (from, to, more = {}) => ({
-  messages: Array.from({ length: to - from + 1 }, (_, index) => row(from + index)),
-  older: from > 1,
-  newer: true,
-  head: 1000,
-  epoch: "one",
-  ...more,
+// Own changes
+
+function pendingChange(event, changes) {
+  return { ...pendingItem(`${event}-1`, ""), event, seq: 1, ...changes }
+}
+
+test("an own edit is shown at once and over later changes, until its row comes", () => {
+  timeline.load(page([row(1), row(2, { reply_to: 1 })]))
+  timeline.addPending(pendingChange("edit", { message: "better" }))
+  const redrawn = updates.map(({ row: { seq, message } }) => [seq, message])
+  assert.deepEqual(redrawn, [
+    [1, "better"],
+    [2, "number 2"],
+  ])
+  assert.equal(timeline.rowAt(1).pending, true)
+
+  timeline.applyLive(row(1, { rev: 3, reactions: { "👍": ["b"] } }))
+  assert.equal(timeline.rowAt(1).message, "better")
+  assert.deepEqual(timeline.rowAt(1).reactions, { "👍": ["b"] })
+  timeline.confirmChange("edit-1", { rev: 4, head: 4 })
+  assert.equal(timeline.rowAt(1).message, "better")
+  assert.equal(timeline.isBehind, true)
+
+  timeline.applyLive(row(1, { rev: 4, message: "better", edited: "then" }))
+  assert.equal(timeline.rowAt(1).edited, "then")
+  assert.equal(timeline.rowAt(1).pending, undefined)
 })
 
-test("whoever follows keeps the newest three hundred, and can read back to the rest", () => {
+test("an own change that is refused or discarded is undone", () => {
+  timeline.addPending(pendingChange("edit", { message: "better" }))
+  timeline.addPending(pendingChange("edit", { message: "better", state: "failed" }))
+  assert.equal(updates.at(-1).row.message, "number 1")
+
+  timeline.addPending(pendingChange("delete"))
+  assert.equal(timeline.rowAt(1).deleted, true)
+  timeline.removePending("delete-1")
+  assert.equal(updates.at(-1).row.message, "number 1")
+  assert.equal(timeline.rowAt(1).deleted, undefined)
+})
+
+// Quotes
+
+test("a replied-to message that is not loaded is requested, and updated when it changes", () => {
+  let requestCount = 0
+  timeline.addEventListener("missingquote", () => {
+    requestCount += 1
+  })
+  timeline.load(page([row(60, { reply_to: 5 })], { older: true }))
+  timeline.applyLive(row(61))
+  assert.equal(timeline.missingQuote, 5)
+  assert.ok(requestCount > 0)
+
+  timeline.addQuote(5, row(5))
+  assert.equal(timeline.missingQuote, undefined)
+  assert.equal(timeline.rowAt(5).message, "number 5")
+
+  updates = []
+  timeline.applyLive(row(5, { rev: 62, message: "", deleted: true }))
+  assert.equal(timeline.rowAt(5).deleted, true)
+  assert.deepEqual(
+    updates.map((update) => update.row.seq),
+    [60],
+  )
+  assert.deepEqual(shownSeqs(), [60, 61])
+})
+
+// The window
+
+const MAX_ROWS = 320
+
+function rows(first, last) {
+  return Array.from({ length: last - first + 1 }, (_, index) => row(first + index))
+}
+
+function historyPage(first, last, changes = {}) {
+  const messages = rows(first, last)
+  return { messages, older: first > 1, newer: true, head: 1000, epoch: "one", ...changes }
+}
+
+/** The timeline of somebody who reads earlier messages. */
+function timelineFarBack() {
+  const farBack = new Timeline(() => false)
+  farBack.load(page(rows(1, 310)))
+  return farBack
+}
+
+test("at the end the newest 300 messages are kept, and the others can be loaded again", () => {
   for (let seq = 3; seq <= 500; seq += 1) timeline.applyLive(row(seq))
 
-  assert.ok(timeline.rows.length <= 320)
+  assert.ok(timeline.rows.length <= MAX_ROWS)
   assert.equal(timeline.rows.at(-1).seq, 500)
   assert.equal(timeline.hasOlder, true)
   assert.equal(timeline.hasNewer, false)
 })
 
-test("whoever reads back keeps what is read; what arrives is told and counted, but not shown until the newest is", () => {
-  const reader = new Timeline(() => false)
-  const told = []
-  reader.addEventListener("arrived", ({ detail }) => told.push(...detail))
-  reader.load(kitchenOf(310))
-  for (let seq = 311; seq <= 340; seq += 1) reader.applyLive(row(seq))
+test("far back the messages that are read are kept, and new ones are announced but not shown", () => {
+  const farBack = timelineFarBack()
+  const arrived = []
+  farBack.addEventListener("arrived", ({ detail }) => arrived.push(...detail))
+  for (let seq = 311; seq <= 340; seq += 1) farBack.applyLive(row(seq))
 
-  assert.equal(reader.hasNewer, true)
-  assert.deepEqual(
-    reader.rows.map(({ seq }) => seq),
-    Array.from({ length: 300 }, (_, index) => index + 1),
-  )
-  assert.equal(told.length, 30)
-  assert.equal(reader.applied, 340)
+  assert.equal(farBack.hasNewer, true)
+  assert.deepEqual(farBack.rows, rows(1, 300))
+  assert.equal(arrived.length, 30)
+  assert.equal(farBack.applied, 340)
 
-  reader.addLater(reader.requestLater(), { ...answer(301, 340), newer: false, head: 340 })
-  assert.equal(reader.hasNewer, false)
-  assert.equal(reader.rows.at(-1).seq, 340)
+  const request = farBack.requestLater()
+  farBack.addLater(request, historyPage(301, 340, { newer: false, head: 340 }))
+  assert.equal(farBack.hasNewer, false)
+  assert.equal(farBack.rows.at(-1).seq, 340)
 })
 
-test("what is said while the last page is on its way is not lost", () => {
-  const reader = new Timeline(() => false)
-  reader.load(kitchenOf(310))
-  for (let seq = 311; seq <= 330; seq += 1) reader.applyLive(row(seq))
-  const asked = reader.requestLater()
-  reader.applyLive(row(331))
-  reader.addLater(asked, { ...answer(301, 330), newer: false, head: 330 })
+test("a message that arrives during the request for the last page is not lost", () => {
+  const farBack = timelineFarBack()
+  for (let seq = 311; seq <= 330; seq += 1) farBack.applyLive(row(seq))
+  const request = farBack.requestLater()
+  farBack.applyLive(row(331))
+  farBack.addLater(request, historyPage(301, 330, { newer: false, head: 330 }))
 
-  assert.equal(reader.rows.at(-1).seq, 331)
+  assert.equal(farBack.rows.at(-1).seq, 331)
 })
 
-test("Ben jumps to another place, and back; what was said meanwhile is there", () => {
-  timeline.load({ ...answer(951, 1000), upto: 1000, name: "", newer: false })
-  timeline.replaceWindow(timeline.requestAround(500), answer(475, 524))
-  assert.deepEqual([timeline.rows[0].seq, timeline.hasNewer, timeline.hasOlder], [475, true, true])
+test("the window jumps to another message and back, with what arrived meanwhile", () => {
+  timeline.load({ ...historyPage(951, 1000), upto: 1000, name: "", newer: false })
+  timeline.replaceWindow(timeline.requestAround(500), historyPage(475, 524))
+  assert.equal(timeline.rows[0].seq, 475)
+  assert.equal(timeline.hasNewer, true)
+  assert.equal(timeline.hasOlder, true)
 
-  timeline.addPending(mine("b"))
+  timeline.addPending(pendingItem("b"))
   timeline.applyLive(row(1001))
   assert.equal(timeline.rows.at(-1).seq, 524)
-  assert.deepEqual(timeline.pendingMessages, [])
+  assert.deepEqual(pendingIds(), [])
 
-  const asked = timeline.requestAround()
+  const request = timeline.requestAround()
   timeline.applyLive(row(1002))
-  timeline.replaceWindow(asked, answer(952, 1001, { newer: false, head: 1001 }))
-  assert.deepEqual(
-    timeline.rows.slice(-2).map(({ seq }) => seq),
-    [1001, 1002],
-  )
-  assert.equal(timeline.pendingMessages.length, 1)
-})
-
-test("a line that names the room is a row like any, and the newest one is its name", () => {
-  timeline.applyLive(row(4, { kind: "title", message: "Supper" }))
-  assert.equal(timeline.name, "")
-  timeline.applyLive(row(3, { kind: "title", message: "Breakfast" }))
-  assert.equal(timeline.name, "Supper")
-  assert.equal(timeline.applied, 4)
-
-  timeline.merge({
-    messages: [row(5, { kind: "title", message: "" })],
-    upto: 5,
-    head: 5,
-    epoch: "one",
-  })
-  assert.equal(timeline.name, "")
+  timeline.replaceWindow(request, historyPage(952, 1001, { newer: false, head: 1001 }))
+  assert.deepEqual(shownSeqs().slice(-2), [1001, 1002])
+  assert.deepEqual(pendingIds(), ["b"])
 })

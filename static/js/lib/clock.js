@@ -5,8 +5,7 @@
  * @typedef {object} Clock
  * @property {() => number} now milliseconds since 1970
  * @property {(delayMs: number, work: () => void) => () => void} schedule calls `work` after a
- *   delay;
- *   returns a function that cancels it
+ *   delay; returns a function that cancels it
  * @property {() => number} random from 0 to 1, for jitter
  */
 

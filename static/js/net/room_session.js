@@ -19,8 +19,7 @@ const PROBE_TIMEOUT_MS = 3000
 
 /**
  * Dispatches `state` when the state changes, `identity` with the person that the server takes us
- * for,
- * and `joined` with the answer to `join`.
+ * for, and `joined` with the answer to `join`.
  */
 export class RoomSession extends EventTarget {
   label
@@ -186,8 +185,8 @@ export class RoomSession extends EventTarget {
     if (label !== this.label || !this.#isJoined) return
     const isSameHistory = epoch === this.#timeline.epoch
     // A head is sent after the changes before it. If it is below what was applied when the last
-    // head
-    // came, the server has lost changes. If it is below what is applied now, it is merely late.
+    // head came, the server has lost changes. If it is below what is applied now, it is merely
+    // late.
     const isLower = head < this.#appliedAtLastHead
     if (!isSameHistory || isLower) this.#needsCheck = true
     this.#appliedAtLastHead = this.#timeline.applied

@@ -138,8 +138,7 @@ export class Socket extends EventTarget {
 
   /**
    * After a restart the server may offer other transports than when the page was loaded. The body
-   * of
-   * its refusal names them.
+   * of its refusal names them.
    *
    * @param {Error} error
    */

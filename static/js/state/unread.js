@@ -17,8 +17,7 @@ const DIVIDER_TEXT = "New"
 
 /**
  * Dispatches `divider` when the divider moves, appears or disappears, and `count` when the number
- * of
- * unread messages changes.
+ * of unread messages changes.
  */
 export class Unread extends EventTarget {
   /** @type {UnreadDivider | null} */

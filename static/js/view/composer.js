@@ -35,8 +35,8 @@ const EDIT_KEPT = "Edit cancelled. Your changes will be here when you edit this 
 const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
 
 /**
- * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with
- * `{ command, argument }`; `namechange`; and `typing`.
+ * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with an
+ * object of `command` and `argument`; `namechange`; and `typing`.
  */
 export class Composer extends EventTarget {
   /** The field for the text. */

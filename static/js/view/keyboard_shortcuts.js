@@ -3,8 +3,7 @@
 /**
  * @typedef {object} ShortcutTargets
  * @property {() => HTMLElement[]} getRegions the regions that F6 cycles through: in each, the
- *   element
- *   that takes the focus
+ *   element that takes the focus
  * @property {HTMLElement} log contains the messages
  * @property {HTMLElement} textField
  * @property {() => void} goToLatest

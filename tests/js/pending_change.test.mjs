@@ -1,0 +1,31 @@
+// Own changes to a message that are not stored yet.
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { applyPendingChange } from "../../static/js/state/pending_change.js"
+import { row } from "./fakes.mjs"
+
+function react(on) {
+  return { event: "react", emoji: "👍", on, mark: "me", message: "", timestamp: "now" }
+}
+
+test("a reaction is added once, and removed without those of others", () => {
+  const reacted = applyPendingChange(row(1, { reactions: { "👍": ["b"] } }), react(true))
+
+  assert.deepEqual(reacted.reactions, { "👍": ["b", "me"] })
+  assert.deepEqual(applyPendingChange(reacted, react(true)).reactions, { "👍": ["b", "me"] })
+  assert.deepEqual(applyPendingChange(reacted, react(false)).reactions, { "👍": ["b"] })
+})
+
+test("an emoji without reactions is removed", () => {
+  const reacted = applyPendingChange(row(1), react(true))
+
+  assert.deepEqual(applyPendingChange(reacted, react(false)).reactions, {})
+})
+
+test("a deleted message is not changed", () => {
+  const deleted = row(1, { deleted: true })
+
+  assert.deepEqual(applyPendingChange(deleted, react(true)), deleted)
+})

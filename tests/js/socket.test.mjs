@@ -1,0 +1,111 @@
+// Requests over the connection, and changing the transport.
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { Refused, Unreachable } from "../../static/js/lib/errors.js"
+import { Socket } from "../../static/js/net/socket.js"
+
+/** A socket of Socket.IO with a prepared answer. */
+class FakeSocketIO {
+  connected = true
+  active = true
+  listeners = {}
+  io = { opts: { transports: ["websocket", "polling"] } }
+  connectCount = 0
+
+  constructor(answer) {
+    this.answer = answer
+  }
+
+  on(event, listener) {
+    this.listeners[event] = listener
+  }
+
+  disconnect() {
+    return this
+  }
+
+  connect() {
+    this.connectCount += 1
+  }
+
+  timeout() {
+    return { emitWithAck: async () => this.answer() }
+  }
+}
+
+function socketWithAnswer(answer) {
+  return new Socket(new FakeSocketIO(answer))
+}
+
+test("a request resolves with the answer", async () => {
+  const answer = { ok: true, seq: 7 }
+
+  assert.deepEqual(await socketWithAnswer(() => answer).request("chat", {}), answer)
+})
+
+test("a refused request throws Refused", async () => {
+  const refusal = { ok: false, code: "busy", message: "Busy.", retry: true, retry_after_ms: 5000 }
+
+  await assert.rejects(
+    socketWithAnswer(() => refusal).request("chat", {}),
+    (error) => error instanceof Refused && error.retry && error.retryAfterMs === 5000,
+  )
+})
+
+test("a request without an answer throws Unreachable", async () => {
+  const socket = socketWithAnswer(() => {
+    throw new Error("operation has timed out")
+  })
+
+  await assert.rejects(socket.request("chat", {}), Unreachable)
+})
+
+test("without a connection a request fails at once and is not sent later", async () => {
+  const socketIO = new FakeSocketIO(() => assert.fail("it was sent"))
+  socketIO.connected = false
+
+  await assert.rejects(new Socket(socketIO).request("chat", {}), Unreachable)
+})
+
+function refusedConnection(responseText) {
+  return Object.assign(new Error("xhr poll error"), { context: { responseText } })
+}
+
+test("a server that offers other transports is connected to with those, once", () => {
+  const socketIO = new FakeSocketIO()
+  new Socket(socketIO)
+  const { listeners, io } = socketIO
+  listeners.connect_error(refusedConnection('{"message": "No.", "transports": ["websocket"]}'))
+  assert.deepEqual(io.opts.transports, ["websocket"])
+  assert.equal(socketIO.connectCount, 1)
+
+  listeners.connect_error(refusedConnection('{"transports": ["polling"]}'))
+  assert.deepEqual(io.opts.transports, ["polling"])
+  assert.equal(socketIO.connectCount, 1)
+
+  listeners.connect()
+  listeners.connect_error(refusedConnection('{"transports": ["polling", "websocket"]}'))
+  assert.deepEqual(io.opts.transports, ["websocket", "polling"])
+  assert.equal(socketIO.connectCount, 2)
+})
+
+test("a failed connection that names no known transport changes nothing", () => {
+  const socketIO = new FakeSocketIO()
+  new Socket(socketIO)
+  const bodies = [
+    undefined,
+    "",
+    "<h1>Bad Gateway</h1>",
+    "null",
+    "{}",
+    '{"transports": "polling"}',
+    '{"transports": ["pigeon"]}',
+  ]
+  for (const body of bodies) socketIO.listeners.connect_error(refusedConnection(body))
+  socketIO.listeners.connect_error(new Error("websocket error"))
+
+  assert.deepEqual(socketIO.io.opts.transports, ["websocket", "polling"])
+  assert.equal(socketIO.connectCount, 0)
+})
