@@ -92,7 +92,7 @@ def test_it_means_the_same_here(vector: dict[str, Any]) -> None:
     "vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"])
 )
 def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
-    assert markdown.only_pictures(vector["source"]) is vector["large"]
+    assert markdown.is_emoji_only(vector["source"]) is vector["large"]
 
 
 @pytest.mark.timeout(600)
@@ -112,7 +112,7 @@ def test_page_and_server_parse_any_text_to_the_same_tree(
     ):
         expected = {
             "tree": neutral(markdown.parse(source)),
-            "large": markdown.only_pictures(source),
+            "large": markdown.is_emoji_only(source),
         }
 
         assert page_markdown.parse(source) == expected, (
@@ -152,7 +152,7 @@ def test_hostile_text_is_drawn_at_once(piece: str) -> None:
     begun = time.process_time()
 
     markdown.html(source)
-    markdown.only_pictures(source)
+    markdown.is_emoji_only(source)
 
     assert time.process_time() - begun < 0.1
 

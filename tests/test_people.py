@@ -249,8 +249,8 @@ def test_of_very_many_the_first_are_listed_and_all_are_counted() -> None:
     for number in range(MAX_LISTED_PEOPLE + 2):
         people.enter("kitchen", f"mark {number}", f"tab {number}")
 
-    answer = people.listed("kitchen", "mark 201")
-    [difference] = people.differences()
+    answer = people.listing("kitchen", "mark 201")
+    [difference] = people.room_announcements()
 
     assert (len(answer["people"]), answer["count"]) == (MAX_LISTED_PEOPLE, MAX_LISTED_PEOPLE + 2)
     assert answer["people"][0] == {"mark": "mark 201"}
@@ -264,12 +264,12 @@ def test_when_all_fit_on_the_list_again_they_are_told_in_full() -> None:
     people = Roster()
     for number in range(MAX_LISTED_PEOPLE + 1):
         people.enter("kitchen", f"mark {number}", f"tab {number}")
-    people.differences()
+    people.room_announcements()
 
     people.leave("tab 7", 0)
     people.expire(GRACE_SECONDS)
 
-    [difference] = people.differences()
+    [difference] = people.room_announcements()
     assert difference["all"]
     assert marks(difference["here"]) == {
         f"mark {number}" for number in range(MAX_LISTED_PEOPLE + 1)
@@ -280,12 +280,12 @@ def test_when_all_fit_on_the_list_again_they_are_told_in_full() -> None:
 def test_a_list_and_all_differences_after_it_are_the_list_of_now() -> None:
     people = Roster()
     people.enter("kitchen", "ada", "1")
-    people.differences()
-    people.on_message("elsewhere", {"kitchen": {"ben": "Ben"}}, {}, inf, whole=False)
-    early = people.listed("kitchen", "ada")  # Ben is in it, and has not been told of yet
-    people.on_message("elsewhere", {}, {"kitchen": ["ben"]}, inf, whole=False)
+    people.room_announcements()
+    people.on_message("elsewhere", {"kitchen": {"ben": "Ben"}}, {}, inf, is_complete=False)
+    early = people.listing("kitchen", "ada")  # Ben is in it, and has not been told of yet
+    people.on_message("elsewhere", {}, {"kitchen": ["ben"]}, inf, is_complete=False)
 
-    [difference] = people.differences()
+    [difference] = people.room_announcements()
 
     assert marks(early["people"]) == {"ada", "ben"}
     assert (difference["here"], difference["gone"], difference["count"]) == ([], ["ben"], 1)
@@ -294,14 +294,14 @@ def test_a_list_and_all_differences_after_it_are_the_list_of_now() -> None:
 def test_a_room_is_forgotten_when_everybody_has_left() -> None:
     people = Roster()
     people.enter("kitchen", "ada", "1")
-    people.news()
+    people.worker_changes()
     people.leave("1", 0)
     people.leave("1", 0)
     people.expire(GRACE_SECONDS)
 
-    assert people.news() == ({}, {"kitchen": ["ada"]})
-    assert people.own() == {}
-    assert people.news() == ({}, {})
+    assert people.worker_changes() == ({}, {"kitchen": ["ada"]})
+    assert people.local_handles() == {}
+    assert people.worker_changes() == ({}, {})
 
 
 # Other workers
@@ -311,32 +311,32 @@ def test_people_of_another_worker_are_here_as_long_as_it_is_heard() -> None:
     people = Roster()
     people.enter("kitchen", "ada", "1")
     people.on_message(
-        "elsewhere", {"kitchen": {"ben": "Ben", "ada": "Ada"}}, {}, LEASE_SECONDS, whole=True
+        "elsewhere", {"kitchen": {"ben": "Ben", "ada": "Ada"}}, {}, LEASE_SECONDS, is_complete=True
     )
-    people.differences()
+    people.room_announcements()
 
     people.expire(LEASE_SECONDS - 1)
-    assert people.differences() == []
+    assert people.room_announcements() == []
     people.expire(LEASE_SECONDS)
 
-    [difference] = people.differences()
+    [difference] = people.room_announcements()
     assert (difference["gone"], difference["count"]) == (["ben"], 1)
-    assert people.everybody("kitchen") == {"ada": "Ada"}
+    assert people.handles("kitchen") == {"ada": "Ada"}
 
 
 def test_who_is_on_two_workers_is_one_person_and_stays_until_both_say_otherwise() -> None:
     people = Roster()
     people.enter("kitchen", "ada", "1")
     for worker in ("one", "other"):
-        people.on_message(worker, {"kitchen": {"ben": ""}}, {}, inf, whole=False)
-    [difference] = people.differences()
+        people.on_message(worker, {"kitchen": {"ben": ""}}, {}, inf, is_complete=False)
+    [difference] = people.room_announcements()
     assert difference["count"] == 2
 
-    people.on_message("one", {}, {"kitchen": ["ben"]}, inf, whole=False)
-    assert people.differences() == []
-    people.on_message("other", {}, {}, inf, whole=True)
+    people.on_message("one", {}, {"kitchen": ["ben"]}, inf, is_complete=False)
+    assert people.room_announcements() == []
+    people.on_message("other", {}, {}, inf, is_complete=True)
 
-    assert people.differences()[0]["gone"] == ["ben"]
+    assert people.room_announcements()[0]["gone"] == ["ben"]
 
 
 def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not() -> None:
@@ -344,11 +344,11 @@ def test_a_new_name_heard_from_elsewhere_is_the_name_here_and_an_old_one_is_not(
     people.enter("kitchen", "ada", "1")
     people.set_handle("kitchen", "ada", "Ada")
 
-    people.on_message("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, whole=True)
-    assert people.everybody("kitchen") == {"ada": "Ada"}
-    people.on_message("elsewhere", {"kitchen": {"ada": "Bea"}}, {}, inf, whole=False)
+    people.on_message("elsewhere", {"kitchen": {"ada": "Ada of yesterday"}}, {}, inf, is_complete=True)
+    assert people.handles("kitchen") == {"ada": "Ada"}
+    people.on_message("elsewhere", {"kitchen": {"ada": "Bea"}}, {}, inf, is_complete=False)
 
-    assert people.everybody("kitchen") == {"ada": "Bea"}
+    assert people.handles("kitchen") == {"ada": "Bea"}
 
 
 # Typing

@@ -51,7 +51,10 @@ class Reconciler:
         )
 
     def track(self, room: Room) -> Room:
-        """Watch a room that somebody is about to enter; return the object shared by all in it."""
+        """Watch a room that a connection is about to enter.
+
+        Returns the `Room` object that all connections in the room share.
+        """
         self.sequencer.track(room.label, room.head)
         self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
         self._loop.start()
@@ -82,7 +85,7 @@ class Reconciler:
         )
 
     def poll(self, announce_all: bool = False) -> None:
-        """Read the heads of all rooms with connections here; repair gaps, then announce new heads."""
+        """Read the heads of all rooms with connections here; repair gaps and announce new heads."""
         with self._app.app_context():
             labels = self._labels()
             self.sequencer.retain(labels)
@@ -99,7 +102,7 @@ class Reconciler:
         announced = self._announced.get(room.label)
         if announced is not None and announced[1] != room.epoch:
             self.sequencer.reset(room.label, room.head)
-        self.sequencer.track(room.label, room.head)  # for who entered during the query
+        self.sequencer.track(room.label, room.head)  # for connections that entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
             self._catch_up(room.label)
         if announce or current != announced:

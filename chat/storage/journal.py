@@ -1,4 +1,4 @@
-"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts, in that order.
+"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts.
 
 Concurrent commands are stored together in one transaction (see group_commit). The lock on the
 rows of their rooms makes commit order equal to number order, without gaps.
