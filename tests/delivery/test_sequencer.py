@@ -1,4 +1,4 @@
-"""The order on a worker's wire: numbers in a row, nothing twice, and one question for a gap."""
+"""The sequencer: a worker broadcasts each change of a room once, in order, and reports gaps."""
 
 import random
 
@@ -8,174 +8,186 @@ from chat.delivery.sequencer import Sequencer
 from tests.conftest import JSON
 
 
-class Room:
-    """The people of a room on one worker, who write down what they are told."""
+class Kitchen:
+    """A sequencer that tracks one room, and what it has broadcast there."""
 
     def __init__(self, head: int = 0) -> None:
-        self.cursor: list[tuple[str, int]] = []
+        self.broadcast: list[tuple[str, int]] = []
         self.gaps = 0
-        self.order = Sequencer(
-            lambda _label, event, payload: self.cursor.append((event, payload["rev"])), self.gap
-        )
-        self.order.track("kitchen", head)
+        self.sequencer = Sequencer(self._emit, self._on_gap)
+        self.sequencer.track("kitchen", head)
 
-    def gap(self, label: str) -> None:
-        self.gaps += 1
+    @property
+    def revs(self) -> list[int]:
+        """The numbers of the broadcast changes, in order."""
+        return [rev for _, rev in self.broadcast]
 
-    def push(self, *numbers: int) -> None:
-        for number in numbers:
-            self.order.push("kitchen", "chat", change(number))
+    def push(self, *revs: int) -> None:
+        """Take in new messages, as from the journal or the bus."""
+        for rev in revs:
+            self.sequencer.push("kitchen", "chat", change(rev))
 
     def catch_up(self, *changes: JSON, upto: int) -> None:
-        self.order.catch_up("kitchen", list(changes), upto)
+        """Take in changes from the database."""
+        self.sequencer.catch_up("kitchen", list(changes), upto)
 
-    def mend(self, *changes: JSON, upto: int) -> None:
-        """Catch up as `Heads` does when it was called because of a gap: only if the gap is still there."""
-        assert self.order.has_gap("kitchen")
+    def repair_gap(self, *changes: JSON, upto: int) -> None:
+        """Catch up as the reconciler does: only when the gap still exists."""
+        assert self.sequencer.has_gap("kitchen")
         self.catch_up(*changes, upto=upto)
+
+    def _emit(self, _label: str, event: str, payload: JSON) -> None:
+        self.broadcast.append((event, payload["rev"]))
+
+    def _on_gap(self, _label: str) -> None:
+        self.gaps += 1
 
 
 def change(rev: int, seq: int | None = None) -> JSON:
+    """Return the payload of a change; without `seq`, of a new message."""
     return {"label": "kitchen", "rev": rev, "seq": seq or rev}
 
 
-def numbers(room: Room) -> list[int]:
-    return [number for _, number in room.cursor]
+def test_changes_in_order_are_broadcast_at_once() -> None:
+    kitchen = Kitchen()
+
+    kitchen.push(1, 2, 3)
+
+    assert kitchen.revs == [1, 2, 3]
+    assert kitchen.gaps == 0
 
 
-def test_what_comes_in_order_is_told_at_once() -> None:
-    room = Room()
+def test_changes_beyond_a_gap_are_held_until_it_is_closed() -> None:
+    kitchen = Kitchen()
 
-    room.push(1, 2, 3)
+    kitchen.push(3, 2)
+    assert kitchen.revs == []
+    kitchen.push(1)
 
-    assert (numbers(room), room.gaps) == ([1, 2, 3], 0)
-
-
-def test_what_comes_too_early_waits_for_its_turn() -> None:
-    room = Room()
-
-    room.push(3, 2)
-    assert numbers(room) == []
-    room.push(1)
-
-    assert (numbers(room), room.gaps) == ([1, 2, 3], 1)
+    assert kitchen.revs == [1, 2, 3]
+    assert kitchen.gaps == 1
 
 
-def test_what_has_been_told_is_not_told_again() -> None:
-    room = Room(head=2)
+def test_changes_that_were_broadcast_already_are_dropped() -> None:
+    kitchen = Kitchen(head=2)
 
-    room.push(1, 2, 3, 3, 1)
+    kitchen.push(1, 2, 3, 3, 1)
 
-    assert numbers(room) == [3]
-
-
-def test_what_is_missing_is_read_and_told_in_order() -> None:
-    room = Room()
-
-    room.push(1, 4, 5)
-    room.mend(change(2), change(3), change(4), upto=4)
-
-    assert (numbers(room), room.gaps) == ([1, 2, 3, 4, 5], 1)
-    room.push(2, 3)
-    assert numbers(room) == [1, 2, 3, 4, 5]
+    assert kitchen.revs == [3]
 
 
-def test_a_second_gap_is_mended_too() -> None:
-    room = Room()
+def test_missing_changes_from_the_database_are_broadcast_in_order() -> None:
+    kitchen = Kitchen()
 
-    room.push(2)
-    room.mend(change(1), upto=1)
-    room.push(4)
+    kitchen.push(1, 4, 5)
+    kitchen.repair_gap(change(2), change(3), change(4), upto=4)
 
-    assert (numbers(room), room.gaps) == ([1, 2], 2)
-
-
-def test_there_is_a_gap_from_the_first_missing_number_until_it_is_there() -> None:
-    room = Room()
-    room.push(1)
-    assert not room.order.has_gap("kitchen")
-
-    room.push(3)
-    assert room.order.has_gap("kitchen")
-
-    room.push(2)
-    assert not room.order.has_gap("kitchen")
+    assert kitchen.revs == [1, 2, 3, 4, 5]
+    assert kitchen.gaps == 1
+    kitchen.push(2, 3)
+    assert kitchen.revs == [1, 2, 3, 4, 5]
 
 
-def test_a_gap_that_nobody_has_looked_at_yet_is_not_reported_again() -> None:
-    room = Room()
+def test_a_second_gap_is_reported_after_the_first_was_repaired() -> None:
+    kitchen = Kitchen()
 
-    room.push(2, 3)
-    assert room.gaps == 1
-    assert room.order.has_gap("kitchen")
-    room.push(4)
+    kitchen.push(2)
+    kitchen.repair_gap(change(1), upto=1)
+    kitchen.push(4)
 
-    assert room.gaps == 2
-
-
-def test_a_message_changed_before_it_was_told_is_told_once_as_new() -> None:
-    room = Room(head=1)
-
-    room.catch_up(change(3), change(4, seq=2), change(5, seq=1), upto=5)
-    room.push(2, 4)
-
-    assert room.cursor == [("chat", 3), ("chat", 4), ("change", 5)]
+    assert kitchen.revs == [1, 2]
+    assert kitchen.gaps == 2
 
 
-def test_a_message_on_a_later_page_is_new_too_if_it_was_changed() -> None:
-    room = Room(head=1)
+def test_a_gap_exists_until_the_missing_number_arrives() -> None:
+    kitchen = Kitchen()
+    kitchen.push(1)
+    assert not kitchen.sequencer.has_gap("kitchen")
 
-    room.order.catch_up("kitchen", [change(2), change(4)], 4, 1)
-    room.order.catch_up("kitchen", [change(5, seq=3), change(6, seq=1)], 6, 1)
+    kitchen.push(3)
+    assert kitchen.sequencer.has_gap("kitchen")
 
-    assert room.cursor == [("chat", 2), ("chat", 4), ("chat", 5), ("change", 6)]
-
-
-def test_nothing_is_told_where_nobody_is() -> None:
-    room = Room()
-    room.order.retain([])
-
-    room.push(1)
-    room.catch_up(change(1), upto=1)
-
-    assert (room.cursor, room.order.cursor("kitchen")) == ([], None)
+    kitchen.push(2)
+    assert not kitchen.sequencer.has_gap("kitchen")
 
 
-def test_who_enters_while_others_are_there_changes_nothing() -> None:
-    room = Room()
-    room.push(1, 2)
+def test_a_gap_is_reported_once_until_it_has_been_checked() -> None:
+    kitchen = Kitchen()
 
-    room.order.track("kitchen", 1)
-    room.push(2, 3)
+    kitchen.push(2, 3)
+    assert kitchen.gaps == 1
+    assert kitchen.sequencer.has_gap("kitchen")
+    kitchen.push(4)
 
-    assert numbers(room) == [1, 2, 3]
+    assert kitchen.gaps == 2
 
 
-def test_a_restored_room_starts_over() -> None:
-    room = Room(head=50)
+def test_a_message_changed_before_its_broadcast_is_broadcast_once_as_new() -> None:
+    kitchen = Kitchen(head=1)
 
-    room.order.reset("kitchen", 7)
-    room.push(8)
+    kitchen.catch_up(change(3), change(4, seq=2), change(5, seq=1), upto=5)
+    kitchen.push(2, 4)
 
-    assert numbers(room) == [8]
+    assert kitchen.broadcast == [("chat", 3), ("chat", 4), ("change", 5)]
+
+
+def test_a_changed_message_on_a_later_page_is_new_too() -> None:
+    kitchen = Kitchen(head=1)
+
+    kitchen.sequencer.catch_up("kitchen", [change(2), change(4)], 4, 1)
+    kitchen.sequencer.catch_up("kitchen", [change(5, seq=3), change(6, seq=1)], 6, 1)
+
+    assert kitchen.broadcast == [("chat", 2), ("chat", 4), ("chat", 5), ("change", 6)]
+
+
+def test_nothing_is_broadcast_in_a_room_that_is_not_tracked() -> None:
+    kitchen = Kitchen()
+    kitchen.sequencer.retain([])
+
+    kitchen.push(1)
+    kitchen.catch_up(change(1), upto=1)
+
+    assert kitchen.broadcast == []
+    assert kitchen.sequencer.cursor("kitchen") is None
+
+
+def test_tracking_a_tracked_room_again_changes_nothing() -> None:
+    kitchen = Kitchen()
+    kitchen.push(1, 2)
+
+    kitchen.sequencer.track("kitchen", 1)
+    kitchen.push(2, 3)
+
+    assert kitchen.revs == [1, 2, 3]
+
+
+def test_a_room_whose_history_was_restored_continues_from_the_given_head() -> None:
+    kitchen = Kitchen(head=50)
+
+    kitchen.sequencer.reset("kitchen", 7)
+    kitchen.push(8)
+
+    assert kitchen.revs == [8]
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_whatever_the_queue_does_the_wire_is_in_order_and_whole(seed: int) -> None:
+def test_all_changes_are_broadcast_in_order_over_a_bus_that_loses_and_repeats(seed: int) -> None:
     chance = random.Random(seed)
-    room = Room()
+    kitchen = Kitchen()
     stored = 0
+
+    def catch_up() -> None:
+        cursor = kitchen.sequencer.cursor("kitchen") or 0
+        missing = [change(number) for number in range(cursor + 1, stored + 1)]
+        kitchen.catch_up(*missing, upto=stored)
+
     for _ in range(200):
         stored += 1
-        fate = chance.random()
-        news = [stored] if fate < 0.7 else [stored, stored] if fate < 0.8 else []
-        room.push(*news, *chance.sample(range(1, stored + 1), k=min(stored, chance.randrange(3))))
-        if room.order.has_gap("kitchen") and chance.random() < 0.5:
-            cursor = room.order.cursor("kitchen") or 0
-            room.catch_up(
-                *(change(number) for number in range(cursor + 1, stored + 1)), upto=stored
-            )
-    cursor = room.order.cursor("kitchen") or 0
-    room.catch_up(*(change(number) for number in range(cursor + 1, stored + 1)), upto=stored)
+        copies = chance.choices([0, 1, 2], [2, 7, 1])[0]
+        late_count = min(stored, chance.randrange(3))
+        kitchen.push(*[stored] * copies, *chance.sample(range(1, stored + 1), k=late_count))
+        if kitchen.sequencer.has_gap("kitchen") and chance.random() < 0.5:
+            catch_up()
+    catch_up()
 
-    assert numbers(room) == list(range(1, stored + 1))
+    assert kitchen.revs == list(range(1, stored + 1))
