@@ -32,7 +32,10 @@ MAX_FORM_PARTS = 10
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build the app and migrate its database. Raises StartupError with a sentence for the operator."""
+    """Build the app and migrate its database.
+
+    Raises StartupError with a message for the operator.
+    """
     config = config or Config.from_environment()
     app = ConfabFlask(
         __name__,
@@ -100,7 +103,7 @@ def _add_sockets(app: Flask, config: Config) -> None:
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
-    services.bus.start()  # gunicorn has started it; under `flask run` the first connection does
+    services.bus.start()  # under `flask run`; a gunicorn worker has started it already
     load_identity(auth)
 
 
@@ -147,6 +150,6 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
 
 
 def _redis_name(purpose: str, app: Flask) -> str:
-    """Return a name in Redis that other installations do not use, since it depends on the secret."""
+    """Return a name in Redis that is unique to this installation: it depends on the secret key."""
     digest = sha256(f"{purpose}/{app.config['SECRET_KEY']}".encode()).hexdigest()
     return f"confab:{digest[:16]}"

@@ -1,6 +1,7 @@
-"""What is sent to a room; the only module that emits. It reaches the connections of this worker only.
+"""Broadcasts: the only module that emits, to the connections of this worker in a room.
 
-Other workers receive the same events over the bus (delivery/bus.py) and send them to theirs.
+Other workers receive the same events over the bus (delivery/bus.py) and emit them to their own
+connections.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ def socketio_room(label: str) -> str:
 
 
 class Broadcaster:
-    """Sends events to everybody in a room who is connected to this worker."""
+    """Sends events to the connections of this worker in a room."""
 
     def __init__(self, socketio: SocketServer) -> None:
         self._socketio = socketio
@@ -34,7 +35,7 @@ class Broadcaster:
         )
 
     def head(self, room: RoomRow) -> None:
-        """Announce the room's last number, so that a client notices what it has missed."""
+        """Announce the head of a room, so that a client notices when it has missed changes."""
         self.emit(room.label, "head", wire.head(room))
 
     def presence(self, payload: wire.JSON) -> None:
@@ -42,5 +43,5 @@ class Broadcaster:
         self.emit(payload["label"], "presence", payload)
 
     def typing(self, payload: wire.JSON, skip_connections: Sequence[str]) -> None:
-        """Announce that somebody is typing, except to that person's own connections."""
+        """Announce that a person is typing, except to that person's own connections."""
         self.emit(payload["label"], "typing", payload, skip_connections)

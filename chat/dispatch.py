@@ -6,9 +6,8 @@ from functools import wraps
 from typing import Any, TypeAlias
 
 from chat.errors import BadRequest, Refusal, ServerError
-from chat.payload import refused
 from chat.socket_server import SocketServer
-from chat.wire import JSON
+from chat.wire import JSON, refused
 
 Handler: TypeAlias = Callable[[Any], JSON]
 """Takes the one argument of an event, which may be anything, and returns the acknowledgement."""

@@ -1,4 +1,4 @@
-"""The Socket.IO events of the original chat and of catching up: join, chat, since, history and more.
+"""The Socket.IO events of the original chat and of catching up.
 
 A handler has five steps: parse, find, store, broadcast, answer. It returns the acknowledgement; a
 refusal is an exception, which becomes an acknowledgement in one place (dispatch.py).

@@ -18,14 +18,20 @@ def author() -> str:
 
     It is created when it is first needed.
     """
-    if "author" not in session:
-        session["author"] = secrets.token_hex(16)
-        session.permanent = True
-    return str(session["author"])
+    known: str | None = session.get("author")
+    if known is not None:
+        return known
+    created = secrets.token_hex(16)
+    session["author"] = created
+    session.permanent = True
+    return created
 
 
 def load_identity(auth: object = None) -> None:
-    """Set the identity of a new connection without a cookie: from the token in `auth`, or a new one."""
+    """Set the identity of a new connection that has no cookie.
+
+    It comes from the token in `auth`; without a valid one, a new identity is created.
+    """
     if "author" in session:
         return
     signer = URLSafeSerializer(secret_key(), salt="confab-identity")
@@ -37,7 +43,7 @@ def load_identity(auth: object = None) -> None:
 
 
 def you(room: Room) -> JSON:
-    """Return what a person may know about themselves: their mark, and the token of their identity."""
+    """Return the key `you` of an answer: the person's mark, and the token of their identity."""
     answer = {"mark": room.mark(author())}
     if "token" in session:
         answer["token"] = session["token"]

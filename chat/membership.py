@@ -35,7 +35,10 @@ def enter(room: Room) -> None:
 
 
 def enter_recreated(deleted: Room) -> Room:
-    """Enter the room that now has the label of a deleted one. Raises NotFound when there is none."""
+    """Enter the room that now has the label of a deleted one.
+
+    Raises NotFound when there is none, Busy.
+    """
     leave()
     services().reconciler.forget(deleted)
     room = Room.find(deleted.label)
@@ -44,7 +47,7 @@ def enter_recreated(deleted: Room) -> Room:
 
 
 def read_entered(room: Room, after: int | None) -> tuple[Room, MessagePage]:
-    """Return the room that was entered and what to answer: the latest messages, or those missed.
+    """Return the entered room, and its latest messages or those missed since `after`.
 
     It is another room when the one that was found in memory has been deleted and created again.
     """
@@ -70,15 +73,16 @@ def leave() -> None:
 
 def joined_room() -> Room:
     """Return the room of this connection, as it was when it entered. Raises NotJoined."""
-    if "room" not in session:
+    room: Room | None = session.get("room")
+    if room is None:
         raise NotJoined
-    return cast(Room, session["room"])  # a session is untyped
+    return room
 
 
 def people(room: Room) -> JSON:
     """Return the people in a room, the person who asks first, each once."""
     presence = services().presence
-    listing = presence.roster.listed(room.label, room.mark(author()))
+    listing = presence.roster.listing(room.label, room.mark(author()))
     if presence.partial:
         listing["partial"] = True
     return listing

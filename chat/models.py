@@ -294,8 +294,9 @@ PagePart: TypeAlias = Literal["before", "from", "changed"]
 def _page_statement(*parts: PagePart) -> sa.Executable:
     """Build the statement that reads messages together with head, epoch and name of their room.
 
-    Its parameters: `room` (the id) and `label`, `pivot` (a `seq`, or a `rev` for "changed"), `limit_before` and
-    `limit_from`. A room without matching messages gives one row whose message columns are NULL.
+    Its parameters: `room` (the id), `label`, `pivot` (a `seq`, or a `rev` for "changed"),
+    `limit_before` and `limit_from`. A room without matching messages gives one row whose message
+    columns are NULL.
     """
     room = sa.bindparam("room", type_=sa.BigInteger)
     pivot = sa.bindparam("pivot", type_=sa.BigInteger)

@@ -1,6 +1,9 @@
-"""How payloads are parsed: these keys, of these types, and nothing else. And how a refusal looks."""
+"""Parsing of client payloads: the base model, and the types of their numbers and ids.
 
-from typing import Annotated, Any, Self, TypeAlias
+The payloads of the single events are in wire.py, the types of their texts in text/validation.py.
+"""
+
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -25,7 +28,7 @@ class Payload(BaseModel):
 
     @classmethod
     def parse(cls, data: object) -> Self:
-        """Parse a payload. Raises BadRequest, Empty or TooLong with a sentence that names the key."""
+        """Parse a payload. Raises BadRequest, Empty or TooLong; the message names the key."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -49,19 +52,6 @@ class Payload(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _reject_null(cls, data: object) -> object:
-        if isinstance(data, dict) and any(value is None for value in data.values()):
+        if isinstance(data, dict) and None in data.values():
             raise PydanticCustomError("null", "null is not a value here: leave the key out")
         return data
-
-
-def refused(refusal: Refusal) -> dict[str, Any]:
-    """Return the answer to an event that was refused."""
-    answer: dict[str, Any] = {
-        "ok": False,
-        "code": refusal.code,
-        "message": str(refusal),
-        "retry": refusal.retry,
-    }
-    if refusal.retry_after_ms is not None:
-        answer["retry_after_ms"] = refusal.retry_after_ms
-    return answer

@@ -1,6 +1,6 @@
-"""Payloads: those of events, parsed into a closed world of keys, and those of messages and answers, built.
+"""Payloads: those of client events, which are parsed, and those of broadcasts and acknowledgements.
 
-Who is here and who is typing is built in people.py and presence.py, a refusal in payload.py.
+Payloads of presence are built in presence/roster.py; docs/protocol.md describes them all.
 """
 
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from chat.errors import Refusal
 from chat.payload import ClientId, Limit, Number, Payload
 from chat.text.validation import Emoji, Handle, MessageText, RoomName, Text
 
@@ -21,14 +22,14 @@ JSON: TypeAlias = dict[str, Any]
 
 
 class Join(Payload):
-    """Enter a room; with `after`, as somebody who has every change up to that number."""
+    """Enter a room. `after` is the number up to which the client already has every change."""
 
     label: Text
     after: Number | None = None
 
 
 class Chat(Payload):
-    """Say something. The original chat's two keys; `id` makes it safe to repeat."""
+    """Post a message: the two keys of the original chat; `id` makes it safe to send it twice."""
 
     handle: Handle
     message: MessageText
@@ -37,14 +38,14 @@ class Chat(Payload):
 
 
 class Since(Payload):
-    """Ask what changed after a number."""
+    """Catch up: request the messages that changed after a number."""
 
     after: Number
     limit: Limit = 200
 
 
 class History(Payload):
-    """Ask for a page of messages: before, after or around one, or the last."""
+    """Request a page of messages: before, after or around a sequence number, or the last ones."""
 
     before: Number | None = None
     after: Number | None = None
@@ -52,27 +53,27 @@ class History(Payload):
     limit: Limit = 50
 
     @model_validator(mode="after")
-    def _one_direction(self) -> Self:
+    def _check_one_direction(self) -> Self:
         if len(self.model_fields_set & {"before", "after", "around"}) > 1:
             raise PydanticCustomError("directions", "name only one of before, after and around")
         return self
 
 
 class Edit(Payload):
-    """Say it differently."""
+    """Replace the text of a message."""
 
     seq: Number
     message: MessageText
 
 
 class Delete(Payload):
-    """Take it back."""
+    """Delete a message."""
 
     seq: Number
 
 
 class React(Payload):
-    """Put an emoji to what somebody said, or take it back."""
+    """Add a reaction to a message, or remove it (`on` is false)."""
 
     seq: Number
     emoji: Emoji
@@ -80,38 +81,51 @@ class React(Payload):
 
 
 class Rename(Payload):
-    """Go by another name."""
+    """Use another handle in the room."""
 
     handle: Handle
 
 
 class Typing(Payload):
-    """Be about to say something."""
+    """Announce that the person with this handle is typing."""
 
     handle: Handle
 
 
 class Title(Payload):
-    """Give the room another name."""
+    """Set the display name of the room; an empty text removes it."""
 
     name: RoomName
     handle: Handle | None = None
 
 
 class Leave(Payload):
-    """Go out."""
+    """Leave the room."""
 
 
 def ok(*parts: JSON) -> JSON:
-    """The answer to what has been done, with what it adds."""
+    """Return the acknowledgement of an event that succeeded: `ok`, and the keys of all parts."""
     answer: JSON = {"ok": True}
     for part in parts:
         answer.update(part)
     return answer
 
 
+def refused(refusal: Refusal) -> JSON:
+    """Return the acknowledgement of an event that was refused."""
+    answer: JSON = {
+        "ok": False,
+        "code": refusal.code,
+        "message": str(refusal),
+        "retry": refusal.retry,
+    }
+    if refusal.retry_after_ms is not None:
+        answer["retry_after_ms"] = refusal.retry_after_ms
+    return answer
+
+
 def joined(room: "Room", page: "MessagePage") -> JSON:
-    """Return the answer to `join`: the room and its latest messages, or what somebody missed."""
+    """Return the answer to `join`: the room and its latest messages, or the missed ones."""
     answer = {"label": room.label, "name": page.name, **changes(room, page)}
     if page.missed is None:
         answer["older"] = page.older
@@ -123,7 +137,7 @@ def joined(room: "Room", page: "MessagePage") -> JSON:
 def posted(result: "CommandResult") -> JSON:
     """Return the answer to `chat`: the numbers of the stored message."""
     message = result.message
-    assert message is not None, "posting a message always names one"  # noqa: S101
+    assert message is not None, "a post always results in a message"  # noqa: S101
     answer: JSON = {
         "seq": message.seq,
         "rev": message.rev,
@@ -141,12 +155,12 @@ def changed(result: "CommandResult") -> JSON:
 
 
 def changes(room: "Room", page: "MessagePage") -> JSON:
-    """Return changed messages, and the number up to which they are complete."""
+    """Return changed messages, and the number up to which the client then has every change."""
     return {**_page(room, page), "upto": page.upto}
 
 
 def history(room: "Room", page: "MessagePage") -> JSON:
-    """Return messages, and whether there are more on either side."""
+    """Return a page of messages, and whether there are older and newer ones."""
     return {**_page(room, page), "older": page.older, "newer": page.newer}
 
 
@@ -156,7 +170,7 @@ def _page(room: "Room", page: "MessagePage") -> JSON:
 
 
 def message(room: "Room | RoomRow", row: "MessageRow") -> JSON:
-    """Return one message: the same live, in a page of history and in the HTML."""
+    """Return one message: the same payload in a broadcast, in an answer and for the HTML page."""
     payload: JSON = {
         "label": room.label,
         "seq": row.seq,

@@ -1,4 +1,4 @@
-"""Runs migrations on the app's own database: at every start, and for `flask db ...`."""
+"""Runs migrations on the database of the app: at every start, and for `flask db` commands."""
 
 from alembic import context
 from flask import current_app
@@ -10,7 +10,7 @@ target = current_app.extensions["migrate"].db
 
 with migration_transaction() as connection:
     if connection.dialect.name == "postgresql":
-        # A large table takes longer than a request may.
+        # Changing a large table may take longer than the time limit of other statements.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     context.configure(
         connection=connection,

@@ -8,8 +8,9 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
-# The oldest revision whose program may use the schema as it is after this migration. A migration that only adds has
-# the value of the one before; one that removes has the first revision whose program does without.
+# The oldest revision whose program may use the schema as it is after this migration. A migration
+# that only adds keeps the value of the previous one. A migration that removes something has the
+# first revision whose program does not need it.
 compatible_from = ${repr(up_revision)}
 
 

@@ -18,7 +18,7 @@ from tests.clients import Node
 from tests.servers import ConfabServer, _serving, free_port, wait_until
 from tests.services import Redis
 from tests.test_commands import NOT_COPIED, ROOT
-from tests.test_migrations import NEWER, add_migration, newer_migrations, schema_tools
+from tests.storage.schema import NEWER, add_migration, newer_migrations, schema_tools
 
 pytestmark = pytest.mark.servers
 

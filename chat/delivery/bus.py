@@ -19,7 +19,7 @@ from redis.retry import Retry
 from chat.socket_server import SocketServer
 
 MAX_OUTBOX_MESSAGES = 5_000
-"""Messages that wait to be published; what does not fit is dropped."""
+"""Messages that wait to be published; more are dropped."""
 
 MAX_PIPELINED_MESSAGES = 100
 HEARTBEAT_SECONDS = 2.0
@@ -42,19 +42,25 @@ TCP_OPTIONS: dict[str, Any] = {"socket_keepalive": True}
 
 Payload: TypeAlias = dict[str, Any]
 MessageHandler: TypeAlias = Callable[[str, Payload], None]
-"""Called with an event and its payload; raises ValueError, KeyError or TypeError for a malformed one."""
+"""Called with an event and its payload.
+
+Raises ValueError, KeyError or TypeError when the payload is malformed.
+"""
 
 log = logging.getLogger(__name__)
 
 
 def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
-    """Return a client for a `redis://`, `rediss://` or `unix://` URL; it connects when first used."""
+    """Return a client for a `redis://`, `rediss://` or `unix://` URL.
+
+    It connects when it is first used.
+    """
     options = REDIS_OPTIONS if url.startswith("unix://") else REDIS_OPTIONS | TCP_OPTIONS
     return redis.Redis.from_url(url, decode_responses=decode_responses, **options)
 
 
 class Bus(ABC):
-    """Carries events to the other workers. `is_up` says whether theirs are being received."""
+    """Carries events between workers. `is_up` says whether those of other workers arrive."""
 
     is_up = False
 
@@ -72,7 +78,7 @@ class Bus(ABC):
 
     @abstractmethod
     def publish(self, event: str, payload: Payload) -> None:
-        """Send an event to the other workers, soon. Never raises, and never waits."""
+        """Queue an event for the other workers. Never raises, and never blocks."""
 
 
 class LocalBus(Bus):
@@ -98,7 +104,7 @@ class RedisBus(Bus):
         self._socketio = socketio
         self._url = url
         self._channel = channel
-        self._worker_id = secrets.token_hex(8)  # by which we skip our own messages
+        self._worker_id = secrets.token_hex(8)  # by which it skips its own messages
         self._handlers: dict[str, MessageHandler] = {}
         self._connect_handlers: list[Callable[[], None]] = []
         self._outbox: Any = None  # a queue of Socket.IO's async mode
@@ -126,7 +132,7 @@ class RedisBus(Bus):
             self._socketio.sleep(0.01)
 
     def publish(self, event: str, payload: Payload) -> None:
-        """Queue an event for the other workers. When the queue is full, it is dropped and counted."""
+        """Queue an event for the other workers; drop and count it when the queue is full."""
         message = {"from": self._worker_id, "event": event, "payload": payload}
         self._enqueue(json.dumps(message, ensure_ascii=False))
 

@@ -1,4 +1,7 @@
-"""Publishes stored messages: to the connections of this worker in order, and to the other workers."""
+"""Publishes stored messages.
+
+The sequencer broadcasts them on this worker, the bus carries them to the others.
+"""
 
 import logging
 

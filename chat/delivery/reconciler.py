@@ -51,7 +51,10 @@ class Reconciler:
         )
 
     def track(self, room: Room) -> Room:
-        """Watch a room that somebody is about to enter; return the object shared by all in it."""
+        """Watch a room that a connection is about to enter.
+
+        Returns the `Room` object that all connections in the room share.
+        """
         shared = self.rooms.setdefault(room.label, room)
         if shared is room:  # it was just read; a shared one may be old
             self._reset_if_recreated(room)
@@ -95,7 +98,7 @@ class Reconciler:
         )
 
     def poll(self, announce_all: bool = False) -> None:
-        """Read the heads of all rooms with connections here; repair gaps, then announce new heads."""
+        """Read the heads of all rooms with connections here; repair gaps and announce new heads."""
         with self._app.app_context():
             labels = self._labels()
             self.sequencer.retain(labels)
@@ -113,7 +116,7 @@ class Reconciler:
         announced = self._announced.get(room.label)
         if announced is not None and announced[1] != room.epoch:
             self.sequencer.reset(room.label, room.head)
-        self.sequencer.track(room.label, room.head)  # for who entered during the query
+        self.sequencer.track(room.label, room.head)  # for connections that entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
             self._catch_up(room.label)
         if announce or current != announced:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from chat.wire import JSON
 
 MAX_HELD_EVENTS = 1_000
-"""Events of one room that wait behind a gap; more are dropped, since the database has them all."""
+"""Events of one room that are held behind a gap; more are dropped: the database has them all."""
 
 
 class Sequencer:
     """Tracks, for each room with connections on this worker, the last number that was broadcast.
 
     An event with the next number is broadcast, one beyond a gap is held, an older one is dropped.
-    `emit` is called with the label, the event and its payload. `on_gap` is called with the label of a
-    room in which a number is missing; it has to fetch what is missing and call `catch_up`.
+    `emit` is called with the label, the event and its payload. `on_gap` is called with the label of
+    a room in which a number is missing; it has to read the missing changes and call `catch_up`.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Sequencer:
         self._lock = threading.RLock()
 
     def track(self, label: str, head: int) -> None:
-        """Start to track a room, unless it is tracked: who enters now reads what is up to `head`."""
+        """Start to track a room from `head` on, unless it is tracked already."""
         with self._lock:
             self._cursors.setdefault(label, head)
 
@@ -45,7 +45,7 @@ class Sequencer:
         return self._cursors.get(label)
 
     def has_gap(self, label: str) -> bool:
-        """Return whether events are held behind a missing number; the next gap is reported again."""
+        """Return whether events are held behind a missing number, and report the next gap again."""
         with self._lock:
             self._gaps_reported.discard(label)
             return bool(self._held.get(label))
@@ -76,8 +76,8 @@ class Sequencer:
     ) -> None:
         """Broadcast changes read from the database: in `rev` order, complete up to `upto`.
 
-        A message with a `seq` above `new_after` is new to the room, even if it was changed since. That
-        is the cursor before the first of several pages; by default the current cursor.
+        A message with a `seq` above `new_after` is new to the room, even if it was changed since.
+        `new_after` is the cursor before the first of several pages; by default the current cursor.
         """
         with self._lock:
             cursor = self._cursors.get(label)

@@ -2,7 +2,7 @@
 
 It holds the people of this worker and those that other workers announced, while these are alive.
 People are known by their marks, each with the handle they use ("" while it is unknown).
-Nothing here waits, and nothing here emits.
+This module does not block, and it does not emit.
 """
 
 import threading
@@ -17,12 +17,13 @@ from typing import TypeAlias
 from chat.wire import JSON
 
 GRACE_SECONDS = 5
-"""Somebody whose last connection ended counts as present for so long: a reload is no departure."""
+"""How long a person without a connection counts as present, so that a reload is not announced."""
 
 LEASE_SECONDS = 30
-"""A worker that was silent for so long is gone, and its people with it."""
+"""A worker that was silent for so long counts as dead; its people are removed."""
 
 MAX_LISTED_PEOPLE = 200
+"""People in one payload; more are only counted."""
 
 HandlesByMark: TypeAlias = dict[str, str]
 PersonKey: TypeAlias = tuple[str, str]
@@ -73,7 +74,7 @@ class Roster:
         with self._lock:
             room = self._rooms.setdefault(label, RoomRoster())
             if mark not in room.handles:
-                with self._noting_changes(label, [mark]):
+                with self._record_changes(label, [mark]):
                     room.handles[mark] = self._handle(label, mark) or ""
                 room.to_publish.add(mark)
             self._leaves_at.pop(person, None)
@@ -82,7 +83,7 @@ class Roster:
             return room.handles[mark]
 
     def leave(self, connection: str, now: float) -> None:
-        """Remove a connection; after the last one its person leaves, unless they come back soon."""
+        """Remove a connection. A person without one leaves after GRACE_SECONDS."""
         with self._lock:
             person = self._person_of_connection.pop(connection, None)
             if person is None:
@@ -101,19 +102,19 @@ class Roster:
             room = self._rooms.get(label)
             if room is None or room.handles.get(mark, handle) == handle:
                 return
-            with self._noting_changes(label, [mark]):
+            with self._record_changes(label, [mark]):
                 room.handles[mark] = handle
             room.to_publish.add(mark)
 
     def expire(self, now: float) -> None:
-        """Remove people who did not come back, and the people of workers that are silent."""
+        """Remove people whose grace period is over, and the people of silent workers."""
         with self._lock:
             expired = [person for person, at in self._leaves_at.items() if at <= now]
             for person in expired:
                 label, mark = person
                 del self._leaves_at[person]
                 del self._connections[person]
-                with self._noting_changes(label, [mark]):
+                with self._record_changes(label, [mark]):
                     del self._rooms[label].handles[mark]
                 self._rooms[label].to_publish.add(mark)
             self.forget_others(now)
@@ -125,7 +126,7 @@ class Roster:
                 worker_id for worker_id, other in self._others.items() if other.expires_at <= now
             ]
             for worker_id in expired:
-                self.on_message(worker_id, {}, {}, 0, whole=True)
+                self.on_message(worker_id, {}, {}, 0, is_complete=True)
                 del self._others[worker_id]
 
     def knows(self, worker_id: str) -> bool:
@@ -134,34 +135,34 @@ class Roster:
         return other is not None and other.is_complete
 
     def on_message(
-        self, worker_id: str, here: JSON, gone: JSON, expires_at: float, *, whole: bool
+        self, worker_id: str, here: JSON, gone: JSON, expires_at: float, *, is_complete: bool
     ) -> None:
-        """Take in the announcement of another worker.
+        """Take in the announcement of another worker, which is valid until `expires_at`.
 
-        `here` holds handles by mark by label, `gone` lists of marks by label. With `whole` it is all
-        that the worker has, otherwise only what has changed.
+        `here` holds handles by mark by label, `gone` lists of marks by label. If `is_complete`,
+        `here` holds all people of that worker, otherwise only what has changed.
         """
         with self._lock:
             other = self._others.setdefault(worker_id, OtherWorker())
             other.expires_at = expires_at
-            other.is_complete = other.is_complete or whole
+            other.is_complete = other.is_complete or is_complete
             labels = here.keys() | gone.keys()
-            if whole:
+            if is_complete:
                 labels |= other.rooms.keys()
             for label in labels:
                 announced: HandlesByMark = here.get(label, {})
                 old = other.rooms.get(label, {})
-                new = announced if whole else old | announced
+                new = announced if is_complete else old | announced
                 new = {mark: new[mark] for mark in new if mark not in gone.get(label, ())}
                 changed = [mark for mark in old | new if old.get(mark) != new.get(mark)]
-                with self._noting_changes(label, changed):
+                with self._record_changes(label, changed):
                     other.rooms[label] = new
-                    self._adopt_handles(label, announced, whole)
+                    self._adopt_handles(label, announced, is_complete)
                 if not new:
                     del other.rooms[label]
 
-    def _adopt_handles(self, label: str, announced: HandlesByMark, whole: bool) -> None:
-        """Use the handles that another worker announced for people who are here too.
+    def _adopt_handles(self, label: str, announced: HandlesByMark, is_complete: bool) -> None:
+        """Use the handles that another worker announced for people who are on this worker too.
 
         A handle in a complete announcement may be older than ours, one in a change is newer.
         """
@@ -169,12 +170,12 @@ class Roster:
         if room is None:
             return
         for mark in room.handles.keys() & announced.keys():
-            is_newer = not whole or not room.handles[mark]
+            is_newer = not is_complete or not room.handles[mark]
             if announced[mark] and is_newer:
                 room.handles[mark] = announced[mark]
 
-    def everybody(self, label: str) -> HandlesByMark:
-        """Return the people in a room, on all workers."""
+    def handles(self, label: str) -> HandlesByMark:
+        """Return the people in a room, on all workers: handles by mark."""
         with self._lock:
             found: HandlesByMark = {}
             for handles in self._handles_by_worker(label):
@@ -183,40 +184,46 @@ class Roster:
                         found[mark] = handle
             return found
 
-    def listed(self, label: str, first: str) -> JSON:
-        """Return the people in a room as `join` answers: the mark `first` first, at most a limit."""
+    def listing(self, label: str, first_mark: str) -> JSON:
+        """Return the people in a room as `join` answers: `first_mark` first, at most a limit."""
         with self._lock:
-            everybody = {first: "", **self.everybody(label)}
+            handles = {first_mark: "", **self.handles(label)}
             return {
-                "people": _people(everybody),
-                "count": len(everybody),
+                "people": _people(handles),
+                "count": len(handles),
                 "state": self._rooms[label].state,
             }
 
-    def differences(self, also: bool = False) -> list[JSON]:
-        """Return the announcements that are due, one for each changed room; with `also`, for all."""
+    def room_announcements(self, all_rooms: bool = False) -> list[JSON]:
+        """Return a payload of `presence` for each room with changes, or for all rooms.
+
+        The changes count as announced afterwards.
+        """
         with self._lock:
             return [
-                self._difference(label, room)
+                self._room_announcement(label, room)
                 for label, room in self._rooms.items()
-                if room.to_announce or also
+                if room.to_announce or all_rooms
             ]
 
-    def _difference(self, label: str, room: RoomRoster) -> JSON:
-        everybody = self.everybody(label)
+    def _room_announcement(self, label: str, room: RoomRoster) -> JSON:
+        handles = self.handles(label)
         room.state += 1
-        payload: JSON = {"label": label, "state": room.state, "count": len(everybody)}
+        payload: JSON = {"label": label, "state": room.state, "count": len(handles)}
         marks = room.to_announce
         room.to_announce = set()
         was_truncated = room.was_truncated
-        room.was_truncated = len(everybody) > MAX_LISTED_PEOPLE
+        room.was_truncated = len(handles) > MAX_LISTED_PEOPLE
         if was_truncated and not room.was_truncated:
-            return payload | {"here": _people(everybody), "gone": [], "all": True}
-        here = {mark: everybody[mark] for mark in marks if mark in everybody}
+            return payload | {"here": _people(handles), "gone": [], "all": True}
+        here = {mark: handles[mark] for mark in marks if mark in handles}
         return payload | {"here": _people(here), "gone": list(marks - here.keys())}
 
-    def news(self) -> tuple[JSON, JSON]:
-        """Return what the other workers do not know yet: who is here, and who is gone, by label."""
+    def worker_changes(self) -> tuple[JSON, JSON]:
+        """Return what the other workers do not know yet, by label: who is here, and who is gone.
+
+        The changes count as published afterwards. Rooms without people are forgotten.
+        """
         here: JSON = {}
         gone: JSON = {}
         with self._lock:
@@ -233,31 +240,27 @@ class Roster:
                     del self._rooms[label]
         return here, gone
 
-    def own(self) -> JSON:
+    def local_handles(self) -> JSON:
         """Return all people on this worker: handles by mark by label."""
         with self._lock:
             return {label: dict(room.handles) for label, room in self._rooms.items()}
 
     def _handles_by_worker(self, label: str) -> list[HandlesByMark]:
         """Return the people in a room, for each worker; this worker first."""
-        lists = []
-        if label in self._rooms:
-            lists.append(self._rooms[label].handles)
-        for other in self._others.values():
-            if label in other.rooms:
-                lists.append(other.rooms[label])
-        return lists
+        rooms = [self._rooms[label].handles] if label in self._rooms else []
+        rooms += [other.rooms[label] for other in self._others.values() if label in other.rooms]
+        return rooms
 
     def _handle(self, label: str, mark: str) -> str | None:
-        """Return the handle of somebody in a room; None when they are not there."""
+        """Return the handle of a person in a room; None when the person is not there."""
         known = [handles[mark] for handles in self._handles_by_worker(label) if mark in handles]
         if not known:
             return None
         return next(filter(None, known), "")
 
     @contextmanager
-    def _noting_changes(self, label: str, marks: Collection[str]) -> Iterator[None]:
-        """Note which of these people change, for the room, by what is done inside."""
+    def _record_changes(self, label: str, marks: Collection[str]) -> Iterator[None]:
+        """Record which of these people change inside the context, to announce it to the room."""
         before = {mark: self._handle(label, mark) for mark in marks}
         yield
         room = self._rooms.get(label)

@@ -1,6 +1,6 @@
-"""The presence service: announces who enters and leaves, to the rooms here and to the other workers.
+"""Presence tracking: announces who enters and leaves, to local rooms and to other workers.
 
-The announcements of a second are sent together. What a worker knows about the others expires when
+All announcements of a second are sent together. What a worker knows about the others expires when
 they are silent (see roster.py).
 """
 
@@ -27,7 +27,7 @@ MAX_NAME_LOOKUPS = 20
 """Rooms, each second, whose earlier handles are read from the database."""
 
 BUS_GRACE_SECONDS = 5
-"""The bus may be down for so long before the list of people is called partial."""
+"""How long the bus may be down before the list of people is reported as partial."""
 
 MAX_PEOPLE_FOR_TYPING = 50
 """Typing is announced in rooms of at most this many people."""
@@ -85,18 +85,21 @@ class PresenceTracker:
 
     def announce_typing(self, payload: JSON) -> None:
         """Announce to the others in a small room that somebody is typing."""
-        if len(self.roster.everybody(payload["label"])) > MAX_PEOPLE_FOR_TYPING:
+        if len(self.roster.handles(payload["label"])) > MAX_PEOPLE_FOR_TYPING:
             return
         self.on_typing("typing", payload)
         self._bus.publish("typing", payload)
 
     def on_typing(self, _event: str, payload: JSON) -> None:
-        """Somebody is typing, here or on another worker."""
+        """Broadcast that a person is typing, on this worker or on another."""
         own_connections = self.roster.connections(payload["label"], payload["mark"])
         self._broadcaster.typing(payload, skip_connections=own_connections)
 
     def on_message(self, _event: str, payload: JSON) -> None:
-        """Take in another worker's people. Raises ValueError when no worker can have sent it."""
+        """Take in the people of another worker.
+
+        Raises ValueError or KeyError when no worker can have sent this payload.
+        """
         worker_id = payload["worker"]
         here = payload["here"]
         gone = payload["gone"]
@@ -104,10 +107,10 @@ class PresenceTracker:
         if not has_id or not isinstance(here, dict) or not isinstance(gone, dict):
             raise ValueError("not a list of people")
         expires_at = time.monotonic() + payload.get("seconds", LEASE_SECONDS)
-        self.roster.on_message(worker_id, here, gone, expires_at, whole=payload["whole"])
+        self.roster.on_message(worker_id, here, gone, expires_at, is_complete=payload["whole"])
 
     def on_connect(self) -> None:
-        """The bus is (back) up: send all we have, and read what the other workers registered."""
+        """Publish all people of this worker, and read those that the other workers registered."""
         run_logged(self.refresh, "Registering the people of this worker")
         for worker_id, text, seconds in self._registry.load_all():
             if worker_id == self._worker_id or self.roster.knows(worker_id):
@@ -119,25 +122,30 @@ class PresenceTracker:
             )
 
     def announce(self, now: float) -> None:
-        """Send what has changed to the other workers and to each room here."""
+        """Send what has changed to the other workers and to each local room."""
         self.roster.expire(now)
         run_logged(self._look_up_handles, "Reading the names of people")
         was_partial = self.partial
         self._update_partial(now)
-        here, gone = self.roster.news()
+        here, gone = self.roster.worker_changes()
         if here or gone:
             self._bus.publish(
                 "presence",
                 {"worker": self._worker_id, "here": here, "gone": gone, "whole": False},
             )
-        for payload in self.roster.differences(also=self.partial != was_partial):
+        for payload in self.roster.room_announcements(all_rooms=self.partial != was_partial):
             if self.partial:
                 payload["partial"] = True
             self._broadcaster.presence(payload)
 
     def refresh(self) -> None:
-        """Send all people of this worker, to workers that receive now and to those that start soon."""
-        people = {"worker": self._worker_id, "here": self.roster.own(), "gone": {}, "whole": True}
+        """Send all people of this worker to running workers, and register them for later ones."""
+        people = {
+            "worker": self._worker_id,
+            "here": self.roster.local_handles(),
+            "gone": {},
+            "whole": True,
+        }
         # Registered first: a worker that misses one of the two gets the other.
         self._registry.save(self._worker_id, json.dumps(people), LEASE_SECONDS)
         self._bus.publish("presence", people)
@@ -154,7 +162,7 @@ class PresenceTracker:
         for label in list(islice(self._authors_without_handle, MAX_NAME_LOOKUPS)):
             room, authors = self._authors_without_handle.pop(label)
             with self._app.app_context():
-                known = self.roster.everybody(label)
+                known = self.roster.handles(label)
                 unknown = {author for author in authors if not known.get(room.mark(author))}
                 if not unknown:
                     continue

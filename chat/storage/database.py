@@ -1,4 +1,4 @@
-"""Access to the database: connections, the two kinds of transaction, and errors of SQLite and PostgreSQL."""
+"""Access to the database: connections, the two kinds of transaction, and translated errors."""
 
 import logging
 import sqlite3

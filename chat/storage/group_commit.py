@@ -1,7 +1,8 @@
 """Group commit: changes that arrive at about the same time are stored in one transaction.
 
-The first thread (or greenlet) to arrive becomes the leader. It works on everything that is queued, in batches, until
-its own item is done. The other threads are followers: each waits until its item is done, or until it can lead.
+The first thread (or greenlet) to arrive becomes the leader. It works on everything that is queued,
+in batches, until its own item is done. The other threads are followers: each waits until its item
+is done, or until it can lead.
 """
 
 import logging
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Item(Protocol):
-    """A unit of work, used for one call of `do`. `failure` is what that call raises, once the item is done."""
+    """A unit of work, used for one call of `submit`, which raises `failure` unless it is None."""
 
     done: bool
     failure: Exception | None
@@ -29,14 +30,16 @@ T = TypeVar("T", bound=Item)
 
 
 class GroupCommit(Generic[T]):
-    """Works on the items of many threads in batches, one batch after the other, in the order they arrived.
+    """Works on the items of many threads in batches, one after the other, in order of arrival.
 
-    `work` gets a batch. It completes all of it, or raises and has done nothing. It may mark items as done before it
-    returns: what is marked stays done, whatever fails afterwards. `gather` is called by each new leader before it
-    takes its first batch; under eventlet it lets the greenlets run that are ready, so that their items join the batch.
+    `work` gets a batch. It completes all of it, or raises and has done nothing. It may mark items
+    as done before it returns: a marked item stays done, whatever fails afterwards. `yield_now` is
+    called by each new leader before it takes its first batch: under eventlet it lets the greenlets
+    run that are ready, so that their items join the batch.
 
-    `_condition` guards `_waiting` and `_has_leader`; `work` and `gather` run without it. An item is in the queue until
-    a leader takes it, with a batch or to refuse it. That leader marks it as done, also when it is stopped itself.
+    `_condition` guards `_pending` and `_has_leader`; `work` and `yield_now` run without it. An item
+    is in the queue until a leader takes it, with a batch or to refuse it. That leader marks it as
+    done, also when the leader itself is stopped.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class GroupCommit(Generic[T]):
     def submit(self, item: T) -> None:
         """Return when the item is done.
 
-        Raises the item's failure: Busy when too many items wait or the database is not available.
+        Raises the failure of the item. Raises Busy when too many items are pending.
         """
         if self._queue_until_leader(item):
             self._lead(item)
@@ -59,7 +62,7 @@ class GroupCommit(Generic[T]):
             raise item.failure
 
     def _queue_until_leader(self, item: T) -> bool:
-        """Queue an item and wait until it is done, or until this thread is the leader. Returns whether it is."""
+        """Queue an item; wait until it is done or this thread leads. Return whether it leads."""
         with self._condition:
             if len(self._pending) >= MAX_PENDING_ITEMS:
                 raise Busy
@@ -80,17 +83,19 @@ class GroupCommit(Generic[T]):
         finally:
             with self._condition:
                 self._has_leader = False
-                self._condition.notify_all()  # all of a batch go on at once, and one of the others leads
+                # The threads of a finished batch continue, and one of the others leads.
+                self._condition.notify_all()
 
     def _take_batch(self) -> list[T]:
-        """Take the items that have waited longest. The leader's own item is in the queue, so there is at least one."""
+        """Take the oldest items from the queue: at least one, since the leader's own is in it."""
         with self._condition:
-            size = max(
-                1, min(len(self._pending), MAX_BATCH_ITEMS)
-            )  # an empty queue is a bug: raise, never loop on it
-            return [self._pending.popleft() for _ in range(size)]
+            batch_size = min(len(self._pending), MAX_BATCH_ITEMS)
+            if batch_size == 0:
+                raise RuntimeError("the leader's item is neither pending nor done")
+            return [self._pending.popleft() for _ in range(batch_size)]
 
     def _take_all(self) -> list[T]:
+        """Take every item from the queue."""
         with self._condition:
             items = list(self._pending)
             self._pending.clear()
@@ -101,40 +106,49 @@ class GroupCommit(Generic[T]):
         try:
             self._attempt(batch)
         except Busy as busy:
-            # The items that are queued by now have waited for the same lock. Refuse them too, or they wait again.
+            # The pending items have waited for the same lock. They would wait for it once more.
             _refuse([*batch, *self._take_all()], str(busy))
         except BaseException:  # this thread or greenlet is being stopped
             _refuse(batch)
             raise
 
     def _attempt(self, batch: list[T]) -> None:
-        """Work on a batch; when that fails, on each of its items alone. Raises Busy when the database is not available.
+        """Work on a batch; when that fails, work on each of its items alone.
 
-        Then, and when this thread is stopped, items may be left that are not done.
+        Raises Busy when the database is not available. Then, and when this thread is stopped, some
+        items may not be done.
         """
         try:
             self._work(batch)
         except Busy:
             raise
-        except Exception as error:
-            failed = [item for item in batch if not item.done]
-            if len(failed) == 1:
-                failed[0].failure = error
-                failed[0].done = True
-                return
-            log.exception("%d of %d changes could not be stored together", len(failed), len(batch))
-            for item in failed:
-                self._attempt([item])
+        except Exception as error:  # noqa: BLE001  # each item is tried again, or fails with it
+            self._attempt_each(batch, error)
         else:
             for item in batch:
                 item.done = True
 
+    def _attempt_each(self, batch: list[T], error: Exception) -> None:
+        """Work on each item of a batch that raised `error`; a single item fails with that error."""
+        failed = [item for item in batch if not item.done]
+        if len(failed) == 1:
+            failed[0].failure = error
+            failed[0].done = True
+            return
+        log.error(
+            "%d of %d changes could not be stored together",
+            len(failed),
+            len(batch),
+            exc_info=error,
+        )
+        for item in failed:
+            self._attempt([item])
 
-def _refuse(items: list[T], sentence: str | None = None) -> None:
-    """Answer the items that are not done yet with Busy."""
+
+def _refuse(items: list[T], message: str | None = None) -> None:
+    """Mark the items that are not done yet as failed with Busy."""
     for item in items:
         if not item.done:
-            item.failure = Busy(
-                sentence
-            )  # one each: an exception that several threads raise mixes up their tracebacks
-            item.done = True  # last: from now on its thread may read the failure
+            # An exception for each: several threads that raise the same one mix up its traceback.
+            item.failure = Busy(message)
+            item.done = True  # last: from now on the thread of the item may read the failure

@@ -1,4 +1,4 @@
-"""The instance folder: what this installation keeps. The secret key, and the start-up lock."""
+"""The instance folder: the secret key of this installation, and the start-up lock."""
 
 import os
 import secrets
@@ -40,7 +40,8 @@ def startup_lock(folder: Path) -> Iterator[None]:
 def read_or_create_secret_key(folder: Path) -> str:
     """Return the key that signs cookies and tokens; create it at the first start.
 
-    Call it while holding the start-up lock. Raises StartupError when the file cannot be read or made.
+    Call it while holding the start-up lock. Raises StartupError when the file cannot be read or
+    made.
     """
     path = folder / "secret_key"
     try:

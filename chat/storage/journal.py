@@ -1,4 +1,4 @@
-"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts, in that order.
+"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts.
 
 Concurrent commands are stored together in one transaction (see group_commit). The lock on the
 rows of their rooms makes commit order equal to number order, without gaps.
@@ -32,11 +32,13 @@ LOCK_ROOMS = (
     .order_by(rooms.c.id)
     .with_for_update()
 )
-# Each half uses one index. With pairs, as in (room_id, seq) IN (...), SQLite reads the whole table.
-_IN_ROOMS = messages.c.room_id.in_(bindparam("room_ids"))
-_BY_CLIENT_ID = messages.c.client_id.in_(bindparam("client_ids"))
-_BY_SEQ = messages.c.seq.in_(bindparam("seqs"))
-SELECT_TARGETS = select(messages).where(_IN_ROOMS & _BY_CLIENT_ID | _IN_ROOMS & _BY_SEQ)
+# Two lists, since with pairs, as in (room_id, seq) IN (...), SQLite reads the whole table.
+SELECT_BY_CLIENT_ID = select(messages).where(
+    messages.c.room_id.in_(bindparam("room_ids")), messages.c.client_id.in_(bindparam("client_ids"))
+)
+SELECT_BY_SEQ = select(messages).where(
+    messages.c.room_id.in_(bindparam("room_ids")), messages.c.seq.in_(bindparam("seqs"))
+)
 INSERT_MESSAGES = insert(messages)
 UPDATE_MESSAGE = update(messages).where(
     messages.c.room_id == bindparam("where_room_id"), messages.c.seq == bindparam("where_seq")
@@ -120,16 +122,16 @@ def _select_targets(connection: Connection, batch: list[Command]) -> RowByKey:
                 client_ids.add(key)
             elif isinstance(key, int):
                 seqs.add(key)
-    if not client_ids and not seqs:
-        return {}
-    room_ids = {command.room.id for command in batch}
-    parameters = {"room_ids": room_ids, "client_ids": client_ids, "seqs": seqs}
     targets: RowByKey = {}
-    for row in connection.execute(SELECT_TARGETS, parameters):
-        message = message_row(row)
-        targets[message.room_id, message.seq] = message
-        if message.client_id is not None:
-            targets[message.room_id, message.client_id] = message
+    room_ids = {command.room.id for command in batch}
+    if client_ids:
+        parameters = {"room_ids": room_ids, "client_ids": client_ids}
+        for row in connection.execute(SELECT_BY_CLIENT_ID, parameters):
+            targets[row.room_id, row.client_id] = message_row(row)
+    if seqs:
+        parameters = {"room_ids": room_ids, "seqs": seqs}
+        for row in connection.execute(SELECT_BY_SEQ, parameters):
+            targets[row.room_id, row.seq] = message_row(row)
     return targets
 
 

@@ -113,7 +113,8 @@ def migration_transaction() -> Iterator[Connection]:
                 yield connection
             return
         with _foreign_keys_off(connection), connection.begin():
-            # Deleting a room in the sqlite3 shell, which enforces no foreign keys, leaves violations.
+            # Violations exist already if a room was deleted in the sqlite3 shell, which enforces no
+            # foreign keys.
             before = _foreign_key_violations(connection)
             yield connection
             if _foreign_key_violations(connection) - before:

@@ -1,226 +1,377 @@
-"""The small Markdown of messages, for what the server draws; static/js/lib/markdown.js is its twin.
+"""The Markdown subset of messages: parses it into a tree, and renders that as HTML.
 
-Bold, italic, code, fenced code, quotes and bare links, and nothing else. Both are held to tests/vectors/markdown.json.
-Every character is looked at a fixed number of times, so no message is slow to draw.
+The subset has bold, italic, code, fenced code, quotes and bare links. The page has the same parser
+in JavaScript (static/js/lib/markdown.js); tests/vectors/markdown.json holds the trees that both have to produce.
+Parsing takes linear time, so no message is slow to render.
 """
 
 import re
 from bisect import bisect
-from typing import TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from markupsafe import Markup, escape
 
 from chat.text.emoji import EMOJI_PATTERN
 
-Node: TypeAlias = "str | tuple[str, list[Node]]"  # text, or what it is and what is in it
+MAX_QUOTE_DEPTH = 3
+"""Deeper quotes are text."""
 
-QUOTES_AT_MOST = 3  # quotes within quotes; further ones are text
+# Letter by letter: when case is ignored, "s" matches the long s, which is no scheme.
+SCHEME = r"[Hh][Tt][Tt][Pp][Ss]?://"
 SPACE = r"\s\x00-\x1f\x7f-\x9f\ufeff"
-UNSEEN = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"  # would hide where an address ends, or turn it around
-SCHEME = r"[Hh][Tt][Tt][Pp][Ss]?://"  # letter by letter: to ignore case would let the long s in, which is no scheme
-# Beyond ASCII a host may begin with every character but these: punctuation, symbols, emoji, combining marks and private
-# use. Not `\w`: Unicode gets new letters every year, and the server and a browser may know different versions of it.
-NOT_LETTERS = (
-    r"\x80-\xbf\xd7\xf7\u0300-\u036f\u2000-\u206f\u20a0-\u20ff\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020"
-    r"\ud800-\uf8ff\ufe00-\ufe6f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
+# Invisible characters and those that change the direction: they would hide the end of an address.
+INVISIBLE = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"
+# Beyond ASCII a host may begin with any character except punctuation, symbols, emoji, combining
+# marks and private use. Not `\w`: the server and the browser may know different versions of
+# Unicode.
+NO_LETTERS = (
+    r"\x80-\xbf\xd7\xf7\u0300-\u036f\u2000-\u206f\u20a0-\u20ff\u2190-\u2bff"
+    r"\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ud800-\uf8ff\ufe00-\ufe6f\uff00-\uff0f"
+    r"\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
     r"\U0001f000-\U0001ffff\U000e0000-\U0010ffff"
 )
-HOST_START = rf"[A-Za-z0-9]|[^\x00-\x7f{NOT_LETTERS}]|\[[0-9A-Fa-f:]"
-PIECE = re.compile(rf"`+|\*+|(?<![A-Za-z0-9_]){SCHEME}(?={HOST_START})[^{SPACE}{UNSEEN}<>\"\\`]+")
-TRAILING = frozenset(
+HOST_START = rf"[A-Za-z0-9]|[^\x00-\x7f{NO_LETTERS}]|\[[0-9A-Fa-f:]"
+ADDRESS = rf"(?<![A-Za-z0-9_]){SCHEME}(?={HOST_START})[^{SPACE}{INVISIBLE}<>\"\\`]+"
+TOKEN = re.compile(rf"`+|\*+|{ADDRESS}")
+"""A run of backticks, a run of stars, or a web address."""
+
+TRAILING_PUNCTUATION = frozenset(
     ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
 )
-PAIRS = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08"}
-HOST = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
-QUOTED = re.compile(r">(?: |(?=>)|$)")
-FENCE = re.compile(r"```([^`]*)")
-LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
-BLANK = re.compile(rf"[{SPACE}]*")  # nothing to see
-ALNUM = re.compile(r"[A-Za-z0-9]")
-STARS = {"*": "italic", "**": "bold"}
-PICTURES = re.compile(rf"[ \n]*(?:{EMOJI_PATTERN}[ \n]*){{1,8}}")
-PICTURES_CHARS = 160  # eight of the longest
-TAGS = {
+BRACKETS = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08"}
+"""Opening brackets by closing ones."""
+
+ADDRESS_PARTS = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
+QUOTE_MARKER = re.compile(r">(?: |(?=>)|$)")
+FENCE = "```"
+FENCE_START = re.compile(r"```([^`]*)")
+FENCE_LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
+BLANK = re.compile(rf"[{SPACE}]*")
+STARTS_WITH_ALPHANUMERIC = re.compile(r"[A-Za-z0-9]")
+KIND_BY_STARS = {"*": "italic", "**": "bold"}
+STARS_OF_RUN = {"": (), "*": ("*",), "**": ("**",), "***": ("**", "*")}
+"""How a run of stars is split: two are bold, one is italic."""
+
+MAX_STARS = 3
+EMOJI_ONLY = re.compile(rf"[ \n]*(?:{EMOJI_PATTERN}[ \n]*){{1,8}}")
+MAX_EMOJI_ONLY_CHARS = 160
+"""Eight of the longest emoji."""
+
+TEMPLATES = {
     "bold": Markup("<strong>{}</strong>"),
     "italic": Markup("<em>{}</em>"),
     "code": Markup("<code>{}</code>"),
     "fence": Markup('<pre class="fence"><code>{}</code></pre>'),
     "quote": Markup("<blockquote>{}</blockquote>"),
     "host": Markup('<b class="link__host">{}</b>'),
-    "link": Markup(
-        '<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'
-    ),
 }
+"""HTML by the kind of an element; a link has an address, too."""
+
+LINK_TEMPLATE = Markup(
+    '<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'
+)
+
+
+class Element(NamedTuple):
+    """A node with content. Its kind is a key of TEMPLATES, or "link"."""
+
+    kind: str
+    children: "list[Node]"
+
+
+Node: TypeAlias = str | Element
+
+
+class Block(NamedTuple):
+    """An element of whole lines, and the index of the line after it."""
+
+    element: Element
+    next_line: int
 
 
 def html(source: str) -> Markup:
-    """A message as HTML: what is not one of the few marks is escaped text."""
-    return _html(parse(source))
+    """Return a message as HTML. All text in it is escaped."""
+    return _render(parse(source))
 
 
-def only_pictures(source: str) -> bool:
-    """Whether it is one to eight emoji and nothing else: they are shown large."""
-    return len(source) <= PICTURES_CHARS and PICTURES.fullmatch(source) is not None
+def is_emoji_only(source: str) -> bool:
+    """Return whether a message is one to eight emoji and nothing else; these are shown large."""
+    return len(source) <= MAX_EMOJI_ONLY_CHARS and EMOJI_ONLY.fullmatch(source) is not None
 
 
 def parse(source: str) -> list[Node]:
-    """A message as a tree."""
-    return _blocks(source.split("\n"), 0)
+    """Return a message as a tree."""
+    return _parse_blocks(source.split("\n"), 0)
 
 
-def _html(nodes: list[Node]) -> Markup:
-    return Markup("").join(
-        escape(node) if isinstance(node, str) else _element(*node) for node in nodes
-    )
+# Rendering
 
 
-def _element(kind: str, inside: list[Node]) -> Markup:
-    return TAGS[kind].format(_html(inside), href=_plain(inside) if kind == "link" else None)
+def _render(nodes: list[Node]) -> Markup:
+    rendered = (escape(node) if isinstance(node, str) else _render_element(node) for node in nodes)
+    return Markup("").join(rendered)
 
 
-def _plain(nodes: list[Node]) -> str:
-    return "".join(node if isinstance(node, str) else _plain(node[1]) for node in nodes)
+def _render_element(element: Element) -> Markup:
+    content = _render(element.children)
+    if element.kind == "link":
+        return LINK_TEMPLATE.format(content, href=_text_of(element.children))
+    return TEMPLATES[element.kind].format(content)
 
 
-def _blocks(lines: list[str], depth: int) -> list[Node]:
-    """Fences and quotes take whole lines; what is between them is text, with its line ends."""
+def _text_of(nodes: list[Node]) -> str:
+    return "".join(node if isinstance(node, str) else _text_of(node.children) for node in nodes)
+
+
+# Blocks
+
+
+def _parse_blocks(lines: list[str], quote_depth: int) -> list[Node]:
+    """Parse lines. Fenced code and quotes take whole lines; the lines between them are text."""
     nodes: list[Node] = []
-    ends = [at for at, line in enumerate(lines) if line.rstrip(" ").endswith("```")]
-    at, between = 0, ""
-    while at < len(lines):
-        block, after = _fence(lines, at, ends) or _quote(lines, at, depth) or (None, at + 1)
-        _add(nodes, *([block] if block else [between, *_line(lines[at])]))
-        at, between = after, "" if block else "\n"
+    fence_ends = [index for index, line in enumerate(lines) if line.rstrip(" ").endswith(FENCE)]
+    line_break = ""
+    index = 0
+    while index < len(lines):
+        block = _parse_fence(lines, index, fence_ends)
+        if block is None:
+            block = _parse_quote(lines, index, quote_depth)
+        if block is None:
+            _append_nodes(nodes, [line_break, *_parse_line(lines[index])])
+            line_break = "\n"
+            index += 1
+        else:
+            nodes.append(block.element)
+            line_break = ""
+            index = block.next_line
     return nodes
 
 
-def _fence(lines: list[str], at: int, ends: list[int]) -> tuple[Node, int] | None:
-    """From three backticks at the start of a line to three at the end of one."""
-    opening = FENCE.fullmatch(lines[at])
-    ending = bisect(ends, at)
-    if opening is None or ending == len(ends):
+def _parse_fence(lines: list[str], start: int, fence_ends: list[int]) -> Block | None:
+    """Parse fenced code: from three backticks that begin a line to three that end a later one.
+
+    `fence_ends` holds the indexes of the lines that can end a fence; it avoids a search for each
+    start.
+    """
+    match = FENCE_START.fullmatch(lines[start])
+    next_end = bisect(fence_ends, start)
+    if match is None or next_end == len(fence_ends):
         return None
-    end = ends[ending]
-    first = [] if LANGUAGE.fullmatch(opening[1]) else [opening[1]]
-    last = lines[end].rstrip(" ").removesuffix("```")
-    return (
-        "fence",
-        ["\n".join([*first, *lines[at + 1 : end], *([last] if last else [])])],
-    ), end + 1
+    info = match[1]
+    end = fence_ends[next_end]
+    content = [] if FENCE_LANGUAGE.fullmatch(info) else [info]
+    content += lines[start + 1 : end]
+    last_line = lines[end].rstrip(" ").removesuffix(FENCE)
+    if last_line:
+        content.append(last_line)
+    return Block(Element("fence", ["\n".join(content)]), end + 1)
 
 
-def _quote(lines: list[str], at: int, depth: int) -> tuple[Node, int] | None:
-    """Lines that begin with > and a space; the first has to say something."""
-    if BLANK.fullmatch(lines[at].replace(">", "", 1)):
+def _parse_quote(lines: list[str], start: int, quote_depth: int) -> Block | None:
+    """Parse a quote: lines that begin with ">". The first of them must not be blank."""
+    if quote_depth >= MAX_QUOTE_DEPTH or BLANK.fullmatch(lines[start].replace(">", "", 1)):
         return None
-    inside = []
-    while at < len(lines) and depth < QUOTES_AT_MOST and (mark := QUOTED.match(lines[at])):
-        inside.append(lines[at][mark.end() :])
-        at += 1
-    return (("quote", _blocks(inside, depth + 1)), at) if inside else None
+    content = []
+    for index in range(start, len(lines)):
+        marker = QUOTE_MARKER.match(lines[index])
+        if marker is None:
+            break
+        content.append(lines[index][marker.end() :])
+    if not content:
+        return None
+    children = _parse_blocks(content, quote_depth + 1)
+    return Block(Element("quote", children), start + len(content))
 
 
-def _line(line: str) -> list[Node]:
-    marks = _Marks()
-    closings = _closings(line)
-    at = 0
-    while piece := PIECE.search(line, at):
-        start, at = piece.span()
-        marks.add(line[piece.pos : start])
-        if line[start] == "*" and len(piece[0]) <= 3:
-            marks.stars(piece[0], line[start - 1 : start], line[at : at + 1])
-        elif line[start] not in "*`":
-            at = start + len(address := _address(piece[0]))
-            marks.add(("link", _link(address)))
-        elif start in closings:
-            marks.add(("code", [line[at : closings[start]]]))
-            at = closings[start] + len(piece[0])
-        else:
-            marks.add(piece[0])
-    marks.add(line[at:])
-    return marks.close()
+# Text
 
 
-def _closings(line: str) -> dict[int, int]:
-    """Where each run of backticks is closed: by the next one as long."""
-    latest: dict[int, int] = {}
-    closings = {}
+def _parse_line(line: str) -> list[Node]:
+    """Parse a line of text. Emphasis and code begin and end on one line."""
+    output = _LineOutput()
+    code_ends = _find_code_ends(line)
+    position = 0
+    token = TOKEN.search(line)
+    while token is not None:
+        output.add(line[position : token.start()])
+        position = _parse_token(line, token, code_ends, output)
+        token = TOKEN.search(line, position)
+    output.add(line[position:])
+    return output.finish()
+
+
+def _parse_token(
+    line: str, token: re.Match[str], code_ends: dict[int, int], output: "_LineOutput"
+) -> int:
+    """Add the nodes of a token to the output; return the position of the rest of the line."""
+    text = token[0]
+    start = token.start()
+    end = token.end()
+    if text.startswith("*"):
+        output.add_stars(text, line[start - 1 : start], line[end : end + 1])
+        return end
+    if not text.startswith("`"):
+        address = _trim_address(text)
+        output.add(Element("link", _link_children(address)))
+        return start + len(address)
+    code_end = code_ends.get(start)
+    if code_end is None:
+        output.add(text)
+        return end
+    output.add(Element("code", [line[end:code_end]]))
+    return code_end + len(text)
+
+
+def _find_code_ends(line: str) -> dict[int, int]:
+    """Return where each run of backticks is closed: by the next run of the same length.
+
+    The result holds the start of the closing run by the start of the opening one.
+    """
+    last_starts: dict[int, int] = {}  # by length
+    code_ends = {}
     for run in re.finditer("`+", line):
-        if (length := len(run[0])) in latest:
-            closings[latest[length]] = run.start()
-        latest[length] = run.start()
-    return closings
+        length = len(run[0])
+        if length in last_starts:
+            code_ends[last_starts[length]] = run.start()
+        last_starts[length] = run.start()
+    return code_ends
 
 
-def _address(found: str) -> str:
-    """An address without the punctuation of the sentence around it; brackets that it opens itself are its own."""
-    loose = {close: found.count(close) - found.count(open_) for close, open_ in PAIRS.items()}
+# Links
+
+
+def _trim_address(found: str) -> str:
+    """Return an address without the punctuation of the sentence around it.
+
+    A closing bracket belongs to the address if the address also opens it.
+    """
+    surplus = {close: found.count(close) - found.count(open_) for close, open_ in BRACKETS.items()}
     end = len(found)
-    while (last := found[end - 1]) in TRAILING or loose.get(last, 0) > 0:
-        if last in loose:
-            loose[last] -= 1
+    while True:
+        last = found[end - 1]
+        is_surplus = surplus.get(last, 0) > 0
+        if not is_surplus and last not in TRAILING_PUNCTUATION:
+            return found[:end]
+        if is_surplus:
+            surplus[last] -= 1
         end -= 1
-    return found[:end]
 
 
-def _link(address: str) -> list[Node]:
-    """Letters of other alphabets may look like those of a host one trusts: such a host is shown as what it is."""
-    scheme, host, rest = HOST.fullmatch(address).groups()  # type: ignore[union-attr]  # as PIECE found it
-    if host.isascii() and "@" not in host:
+def _link_children(address: str) -> list[Node]:
+    """Return the content of a link, which emphasizes a host that may imitate another one.
+
+    That is a host that is not ASCII, because its letters may look like those of another host, and
+    one behind a user name, which may look like a host.
+    """
+    match = ADDRESS_PARTS.fullmatch(address)
+    if match is None:
+        raise ValueError(f"not an address: {address!r}")
+    scheme, authority, rest = match.groups()
+    if authority.isascii() and "@" not in authority:
         return [address]
-    before, at, name = host.rpartition("@")
-    return [scheme + before + at, ("host", [name]), *([rest] if rest else [])]
+    user, at, host = authority.rpartition("@")
+    children: list[Node] = [scheme + user + at, Element("host", [host])]
+    if rest:
+        children.append(rest)
+    return children
 
 
-def _add(nodes: list[Node], *more: Node) -> None:
-    """Text that meets text is one text."""
-    for node in more:
+# Emphasis
+
+
+def _append_nodes(nodes: list[Node], added: Iterable[Node]) -> None:
+    """Append nodes; adjacent texts become one."""
+    for node in added:
         if isinstance(node, str) and nodes and isinstance(nodes[-1], str):
             nodes[-1] += node
-        elif node:
+        elif node != "":
             nodes.append(node)
 
 
-class _Marks:
-    """The nodes of a line, and the marks that are open in it: at most one bold and one italic."""
+@dataclass
+class _OpenEmphasis:
+    """Emphasis that is not closed yet; without stars, the line itself."""
+
+    stars: str
+    children: list[Node] = field(default_factory=list)
+
+
+class _LineOutput:
+    """Collects the nodes of a line.
+
+    At most one bold and one italic part are open at a time.
+    """
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, list[Node]]] = [
-            ("", [])
-        ]  # the line itself, then the marks, inmost last
+        self._open = [_OpenEmphasis("")]  # the innermost part is the last
 
     def add(self, node: Node) -> None:
-        _add(self._open[-1][1], node)
+        """Add a node to the innermost part."""
+        _append_nodes(self._open[-1].children, [node])
 
-    def stars(self, run: str, before: str, after: str) -> None:
-        """One star is italic, two are bold, three both; inside a word or a sum they are stars."""
-        left = run if BLANK.fullmatch(before) or ALNUM.match(after) else self._close_all(run)
-        opens = not BLANK.fullmatch(after) and not ALNUM.match(before)
-        for mark in ("**"[: len(left) & 2], "*"[: len(left) & 1]):
-            if opens and mark:
-                self._forget(mark)
-                self._open.append((mark, []))
+    def add_stars(self, run: str, before: str, after: str) -> None:
+        """Add a run of stars, which open or close emphasis. Inside a word they are text.
+
+        `before` and `after` are the characters around the run, or "".
+        """
+        if len(run) > MAX_STARS:
+            self.add(run)
+            return
+        can_close = not BLANK.fullmatch(before) and not STARTS_WITH_ALPHANUMERIC.match(after)
+        can_open = not BLANK.fullmatch(after) and not STARTS_WITH_ALPHANUMERIC.match(before)
+        remaining = self._close_all(run) if can_close else run
+        for stars in STARS_OF_RUN[remaining]:
+            if can_open:
+                self._open_emphasis(stars)
             else:
-                self.add(mark)
+                self.add(stars)
 
-    def close(self, mark: str = "") -> list[Node]:
-        """What is in a mark, or in the whole line. Marks that are still open in it are stars."""
-        while self._open[-1][0] != mark:
-            self._forget(self._open[-1][0])
-        return self._open.pop()[1]
+    def finish(self) -> list[Node]:
+        """Return all nodes of the line. Stars that were not closed are text."""
+        while len(self._open) > 1:
+            self._turn_into_text(len(self._open) - 1)
+        return self._open[0].children
+
+    def _open_emphasis(self, stars: str) -> None:
+        for index, part in enumerate(self._open):
+            if part.stars == stars:
+                self._turn_into_text(index)
+                break
+        self._open.append(_OpenEmphasis(stars))
 
     def _close_all(self, run: str) -> str:
-        """Close what a run of stars can close: the mark that is just that, else the inmost not longer; what is left."""
-        while marks := [mark for mark, _ in self._open[:0:-1] if len(mark) <= len(run)]:
-            mark = run if run in marks else marks[0]
-            self.add((STARS[mark], self.close(mark)))
-            run = run[len(mark) :]
-        return run
+        """Close what a run of stars can close; return the stars that are left."""
+        remaining = run
+        while True:
+            closed = self._closed_by(remaining)
+            if closed is None:
+                return remaining
+            self._close(closed)
+            remaining = remaining[len(closed.stars) :]
 
-    def _forget(self, mark: str) -> None:
-        """This one is not closed: it was stars."""
-        for at, (opened, inside) in enumerate(self._open):
-            if opened == mark:
-                del self._open[at]
-                _add(self._open[at - 1][1], mark, *inside)
-                return
+    def _closed_by(self, run: str) -> _OpenEmphasis | None:
+        """Return the part that a run of stars closes.
+
+        That is the one with the same stars, otherwise the innermost one with fewer stars.
+        """
+        innermost_first = self._open[:0:-1]
+        for part in innermost_first:
+            if part.stars == run:
+                return part
+        for part in innermost_first:
+            if len(part.stars) <= len(run):
+                return part
+        return None
+
+    def _close(self, part: _OpenEmphasis) -> None:
+        while self._open[-1] is not part:
+            self._turn_into_text(len(self._open) - 1)
+        self._open.pop()
+        self.add(Element(KIND_BY_STARS[part.stars], part.children))
+
+    def _turn_into_text(self, index: int) -> None:
+        """Replace an open part, which will not be closed, by its stars and its content."""
+        part = self._open.pop(index)
+        _append_nodes(self._open[index - 1].children, [part.stars, *part.children])

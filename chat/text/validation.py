@@ -62,12 +62,13 @@ def _check_room_name(text: str) -> str:
 
 
 def _check_message(text: str) -> str:
-    max_bytes = settings().message_bytes
+    limits = settings()
+    max_bytes = limits.message_bytes
     if len(text.encode()) > max_bytes:
         raise PydanticCustomError(
             "too_long", "is longer than {max_bytes} bytes", {"max_bytes": max_bytes}
         )
-    return _check_length(text, settings().message_chars)
+    return _check_length(text, limits.message_chars)
 
 
 def _check_length(text: str, max_chars: int) -> str:

@@ -5,7 +5,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chat import engine, wire
 from chat.errors import BadRequest, Busy, Draining, NotFound, Refusal, ServerError
-from chat.payload import refused
 from chat.storage.readiness import check_writable
 
 PATHS = ("/healthz", "/readyz")
@@ -42,13 +41,13 @@ def is_health_check() -> bool:
 
 def refusal_response(refusal: Refusal) -> Response:
     """Return the answer to a health check that failed."""
-    return _answer(refused(refusal), refusal.status)
+    return _answer(wire.refused(refusal), refusal.status)
 
 
 def http_error_response(error: HTTPException) -> Response:
     """Return the answer to a health check that HTTP refuses."""
     status = error.code or 500
-    response = _answer(refused(_refusal_for(error, status)), status)
+    response = _answer(wire.refused(_refusal_for(error, status)), status)
     if isinstance(error, MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
     return response

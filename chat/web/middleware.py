@@ -1,4 +1,4 @@
-"""WSGI middleware in front of Flask and Engine.IO: limits request bodies and checks socket requests.
+"""WSGI middleware before Flask and Engine.IO: limits request bodies and checks socket requests.
 
 Middleware is called with a request and passes it on, or answers it (PEP 3333).
 """
@@ -112,9 +112,8 @@ def _set_body(environ: WSGIEnvironment, body: bytes) -> None:
     environ["wsgi.input"] = BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ.pop(
-        "wsgi.input_terminated", None
-    )  # else Werkzeug takes a body of just MAX_CONTENT_LENGTH for too large
+    # With this key, Werkzeug takes a body of exactly MAX_CONTENT_LENGTH for too large.
+    environ.pop("wsgi.input_terminated", None)
 
 
 def _plain_response(start_response: StartResponse, refusal: HTTPException) -> list[bytes]:

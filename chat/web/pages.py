@@ -32,11 +32,11 @@ from chat.web.labels import LABEL_RULE, is_valid_label
 CSRF_MESSAGE = "Your session expired; please send again. This page needs the cookie of this site."
 
 HAIKU_TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)
-"""The digits of a new room's name: five tries with four, then more and more."""
+"""Digits of a new room's label, for each attempt: more when short labels were taken."""
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(markdown.html, "markdown")
-blueprint.add_app_template_test(markdown.only_pictures, "large")
+blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
 @blueprint.get("/")
@@ -145,7 +145,8 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
 def _requested_page(shown: Room) -> MessagePage | None:
     """Return the page that `?before=` or `?after=` asks for.
 
-    None without them, and when they name no page: links get cut off, and an empty page helps nobody.
+    Returns None without them, and when they do not name a page with messages: a link may have been
+    cut off when it was copied.
     """
     given = {
         key: request.args.get(key, type=int) for key in ("before", "after") if key in request.args

@@ -44,7 +44,7 @@ def init_app(app: Flask) -> None:
 
 
 def raise_body_refusal() -> None:
-    """Raise the reason why the body of this request was refused, so that its error page is shown."""
+    """Raise the error with which BodyLimit refused the body of this request, to show its page."""
     refusal: HTTPException | None = request.environ.get(REFUSAL_KEY)
     if refusal is not None:
         raise refusal

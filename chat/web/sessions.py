@@ -1,4 +1,4 @@
-"""Sessions of sockets: the session and the request of a socket are opened once, when it connects."""
+"""Sessions of sockets: session and routing are resolved once, when a socket connects."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ class ConfabFlask(Flask):
     """A Flask app that matches no route for requests of Socket.IO."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """Return None for Socket.IO, which saves the routing of each event."""
+        """Return None for Socket.IO: no event needs routing, which takes time."""
         if request is not None and request.path == "/socket.io/":
             return None
         return super().create_url_adapter(request)
 
 
 class SocketSessionInterface(SecureCookieSessionInterface):
-    """Reads the signed cookie, except during an event: Flask-SocketIO then sets the socket's session."""
+    """Reads the signed cookie, except during an event, which uses the session of its socket."""
 
     def open_session(self, app: Flask, request: Request) -> Any:
         """Return the socket's own session during an event, else the cookie's."""

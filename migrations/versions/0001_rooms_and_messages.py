@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the two tables of the chat."""
+    """Create the tables `rooms` and `messages`."""
     op.create_table(
         "rooms",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -41,6 +41,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away."""
+    """Drop both tables, with all rooms and messages."""
     op.drop_table("messages")
     op.drop_table("rooms")

@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Give messages their reactions."""
+    """Add the column `reactions` to `messages`."""
     op.add_column("messages", sa.Column("reactions", sa.JSON()))
 
 
 def downgrade() -> None:
-    """Take them away."""
+    """Drop the column, with all reactions."""
     op.drop_column("messages", "reactions")

@@ -13,17 +13,23 @@ compatible_from = "0002"
 
 ROOM_COLUMNS = "id, label, name, head, floor, epoch, created_at"
 
-# Messages of a room that was deleted without them keep their room id: a new room must not get it.
+# Messages whose room was deleted without them keep its id, which a new room must not get.
 CONTINUE_AFTER_THE_HIGHEST_ID = """
     INSERT INTO sqlite_sequence (name, seq) VALUES (
         'rooms',
-        max(coalesce((SELECT max(id) FROM rooms), 0), coalesce((SELECT max(room_id) FROM messages), 0))
+        max(
+            coalesce((SELECT max(id) FROM rooms), 0),
+            coalesce((SELECT max(room_id) FROM messages), 0)
+        )
     )
 """
 
 
 def upgrade() -> None:
-    """Make the table `instance`. On SQLite, give rooms an AUTOINCREMENT id; PostgreSQL has a sequence already."""
+    """Create the table `instance`. On SQLite, give rooms an AUTOINCREMENT id.
+
+    PostgreSQL has a sequence for the ids already.
+    """
     op.create_table(
         "instance",
         sa.Column("key", sa.Text(), primary_key=True),
@@ -36,14 +42,17 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take both away."""
+    """Drop the table `instance`; on SQLite, give rooms an id without AUTOINCREMENT."""
     if op.get_bind().dialect.name == "sqlite":
         _rebuild_rooms(sqlite_autoincrement=False)
     op.drop_table("instance")
 
 
 def _rebuild_rooms(*, sqlite_autoincrement: bool) -> None:
-    """Replace the table, as https://www.sqlite.org/lang_altertable.html says; foreign keys must be off."""
+    """Replace the table `rooms`. Foreign keys must be off.
+
+    See "Making Other Kinds Of Table Schema Changes" in https://www.sqlite.org/lang_altertable.html.
+    """
     op.create_table(
         "rooms_rebuilt",
         sa.Column("id", sa.Integer(), primary_key=True),

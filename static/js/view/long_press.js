@@ -93,9 +93,12 @@ export class LongPress {
   /**
    * Some systems show a context menu after a long press; the mouse and the keyboard keep theirs.
    *
-   * @param {Event} event
+   * @param {Event & { pointerType?: string }} event browsers that do not say what caused it leave
+   *   `pointerType` out
    */
   #suppressContextMenu(event) {
+    const { pointerType = "touch" } = event
+    if (pointerType !== "touch") return
     if (this.#pending || this.#isRecognized) event.preventDefault()
   }
 }

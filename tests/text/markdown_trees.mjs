@@ -1,8 +1,9 @@
-// The page's Markdown for tests/test_markdown.py: reads a message per line, as JSON, and answers each with its tree.
+// The page's Markdown parser for tests/text/test_markdown.py: reads one message per line, as JSON,
+// and prints its tree as JSON.
 
 import { createInterface } from "node:readline"
 
-import { isEmojiOnly, parseMarkdown } from "../static/js/lib/markdown.js"
+import { isEmojiOnly, parseMarkdown } from "../../static/js/lib/markdown.js"
 
 for await (const line of createInterface({ input: process.stdin })) {
   const source = JSON.parse(line)

@@ -1,16 +1,13 @@
-"""The schema: every way to today's version keeps what is stored, and says which programs may use it."""
+"""Migrations keep all rooms and messages, and record which releases may use the schema."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import Connection, create_engine, text
@@ -21,42 +18,37 @@ from chat.models import Room
 from chat.storage import database, journal, migrations
 from chat.storage.database import db, read_transaction, write_transaction
 from config import Config, StartupError
-from tests.conftest import Patch
+from tests.conftest import JSON, Patch
 from tests.services import Postgres
+from tests.storage.schema import (
+    HEAD,
+    MIGRATIONS,
+    NEWER,
+    REVISIONS,
+    SCRIPTS,
+    newer_migrations,
+    schema_tools,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-MIGRATIONS = ROOT / "migrations"
-SCRIPTS = {script.revision: script for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-ORDER = list(reversed(SCRIPTS))  # the oldest revision first
-WITH_INSTANCE = ORDER[ORDER.index("0003") :]  # those that know the table
-HEAD = ORDER[-1]
-JSON = dict[str, Any]
+REVISIONS_WITH_INSTANCE = REVISIONS[REVISIONS.index("0003") :]
+"""The revisions that have the table `instance`."""
 
-NEWER = "0099"
-NEWER_MIGRATION = f"""
-from alembic import op
-import sqlalchemy as sa
-revision = "{NEWER}"
-down_revision = "{{head}}"
-compatible_from = "{{compatible_from}}"
-def upgrade():
-    {{upgrade}}
-def downgrade():
-    {{downgrade}}
-"""
-
-
-def add_migration(migrations: Path, **given: str) -> None:
-    """Make a folder of migrations that of a newer release, with one more than this program has."""
-    defaults = {"head": HEAD, "compatible_from": HEAD, "upgrade": "pass", "downgrade": "pass"}
-    (migrations / "versions" / f"{NEWER}_newer.py").write_text(
-        NEWER_MIGRATION.format(**defaults | given)
-    )
+INSERT_ROOM = text(
+    "INSERT INTO rooms (id, label, name, head, floor, epoch, created_at)"
+    " VALUES (:id, :label, 'Tea', 2, 0, 'first', '2026-01-02 03:04:05.678')"
+)
+INSERT_MESSAGE = text(
+    "INSERT INTO messages"
+    " (room_id, seq, rev, author, client_id, handle, message, timestamp)"
+    " VALUES"
+    " (:id, :seq, :seq, 'ada', :client_id, 'Ada', 'hello', '2026-01-02 03:04:05.678')"
+)
+ADD_REACTION = text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE seq = 2""")
 
 
 @pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
-    """The settings of a Confab whose database is still empty."""
+    """The settings of an installation with an empty database of each kind."""
     (tmp_path / "instance").mkdir()
     if request.param == "SQLite":
         return Config(instance=tmp_path / "instance")
@@ -66,29 +58,14 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Config:
-    """The same, on SQLite only."""
+    """The settings of an installation with an empty SQLite database."""
     (tmp_path / "instance").mkdir()
     return Config(instance=tmp_path / "instance")
 
 
 @contextmanager
-def schema_tools(config: Config) -> Iterator[None]:
-    """The database, with no program that brings it up to date."""
-    app = Flask("schema tools")
-    app.config["SQLALCHEMY_DATABASE_URI"] = config.database()
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database())
-    database.init_app(app)
-    migrations.init_app(app)
-    with app.app_context():
-        try:
-            yield
-        finally:
-            db.engine.dispose()
-
-
-@contextmanager
 def running(config: Config) -> Iterator[Flask]:
-    """Confab, which has brought its database up to date."""
+    """Open the context of an app that has migrated its database."""
     app = create_app(config)
     with app.app_context():
         try:
@@ -98,86 +75,70 @@ def running(config: Config) -> Iterator[Flask]:
 
 
 def fill(revision: str) -> None:
-    """A database of this revision with what people said in two rooms, one with a reaction where there are any."""
+    """Upgrade an empty database to a revision; insert two rooms with two messages each.
+
+    The second message has a reaction, if the revision has reactions.
+    """
     upgrade(directory=str(MIGRATIONS), revision=revision)
     with write_transaction() as transaction:
         for room_id, label in ((1, "kitchen"), (5, "garden")):
-            room = "INSERT INTO rooms (id, label, name, head, floor, epoch, created_at)"
-            room += " VALUES (:id, :label, 'Tea', 2, 0, 'first', '2026-01-02 03:04:05.678')"
-            transaction.execute(text(room), {"id": room_id, "label": label})
-            message = "INSERT INTO messages (room_id, seq, rev, author, client_id, handle, message, timestamp)"
-            message += " VALUES (:id, :seq, :seq, 'ada', :client_id, 'Ada', 'hello', '2026-01-02 03:04:05.678')"
+            transaction.execute(INSERT_ROOM, {"id": room_id, "label": label})
             for seq in (1, 2):
-                client_id = f"a-random-id-of-{seq}"
-                transaction.execute(
-                    text(message), {"id": room_id, "seq": seq, "client_id": client_id}
-                )
+                parameters = {"id": room_id, "seq": seq, "client_id": f"a-random-id-of-{seq}"}
+                transaction.execute(INSERT_MESSAGE, parameters)
         if revision != "0001":
-            transaction.execute(
-                text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE seq = 2""")
-            )
+            transaction.execute(ADD_REACTION)
 
 
 def stored(*, without: tuple[str, ...] = ()) -> list[JSON]:
-    """All rooms and messages, as the database has them."""
+    """Return the rows of all rooms and of all messages, without these columns."""
     found: list[JSON] = []
     with read_transaction() as connection:
         for statement in (
             "SELECT * FROM rooms ORDER BY id",
             "SELECT * FROM messages ORDER BY room_id, seq",
         ):
-            found += map(dict, connection.execute(text(statement)).mappings())
+            found += [dict(row) for row in connection.execute(text(statement)).mappings()]
     return [{key: value for key, value in row.items() if key not in without} for row in found]
 
 
 def compatible_from() -> str | None:
-    """What the database says of the oldest program that may use it."""
+    """Return the oldest revision whose program may use the database."""
+    statement = text("SELECT value FROM instance WHERE key = 'compatible_from'")
     with read_transaction() as connection:
-        found: str | None = connection.scalar(
-            text("SELECT value FROM instance WHERE key = 'compatible_from'")
-        )
+        found: str | None = connection.scalar(statement)
         return found
 
 
 def revision() -> str | None:
-    """The revision of the database."""
+    """Return the revision of the database."""
     with read_transaction() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def schema(connection: Connection) -> set[str]:
-    """The statements that make SQLite's tables and indexes, however they are quoted and indented."""
-    made = connection.execute(
+    """Return the CREATE statements of an SQLite database, without quotes and extra spaces."""
+    statements = connection.scalars(
         text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'sqlite_sequence'")
     )
-    return {re.sub(r"\s+", " ", statement.replace('"', "")) for statement in made.scalars()}
-
-
-def newer_migrations(folder: Path, **given: str) -> str:
-    """The migrations of a newer release."""
-    copy = shutil.copytree(
-        MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    add_migration(copy, **given)
-    return str(copy)
+    return {re.sub(r"\s+", " ", statement.replace('"', "")) for statement in statements}
 
 
 @pytest.mark.parametrize("start", ["0001", "0002"])
 def test_an_upgrade_keeps_every_room_message_and_reaction(config: Config, start: str) -> None:
+    has_reactions = start != "0001"
+    without = () if has_reactions else ("reactions",)
     with schema_tools(config):
         fill(start)
         before = stored()
-    without = ("reactions",) if start == "0001" else ()
 
     with running(config):
         assert stored(without=without) == before
         assert revision() == HEAD
-        said = Room.find("garden").changes(0, 10).messages
-        assert [message.message for message in said] == ["hello", "hello"]
-        assert [message.reactions for message in said] == [
-            None,
-            None if start == "0001" else {"👍": ["ben"]},
-        ]
+        messages = Room.find("garden").changes(0, 10).messages
+        assert [message.message for message in messages] == ["hello", "hello"]
+        reactions = {"👍": ["ben"]} if has_reactions else None
+        assert [message.reactions for message in messages] == [None, reactions]
 
 
 @pytest.mark.parametrize("target", ["0002", "0001"])
@@ -196,7 +157,7 @@ def test_a_downgrade_keeps_every_room_and_message(config: Config, target: str) -
         assert stored(without=without) == before
 
 
-def test_a_database_goes_down_to_nothing_and_up_again(config: Config) -> None:
+def test_an_upgrade_after_a_downgrade_to_nothing_gives_an_empty_database(config: Config) -> None:
     with schema_tools(config):
         fill("0002")
         upgrade(directory=str(MIGRATIONS))
@@ -206,7 +167,7 @@ def test_a_database_goes_down_to_nothing_and_up_again(config: Config) -> None:
         assert revision() == HEAD
 
 
-def test_an_upgraded_schema_is_that_of_the_models(config: Config) -> None:
+def test_an_upgraded_schema_equals_the_models(config: Config) -> None:
     with schema_tools(config):
         fill("0001")
     with running(config), read_transaction() as connection:
@@ -214,15 +175,15 @@ def test_an_upgraded_schema_is_that_of_the_models(config: Config) -> None:
         assert compare_metadata(context, db.metadata) == []
 
 
-def test_the_schema_of_sqlite_is_the_same_to_the_letter_whichever_way_it_was_made(
+def test_sqlite_gets_the_same_schema_from_models_from_upgrades_and_after_a_downgrade(
     sqlite: Config, tmp_path: Path
 ) -> None:
-    by_models = create_engine("sqlite://")
-    with by_models.begin() as connection:
+    model_engine = create_engine("sqlite://")
+    with model_engine.begin() as connection:
         db.metadata.create_all(connection)
-        modelled = schema(connection)
-    by_models.dispose()
-    fresh = Config(instance=tmp_path / "fresh")
+        from_models = schema(connection)
+    model_engine.dispose()
+    new_installation = Config(instance=tmp_path / "fresh")
     with schema_tools(sqlite):
         fill("0002")
         with read_transaction() as connection:
@@ -235,19 +196,19 @@ def test_the_schema_of_sqlite_is_the_same_to_the_letter_whichever_way_it_was_mad
         with read_transaction() as connection:
             upgraded = schema(connection)
 
-    with running(fresh), read_transaction() as connection:
+    with running(new_installation), read_transaction() as connection:
         assert schema(connection) == upgraded
-        assert {
-            statement for statement in upgraded if "alembic_version" not in statement
-        } == modelled
-        assert any("AUTOINCREMENT" in statement for statement in upgraded)
+    without_alembic = {sql for sql in upgraded if "alembic_version" not in sql}
+    assert without_alembic == from_models
+    assert any("AUTOINCREMENT" in sql for sql in upgraded)
 
 
 def test_new_rooms_get_ids_above_all_that_were_ever_used(config: Config) -> None:
     with schema_tools(config):
         fill("0002")
         if config.database_url is not None:
-            with write_transaction() as transaction:  # the rooms above were given their ids
+            # `fill` sets the ids itself, so the sequence has not counted them.
+            with write_transaction() as transaction:
                 transaction.execute(text("SELECT setval('rooms_id_seq', 5)"))
     with running(config):
         with write_transaction() as transaction:
@@ -260,7 +221,7 @@ def test_new_rooms_get_ids_above_all_that_were_ever_used(config: Config) -> None
         assert party.changes(0, 10).messages == []
 
 
-def test_messages_whose_room_was_deleted_in_the_sqlite_shell_never_appear_in_a_new_room(
+def test_messages_of_a_room_deleted_in_the_sqlite_shell_never_appear_in_a_new_room(
     sqlite: Config,
 ) -> None:
     with schema_tools(sqlite):
@@ -286,7 +247,7 @@ def test_foreign_keys_are_enforced_after_a_migration(config: Config) -> None:
             transaction.execute(text("DELETE FROM rooms WHERE id = 5"))
 
 
-def test_a_migration_that_leaves_messages_without_a_room_changes_nothing(
+def test_a_migration_that_leaves_messages_without_a_room_is_rolled_back(
     sqlite: Config, tmp_path: Path
 ) -> None:
     newer = newer_migrations(tmp_path, upgrade="op.execute('DELETE FROM rooms WHERE id = 5')")
@@ -294,17 +255,17 @@ def test_a_migration_that_leaves_messages_without_a_room_changes_nothing(
         fill("0002")
         before = stored()
 
-        with pytest.raises(StartupError, match="3") as refused:
+        with pytest.raises(StartupError, match="3") as error:
             upgrade(directory=newer)
 
-        assert "messages without a room" in refused.value.sentence
+        assert "messages without a room" in error.value.sentence
         assert stored() == before
         assert revision() == "0002"
         with pytest.raises(IntegrityError), write_transaction() as transaction:
             transaction.execute(text("DELETE FROM rooms WHERE id = 5"))
 
 
-def test_a_migration_that_fails_changes_nothing(config: Config, tmp_path: Path) -> None:
+def test_a_migration_that_fails_is_rolled_back(config: Config, tmp_path: Path) -> None:
     newer = newer_migrations(tmp_path, upgrade="op.drop_table('messages'); 1 / 0")
     with schema_tools(config):
         fill("0002")
@@ -317,38 +278,44 @@ def test_a_migration_that_fails_changes_nothing(config: Config, tmp_path: Path) 
         assert revision() == "0002"
 
 
-def test_a_start_that_cannot_migrate_a_locked_database_says_so(
+def test_a_start_with_a_locked_database_raises_a_startup_error(
     sqlite: Config, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(migrations, "START_WAIT_SECONDS", 0.1)
     with schema_tools(sqlite):
         fill("0002")
-        with write_transaction(), pytest.raises(StartupError) as refused:
+        with write_transaction(), pytest.raises(StartupError) as error:
             create_app(sqlite)
 
-    assert "database is locked" in refused.value.sentence
+    assert "database is locked" in error.value.sentence
 
 
-@pytest.mark.parametrize("name", WITH_INSTANCE)
-def test_every_migration_names_the_oldest_revision_whose_program_may_still_run(name: str) -> None:
+@pytest.mark.parametrize("name", REVISIONS_WITH_INSTANCE)
+def test_every_migration_names_the_oldest_revision_whose_program_may_use_the_schema(
+    name: str,
+) -> None:
     script = SCRIPTS[name]
-    before = SCRIPTS[str(script.down_revision)]
-    earliest = getattr(before.module, "compatible_from", ORDER[0])
+    previous = SCRIPTS[str(script.down_revision)]
+    earliest = getattr(previous.module, "compatible_from", REVISIONS[0])
+
+    named = REVISIONS.index(script.module.compatible_from)
 
     assert re.search(r"^compatible_from = ", Path(script.path).read_text(), re.MULTILINE)
-    assert ORDER.index(earliest) <= ORDER.index(script.module.compatible_from) <= ORDER.index(name)
+    assert REVISIONS.index(earliest) <= named <= REVISIONS.index(name)
 
 
-@pytest.mark.parametrize("name", WITH_INSTANCE)
-def test_the_database_has_what_its_revision_says(config: Config, name: str) -> None:
+@pytest.mark.parametrize("name", REVISIONS_WITH_INSTANCE)
+def test_the_database_records_the_compatible_revision_of_its_migration(
+    config: Config, name: str
+) -> None:
     with schema_tools(config):
         upgrade(directory=str(MIGRATIONS), revision=name)
 
         assert compatible_from() == SCRIPTS[name].module.compatible_from
 
 
-def test_a_downgrade_restores_the_earlier_value(config: Config, tmp_path: Path) -> None:
+def test_a_downgrade_restores_the_compatible_revision(config: Config, tmp_path: Path) -> None:
     newer = newer_migrations(tmp_path, compatible_from=NEWER)
     with schema_tools(config):
         upgrade(directory=newer)

@@ -1,4 +1,7 @@
-"""Rooms that the operator deletes: their members neither read nor write in another room, whatever its id or label."""
+"""Rooms that the operator deletes: their members neither read nor write in any other room.
+
+Another room may have the id of a deleted one (after restoring a backup), or its label.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,21 +38,29 @@ READS: list[tuple[str, JSON]] = [
 
 @pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
-    """Confab on an empty database of each kind."""
+    """Confab with an empty database of each kind."""
     url = None
     if request.param == "PostgreSQL":
         postgres_server: Postgres = request.getfixturevalue("postgres_server")
         url = postgres_server.database()
-    made = create_app(Config(instance=tmp_path / "instance", database_url=url))
-    yield made
-    services_of(made).reconciler.stop()
-    services_of(made).presence.stop()
-    with made.app_context():
+    created = create_app(Config(instance=tmp_path / "instance", database_url=url))
+    yield created
+    services_of(created).reconciler.stop()
+    services_of(created).presence.stop()
+    with created.app_context():
         db.engine.dispose()
 
 
+@pytest.fixture
+def party(app: Flask, ada: Client, ben: Client) -> str:
+    """A new room with the id of the kitchen, which was deleted while Ada and Ben were in it."""
+    ada.post("hello")
+    replace_room(app, "kitchen", "party")
+    return "party"
+
+
 def delete_room(app: Flask, label: str) -> int:
-    """Delete a room and its messages behind the server's back; its id."""
+    """Delete a room and its messages from the database while the server runs; return its id."""
     with app.app_context():
         room = Room.find(label)
         with write_transaction() as transaction:
@@ -58,68 +69,60 @@ def delete_room(app: Flask, label: str) -> int:
     return room.id
 
 
-def give_id_to_another_room(app: Flask, label: str, other: str) -> None:
-    """Delete a room, then make another with its id, as a restored backup may; older databases did so by themselves."""
+def replace_room(app: Flask, label: str, new_label: str) -> None:
+    """Delete a room, then create another with its id, as a restored backup may have.
+
+    Databases before migration 0003 reused the ids of deleted rooms.
+    """
     with app.app_context():
         room_id = delete_room(app, label)
-        create_room(app, other)
+        create_room(app, new_label)
         with write_transaction() as transaction:
-            transaction.execute(rooms.update().where(rooms.c.label == other).values(id=room_id))
+            transaction.execute(rooms.update().where(rooms.c.label == new_label).values(id=room_id))
 
 
 def stored(app: Flask, label: str) -> list[JSON]:
-    """The room and its messages, as the database has them."""
+    """Return the row of a room and the rows of its messages."""
     with app.app_context(), read_transaction() as connection:
         room = connection.execute(select(rooms).where(rooms.c.label == label)).mappings().one()
-        found = (
-            connection.execute(select(messages).where(messages.c.room_id == room["id"]))
-            .mappings()
-            .all()
-        )
-        return [dict(room), *map(dict, found)]
+        of_room = select(messages).where(messages.c.room_id == room["id"])
+        found = connection.execute(of_room).mappings().all()
+        return [dict(room), *(dict(row) for row in found)]
 
 
-@pytest.fixture
-def party(app: Flask, ada: Client, ben: Client) -> str:
-    """A new room with the id of the kitchen, which is gone while Ada and Ben are in it."""
-    ada.post("hello")
-    give_id_to_another_room(app, "kitchen", "party")
-    return "party"
-
-
-@pytest.mark.parametrize(("event", "asked"), WRITES, ids=[event for event, _ in WRITES])
-def test_a_member_of_a_deleted_room_changes_nothing_in_the_room_that_has_its_id(
-    app: Flask, open_client: Open, kitchen: str, event: str, asked: JSON
+@pytest.mark.parametrize(("event", "payload"), WRITES, ids=[event for event, _ in WRITES])
+def test_a_member_of_a_deleted_room_cannot_write_in_the_room_that_has_its_id(
+    app: Flask, open_client: Open, kitchen: str, event: str, payload: JSON
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
     ada = in_room(open_client(browser), kitchen)
     ada.post("hello")
-    give_id_to_another_room(app, kitchen, "party")
-    in_room(open_client(browser), "party").post(
-        "mine too, so nothing but the room can refuse a change of it"
-    )
+    replace_room(app, kitchen, "party")
+    # The message in the new room is Ada's, too: only the room can be the reason to refuse.
+    in_room(open_client(browser), "party").post("hello party")
     cy = in_room(open_client(), "party")
     before = stored(app, "party")
     ada.received()
 
-    answer = ada.ask(event, asked)
+    answer = ada.ask(event, payload)
 
     assert answer["code"] == "not_found"
     assert stored(app, "party") == before
-    assert cy.received() == ada.received() == []
+    assert cy.received() == []
+    assert ada.received() == []
 
 
-@pytest.mark.parametrize(("event", "asked"), READS)
-def test_a_member_of_a_deleted_room_reads_nothing_of_the_room_that_has_its_id(
-    ada: Client, open_client: Open, party: str, event: str, asked: JSON
+@pytest.mark.parametrize(("event", "payload"), READS)
+def test_a_member_of_a_deleted_room_cannot_read_the_room_that_has_its_id(
+    ada: Client, open_client: Open, party: str, event: str, payload: JSON
 ) -> None:
     in_room(open_client(), party).post("for the party only")
 
-    assert ada.ask(event, asked)["code"] == "not_found"
+    assert ada.ask(event, payload)["code"] == "not_found"
 
 
-def test_nobody_enters_another_room_through_the_link_of_a_deleted_one(
+def test_the_label_of_a_deleted_room_does_not_lead_to_the_room_that_has_its_id(
     open_client: Open, party: str
 ) -> None:
     in_room(open_client(), party).post("for the party only")
@@ -127,65 +130,69 @@ def test_nobody_enters_another_room_through_the_link_of_a_deleted_one(
     assert open_client().join("kitchen")["code"] == "not_found"
 
 
-def test_the_room_that_has_the_id_stores_what_its_own_members_say_in_the_same_batch(
+def test_commands_for_a_deleted_room_do_not_affect_the_others_in_their_batch(
     app: Flask, party: str
 ) -> None:
     with app.app_context():
-        there = Room.find(party)
-        gone = Room(id=there.id, label="kitchen")
+        existing = Room.find(party)
+        deleted = Room(id=existing.id, label="kitchen")
         batch: list[Command] = [
-            PostMessage(gone, "ada", "Ada", "hello"),
-            PostMessage(there, "cy", "Cy", "hello"),
-            PostMessage(gone, "ada", "Ada", "hello"),
+            PostMessage(deleted, "ada", "Ada", "hello"),
+            PostMessage(existing, "cy", "Cy", "hello"),
+            PostMessage(deleted, "ada", "Ada", "hello"),
         ]
 
         services_of(app).journal.store_and_publish(batch)
 
-    assert [change.failure is None for change in batch] == [False, True, False]
+    assert [command.failure is None for command in batch] == [False, True, False]
     assert [row["author"] for row in stored(app, party)[1:]] == ["cy"]
 
 
-def test_another_epoch_is_no_reason_to_refuse(ada: Client, ben: Client, app: Flask) -> None:
+def test_members_can_post_after_the_epoch_of_their_room_changed(
+    ada: Client, ben: Client, app: Flask
+) -> None:
     with app.app_context(), write_transaction() as transaction:
         transaction.execute(rooms.update().values(epoch="restored"))
 
     assert ada.post("still here")["ok"]
-    assert [said["message"] for said in ben.received("chat")] == ["still here"]
+    assert [message["message"] for message in ben.received("chat")] == ["still here"]
 
 
-def test_the_id_of_a_deleted_room_is_never_given_to_another(app: Flask, kitchen: str) -> None:
+def test_the_id_of_a_deleted_room_is_not_reused(app: Flask, kitchen: str) -> None:
     create_room(app, "garage")
-    highest = delete_room(app, "garage")
+    highest_id = delete_room(app, "garage")
 
     create_room(app, "party")
 
-    assert stored(app, "party")[0]["id"] > highest
+    assert stored(app, "party")[0]["id"] > highest_id
 
 
-def test_ids_are_not_reused_after_the_last_room_is_deleted(app: Flask, kitchen: str) -> None:
-    highest = delete_room(app, kitchen)
+def test_the_id_of_the_only_room_is_not_reused_after_its_deletion(app: Flask, kitchen: str) -> None:
+    highest_id = delete_room(app, kitchen)
 
     create_room(app, kitchen)
 
-    assert stored(app, kitchen)[0]["id"] > highest
+    assert stored(app, kitchen)[0]["id"] > highest_id
 
 
-def test_a_room_made_again_can_be_entered_at_once(ada: Client, ben: Client, app: Flask) -> None:
+def test_a_recreated_room_can_be_entered_at_once(ada: Client, ben: Client, app: Flask) -> None:
     ada.post("hello")
     delete_room(app, "kitchen")
     create_room(app, "kitchen")
 
     answer = ben.join("kitchen")
 
-    assert (answer["ok"], answer["head"], answer["messages"]) == (True, 0, [])
+    assert answer["ok"]
+    assert answer["head"] == 0
+    assert answer["messages"] == []
     assert ben.post("is anybody here?")["seq"] == 1
     assert ada.post("not in yours")["code"] == "not_found"
 
 
-def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(
+def test_members_of_a_recreated_room_receive_its_epoch_and_can_enter_it(
     ada: Client, ben: Client, app: Flask
 ) -> None:
-    before = ada.join("kitchen")["epoch"]
+    epoch = ada.join("kitchen")["epoch"]
     for number in range(3):
         ada.post(f"message {number}")
     delete_room(app, "kitchen")
@@ -195,8 +202,9 @@ def test_members_of_a_room_made_again_learn_of_it_by_its_epoch_and_enter_it(
     services_of(app).reconciler.poll()
 
     [head] = ada.received("head")
-    assert (head["label"], head["head"]) == ("kitchen", 0)
-    assert head["epoch"] != before
+    assert head["label"] == "kitchen"
+    assert head["head"] == 0
+    assert head["epoch"] != epoch
     assert ada.ask("since", {"after": 3})["code"] == "not_found"
     assert ada.join("kitchen")["epoch"] == head["epoch"]
     ben.join("kitchen")

@@ -1,4 +1,4 @@
-"""The server draws text as the page does: both are held to one table."""
+"""Markdown: server and page parse every message to the same tree, and no text becomes HTML."""
 
 import json
 import os
@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from chat.text import markdown
 from tests.conftest import JSON, Client
-from tests.markdown_texts import TEXTS
+from tests.servers import ROOT
+from tests.text.markdown_texts import TEXTS
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "markdown.json").read_text())
-HOSTILE = [
+VECTORS = json.loads((ROOT / "tests" / "vectors" / "markdown.json").read_text())
+MAX_PARSE_SECONDS = 0.1
+
+REPEATED_PARTS = [
     "*",
     "`",
     "> ",
@@ -33,14 +36,27 @@ HOSTILE = [
     "```\n",
     ">\n",
     "> ```\n",
+    "\U0001f44d\u200d",
+    "```\nx```\n",
 ]
-HOSTILE += ["\U0001f44d\u200d", "```\nx```\n"]
+"""Parts of texts that are slow to parse when a parser looks ahead or back from each of them."""
+
+FUZZ_PATTERNS = [
+    "{}",
+    "http://{}",
+    "a*{}*",
+    "> {0}\n>> {0}",
+    "```{0}\n{0}```",
+    "`{}`",
+]
+"""Where a random text is put, so that it meets every construct often."""
+
 FUZZ_EXAMPLES = int(os.environ.get("MARKDOWN_EXAMPLES", "2000"))
 FUZZ_SEED = int(os.environ.get("SEED", "1"))
 
 
 class PageMarkdown:
-    """The page's Markdown in a node process that answers each message with its tree."""
+    """The Markdown parser of the page, in a node process."""
 
     def __init__(self) -> None:
         node = shutil.which("node")
@@ -57,7 +73,7 @@ class PageMarkdown:
         self._process.communicate(timeout=10)
 
     def parse(self, source: str) -> JSON:
-        """The tree of a message, and whether it is shown large."""
+        """Return the tree of a message, and whether it is shown large."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(source) + "\n")
@@ -68,31 +84,34 @@ class PageMarkdown:
 
 @pytest.fixture(scope="module")
 def page_markdown() -> Iterator[PageMarkdown]:
-    """The page's Markdown, to be compared with the server's."""
+    """The Markdown parser of the page."""
     with PageMarkdown() as running:
         yield running
 
 
-def neutral(nodes: list[markdown.Node]) -> list[Any]:
-    return [node if isinstance(node, str) else [node[0], neutral(node[1])] for node in nodes]
+def as_json(nodes: list[markdown.Node]) -> list[Any]:
+    """Return a tree in the form of the test vectors."""
+    return [
+        node if isinstance(node, str) else [node.kind, as_json(node.children)] for node in nodes
+    ]
 
 
-def test_the_table_is_long() -> None:
+def test_there_are_many_test_vectors() -> None:
     assert len(VECTORS["trees"]) >= 120
 
 
 @pytest.mark.parametrize(
     "vector", VECTORS["trees"], ids=lambda vector: json.dumps(vector["source"])
 )
-def test_it_means_the_same_here(vector: dict[str, Any]) -> None:
-    assert neutral(markdown.parse(vector["source"])) == vector["tree"]
+def test_the_server_parses_each_test_vector_to_its_tree(vector: dict[str, Any]) -> None:
+    assert as_json(markdown.parse(vector["source"])) == vector["tree"]
 
 
 @pytest.mark.parametrize(
     "vector", VECTORS["large"], ids=lambda vector: json.dumps(vector["source"])
 )
-def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
-    assert markdown.only_pictures(vector["source"]) is vector["large"]
+def test_only_messages_of_a_few_emoji_are_large(vector: dict[str, Any]) -> None:
+    assert markdown.is_emoji_only(vector["source"]) is vector["large"]
 
 
 @pytest.mark.timeout(600)
@@ -102,17 +121,11 @@ def test_emoji_alone_are_large(vector: dict[str, Any]) -> None:
 def test_page_and_server_parse_any_text_to_the_same_tree(
     page_markdown: PageMarkdown, text: str
 ) -> None:
-    for source in (
-        text,
-        f"http://{text}",
-        f"a*{text}*",
-        f"> {text}\n>> {text}",
-        f"```{text}\n{text}```",
-        f"`{text}`",
-    ):
+    for pattern in FUZZ_PATTERNS:
+        source = pattern.format(text)
         expected = {
-            "tree": neutral(markdown.parse(source)),
-            "large": markdown.only_pictures(source),
+            "tree": as_json(markdown.parse(source)),
+            "large": markdown.is_emoji_only(source),
         }
 
         assert page_markdown.parse(source) == expected, (
@@ -120,44 +133,44 @@ def test_page_and_server_parse_any_text_to_the_same_tree(
         )
 
 
-def test_all_marks_as_html() -> None:
-    drawn = markdown.html("> **a** *b*\n```\n<c>\n```\n`d` http://e\u00fc.example/?f&g.")
+def test_every_construct_is_rendered_as_html() -> None:
+    rendered = markdown.html("> **a** *b*\n```\n<c>\n```\n`d` http://e\u00fc.example/?f&g.")
 
-    assert drawn == (
+    assert rendered == (
         "<blockquote><strong>a</strong> <em>b</em></blockquote>"
         '<pre class="fence"><code>&lt;c&gt;</code></pre>'
         "<code>d</code> "
-        '<a class="link" href="http://e\u00fc.example/?f&amp;g" target="_blank" rel="noopener noreferrer nofollow ugc">'
+        '<a class="link" href="http://e\u00fc.example/?f&amp;g" target="_blank"'
+        ' rel="noopener noreferrer nofollow ugc">'
         'http://<b class="link__host">e\u00fc.example</b>/?f&amp;g</a>.'
     )
 
 
 @given(st.text(st.sampled_from("ab*`>\n <\"'&/:.()") | st.characters()))
 def test_no_text_becomes_html(source: str) -> None:
-    drawn = markdown.html(source)
+    rendered = markdown.html(source)
 
-    plain = [
-        each
-        for each in ("<script", "<img", "javascript:", "onclick")
-        if each in drawn and each not in source
-    ]
-    assert plain == []
+    for part in ("<script", "<img", "javascript:", "onclick"):
+        assert part not in rendered or part in source
     for tag in ("strong", "em", "code", "blockquote", "pre", "a", "b"):
-        assert drawn.count(f"<{tag}>") + drawn.count(f"<{tag} ") == drawn.count(f"</{tag}>")
+        opening_tags = rendered.count(f"<{tag}>") + rendered.count(f"<{tag} ")
+        assert opening_tags == rendered.count(f"</{tag}>")
 
 
-@pytest.mark.parametrize("piece", HOSTILE)
-def test_hostile_text_is_drawn_at_once(piece: str) -> None:
-    source = (piece * 4000)[:4000]
-    begun = time.process_time()
+@pytest.mark.parametrize("part", REPEATED_PARTS)
+def test_repetitive_text_is_rendered_in_little_time(part: str) -> None:
+    source = (part * 4000)[:4000]
+    began = time.process_time()
 
     markdown.html(source)
-    markdown.only_pictures(source)
+    markdown.is_emoji_only(source)
 
-    assert time.process_time() - begun < 0.1
+    assert time.process_time() - began < MAX_PARSE_SECONDS
 
 
-def test_the_page_shows_marks_and_links(app: Flask, ada: Client, kitchen: str) -> None:
+def test_the_page_of_a_room_shows_bold_text_links_and_large_emoji(
+    app: Flask, ada: Client, kitchen: str
+) -> None:
     ada.post("**hello** http://example.org")
     ada.post("\U0001f44d")
 

@@ -1,0 +1,296 @@
+"""Presence and typing in one process: people are announced once, however many connections."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from chat.presence.roster import GRACE_SECONDS
+from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING
+from chat.services import services_of
+from tests.conftest import JSON, Client, in_room
+
+Open = Callable[..., Client]
+
+
+class Announcer:
+    """Announces presence only when a test asks for it, at a time the test decides."""
+
+    def __init__(self, app: Flask) -> None:
+        self._presence = services_of(app).presence
+        self._presence._loop._running = True  # so that entering a room does not start the loop
+        self._seconds_ahead = 0.0
+
+    def announce(self, later: float = 0.0) -> None:
+        """Announce what has changed, after so many seconds more."""
+        self._seconds_ahead += later
+        self._presence.announce(time.monotonic() + self._seconds_ahead)
+
+
+@pytest.fixture
+def announcer(app: Flask) -> Announcer:
+    """The announcer of the app; nothing is announced without it."""
+    return Announcer(app)
+
+
+def marks(people: list[JSON]) -> set[str]:
+    """Return the marks of a list of people."""
+    return {person["mark"] for person in people}
+
+
+def announced(client: Client) -> list[tuple[set[str], set[str], int]]:
+    """Return the announcements that a client received: marks here, marks gone, and the count."""
+    return [
+        (marks(payload["here"]), set(payload["gone"]), payload["count"])
+        for payload in client.received("presence")
+    ]
+
+
+def test_join_answers_with_the_people_in_the_room(
+    announcer: Announcer, open_client: Open, kitchen: str
+) -> None:
+    mark_of_ada = open_client().join(kitchen)["you"]["mark"]
+
+    answer = open_client().join(kitchen)
+
+    own_mark = answer["you"]["mark"]
+    assert marks(answer["people"]) == {mark_of_ada, own_mark}
+    assert answer["people"][0] == {"mark": own_mark}
+    assert answer["count"] == 2
+    assert "partial" not in answer
+
+
+def test_members_receive_who_enters(
+    announcer: Announcer, ada: Client, open_client: Open, kitchen: str
+) -> None:
+    announcer.announce()
+    ada.received("presence")
+    state = ada.join(kitchen)["state"]
+    mark_of_ben = open_client().join(kitchen)["you"]["mark"]
+
+    announcer.announce()
+
+    [payload] = ada.received("presence")
+    assert payload == {
+        "label": kitchen,
+        "state": state + 1,
+        "here": [{"mark": mark_of_ben}],
+        "gone": [],
+        "count": 2,
+    }
+
+
+def test_clients_outside_the_room_do_not_receive_its_presence(
+    announcer: Announcer, cy: Client, ada: Client
+) -> None:
+    announcer.announce()
+    announcer.announce(later=60)
+
+    assert [payload["label"] for payload in cy.received("presence")] == ["garden"]
+
+
+def test_leaving_is_announced_after_the_grace_period(
+    announcer: Announcer, ada: Client, ben: Client, kitchen: str
+) -> None:
+    mark_of_ben = ben.join(kitchen)["you"]["mark"]
+    announcer.announce()
+    ada.received("presence")
+
+    ben.ask("leave", {})
+    announcer.announce()
+    assert announced(ada) == []
+    announcer.announce(later=GRACE_SECONDS)
+
+    assert announced(ada) == [(set(), {mark_of_ben}, 1)]
+
+
+def test_disconnecting_is_announced_after_the_grace_period(
+    announcer: Announcer, ada: Client, ben: Client, kitchen: str
+) -> None:
+    mark_of_ben = ben.join(kitchen)["you"]["mark"]
+    announcer.announce()
+    ada.received("presence")
+
+    ben.close()
+    announcer.announce(later=GRACE_SECONDS)
+
+    assert announced(ada) == [(set(), {mark_of_ben}, 1)]
+
+
+def test_reloading_the_page_is_not_announced(
+    announcer: Announcer, ada: Client, app: Flask, open_client: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    page = open_client(browser)
+    page.join(kitchen)
+    announcer.announce()
+    ada.received("presence")
+
+    page.close()
+    announcer.announce()
+    in_room(open_client(browser), kitchen)
+    announcer.announce()
+    announcer.announce(later=GRACE_SECONDS)
+
+    assert announced(ada) == []
+
+
+def test_a_person_with_two_connections_leaves_when_both_are_closed(
+    announcer: Announcer, ada: Client, app: Flask, open_client: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    first = open_client(browser)
+    second = open_client(browser)
+    mark_of_ben = first.join(kitchen)["you"]["mark"]
+    assert second.join(kitchen)["count"] == 2
+    announcer.announce()
+    ada.received("presence")
+
+    first.close()
+    announcer.announce(later=GRACE_SECONDS)
+    assert announced(ada) == []
+    second.close()
+    announcer.announce(later=GRACE_SECONDS)
+
+    assert announced(ada) == [(set(), {mark_of_ben}, 1)]
+
+
+def test_entering_another_room_leaves_the_first_under_a_different_mark(
+    announcer: Announcer, ada: Client, ben: Client, cy: Client
+) -> None:
+    announcer.announce()
+    ada.received("presence")
+    cy.received("presence")
+
+    mark_in_garden = ben.join("garden")["you"]["mark"]
+    announcer.announce(later=GRACE_SECONDS)
+
+    [(_, gone, kitchen_count)] = announced(ada)
+    [(here, _, garden_count)] = announced(cy)
+    assert len(gone) == 1
+    assert kitchen_count == 1
+    assert here == {mark_in_garden}
+    assert garden_count == 2
+    assert gone.isdisjoint(here)
+
+
+def test_many_arrivals_within_a_second_are_one_announcement(
+    announcer: Announcer, ada: Client, open_client: Open, kitchen: str
+) -> None:
+    announcer.announce()
+    ada.received("presence")
+    arrivals = {open_client().join(kitchen)["you"]["mark"] for _ in range(30)}
+
+    announcer.announce()
+
+    assert announced(ada) == [(arrivals, set(), 31)]
+
+
+def test_people_are_listed_by_the_handle_they_post_or_rename_with(
+    announcer: Announcer, ada: Client, ben: Client, open_client: Open, kitchen: str
+) -> None:
+    announcer.announce()
+    ben.received("presence")
+    ada.post("hello", handle="Ada")
+    ada.post("hello again", handle="Ada")
+    announcer.announce()
+
+    [payload] = ben.received("presence")
+    assert [person["handle"] for person in payload["here"]] == ["Ada"]
+    assert "Ada" in {person.get("handle") for person in open_client().join(kitchen)["people"]}
+    ada.ask("rename", {"handle": "Bea"})
+    announcer.announce()
+    here = ben.received("presence")[-1]["here"]
+    assert {person.get("handle") for person in here} == {"Bea", None}
+
+
+def test_people_who_return_are_listed_by_their_last_handle(
+    announcer: Announcer, ada: Client, app: Flask, open_client: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ben = in_room(open_client(browser), kitchen)
+    ben.post("hello", handle="Ben")
+    ben.ask("rename", {"handle": "Benjamin"})
+    ben.close()
+    announcer.announce(later=GRACE_SECONDS)
+    ada.received("presence")
+
+    in_room(open_client(browser), kitchen)
+    announcer.announce()
+
+    handles = []
+    for payload in ada.received("presence"):
+        [person] = payload["here"]
+        handles.append(person["handle"])
+    assert handles == ["Benjamin"]
+
+
+def test_another_message_under_the_same_handle_is_not_announced(
+    announcer: Announcer, ada: Client, ben: Client
+) -> None:
+    ada.post("hello")
+    announcer.announce()
+    ben.received("presence")
+
+    ada.post("hello again")
+    announcer.announce()
+
+    assert announced(ben) == []
+
+
+# Typing
+
+
+def test_members_receive_who_is_typing(ada: Client, ben: Client, kitchen: str) -> None:
+    mark_of_ada = ada.join(kitchen)["you"]["mark"]
+
+    assert ada.ask("typing", {"handle": "Ada"}) == {"ok": True}
+
+    assert ben.received("typing") == [{"label": kitchen, "mark": mark_of_ada, "handle": "Ada"}]
+
+
+def test_own_connections_and_other_rooms_do_not_receive_who_is_typing(
+    app: Flask, open_client: Open, ben: Client, cy: Client, kitchen: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    first = in_room(open_client(browser), kitchen)
+    second = in_room(open_client(browser), kitchen)
+
+    first.ask("typing", {"handle": "Ada"})
+
+    assert first.received() == []
+    assert second.received() == []
+    assert cy.received() == []
+    assert len(ben.received("typing")) == 1
+
+
+def test_typing_is_announced_at_most_every_two_seconds(ada: Client, ben: Client) -> None:
+    for _ in range(20):
+        assert ada.ask("typing", {"handle": "Ada"})["ok"]
+
+    assert len(ben.received("typing")) == 1
+
+
+def test_typing_outside_a_room_is_refused(ada: Client, ben: Client, open_client: Open) -> None:
+    ada.ask("leave", {})
+
+    for client in (ada, open_client()):
+        assert client.ask("typing", {"handle": "Ada"})["code"] == "not_joined"
+    assert ben.received() == []
+
+
+def test_typing_is_not_announced_in_a_large_room(
+    app: Flask, ada: Client, ben: Client, kitchen: str
+) -> None:
+    roster = services_of(app).presence.roster
+    for number in range(MAX_PEOPLE_FOR_TYPING - 1):
+        roster.enter(kitchen, f"mark {number}", f"connection {number}")
+
+    assert ada.ask("typing", {"handle": "Ada"})["ok"]
+
+    assert ben.received("typing") == []

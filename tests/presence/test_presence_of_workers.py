@@ -1,0 +1,306 @@
+"""Presence and typing across gunicorn workers, while workers or Redis fail."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from chat.presence.roster import LEASE_SECONDS
+from chat.presence.tracker import REFRESH_SECONDS
+from tests.clients import JSON, Node, Person
+from tests.servers import ConfabServer, gunicorn, wait_until
+from tests.services import Redis
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+TEN = 10
+
+
+class Member:
+    """A client in the kitchen that keeps the list of people as docs/protocol.md describes."""
+
+    def __init__(self, node: Node, server: ConfabServer, token: str | None = None) -> None:
+        self.client: Person = node.person(server.url, token=token)
+        self.join()
+        self.mark: str = self.answer["you"]["mark"]
+
+    def join(self) -> None:
+        """Enter the kitchen, for the first time or again."""
+        self.joined_connections = self._connections
+        self._ignored_announcements = len(self.client.received("presence"))
+        self.answer = self.client.join("kitchen")
+
+    def join_after_reconnection(self) -> None:
+        """Enter again after every new connection, as the page does."""
+        if self._connections > self.joined_connections:
+            self.join()
+
+    @property
+    def _connections(self) -> int:
+        return sum(state == "connect" for state, _ in self.client.states)
+
+    @property
+    def announcements(self) -> list[JSON]:
+        """The announcements that are newer than the answer to `join`."""
+        received = self.client.received("presence")[self._ignored_announcements :]
+        return [payload for payload in received if payload["state"] > self.answer["state"]]
+
+    @property
+    def people(self) -> dict[str, str | None]:
+        """The list of people: handles by mark."""
+        people = {person["mark"]: person.get("handle") for person in self.answer["people"]}
+        for payload in self.announcements:
+            if payload.get("all"):
+                people = {}
+            people |= {person["mark"]: person.get("handle") for person in payload["here"]}
+            people = {mark: people[mark] for mark in people if mark not in payload["gone"]}
+        return people
+
+    @property
+    def count(self) -> int:
+        """The number of people, as the server reported it last."""
+        count: int = self._latest["count"]
+        return count
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the server reported the list as partial."""
+        return bool(self._latest.get("partial"))
+
+    @property
+    def _latest(self) -> JSON:
+        return [self.answer, *self.announcements][-1]
+
+    def sees(self, marks: set[str]) -> bool:
+        """Return whether the list and the count are exactly these people."""
+        return set(self.people) == marks and self.count == len(marks)
+
+
+def all_see(members: list[Member], marks: set[str]) -> bool:
+    """Return whether the lists of all members are exactly these people."""
+    return all(member.sees(marks) for member in members)
+
+
+def workers(server: ConfabServer) -> list[int]:
+    """Return the process ids of the workers."""
+    return server.processes()[1:]
+
+
+@contextmanager
+def only_worker(server: ConfabServer, worker: int) -> Iterator[None]:
+    """Let this worker accept all new connections: the others are stopped meanwhile."""
+    others = [pid for pid in workers(server) if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+def members_on_each_worker(
+    node: Node, server: ConfabServer, number: int, token: str | None = None
+) -> list[Member]:
+    """Return members of the kitchen, so many on each worker."""
+    members = []
+    for worker in workers(server):
+        with only_worker(server, worker):
+            members += [Member(node, server, token) for _ in range(number)]
+    return members
+
+
+def registered(redis_server: Redis) -> list[set[str]]:
+    """Return the marks of the people in the kitchen that each worker has registered in Redis."""
+    keys = cast(list[bytes], redis_server.ask("KEYS", "confab:*"))
+    worker_keys = [key for key in keys if key.count(b":") == 2]
+    texts = [cast(bytes | None, redis_server.ask("GET", key)) for key in worker_keys]
+    return [set(json.loads(text)["here"].get("kitchen", ())) for text in texts if text]
+
+
+def test_people_on_two_workers_see_each_other_type_enter_and_leave(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        members = members_on_each_worker(node, server, 3)
+        ada = members[0]
+        others = members[1:]
+        marks = {member.mark for member in members}
+        wait_until(lambda: all_see(members, marks), what="all see all")
+        assert not any(member.is_partial for member in members)
+
+        ada.client.send("typing", {"handle": "Ada"})
+        for member in others:
+            assert member.client.hear(1, "typing") == [
+                {"label": "kitchen", "mark": ada.mark, "handle": "Ada"}
+            ]
+        ada.client.post("hello", handle="Ada")
+        wait_until(
+            lambda: all(member.people[ada.mark] == "Ada" for member in members),
+            what="all see the handle",
+        )
+        ada.client.close()
+
+        wait_until(lambda: all_see(others, marks - {ada.mark}), what="all see that Ada left")
+        assert ada.client.received("typing") == []
+
+
+def test_a_person_with_connections_to_two_workers_counts_once(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        token = node.person(server.url).join("kitchen")["you"]["token"]
+
+        connections = members_on_each_worker(node, server, 2, token)
+        ben = Member(node, server)
+
+        marks = {connections[0].mark, ben.mark}
+        wait_until(lambda: all_see([*connections, ben], marks), what="two people")
+        for connection in connections:
+            assert connection.answer["count"] <= 2
+            assert all(payload["count"] <= 2 for payload in connection.announcements)
+
+
+@pytest.mark.slow
+def test_people_of_a_killed_worker_are_gone_within_forty_seconds(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        victim, survivor = workers(server)
+        with only_worker(server, victim):
+            lost = [Member(node, server) for _ in range(TEN)]
+        with only_worker(server, survivor):
+            ada = Member(node, server)
+        marks = {ada.mark} | {member.mark for member in lost}
+        wait_until(lambda: ada.sees(marks), what="Ada sees all ten")
+
+        for member in lost:
+            member.client.stay_away()
+        killed_at = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: ada.sees({ada.mark}), seconds=40, what="Ada is alone")
+
+        assert all(len(payload["gone"]) in (0, TEN) for payload in ada.announcements)
+        # The lease has expired; nothing else has removed them earlier.
+        assert time.monotonic() - killed_at > LEASE_SECONDS / 2
+        newcomer = Member(node, server)
+        wait_until(
+            lambda: newcomer.sees({ada.mark, newcomer.mark}),
+            what="the newcomer sees Ada",
+        )
+
+
+@pytest.mark.slow
+def test_a_rolling_restart_is_not_announced(tmp_path: Path, redis_server: Redis) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        tokens = [node.person(server.url).join("kitchen")["you"]["token"] for _ in range(TEN)]
+        members = [Member(node, server, token) for token in tokens]
+        marks = {member.mark for member in members}
+        wait_until(lambda: all_see(members, marks), what="all see all")
+        old_workers = set(workers(server))
+        wait_until(
+            lambda: set().union(*registered(redis_server)) == marks,
+            2 * REFRESH_SECONDS,
+            "all are registered",
+        )
+
+        os.kill(server.processes()[0], signal.SIGHUP)
+        counts = set()
+        while not (
+            old_workers.isdisjoint(workers(server))
+            and all(member.joined_connections > 1 for member in members)
+        ):
+            for member in members:
+                member.join_after_reconnection()
+            counts |= {m.answer["count"] for m in members if m.joined_connections > 1}
+            time.sleep(0.05)
+        assert counts == {TEN}
+        wait_until(
+            lambda: len(registered(redis_server)) == 2,
+            LEASE_SECONDS + 10,
+            "the registrations of the old workers have expired",
+        )
+        newcomer = Member(node, server)
+        marks.add(newcomer.mark)
+        wait_until(lambda: all_see(members, marks), what="all see the newcomer")
+
+        for member in members:
+            [payload] = member.announcements
+            assert {person["mark"] for person in payload["here"]} == {newcomer.mark}
+            assert payload["gone"] == []
+
+
+@pytest.mark.slow
+def test_without_redis_each_worker_lists_its_own_people_as_partial(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        members = members_on_each_worker(node, server, 2)
+        marks = {member.mark for member in members}
+        wait_until(lambda: all_see(members, marks), what="all see all")
+
+        redis_server.kill()
+        wait_until(
+            lambda: all(member.is_partial for member in members), 20, "all lists are partial"
+        )
+        assert [member.count for member in members] == [2] * 4
+        assert members[0].client.post("hello")["ok"]
+        newcomer = Member(node, server)
+        assert newcomer.is_partial
+
+        redis_server.start()
+        marks.add(newcomer.mark)
+        members.append(newcomer)
+        wait_until(lambda: all_see(members, marks), 20, "all see all again")
+        wait_until(
+            lambda: not any(member.is_partial for member in members), what="no list is partial"
+        )
+
+
+def test_several_workers_without_redis_report_partial_lists_from_the_start(
+    tmp_path: Path,
+) -> None:
+    with gunicorn(tmp_path, 2) as server, Node() as node:
+        server.room("kitchen")
+
+        assert Member(node, server).is_partial
+
+
+def test_a_client_that_knows_only_join_and_chat_receives_each_message_once(
+    tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, REDIS_URL=redis_server.url) as server, Node() as node:
+        server.room("kitchen")
+        simple = node.person(server.url)
+        ada = node.person(server.url)
+        ben = node.person(server.url)
+        for client in (simple, ada, ben):
+            client.join("kitchen")
+
+        ada.post("hello", handle="Ada")
+        ben.post("hello yourself", handle="Ben", reply_to=1)
+        ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})
+        ada.ask("edit", {"seq": 1, "message": "hello, all"})
+        ben.send("typing", {"handle": "Ben"})
+        ben.ask("delete", {"seq": 2})
+        ada.ask("rename", {"handle": "Ada L."})
+        ada.post("goodbye", handle="Ada L.")
+
+        assert [message["seq"] for message in simple.hear(4)] == [1, 2, 6, 7]
+        assert [message["message"] for message in simple.received()] == [
+            "hello",
+            "hello yourself",
+            "Ada L.",
+            "goodbye",
+        ]
