@@ -1,4 +1,5 @@
-// The page's Markdown for tests/test_markdown.py: reads a message per line, as JSON, and answers each with its tree.
+// The page's Markdown parser for tests/test_markdown.py: reads one message per line, as JSON, and
+// prints its syntax tree as JSON.
 
 import { createInterface } from "node:readline"
 
