@@ -211,8 +211,8 @@ def bound_server(tmp_path: Path) -> ConfabServer:
     """A gunicorn, not started yet, to which file permissions apply even when we are root."""
 
     def command_line(port: int) -> list[str]:
-        gunicorn = [sys.executable, "-m", "gunicorn", "app:app", "-b", f"127.0.0.1:{port}"]
-        return [*bound_by_permissions(), *gunicorn]
+        command = [sys.executable, "-m", "gunicorn", "app:app", "-b", f"127.0.0.1:{port}"]
+        return [*bound_by_permissions(), *command]
 
     return ConfabServer(tmp_path, command_line)
 

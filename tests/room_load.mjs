@@ -1,7 +1,7 @@
-// Many socket.io-client connections in one room: some post, all receive. In the end, what each has
-// received is written to a file of JSON.
+// The clients of tests/room_load.py: some post, all receive. In the end, what each has sent and
+// received is written to a file as JSON.
 //
-// Usage: node crowd.mjs '{"urls": [...], "label": "...", "senders": 8, "listeners": 2,
+// Usage: node room_load.mjs '{"urls": [...], "label": "...", "senders": 8, "listeners": 2,
 //                         "seconds": 30, "pause_ms": 20, "quiet_seconds": 2, "report": "path"}'
 
 import { randomBytes } from "node:crypto"
