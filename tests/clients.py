@@ -1,4 +1,7 @@
-"""People at the other end of the line: with the real socket.io-client, or with no manners at all."""
+"""Clients for the tests: the real socket.io-client, and WebSocket and polling written by hand.
+
+The clients written by hand can send what no library would send.
+"""
 
 import base64
 import http.client
@@ -20,13 +23,22 @@ from tests.servers import ROOT
 JSON = dict[str, Any]
 PATIENCE_SECONDS = 15.0
 
+# Transports of Engine.IO, in the order in which a client tries them.
 POLLING = ("polling",)
 WEBSOCKET = ("websocket",)
 UPGRADE = ("polling", "websocket")
 
+# Opcodes of WebSocket frames: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+TEXT = 1
+BINARY = 2
+CLOSE = 8
+PING = 9
+FINAL_FRAME = 0x80
+MASKED = 0x80
+
 
 class Node:
-    """A node process in which any number of people use socket.io-client."""
+    """A node process that runs any number of socket.io-client connections."""
 
     def __init__(self) -> None:
         node = shutil.which("node")
@@ -62,20 +74,21 @@ class Node:
         cookie: str | None = None,
         **options: Any,
     ) -> "Person":
-        """Somebody who is connected, over the transports given; over both it begins with polling."""
+        """Return a client that is connected; `options` are those of socket.io-client."""
         options["transports"] = list(transports)
         if token is not None:
             options["auth"] = {"token": token}
         if cookie is not None:
             options["extraHeaders"] = {"cookie": cookie}
         who = len(self._people)
-        person = self._people[who] = Person(self, who)
+        person = Person(self, who)
+        self._people[who] = person
         self.order("open", who=who, url=url, options=options)
         person.wait_until("connect")
         return person
 
     def order(self, order: str, **details: Any) -> None:
-        """Tell the process what to do."""
+        """Send a command to the process: see node_client.mjs."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"order": order, **details}) + "\n")
         self._process.stdin.flush()
@@ -90,64 +103,67 @@ class Node:
 
 
 class Person:
-    """One connection. What is heard and answered is kept, in the order of its arrival."""
+    """One connection of socket.io-client. It keeps events and answers in the order they arrive."""
 
     def __init__(self, node: Node, who: int) -> None:
         self._node = node
         self._who = who
         self._calls = count()
-        self._heard: defaultdict[str, list[JSON]] = defaultdict(list)
+        self._received: defaultdict[str, list[JSON]] = defaultdict(list)
         self.answers: dict[int, JSON] = {}
         self.states: list[tuple[str, str]] = []  # such as ("open", "polling")
 
     def note(self, report: JSON) -> None:
-        """Keep what the process says about us."""
+        """Keep what the process reports about this connection."""
         if "state" in report:
             self.states.append((report["state"], report["detail"]))
         elif "call" in report:
             self.answers[report["call"]] = report["answer"]
         else:
-            self._heard[report["event"]].append(report["data"][0])
+            self._received[report["event"]].append(report["data"][0])
 
     def send(self, event: str, *data: Any) -> int:
-        """Send an event and go on; the number by which to ask for its answer."""
+        """Send an event without waiting; return the number that `answer` takes."""
         call = next(self._calls)
         self._node.order("emit", who=self._who, call=call, event=event, data=data)
         return call
 
     def answer(self, call: int) -> JSON:
-        """The answer to what was sent, when it is here."""
+        """Wait for the answer to what `send` sent, and return it."""
         self._wait(lambda: call in self.answers, f"an answer to call {call}")
         return self.answers[call]
 
     def ask(self, event: str, *data: Any) -> JSON:
-        """Send an event and wait for its answer."""
+        """Send an event, wait for its answer and return it."""
         return self.answer(self.send(event, *data))
 
     def join(self, label: str, **data: Any) -> JSON:
-        """Enter a room."""
+        """Enter a room; return the answer."""
         answer = self.ask("join", {"label": label, **data})
         assert answer["ok"], answer
         return answer
 
     def post(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
-        """Say something, and wait until it is stored."""
+        """Post a message and wait until it is stored; return the answer."""
         answer = self.ask("chat", {"handle": handle, "message": message, **data})
         assert answer["ok"], answer
         return answer
 
     def received(self, event: str = "chat") -> list[JSON]:
-        """All that was heard until now."""
+        """Return the payloads of all events of this name until now."""
         with self._node.news:
-            return list(self._heard[event])
+            return list(self._received[event])
 
     def hear(self, number: int, event: str = "chat") -> list[JSON]:
-        """Wait until so many events have been heard in all."""
-        self._wait(lambda: len(self._heard[event]) >= number, f"{number} times {event}")
+        """Wait until `number` events of this name were received in all; return their payloads."""
+        self._wait(lambda: len(self._received[event]) >= number, f"{number} times {event}")
         return self.received(event)
 
     def wait_until(self, state: str, times: int = 1) -> str:
-        """Wait until the connection has been in this state so often; what was said about it then."""
+        """Wait until the connection was in a state so many times; return the detail of that time.
+
+        The details are the transport, the reason of a disconnect or the text of an error.
+        """
 
         def details() -> list[str]:
             return [detail for each, detail in self.states if each == state]
@@ -156,32 +172,33 @@ class Person:
         return details()[times - 1]
 
     def stay_away(self) -> None:
-        """Do not come back when the connection is lost."""
+        """Do not reconnect when the connection is lost."""
         self._node.order("stayAway", who=self._who)
 
     def close(self) -> None:
-        """Close the page."""
+        """Disconnect."""
         self._node.order("close", who=self._who)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         with self._node.news:
-            came = self._node.news.wait_for(condition, PATIENCE_SECONDS)
-            assert came, f"did not get {what}; answers {len(self.answers)}, states {self.states}"
+            is_met = self._node.news.wait_for(condition, PATIENCE_SECONDS)
+            assert is_met, f"did not get {what}; answers {len(self.answers)}, states {self.states}"
 
 
 class Closed(Exception):
-    """The server has closed the connection; the code it gave, or None."""
+    """The server has closed the connection; `code` is its close code, or None without one."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(f"closed with {code}")
         self.code = code
 
 
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
-
-
 class WebSocket:
-    """A WebSocket that sends whatever it is told to; headers too, or without those that are given as nothing."""
+    """A WebSocket that sends any bytes.
+
+    Keyword arguments replace or add headers of the handshake, with `_` for `-`; an empty value
+    removes the header.
+    """
 
     def __init__(
         self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", **headers: str
@@ -191,23 +208,7 @@ class WebSocket:
             (address.hostname or "", address.port or 80), PATIENCE_SECONDS
         )
         self._stream = self._socket.makefile("rb")
-        key = base64.b64encode(os.urandom(16)).decode()
-        sent = {
-            "Host": address.netloc,
-            "Connection": "Upgrade",
-            "Upgrade": "websocket",
-            "Sec-WebSocket-Key": key,
-        }
-        sent |= {"Sec-WebSocket-Version": "13"} | {
-            name.replace("_", "-"): value for name, value in headers.items()
-        }
-        lines = [
-            f"GET {path} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in sent.items() if value),
-            "",
-            "",
-        ]
-        self.send_bytes("\r\n".join(lines).encode())
+        self._send_handshake(address.netloc, path, headers)
         self.status = self._stream.readline().split()[1].decode()
         self.headers = http.client.parse_headers(self._stream)
 
@@ -218,50 +219,74 @@ class WebSocket:
         self.close()
 
     def close(self) -> None:
-        """Be gone, without a goodbye."""
+        """Close the TCP connection without a close frame."""
         self._stream.close()
         self._socket.close()
 
     def send_bytes(self, data: bytes) -> None:
-        """Send bytes as they are. What nobody reads any more is dropped: reading will tell."""
+        """Send bytes as they are. After the server has closed, they are dropped; reading fails."""
         try:
             self._socket.sendall(data)
         except OSError as error:
             self._unsent = error
 
     def send(self, data: str | bytes, kind: int | None = None, *, last: bool = True) -> None:
-        """Send one frame: text from a string, binary from bytes, unless the kind is given."""
-        payload = data.encode(errors="surrogatepass") if isinstance(data, str) else data
-        first = (kind if kind is not None else TEXT if isinstance(data, str) else BINARY) | (
-            0x80 if last else 0
-        )
+        """Send one frame: text from a string, binary from bytes, unless `kind` is given.
+
+        `kind` is the opcode; `last` is false for a fragment that others follow.
+        """
+        if isinstance(data, str):
+            payload = data.encode(errors="surrogatepass")
+            opcode = TEXT
+        else:
+            payload = data
+            opcode = BINARY
+        if kind is not None:
+            opcode = kind
+        if last:
+            opcode |= FINAL_FRAME
         size = len(payload)
         if size < 126:
-            head = struct.pack("!BB", first, 0x80 | size)
+            head = struct.pack("!BB", opcode, MASKED | size)
         elif size < 65536:
-            head = struct.pack("!BBH", first, 0x80 | 126, size)
+            head = struct.pack("!BBH", opcode, MASKED | 126, size)
         else:
-            head = struct.pack("!BBQ", first, 0x80 | 127, size)
-        self.send_bytes(head + bytes(4) + payload)  # masked with zeros, which changes nothing
+            head = struct.pack("!BBQ", opcode, MASKED | 127, size)
+        mask = bytes(4)  # zeros: masking changes nothing
+        self.send_bytes(head + mask + payload)
 
     def receive(self) -> str:
-        """The next text. Raises Closed."""
+        """Return the next text. Raises Closed."""
         while True:
-            kind, payload = self._frame()
+            kind, payload = self._read_frame()
             if kind == CLOSE:
-                raise Closed(struct.unpack("!H", payload[:2])[0] if payload else None)
+                raise Closed(_close_code(payload))
             if kind == TEXT:
                 return payload.decode()
 
-    def _frame(self) -> tuple[int, bytes]:
-        first, size = self._exactly(2)
-        if size == 126:
-            (size,) = struct.unpack("!H", self._exactly(2))
-        elif size == 127:
-            (size,) = struct.unpack("!Q", self._exactly(8))
-        return first & 15, self._exactly(size)
+    def _send_handshake(self, host: str, path: str, headers: dict[str, str]) -> None:
+        sent = {
+            "Host": host,
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+            "Sec-WebSocket-Version": "13",
+        }
+        for name, value in headers.items():
+            sent[name.replace("_", "-")] = value
+        lines = [f"GET {path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in sent.items() if value]
+        self.send_bytes("\r\n".join([*lines, "", ""]).encode())
 
-    def _exactly(self, size: int) -> bytes:
+    def _read_frame(self) -> tuple[int, bytes]:
+        first, size = self._read_exactly(2)
+        if size == 126:
+            (size,) = struct.unpack("!H", self._read_exactly(2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", self._read_exactly(8))
+        return first & 15, self._read_exactly(size)
+
+    def _read_exactly(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
         except ConnectionError as error:
@@ -271,8 +296,15 @@ class WebSocket:
         return data
 
 
+def _close_code(payload: bytes) -> int | None:
+    if not payload:
+        return None
+    code: int = struct.unpack("!H", payload[:2])[0]
+    return code
+
+
 class Stranger(WebSocket):
-    """Somebody who speaks Socket.IO by hand, and may say anything in the place of a payload."""
+    """A Socket.IO client over WebSocket, written by hand: it sends any text as a payload."""
 
     def __init__(self, url: str, **headers: str) -> None:
         super().__init__(url, **headers)
@@ -284,23 +316,26 @@ class Stranger(WebSocket):
         assert self.receive().startswith("40")
 
     def emit(self, event: str, *arguments: str) -> int:
-        """Send an event whose arguments are JSON, or something like it; the number of the call."""
+        """Send an event whose arguments are JSON or similar text; return the number of the call."""
         call = next(self._calls)
         self.send(f"42{call}[{','.join([json.dumps(event), *arguments])}]")
         return call
 
     def ask(self, event: str, data: JSON) -> JSON:
-        """Send an event as it should be; its answer, when it is here. Raises Closed."""
+        """Send a well-formed event, wait for its answer and return it. Raises Closed."""
         return self.answer(self.emit(event, json.dumps(data)))
 
     def answer(self, call: int) -> JSON:
-        """The answer to a call, when it is here. Raises Closed."""
+        """Wait for the answer to a call and return it. Raises Closed."""
         while call not in self.answers:
             self._read()
         return self.answers[call]
 
     def hear(self) -> tuple[str, JSON]:
-        """The next event, with its payload, each told once; heads and people come when they like. Raises Closed."""
+        """Return the next event and its payload, except `head` and `presence`. Raises Closed.
+
+        Those two are left out because they come at times that no test decides.
+        """
         while True:
             while not self._heard:
                 self._read()
@@ -310,7 +345,7 @@ class Stranger(WebSocket):
 
     def _read(self) -> None:
         packet = self.receive()
-        if packet.startswith("2"):  # are you there?
+        if packet.startswith("2"):  # a ping of Engine.IO
             self.send("3")
         elif packet.startswith("43"):
             call, _, answer = packet[2:].partition("[")
@@ -321,7 +356,7 @@ class Stranger(WebSocket):
 
 
 class Polling:
-    """Somebody who polls by hand."""
+    """A Socket.IO client over HTTP long polling, written by hand."""
 
     def __init__(self, url: str) -> None:
         self._host = urlsplit(url).netloc
@@ -332,13 +367,16 @@ class Polling:
         assert self.request("GET")[1].startswith("40")
 
     def request(self, method: str, body: str | bytes | None = None) -> tuple[int, str]:
-        """One request: its status, and what came with it."""
+        """Send one request; return its status and body, or (0, "") when the connection was closed.
+
+        A server need not read a body to its end in order to refuse it.
+        """
         connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
         try:
             connection.request(method, self.path, body)
             with connection.getresponse() as response:
                 return response.status, response.read().decode()
-        except ConnectionError:  # a server need not read a body to its end in order to refuse it
+        except ConnectionError:
             return 0, ""
         finally:
             connection.close()

@@ -1,4 +1,7 @@
-"""The cast: an app of its own for every test, and people with browsers who talk in it."""
+"""Fixtures for all tests: an app of its own for each test, clients of its rooms, and databases.
+
+The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in another room.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ Log = pytest.LogCaptureFixture
 
 
 class Client:
-    """One page open in somebody's browser: it asks, and remembers what it heard."""
+    """A Socket.IO client in this process. It keeps the events it receives until they are read."""
 
     def __init__(self, app: Flask, browser: FlaskClient | None, token: str | None = None) -> None:
         socketio: SocketIO = app.extensions["socketio"]  # where Flask-SocketIO puts it
@@ -32,40 +35,45 @@ class Client:
         self._client = socketio.test_client(app, flask_test_client=browser, auth=auth)
 
     def ask(self, event: str, *data: Any) -> JSON:
-        """Send an event; the answer."""
+        """Send an event; return its answer."""
         return cast(JSON, self._client.emit(event, *data, callback=True))
 
     def join(self, label: str, **data: Any) -> JSON:
-        """Enter a room; the answer."""
+        """Enter a room; return the answer."""
         return self.ask("join", {"label": label, **data})
 
     def post(self, message: str, handle: str = "Ada", **data: Any) -> JSON:
-        """Say something; the answer."""
+        """Post a message; return the answer."""
         return self.ask("chat", {"handle": handle, "message": message, **data})
 
     def received(self, event: str | None = None) -> list[JSON]:
-        """What arrived since the last time somebody looked; every event but presence, or the payloads of one.
+        """Return the events received since the last call, or the payloads of one kind of event.
 
-        Presence is told when it is time for it: whoever wants to know, names it.
+        Events of other kinds are discarded. `presence` is sent at times that no test decides: it is
+        kept, and returned only when it is asked for by name.
         """
         events = cast(list[JSON], self._client.get_received())
         self._presence += [each["args"][0] for each in events if each["name"] == "presence"]
         if event == "presence":
-            told, self._presence = self._presence, []
-            return told
+            presence = self._presence
+            self._presence = []
+            return presence
         if event is None:
             return [each for each in events if each["name"] != "presence"]
         return [each["args"][0] for each in events if each["name"] == event]
 
     def close(self) -> None:
-        """Close the page."""
+        """Disconnect, unless the connection has ended already."""
         if self._client.is_connected():
             self._client.disconnect()
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    """Confab on an empty database. No context is left open: it would lend one person's identity to another."""
+    """Confab with an empty SQLite database.
+
+    No app context is left open: events would share its `g`, and with it the identity of a browser.
+    """
     made = create_app(Config(instance=tmp_path / "instance"))
     yield made
     services_of(made).reconciler.stop()
@@ -76,59 +84,64 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def kitchen(app: Flask) -> str:
-    """The label of a room that is there."""
+    """The label of a room that exists."""
     return create_room(app, "kitchen")
 
 
 @pytest.fixture
 def open_client(app: Flask) -> Iterator[Callable[..., Client]]:
-    """Open a page for somebody: tab() for a new browser, tab(browser) for one more page of the same."""
+    """A function that connects a client.
+
+    `open_client()` gives it a new identity, `open_client(browser)` that of a Flask test client's
+    cookie, `open_client(token=...)` that of a token.
+    """
     opened: list[Client] = []
 
-    def open_tab(browser: FlaskClient | None = None, **given: Any) -> Client:
-        opened.append(Client(app, browser, **given))
-        return opened[-1]
+    def open_client(browser: FlaskClient | None = None, **given: Any) -> Client:
+        client = Client(app, browser, **given)
+        opened.append(client)
+        return client
 
-    yield open_tab
+    yield open_client
     for each in opened:
         each.close()
 
 
 @pytest.fixture
 def ada(open_client: Callable[..., Client], kitchen: str) -> Client:
-    """Ada is in the kitchen."""
+    """A client in the kitchen; it posts."""
     return in_room(open_client(), kitchen)
 
 
 @pytest.fixture
 def ben(open_client: Callable[..., Client], kitchen: str) -> Client:
-    """Ben is in the kitchen too."""
+    """A second client in the kitchen; it receives."""
     return in_room(open_client(), kitchen)
 
 
 @pytest.fixture
 def cy(app: Flask, open_client: Callable[..., Client]) -> Client:
-    """Cy is in the garden, and hears nothing of the kitchen."""
+    """A client in the garden, which must not receive anything from the kitchen."""
     return in_room(open_client(), create_room(app, "garden"))
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    """A PostgreSQL; whoever needs a database of it makes an empty one."""
+    """A PostgreSQL server; each test creates an empty database in it."""
     with postgres() as service:
         yield service
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis to carry messages between workers."""
+    """A Redis server for the bus between workers."""
     with redis(tmp_path / "redis") as service:
         yield service
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def database(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The setting that chooses the database."""
+    """The setting that selects the database; the test runs once with each."""
     if request.param == "SQLite":
         return {}
     postgres_server: Postgres = request.getfixturevalue("postgres_server")
@@ -137,7 +150,7 @@ def database(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def in_background() -> Iterator[None]:
-    """Ignore the signals of a terminal, as whatever a shell without job control starts with `&` does."""
+    """Ignore the signals that a shell without job control ignores for what it starts with `&`."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     yield
@@ -145,13 +158,13 @@ def in_background() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def in_room(person: Client, label: str) -> Client:
-    """The same person, in a room."""
-    assert person.join(label)["ok"]
-    return person
+def in_room(client: Client, label: str) -> Client:
+    """Let a client join a room; return the client."""
+    assert client.join(label)["ok"]
+    return client
 
 
 def create_room(app: Flask, label: str) -> str:
-    """Make a room; its label."""
+    """Create a room unless it exists; return its label."""
     with app.app_context():
         return journal.get_or_create_room(label).label

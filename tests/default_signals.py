@@ -1,8 +1,8 @@
 """Runs a command with default signal handling: `python default_signals.py COMMAND...`.
 
-A process inherits which signals are ignored and blocked, and Python and gunicorn react to SIGINT only when it was not
-ignored. A shell without job control ignores SIGINT and SIGQUIT for what it starts with `&`, `nohup` ignores SIGHUP, and
-Python itself ignores SIGPIPE.
+A process inherits which signals are ignored and blocked, and Python and gunicorn react to SIGINT
+only when it was not ignored. A shell without job control ignores SIGINT and SIGQUIT for what it
+starts with `&`, `nohup` ignores SIGHUP, and Python itself ignores SIGPIPE.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Confab that waits two seconds for the body of a request, so that the tests of slow bodies are fast."""
+"""Confab with a body timeout of two seconds, so that the tests of slow request bodies are fast."""
 
 from dataclasses import replace
 

@@ -1,28 +1,28 @@
-// The real socket.io-client, driven by the tests in Python: orders come as lines of JSON, reports go as lines of JSON.
+// The real socket.io-client, driven by tests/clients.py: commands and reports are lines of JSON.
 
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
 const sockets = new Map()
-const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
+const FAST_RECONNECTION = { reconnectionDelay: 50, reconnectionDelayMax: 200 }
+
+function report(line) {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
 
 const orders = {
   open({ who, url, options }) {
-    const socket = io(url, {
-      forceNew: true,
-      reconnectionDelay: 50,
-      reconnectionDelayMax: 200,
-      ...options,
-    })
-    const tell = (state, detail = "") => report({ who, state, detail })
+    const socket = io(url, { forceNew: true, ...FAST_RECONNECTION, ...options })
     sockets.set(who, socket)
+    const reportState = (state, detail = "") => report({ who, state, detail })
     socket.io.on("open", () => {
-      tell("open", socket.io.engine.transport.name)
-      socket.io.engine.on("upgrade", ({ name }) => tell("upgrade", name))
+      const { engine } = socket.io
+      reportState("open", engine.transport.name)
+      engine.on("upgrade", ({ name }) => reportState("upgrade", name))
     })
-    socket.on("connect", () => tell("connect"))
-    socket.on("disconnect", (reason) => tell("disconnect", reason))
-    socket.on("connect_error", (error) => tell("connect_error", error.message))
+    socket.on("connect", () => reportState("connect"))
+    socket.on("disconnect", (reason) => reportState("disconnect", reason))
+    socket.on("connect_error", (error) => reportState("connect_error", error.message))
     socket.onAny((event, ...data) => report({ who, event, data }))
   },
 

@@ -1,4 +1,4 @@
-"""Real programs for the tests: started on free ports, in folders of their own, and stopped by their process ids."""
+"""Server processes for the tests, on free ports and in temporary folders, stopped by process id."""
 
 import os
 import random
@@ -22,10 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_signals.py")))
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+LOWEST_FREE_PORT = 10_000
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
-    """Wait until something is so; fail, saying what it was, when it does not become so."""
+    """Wait until the condition is true; fail after `seconds`, with `what` as the explanation."""
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, f"not within {seconds:g} seconds: {what or condition}"
@@ -33,32 +34,38 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str
 
 
 def with_default_signals(words: Sequence[str]) -> list[str]:
-    """The command line that runs a command with default signal handling, whatever this process ignores or blocks.
+    """Return the command line that runs a command with default signal handling.
 
-    It is for every process that is ended by a signal other than SIGKILL.
+    A process inherits which signals are ignored and blocked. So this is needed for every process
+    that is ended by a signal other than SIGKILL.
     """
     return [*LAUNCHER, *words]
 
 
 def free_port() -> int:
-    """A port nobody listens on, nor will by chance.
+    """Return a port that nothing listens on.
 
-    It is below those the system gives to outgoing connections: a server that is away for a moment finds it free again.
+    It is below the range of outgoing connections: a server that restarts finds it still free.
     """
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.randrange(10_000, lowest)
+        port = random.randrange(LOWEST_FREE_PORT, lowest_outgoing)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
 
 def bound_by_permissions() -> tuple[str, ...]:
-    """Words before a command that make the permissions of files count for root too."""
-    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+    """Return words to put before a command so that file permissions apply to root too."""
+    if os.geteuid() != 0:
+        return ()
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 
 class Program:
-    """A program in a process group of its own, which writes its log to a file. It may be killed and started again."""
+    """A process group that logs to a file in its folder. It can be killed and started again.
+
+    `answers` is a function that returns whether the program is ready.
+    """
 
     def __init__(
         self, folder: Path, words: Sequence[str], answers: Callable[[], bool], **environment: str
@@ -77,9 +84,9 @@ class Program:
         self._started: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; return when it answers."""
+        """Start the program; return when it is ready."""
         with self._log.open("ab") as log:
-            self._started = started = subprocess.Popen(
+            started = subprocess.Popen(
                 with_default_signals(self.words),
                 cwd=self.where,
                 env=self.environment,
@@ -88,6 +95,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._started = started
         wait_until(
             lambda: started.poll() is not None or self._answers(),
             START_SECONDS,
@@ -96,33 +104,43 @@ class Program:
         assert started.poll() is None, f"{self.words} ended:\n{self.log()}"
 
     def kill(self) -> None:
-        """Kill it and all its children, as a power cut would."""
-        self._end(signal.SIGKILL)
+        """Kill the program and all its children with SIGKILL, as a power failure would."""
+        if self._started is not None:
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(self._started.pid, signal.SIGKILL)
+        self._wait_for_end()
 
     def stop(self) -> None:
-        """Ask it to end, and wait; what is left of it then is killed. Nothing happens when it does not run."""
+        """End the program with SIGTERM, wait, and kill what is left. Does nothing when stopped."""
         self._end(signal.SIGTERM)
 
     def processes(self) -> list[int]:
-        """The ids of the program's processes, the one we started first."""
+        """Return the ids of the program's processes, the one we started first."""
         assert self._started is not None
         first = self._started.pid
-        everybody = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
-        ours = (pid for pid in everybody if _group(pid) == first)
-        return sorted(
-            ours, key=lambda pid: (pid != first, pid)
-        )  # numbers begin anew after the largest
+        all_pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
+        ours = [pid for pid in all_pids if _process_group(pid) == first]
+        # The first is not always the lowest: process ids start again after the largest.
+        return sorted(ours, key=lambda pid: (pid != first, pid))
 
     def log(self) -> str:
-        """All it has written, over all its starts."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
+        """Return all output, of all starts."""
+        if not self._log.exists():
+            return ""
+        return self._log.read_text(errors="replace")
 
     def _end(self, how: signal.Signals) -> None:
-        started, self._started = self._started, None
+        """Send a signal to the first process, wait for its end, and kill the rest of the group."""
+        if self._started is not None:
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.kill(self._started.pid, how)
+        self._wait_for_end()
+
+    def _wait_for_end(self) -> None:
+        started = self._started
+        self._started = None
         if started is None:
             return
-        with suppress(ProcessLookupError):  # it may have ended by itself
-            (os.killpg if how is signal.SIGKILL else os.kill)(started.pid, how)
         try:
             started.wait(STOP_SECONDS)
         finally:
@@ -132,49 +150,55 @@ class Program:
 
 
 class ConfabServer(Program):
-    """A Confab that serves; its database is in its folder, unless DATABASE_URL says otherwise."""
+    """A Confab server. Its database is in its folder, unless DATABASE_URL is given.
+
+    `server` is a function that returns the command line for a port.
+    """
 
     def __init__(
         self, folder: Path, server: Callable[[int], list[str]], **environment: str
     ) -> None:
         self.folder = folder
         self._server = server
-        settings = {"INSTANCE": str(folder / "instance"), "LIMITS": "off", "PYTHONUNBUFFERED": "1"}
-        settings["ENGINE"] = os.environ.get(
-            "ENGINE", "on"
-        )  # all that has no say of its own may be tried without it
-        super().__init__(folder, [], self._is_well, **settings | environment)
+        settings = {
+            "INSTANCE": str(folder / "instance"),
+            "LIMITS": "off",
+            "PYTHONUNBUFFERED": "1",
+            # With ENGINE=off before pytest, all tests that do not choose run with the engine off.
+            "ENGINE": os.environ.get("ENGINE", "on"),
+        }
+        super().__init__(folder, [], self.is_ready, **settings | environment)
         self.move(free_port())
 
     @property
     def url(self) -> str:
-        """Its address, without a slash at the end."""
+        """The server's URL, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     def move(self, port: int) -> None:
-        """Be at another port from the next start on."""
+        """Use another port from the next start on."""
         self.port = port
         self.words = self._server(port)
 
     def page(self, path: str) -> str:
-        """The text of a page; a room's page makes the room."""
+        """Return the text of a page. Requesting a room's page creates the room."""
         with urllib.request.urlopen(self.url + path, timeout=30) as response:
             return str(response.read().decode())
 
     def room(self, label: str) -> str:
-        """Make a room; its label."""
+        """Create a room; return its label."""
         self.page(f"/{label}/")
         return label
 
     def head(self, label: str) -> int:
-        """How many changes the page of a room knows of."""
+        """Return the head of a room, as its page states it."""
         found = re.search(r'"head": ?(\d+)', self.page(f"/{label}/"))
         assert found
         return int(found[1])
 
     @contextmanager
     def database(self) -> Iterator[Engine]:
-        """The database behind the server's back."""
+        """Open the server's database with an engine of our own."""
         default = f"sqlite:///{self.environment['INSTANCE']}/confab.db"
         url = self.environment.get("DATABASE_URL", default)
         engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:"))
@@ -183,7 +207,8 @@ class ConfabServer(Program):
         finally:
             engine.dispose()
 
-    def _is_well(self) -> bool:
+    def is_ready(self) -> bool:
+        """Return whether the server answers requests."""
         try:
             return bool(self.page("/healthz"))
         except (urllib.error.URLError, OSError):
@@ -192,29 +217,26 @@ class ConfabServer(Program):
 
 @contextmanager
 def flask_run(folder: Path, **environment: str) -> Iterator[ConfabServer]:
-    """What `make run` serves with."""
-    words = [sys.executable, "-m", "flask", "--app", "app", "run", "--port"]
-    with _serving(ConfabServer(folder, lambda port: [*words, str(port)], **environment)) as server:
+    """Run `flask run`, as `make run` does."""
+
+    def command_line(port: int) -> list[str]:
+        return [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+
+    with _serving(ConfabServer(folder, command_line, **environment)) as server:
         yield server
 
 
 @contextmanager
-def gunicorn(folder: Path, workers: int = 1, **environment: Any) -> Iterator[ConfabServer]:
-    """What serves for real."""
-    words = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-k",
-        "eventlet",
-        "-w",
-        str(workers),
-        "app:app",
-        "-b",
-    ]
-    with _serving(
-        ConfabServer(folder, lambda port: [*words, f"127.0.0.1:{port}"], **environment)
-    ) as server:
+def gunicorn(
+    folder: Path, workers: int = 1, app: str = "app:app", **environment: Any
+) -> Iterator[ConfabServer]:
+    """Run gunicorn with eventlet workers, as in production."""
+
+    def command_line(port: int) -> list[str]:
+        options = ["-k", "eventlet", "-w", str(workers), "-b", f"127.0.0.1:{port}"]
+        return [sys.executable, "-m", "gunicorn", *options, app]
+
+    with _serving(ConfabServer(folder, command_line, **environment)) as server:
         yield server
 
 
@@ -227,7 +249,7 @@ SERVERS: dict[str, Callable[..., AbstractContextManager[ConfabServer]]] = {
 
 @contextmanager
 def _serving(server: ConfabServer) -> Iterator[ConfabServer]:
-    """A server from its start to its end; whatever the tests do to it, it has no reason for a traceback."""
+    """Start a server, and stop it in the end. No test may make it log a traceback."""
     try:
         server.start()
         yield server
@@ -237,18 +259,20 @@ def _serving(server: ConfabServer) -> Iterator[ConfabServer]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The time a process has had of a processor, to the microsecond; threads that have ended are not counted."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    """Return the CPU time of a process, to the microsecond, without threads that have ended."""
+    total_ns = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        total_ns += int((thread / "schedstat").read_text().split()[0])
+    return total_ns / 1e9
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory a process has in use."""
+    """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _group(pid: int) -> int | None:
+def _process_group(pid: int) -> int | None:
     try:
         return os.getpgid(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The services beside a Confab, for the tests: Redis, PostgreSQL and nginx, started from their binaries."""
+"""The services beside Confab, started from their binaries: Redis, PostgreSQL and nginx."""
 
 import os
 import pwd
@@ -18,35 +18,33 @@ import redis as redis_client
 
 from tests.servers import ROOT, Program, free_port
 
-POSTGRES_USER = "postgres"  # initdb refuses root
+POSTGRES_USER = "postgres"  # initdb refuses to run as root
 
 
 class Redis(Program):
-    """A Redis without memory of its own: what was published is gone with it."""
+    """A Redis server that keeps nothing on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        super().__init__(
-            folder,
-            redis_command(folder, "--port", str(self.port), "--bind", "127.0.0.1"),
-            self._is_well,
-        )
+        words = redis_command(folder, "--port", str(self.port), "--bind", "127.0.0.1")
+        super().__init__(folder, words, self.is_ready)
 
     def pause(self) -> None:
-        """Let it stand still, with its connections open."""
+        """Stop the process with its connections open."""
         os.kill(self.processes()[0], signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it run again."""
+        """Continue a paused process."""
         os.kill(self.processes()[0], signal.SIGCONT)
 
     def ask(self, *command: str | bytes) -> object:
-        """Send it a command; the answer."""
+        """Send a command; return the reply."""
         with redis_client.Redis.from_url(self.url, socket_timeout=2) as client:
             return client.execute_command(*command)
 
-    def _is_well(self) -> bool:
+    def is_ready(self) -> bool:
+        """Return whether the server answers PING."""
         try:
             return bool(self.ask("PING"))
         except redis_client.RedisError:
@@ -54,59 +52,34 @@ class Redis(Program):
 
 
 class UnixRedis(Redis):
-    """A Redis that listens on a Unix socket only, with a password."""
+    """A Redis server that listens on a Unix socket only, with a password."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        socket = folder / "redis.sock"
-        self.url = f"unix://{socket}?db=1&password=secret"
+        path = folder / "redis.sock"
+        self.url = f"unix://{path}?db=1&password=secret"
         self.words = redis_command(
-            folder, "--port", "0", "--unixsocket", str(socket), "--requirepass", "secret"
+            folder, "--port", "0", "--unixsocket", str(path), "--requirepass", "secret"
         )
 
 
 def redis_command(folder: Path, *options: str) -> list[str]:
-    """The command that starts a Redis which keeps nothing on disk."""
+    """Return the command line of a Redis server that keeps nothing on disk."""
     return ["redis-server", "--save", "", "--dir", str(folder), *options]
 
 
 class Postgres(Program):
-    """A PostgreSQL of its own. Each call of `database` makes an empty one in it."""
+    """A PostgreSQL server with a data folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        binaries = max(
-            Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
-        )
+        binaries = _newest_postgres_binaries()
         data = folder / "data"
         folder.chmod(0o755)
-        as_user: list[str] = []
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam(POSTGRES_USER)
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
-            as_user = [
-                "setpriv",
-                "--reuid",
-                POSTGRES_USER,
-                "--regid",
-                POSTGRES_USER,
-                "--clear-groups",
-            ]
-        init = [
-            *as_user,
-            str(binaries / "initdb"),
-            "-U",
-            "confab",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-            "-D",
-            str(data),
-        ]
+        user_words = _words_for_postgres_user(folder)
+        init_options = ["-U", "confab", "-A", "trust", "-N", "-E", "UTF8", "-D", str(data)]
         subprocess.run(
-            init,
+            [*user_words, str(binaries / "initdb"), *init_options],
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
@@ -118,23 +91,23 @@ class Postgres(Program):
             "port": str(self.port),
             "max_connections": "200",
         }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        super().__init__(
-            folder, [*as_user, str(binaries / "postgres"), "-D", str(data), *options], self._is_well
-        )
+        words = [*user_words, str(binaries / "postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            words += ["-c", f"{name}={value}"]
+        super().__init__(folder, words, self.is_ready)
 
     def stop(self) -> None:
-        """End without waiting for those who are connected."""
+        """End the server without waiting for its clients: SIGINT is a "fast shutdown"."""
         self._end(signal.SIGINT)
 
     def database(self) -> str:
-        """Make an empty database; its address."""
+        """Create an empty database; return its URL."""
         name = f"db_{uuid4().hex[:12]}"
         self.run(f"CREATE DATABASE {name}")
         return f"postgresql://confab@127.0.0.1:{self.port}/{name}"
 
     def run(self, sql: str) -> None:
-        """Run a statement outside of any transaction."""
+        """Run a statement outside a transaction."""
         connection = psycopg2.connect(
             host="127.0.0.1", port=self.port, user="confab", dbname="postgres", connect_timeout=2
         )
@@ -144,7 +117,8 @@ class Postgres(Program):
         finally:
             connection.close()
 
-    def _is_well(self) -> bool:
+    def is_ready(self) -> bool:
+        """Return whether the server runs statements."""
         try:
             self.run("SELECT 1")
         except psycopg2.OperationalError:
@@ -152,19 +126,28 @@ class Postgres(Program):
         return True
 
 
+def _newest_postgres_binaries() -> Path:
+    """Return the folder of the newest PostgreSQL's programs, such as /usr/lib/postgresql/15/bin."""
+    folders = Path("/usr/lib/postgresql").glob("*/bin")
+    return max(folders, key=lambda path: int(path.parent.name))
+
+
+def _words_for_postgres_user(folder: Path) -> list[str]:
+    """As root, give the folder to the user `postgres`; return words that run a command as it."""
+    if os.geteuid() != 0:
+        return []
+    owner = pwd.getpwnam(POSTGRES_USER)
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    identity = ["--reuid", POSTGRES_USER, "--regid", POSTGRES_USER]
+    return ["setpriv", *identity, "--clear-groups"]
+
+
 class Nginx(Program):
-    """An nginx that passes every request on to a Unix socket, configured as docs/self-hosting.md shows."""
+    """An nginx that proxies to a Unix socket, with the `location` of docs/self-hosting.md."""
 
     def __init__(self, folder: Path, port: int, upstream: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._port = port
-        location = re.search(
-            r"^location / \{\n.*?^\}",
-            (ROOT / "docs/self-hosting.md").read_text(),
-            re.DOTALL | re.MULTILINE,
-        )
-        assert location
-        proxied = re.sub(r"proxy_pass .*;", f"proxy_pass http://unix:{upstream};", location[0])
         configuration = folder / "nginx.conf"
         configuration.write_text(f"""
             daemon off;
@@ -180,19 +163,17 @@ class Nginx(Program):
                 scgi_temp_path {folder}/scgi;
                 server {{
                     listen 127.0.0.1:{port};
-                    {proxied}
+                    {_documented_location(upstream)}
                 }}
             }}
         """)
         binary = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
         assert binary, "these tests need nginx: make deps"
-        super().__init__(
-            folder,
-            [binary, "-e", "stderr", "-p", str(folder), "-c", str(configuration)],
-            self._is_well,
-        )
+        options = ["-e", "stderr", "-p", str(folder), "-c", str(configuration)]
+        super().__init__(folder, [binary, *options], self.is_ready)
 
-    def _is_well(self) -> bool:
+    def is_ready(self) -> bool:
+        """Return whether nginx accepts connections."""
         try:
             socket.create_connection(("127.0.0.1", self._port)).close()
         except OSError:
@@ -200,9 +181,20 @@ class Nginx(Program):
         return True
 
 
+def _documented_location(upstream: Path) -> str:
+    """Return the `location` block of docs/self-hosting.md, with another upstream."""
+    location = re.search(
+        r"^location / \{\n.*?^\}",
+        (ROOT / "docs/self-hosting.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert location
+    return re.sub(r"proxy_pass .*;", f"proxy_pass http://unix:{upstream};", location[0])
+
+
 @contextmanager
 def nginx(folder: Path, port: int, upstream: Path) -> Iterator[Nginx]:
-    """An nginx from its start to its end."""
+    """Start an nginx, and stop it in the end."""
     service = Nginx(folder, port, upstream)
     service.start()
     try:
@@ -213,7 +205,7 @@ def nginx(folder: Path, port: int, upstream: Path) -> Iterator[Nginx]:
 
 @contextmanager
 def redis(folder: Path, kind: type[Redis] = Redis) -> Iterator[Redis]:
-    """A Redis from its start to its end."""
+    """Start a Redis server, and stop it in the end."""
     service = kind(folder)
     service.start()
     try:
@@ -224,7 +216,7 @@ def redis(folder: Path, kind: type[Redis] = Redis) -> Iterator[Redis]:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL from its start to its end."""
+    """Start a PostgreSQL server in a temporary folder; stop it and delete the folder in the end."""
     folder = Path(tempfile.mkdtemp(prefix="confab-postgres-"))
     service = Postgres(folder)
     try:

@@ -1,6 +1,6 @@
 """Confab with a ping timeout of 2 s, and a page that makes Engine.IO lose its sessions.
 
-Engine.IO's service task visits every session once per ping timeout: here within 2 s instead of 15 s.
+Engine.IO's service task visits every session once per ping timeout: within 2 s instead of 15 s.
 """
 
 from dataclasses import replace
@@ -13,7 +13,10 @@ app = create_app(replace(Config.from_environment(), ping_grace_seconds=2))
 
 @app.get("/lose/sessions")
 def lose_sessions() -> str:
-    """Delete every session of Engine.IO, as an error in a library would; the connections stay open."""
+    """Delete every session of Engine.IO; the connections stay open. Return how many there were.
+
+    This is the state that an error in a library leaves behind.
+    """
     sockets = app.extensions["socketio"].server.eio.sockets
     sids = list(sockets)
     for sid in sids:

@@ -1,4 +1,4 @@
-"""Confab with a page that takes its database a second, for the test that others need not wait for it."""
+"""Confab with a page whose query takes a second, to test that other requests do not wait."""
 
 from sqlalchemy import text
 
@@ -8,7 +8,7 @@ from chat.storage.database import read_transaction
 
 @app.get("/sleep/now")
 def sleep() -> str:
-    """Take a second."""
+    """Run a query that takes a second."""
     with read_transaction() as connection:
         connection.execute(text("SELECT pg_sleep(1)"))
     return "done"

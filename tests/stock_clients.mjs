@@ -1,4 +1,5 @@
-// Unmodified socket.io-client connections, driven by tests/stock_clients.py: orders and reports are lines of JSON.
+// Unmodified socket.io-client connections, driven by tests/stock_clients.py: commands and reports
+// are lines of JSON.
 
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
@@ -6,7 +7,7 @@ import { io } from "socket.io-client"
 const ACK_TIMEOUT_MS = 3_500
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Keeps one room up to date as docs/protocol.md describes it for a client that reconnects. */
+/** A client that keeps its copy of a room complete, as docs/protocol.md describes it. */
 class StockClient {
   applied = 0
   joined = false
@@ -34,8 +35,9 @@ class StockClient {
     this.connects += 1
     this.joined = false
     try {
-      const after = this.applied > 0 ? { after: this.applied } : {}
-      let answer = await this.ask("join", { label: this.label, ...after })
+      const request = { label: this.label }
+      if (this.applied > 0) request.after = this.applied
+      let answer = await this.ask("join", request)
       this.merge(answer)
       while (answer.upto < answer.head) {
         answer = await this.ask("since", { after: answer.upto })
@@ -53,7 +55,7 @@ class StockClient {
     return answer
   }
 
-  /** Ask for something on this connection and count the answer. */
+  /** Send a request on this connection and count the answer. */
   async probe() {
     await this.ask("since", { after: this.applied })
     this.answers += 1
@@ -97,7 +99,8 @@ const orders = {
   },
 
   probe() {
-    for (const client of clients) client.probe().catch(() => {}) // a missing answer is seen in the report
+    // The report shows when an answer is missing.
+    for (const client of clients) client.probe().catch(() => {})
   },
 
   report() {

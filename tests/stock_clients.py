@@ -21,7 +21,7 @@ class ClientState:
     """What one client has received until now."""
 
     applied: int  # the change up to which it is complete
-    joined: bool  # the last connect has joined and caught up
+    joined: bool  # it has joined and caught up since it last connected
     connects: int
     answers: int  # to probes
     disconnects: list[str]  # their reasons
@@ -32,7 +32,7 @@ class ClientState:
 
 
 class StockClients:
-    """A process with any number of connections of one client library, each of which keeps one room up to date."""
+    """A process with any number of clients of one library. Each keeps a copy of a room complete."""
 
     def __init__(self, library: str = "socket.io-client") -> None:
         self._command: Sequence[str] = CLIENTS[library]
@@ -61,27 +61,29 @@ class StockClients:
         seconds: float = 0,
         transports: list[str] | None = None,
     ) -> None:
-        """Open so many connections, evenly spread over so many seconds; return at once."""
+        """Open `count` connections, spread evenly over `seconds`, without waiting for them."""
         self._count += count
         options = {} if transports is None else {"transports": transports}
         self._order("connect", url=url, label=label, count=count, seconds=seconds, options=options)
 
     def probe(self) -> None:
-        """Let every client ask for something; the answers are counted."""
+        """Let every client send a request; `ClientState.answers` counts the answers."""
         self._order("probe")
 
     def report(self) -> list[ClientState]:
-        """The state of every client."""
+        """Return the state of every client."""
         self._order("report")
         assert self._process.stdout is not None
         return [ClientState(**state) for state in json.loads(self._process.stdout.readline())]
 
     def have_joined(self, *transports: str, connects: int = 1) -> bool:
-        """Whether every client has connected so often, has caught up, and uses one of these transports."""
-        clients = self.report()
+        """Return whether all clients have caught up, over one of these transports.
+
+        Each has to have connected at least `connects` times.
+        """
         ready = [
             client
-            for client in clients
+            for client in self.report()
             if client.joined and client.connects >= connects and client.transport in transports
         ]
         return len(ready) == self._count

@@ -1,4 +1,7 @@
-"""Unmodified python-socketio connections, driven by tests/stock_clients.py: orders and reports are lines of JSON."""
+"""Unmodified python-socketio clients, driven by tests/stock_clients.py.
+
+Commands arrive on the standard input and reports leave on the standard output, as lines of JSON.
+"""
 
 import json
 import os
@@ -17,7 +20,7 @@ ACK_SECONDS = 3.5
 
 
 class PythonClient:
-    """Keeps one room up to date as docs/protocol.md describes it for a client that reconnects."""
+    """A client that keeps its copy of a room complete, as docs/protocol.md describes it."""
 
     def __init__(self, url: str, label: str, transports: list[str] | None) -> None:
         self._label = label
@@ -39,12 +42,13 @@ class PythonClient:
         ).start()
 
     def probe(self) -> None:
-        """Ask for something; the answer is counted."""
-        with suppress(SocketIOError):  # it is not connected: a missing answer is seen in the report
+        """Send a request; the answer is counted."""
+        # When it is not connected, the report shows that the answer is missing.
+        with suppress(SocketIOError):
             self._client.emit("since", {"after": self._applied}, callback=self._note_answer)
 
     def report(self) -> JSON:
-        """What it has received until now: see ClientState."""
+        """Return what the client has received until now, with the keys of ClientState."""
         with self._lock:
             return {
                 "applied": self._applied,
@@ -62,9 +66,12 @@ class PythonClient:
         with self._lock:
             self._connects += 1
             self._joined = False
-        after = {"after": self._applied} if self._applied else {}
-        with suppress(SocketIOError):  # the connection was lost meanwhile: the next one joins again
-            answer = self._ask("join", {"label": self._label, **after})
+        request: JSON = {"label": self._label}
+        if self._applied > 0:
+            request["after"] = self._applied
+        # When the connection is lost meanwhile, the next one joins again.
+        with suppress(SocketIOError):
+            answer = self._ask("join", request)
             while answer["upto"] < answer["head"]:
                 answer = self._ask("since", {"after": answer["upto"]})
             self._joined = True
@@ -79,8 +86,10 @@ class PythonClient:
         return answer
 
     def _note_answer(self, answer: JSON) -> None:
+        if not answer["ok"]:
+            return
         with self._lock:
-            self._answers += answer["ok"]
+            self._answers += 1
 
     def _note_disconnect(self, reason: str) -> None:
         with self._lock:
@@ -103,14 +112,14 @@ class PythonClient:
 def connect(
     clients: list[PythonClient], url: str, label: str, count: int, seconds: float, options: JSON
 ) -> None:
-    """Open so many connections, evenly spread over so many seconds."""
+    """Open `count` connections, spread evenly over `seconds`."""
     for _ in range(count):
         clients.append(PythonClient(url, label, options.get("transports")))
         time.sleep(seconds / count)
 
 
 def main() -> None:
-    """Do what each line of the standard input orders."""
+    """Carry out the command in each line of the standard input."""
     clients: list[PythonClient] = []
     for line in sys.stdin:
         order = json.loads(line)

@@ -1,4 +1,4 @@
-"""People with the real socket.io-client, on every server and over every transport."""
+"""The real socket.io-client on every server and over every transport."""
 
 import http.client
 import json
@@ -24,10 +24,11 @@ from tests.servers import ROOT, SERVERS, ConfabServer, gunicorn
 
 pytestmark = pytest.mark.servers
 
-TRANSPORTS = pytest.mark.parametrize(
-    "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "the upgrade"]
+EACH_TRANSPORT = pytest.mark.parametrize(
+    "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "upgrade"]
 )
-A_CLIENT_OF_TEN_LINES = """
+# What docs/protocol.md promises to the smallest client: each message once.
+MINIMAL_CLIENT = """
 import { io } from "socket.io-client"
 const [url, label] = process.argv.slice(1)
 const socket = io(url)
@@ -38,157 +39,214 @@ socket.on("connect", async () => {
   messages.forEach(show)
 })
 """
+ROOM_NUMBERS = count(1)
 
-KITCHENS = count(1)
-
-Meet = Callable[..., Person]
+Connect = Callable[..., Person]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ConfabServer]:
-    """A server for all tests: what happens in one room does not matter in another."""
+    """A server that the tests share; each test uses a room of its own."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
 @pytest.fixture(params=SERVERS)
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ConfabServer]:
-    """A server that a test may do to what it likes."""
+    """A server for one test, which may kill it."""
     with SERVERS[request.param](tmp_path) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    """The process in which everybody's socket.io-client runs."""
+    """The process that runs all connections of socket.io-client."""
     with Node() as process:
         yield process
 
 
 @pytest.fixture
 def kitchen(server: ConfabServer) -> str:
-    """A room that only this test knows."""
-    return server.room(f"kitchen-{next(KITCHENS)}")
+    """The label of a room that only this test uses."""
+    return server.room(f"kitchen-{next(ROOM_NUMBERS)}")
 
 
 @pytest.fixture
-def meet(node: Node) -> Iterator[Meet]:
-    """Meet somebody at an address; everybody goes home in the end."""
-    met: list[Person] = []
+def connect(node: Node) -> Iterator[Connect]:
+    """A function that connects a client to a URL over the given transports (default: WebSocket)."""
+    connected: list[Person] = []
 
-    def somebody(url: str, *transports: str, **more: str) -> Person:
-        met.append(node.person(url, transports or WEBSOCKET, **more))
-        return met[-1]
+    def connect(url: str, *transports: str, **more: str) -> Person:
+        person = node.person(url, transports or WEBSOCKET, **more)
+        connected.append(person)
+        return person
 
-    yield somebody
-    for person in met:
+    yield connect
+    for person in connected:
         person.close()
 
 
-def texts(said: list[JSON]) -> list[str]:
-    return [each["message"] for each in said]
+def texts(received: list[JSON]) -> list[str]:
+    return [message["message"] for message in received]
 
 
 def whole_history(person: Person) -> list[JSON]:
-    """Everything in the room, as it stands, a page at a time."""
+    """Request all messages of the room, page by page."""
     found: list[JSON] = []
     newer = True
     while newer:
-        page = person.ask("history", {"after": found[-1]["seq"] if found else 0, "limit": 200})
+        after = found[-1]["seq"] if found else 0
+        page = person.ask("history", {"after": after, "limit": 200})
         found += page["messages"]
         newer = page["newer"]
     return found
 
 
-def on_the_page(server: ConfabServer, label: str) -> list[str]:
-    """The messages somebody reads in the page of a room, from its top."""
-    return re.findall(
-        r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>', server.page(f"/{label}/"), re.DOTALL
-    )
+def texts_on_page(server: ConfabServer, label: str) -> list[str]:
+    """Return the texts of the messages on the page of a room, from its top."""
+    pattern = r'data-seq=.*?class="message__text"[^>]*>(.*?)</div>'
+    return re.findall(pattern, server.page(f"/{label}/"), re.DOTALL)
 
 
-@TRANSPORTS
-def test_ada_speaks_ben_hears_and_cy_outside_does_not(
-    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
+def open_page(
+    server: ConfabServer, path: str, headers: dict[str, str] | None = None
+) -> tuple[str, str]:
+    """Request a page as a new browser; return its text and the cookie it sets."""
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    connection.request("GET", path, headers=headers or {})
+    with connection.getresponse() as response:
+        assert response.status == 200
+        page = response.read().decode()
+        cookie = (response.headers["Set-Cookie"] or "").partition(";")[0]
+    connection.close()
+    return page, cookie
+
+
+@contextmanager
+def minimal_client(url: str, label: str) -> Iterator[Callable[[int], list[str]]]:
+    """Run MINIMAL_CLIENT; yield a function that waits for its next lines and returns them."""
+    node = str(shutil.which("node"))
+    words = [node, "--input-type=module", "--eval", MINIMAL_CLIENT, url, label]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout
+
+        def next_lines(number: int) -> list[str]:
+            return [output.readline().rstrip("\n") for _ in range(number)]
+
+        try:
+            yield next_lines
+        finally:
+            process.kill()
+
+
+# Messages
+
+
+@EACH_TRANSPORT
+def test_ada_posts_ben_receives_and_cy_outside_does_not(
+    server: ConfabServer, connect: Connect, kitchen: str, transports: tuple[str, ...]
 ) -> None:
-    ada, ben, cy = (meet(server.url, *transports) for _ in range(3))
+    ada = connect(server.url, *transports)
+    ben = connect(server.url, *transports)
+    cy = connect(server.url, *transports)
     ada.join(kitchen)
     ben.join(kitchen)
     cy.join(server.room("garden"))
 
     answer = ada.post("Soup is ready")
 
-    (said,) = ben.hear(1)
-    assert ada.hear(1) == [said]
-    assert set(said) == {"label", "seq", "rev", "handle", "message", "timestamp", "mark"}
-    assert (said["label"], said["handle"], said["message"]) == (kitchen, "Ada", "Soup is ready")
-    assert (said["seq"], said["rev"], said["timestamp"]) == (
-        answer["seq"],
-        answer["rev"],
-        answer["timestamp"],
-    )
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["timestamp"])
-    assert cy.ask("since", {"after": 0})["ok"]  # what was sent to Cy before this answer has arrived
+    [message] = ben.hear(1)
+    assert ada.hear(1) == [message]
+    assert set(message) == {"label", "seq", "rev", "handle", "message", "timestamp", "mark"}
+    assert message["label"] == kitchen
+    assert message["handle"] == "Ada"
+    assert message["message"] == "Soup is ready"
+    assert message["seq"] == answer["seq"]
+    assert message["rev"] == answer["rev"]
+    assert message["timestamp"] == answer["timestamp"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", message["timestamp"])
+    # What was sent to Cy before this answer has arrived.
+    assert cy.ask("since", {"after": 0})["ok"]
     assert cy.received() == []
 
 
-def test_a_line_that_begins_with_polling_becomes_a_websocket(
-    server: ConfabServer, meet: Meet
-) -> None:
-    ada = meet(server.url, *UPGRADE)
+def test_a_polling_connection_upgrades_to_websocket(server: ConfabServer, connect: Connect) -> None:
+    ada = connect(server.url, *UPGRADE)
 
     assert ada.wait_until("open") == "polling"
     assert ada.wait_until("upgrade") == "websocket"
 
 
-def test_text_arrives_whole_at_every_length_where_frames_change_their_form(
-    server: ConfabServer, meet: Meet, kitchen: str
+def test_text_arrives_complete_around_126_bytes_where_the_frame_header_changes(
+    server: ConfabServer, connect: Connect, kitchen: str
 ) -> None:
-    ada, ben = meet(server.url), meet(server.url)
-    for person in (ada, ben):
-        person.join(kitchen)
-    for length in range(64, 96):  # sent in frames of 110 to 142 bytes
-        ada.send("chat", {"handle": "Ada", "message": "b" * length})
-    assert [len(text) for text in texts(ben.hear(32))] == list(range(64, 96))
-
-    last = max(ada.post("b" * 3_600)["seq"] for _ in range(18))
-    ada.ask("edit", {"seq": last, "message": "c"})
-    with Stranger(server.url) as cy:
-        cy.ask("join", {"label": kitchen})
-        cy.emit("history", '{"limit": 18}')
-        while not (packet := cy.receive()).startswith("432"):
-            pass
-    needed = 1 + 65_536 - len(packet.encode())
-    for length in range(needed - 6, needed + 6):  # told in frames of about 65,530 to 65,542 bytes
-        assert ada.ask("edit", {"seq": last, "message": "c" * length})["ok"]
-        assert texts(ada.ask("history", {"limit": 18})["messages"])[-1] == "c" * length
-
-
-@TRANSPORTS
-def test_forty_messages_sent_without_waiting_are_heard_and_stored_in_the_order_sent(
-    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
-) -> None:
-    ada, ben = meet(server.url, *transports), meet(server.url, *transports)
-    forty = [f"number {number}" for number in range(40)]
+    ada = connect(server.url)
+    ben = connect(server.url)
     ada.join(kitchen)
     ben.join(kitchen)
 
-    calls = [ada.send("chat", {"handle": "Ada", "message": text}) for text in forty]
+    for length in range(64, 96):  # sent in frames of 110 to 142 bytes
+        ada.send("chat", {"handle": "Ada", "message": "b" * length})
+
+    assert [len(text) for text in texts(ben.hear(32))] == list(range(64, 96))
+
+
+def test_text_arrives_complete_around_65536_bytes_where_the_frame_header_changes(
+    server: ConfabServer, connect: Connect, kitchen: str
+) -> None:
+    ada = connect(server.url)
+    ada.join(kitchen)
+    last = max(ada.post("b" * 3_600)["seq"] for _ in range(18))
+    ada.ask("edit", {"seq": last, "message": "c"})
+    missing = 1 + 65_536 - size_of_history_answer(server, kitchen, limit=18)
+
+    for length in range(missing - 6, missing + 6):  # frames of about 65,530 to 65,542 bytes
+        assert ada.ask("edit", {"seq": last, "message": "c" * length})["ok"]
+        answer = ada.ask("history", {"limit": 18})
+        assert texts(answer["messages"])[-1] == "c" * length
+
+
+def size_of_history_answer(server: ConfabServer, label: str, limit: int) -> int:
+    """Return the size in bytes of the packet that answers `history`."""
+    with Stranger(server.url) as cy:
+        cy.ask("join", {"label": label})
+        call = cy.emit("history", json.dumps({"limit": limit}))
+        packet = cy.receive()
+        while not packet.startswith(f"43{call}"):
+            packet = cy.receive()
+    return len(packet.encode())
+
+
+@EACH_TRANSPORT
+def test_messages_sent_without_waiting_are_stored_and_received_in_the_order_sent(
+    server: ConfabServer, connect: Connect, kitchen: str, transports: tuple[str, ...]
+) -> None:
+    ada = connect(server.url, *transports)
+    ben = connect(server.url, *transports)
+    sent = [f"number {number}" for number in range(40)]
+    ada.join(kitchen)
+    ben.join(kitchen)
+
+    calls = [ada.send("chat", {"handle": "Ada", "message": text}) for text in sent]
 
     assert [ada.answer(call)["seq"] for call in calls] == list(range(1, 41))
-    assert texts(ben.hear(40)) == texts(ada.hear(40)) == forty
-    assert texts(whole_history(ben)) == forty
-    assert on_the_page(server, kitchen) == forty
+    assert texts(ben.hear(40)) == sent
+    assert texts(ada.hear(40)) == sent
+    assert texts(whole_history(ben)) == sent
+    assert texts_on_page(server, kitchen) == sent
 
 
-@TRANSPORTS
-def test_when_two_speak_at_once_everybody_sees_one_and_the_same_order(
-    server: ConfabServer, meet: Meet, kitchen: str, transports: tuple[str, ...]
+@EACH_TRANSPORT
+def test_concurrent_messages_are_received_by_all_in_the_same_order(
+    server: ConfabServer, connect: Connect, kitchen: str, transports: tuple[str, ...]
 ) -> None:
-    ada, ben, cy = everybody = [meet(server.url, *transports) for _ in range(3)]
-    for person in everybody:
+    ada = connect(server.url, *transports)
+    ben = connect(server.url, *transports)
+    cy = connect(server.url, *transports)
+    for person in (ada, ben, cy):
         person.join(kitchen)
 
     for number in range(40):
@@ -196,104 +254,115 @@ def test_when_two_speak_at_once_everybody_sees_one_and_the_same_order(
         ben.send("chat", {"handle": "Ben", "message": f"Ben {number}"})
 
     received = cy.hear(80)
-    assert ada.hear(80) == ben.hear(80) == received
+    assert ada.hear(80) == received
+    assert ben.hear(80) == received
     assert whole_history(cy) == received
-    assert [each["seq"] for each in received] == list(range(1, 81))
-    assert on_the_page(server, kitchen) == texts(received)[-50:]
+    assert [message["seq"] for message in received] == list(range(1, 81))
+    assert texts_on_page(server, kitchen) == texts(received)[-50:]
     for name in ("Ada", "Ben"):
         own = [text for text in texts(received) if text.startswith(name)]
         assert own == [f"{name} {number}" for number in range(40)]
 
 
 @pytest.mark.parametrize("keeps_cookies", [True, False], ids=["with a cookie", "without a cookie"])
-def test_the_same_id_twice_is_one_message(
-    server: ConfabServer, meet: Meet, kitchen: str, keeps_cookies: bool
+def test_a_message_repeated_by_a_new_connection_is_stored_once(
+    server: ConfabServer, connect: Connect, kitchen: str, keeps_cookies: bool
 ) -> None:
-    cookie = visit(server, kitchen)[1] if keeps_cookies else None
-    said = {"handle": "Ada", "message": "once", "id": "0123456789abcdef"}
-    ben, first = meet(server.url), meet(server.url, cookie=cookie)
+    cookie = open_page(server, f"/{kitchen}/")[1] if keeps_cookies else None
+    message = {"handle": "Ada", "message": "once", "id": "0123456789abcdef"}
+    ben = connect(server.url)
+    first = connect(server.url, cookie=cookie)
     ben.join(kitchen)
     first.join(kitchen)
-    stored = first.ask("chat", said)
+    stored = first.ask("chat", message)
     first.close()
 
-    again = meet(server.url, cookie=cookie)
+    again = connect(server.url, cookie=cookie)
     again.join(kitchen)
-    repeated = again.ask("chat", said)
+    repeated = again.ask("chat", message)
 
     assert repeated == stored | {"duplicate": True}
     assert ben.post("twice?", "Ben")["seq"] == stored["seq"] + 1
-    assert texts(ben.hear(2)) == texts(whole_history(ben)) == ["once", "twice?"]
+    assert texts(ben.hear(2)) == ["once", "twice?"]
+    assert texts(whole_history(ben)) == ["once", "twice?"]
 
 
-def test_of_fifty_three_messages_the_page_shows_the_last_fifty(
-    server: ConfabServer, meet: Meet, kitchen: str
+def test_the_page_shows_the_last_fifty_messages(
+    server: ConfabServer, connect: Connect, kitchen: str
 ) -> None:
-    ada = meet(server.url)
+    ada = connect(server.url)
     ada.join(kitchen)
 
     for number in range(1, 54):
         ada.post(f"number {number}")
 
-    assert on_the_page(server, kitchen) == [f"number {number}" for number in range(4, 54)]
+    assert texts_on_page(server, kitchen) == [f"number {number}" for number in range(4, 54)]
 
 
-def test_a_client_of_ten_lines_shows_each_message_once_although_some_change(
-    server: ConfabServer, meet: Meet, kitchen: str
+def test_a_minimal_client_shows_each_message_once_although_some_change(
+    server: ConfabServer, connect: Connect, kitchen: str
 ) -> None:
-    ada = meet(server.url)
+    ada = connect(server.url)
     ada.join(kitchen)
-    one, two = (ada.post(text)["seq"] for text in ("one", "two"))
+    one = ada.post("one")["seq"]
+    two = ada.post("two")["seq"]
 
-    with ten_lines(server.url, kitchen) as show:
-        assert show(2) == ["Ada: one", "Ada: two"]
+    with minimal_client(server.url, kitchen) as next_lines:
+        assert next_lines(2) == ["Ada: one", "Ada: two"]
         ada.post("three")
         assert ada.ask("edit", {"seq": one, "message": "won"})["ok"]
         assert ada.ask("delete", {"seq": two})["ok"]
         four = ada.post("four")["seq"]
         assert ada.ask("edit", {"seq": four, "message": "for"})["ok"]
         ada.post("five")
-        assert show(3) == ["Ada: three", "Ada: four", "Ada: five"]
+        assert next_lines(3) == ["Ada: three", "Ada: four", "Ada: five"]
     assert len(ada.hear(3, "change")) == 3
 
-    with ten_lines(server.url, kitchen) as show:
+    with minimal_client(server.url, kitchen) as next_lines:
         ada.post("six")
-        assert show(6) == ["Ada: won", "Ada: ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
+        latest = ["Ada: won", "Ada: ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
+        assert next_lines(6) == latest
 
 
-def test_a_token_makes_somebody_without_cookies_the_same_person_again(
-    server: ConfabServer, meet: Meet, kitchen: str
+# Identity
+
+
+def test_a_token_restores_the_identity_of_a_client_without_cookies(
+    server: ConfabServer, connect: Connect, kitchen: str
 ) -> None:
-    you, somebody_else = (meet(server.url).join(kitchen)["you"] for _ in range(2))
-    (said, _, _), (_, _, signature) = (
-        each["token"].rpartition(".") for each in (you, somebody_else)
-    )
+    adas_you = connect(server.url).join(kitchen)["you"]
+    bens_you = connect(server.url).join(kitchen)["you"]
+    content = adas_you["token"].rpartition(".")[0]
+    bens_signature = bens_you["token"].rpartition(".")[2]
 
-    again = meet(server.url, token=you["token"]).join(kitchen)["you"]
-    forged = meet(server.url, token=f"{said}.{signature}").join(kitchen)["you"]
+    again = connect(server.url, token=adas_you["token"]).join(kitchen)["you"]
+    forged = connect(server.url, token=f"{content}.{bens_signature}").join(kitchen)["you"]
 
-    assert again["mark"] == you["mark"]
-    assert len({you["mark"], somebody_else["mark"], forged["mark"]}) == 3
+    assert again["mark"] == adas_you["mark"]
+    assert len({adas_you["mark"], bens_you["mark"], forged["mark"]}) == 3
 
 
-def test_the_page_and_its_line_are_one_person(
-    server: ConfabServer, meet: Meet, kitchen: str
+def test_a_page_and_its_connection_have_the_same_identity(
+    server: ConfabServer, connect: Connect, kitchen: str
 ) -> None:
-    page, cookie = visit(server, kitchen)
+    page, cookie = open_page(server, f"/{kitchen}/")
 
-    you = meet(server.url, cookie=cookie).join(kitchen)["you"]
+    you = connect(server.url, cookie=cookie).join(kitchen)["you"]
 
     assert f'"you":{{"mark":"{you["mark"]}"}}' in page.replace(" ", "")
     assert "token" not in you
 
 
-def test_head_answers_as_get_without_a_body(server: ConfabServer, kitchen: str) -> None:
+# HTTP
+
+
+def test_head_answers_like_get_without_a_body(server: ConfabServer, kitchen: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
 
-    def ask(method: str, path: str) -> tuple[int, str | None, bytes]:
+    def request(method: str, path: str) -> tuple[int, str | None, bytes]:
         connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, answer.headers["Content-Type"], answer.read()
+        response = connection.getresponse()
+        return response.status, response.headers["Content-Type"], response.read()
 
     for path in (
         "/healthz",
@@ -304,153 +373,122 @@ def test_head_answers_as_get_without_a_body(server: ConfabServer, kitchen: str) 
         "/help/",
         "/no.page",
     ):
-        head = ask("HEAD", path)
-        page = ask("GET", path)  # what followed the headers of HEAD would be read as this answer
-        assert head == (*page[:2], b"")
-        assert page[2]
+        head = request("HEAD", path)
+        # A body sent after the headers of HEAD would be read as the answer to this request.
+        status, media_type, body = request("GET", path)
+        assert head == (status, media_type, b"")
+        assert body
     connection.close()
 
 
-def test_twenty_people_who_open_the_same_new_room_at_once_are_in_one_room(
-    server: ConfabServer,
-) -> None:
-    together = threading.Barrier(20)
+def test_twenty_simultaneous_first_visits_create_one_room(server: ConfabServer) -> None:
+    all_ready = threading.Barrier(20)
 
-    def open_page(_: int) -> str:
-        together.wait()
-        return visit(server, "brand-new")[0]
+    def visit(_number: int) -> str:
+        all_ready.wait()
+        return open_page(server, "/brand-new/")[0]
 
-    with ThreadPoolExecutor(20) as twenty:
-        pages = list(twenty.map(open_page, range(20)))
+    with ThreadPoolExecutor(20) as visitors:
+        visited = list(visitors.map(visit, range(20)))
 
-    assert len(set(re.findall(r'"epoch": ?"(\w+)"', "".join(pages)))) == 1
+    assert len(set(re.findall(r'"epoch": ?"(\w+)"', "".join(visited)))) == 1
+    number_of_rooms = select(func.count()).select_from(rooms).where(Room.label == "brand-new")
     with server.database() as database, database.connect() as connection:
-        assert (
-            connection.scalar(
-                select(func.count()).select_from(rooms).where(Room.label == "brand-new")
-            )
-            == 1
-        )
+        assert connection.scalar(number_of_rooms) == 1
 
 
-def test_what_was_acknowledged_is_there_after_the_server_was_killed(
-    own_server: ConfabServer, meet: Meet
+@pytest.mark.parametrize(("trusted", "scheme"), [("127.0.0.1", "https"), ("192.0.2.1", "http")])
+def test_the_qr_code_has_the_scheme_that_only_a_trusted_proxy_can_set(
+    tmp_path: Path, trusted: str, scheme: str
 ) -> None:
-    def said(number: int) -> JSON:
-        return {"handle": "Ada", "message": f"number {number}", "id": f"ada-says-number-{number}"}
+    with gunicorn(tmp_path, FORWARDED_ALLOW_IPS=trusted) as server:
+        code, _ = open_page(server, "/kitchen/qr.svg", {"X-Forwarded-Proto": "https"})
 
-    server, label = own_server, own_server.room("kitchen")
-    ada = meet(server.url)
+        host = urlsplit(server.url).netloc
+        assert code.encode() == pages.qr_svg(f"{scheme}://{host}/kitchen/")
+
+
+# Crashes and load
+
+
+def test_acknowledged_messages_survive_a_killed_server(
+    own_server: ConfabServer, connect: Connect
+) -> None:
+    def message(number: int) -> JSON:
+        text = f"number {number}"
+        return {"handle": "Ada", "message": text, "id": f"ada-says-number-{number}"}
+
+    label = own_server.room("kitchen")
+    ada = connect(own_server.url)
     token = ada.join(label)["you"]["token"]
-    calls = [ada.send("chat", said(number)) for number in range(500)]
+    calls = [ada.send("chat", message(number)) for number in range(500)]
     ada.answer(calls[40])
-    server.kill()
+    own_server.kill()
     ada.wait_until("disconnect")
     acknowledged = [f"number {call - calls[0]}" for call in sorted(ada.answers) if call in calls]
 
-    server.start()
-    again = meet(server.url, token=token)
+    own_server.start()
+    again = connect(own_server.url, token=token)
     again.join(label)
     found = whole_history(again)
 
-    assert 40 < len(acknowledged) < 500  # the server died in the midst of it
+    assert 40 < len(acknowledged) < 500  # the server was killed between the first and the last
     assert texts(found)[: len(acknowledged)] == acknowledged
     assert [each["seq"] for each in found] == list(range(1, len(found) + 1))
 
-    for number in range(500):  # whoever does not know what has arrived says it all again
-        again.send("chat", said(number))
+    for number in range(500):  # a client that does not know what was stored sends everything again
+        again.send("chat", message(number))
     again.hear(500 - len(found))
-    assert texts(whole_history(again)) == [f"number {number}" for number in range(500)]
-    assert len({each["mark"] for each in whole_history(again)}) == 1
+    history = whole_history(again)
+    assert texts(history) == [f"number {number}" for number in range(500)]
+    assert len({each["mark"] for each in history}) == 1
 
 
-def test_a_burst_of_one_person_does_not_keep_the_others_waiting(
+def test_a_burst_of_one_client_does_not_delay_other_requests(
     server: ConfabServer, kitchen: str
 ) -> None:
     burst = 500
     with Stranger(server.url) as ada:
         ada.ask("join", {"label": kitchen})
-        said = json.dumps({"handle": "Ada", "message": "and another thing"})
-        first, *_, last = [ada.emit("chat", said) for _ in range(burst)]
+        message = json.dumps({"handle": "Ada", "message": "and another thing"})
+        calls = [ada.emit("chat", message) for _ in range(burst)]
 
-        head = ada.answer(first)["head"]
-        stored_meanwhile = server.head(kitchen)
+        first_head = ada.answer(calls[0])["head"]
+        head_meanwhile = server.head(kitchen)
 
-        assert head == 1
-        assert stored_meanwhile < burst
-        assert ada.answer(last)["head"] == burst
+        assert first_head == 1
+        assert head_meanwhile < burst
+        assert ada.answer(calls[-1])["head"] == burst
 
 
-def test_a_body_of_many_messages_does_not_keep_the_others_waiting(
+def test_a_request_body_with_many_messages_does_not_delay_other_requests(
     server: ConfabServer, kitchen: str
 ) -> None:
-    ada, many = Polling(server.url), 200
-    said = json.dumps({"handle": "Ada", "message": "and"})
-    packets = [f'42["join",{{"label":"{kitchen}"}}]', *[f'42["chat",{said}]'] * many]
+    ada = Polling(server.url)
+    number_of_messages = 200
+    join = f'42["join",{{"label":"{kitchen}"}}]'
+    chat = f"42{json.dumps(['chat', {'handle': 'Ada', 'message': 'and'}])}"
+    packets = [join, *[chat] * number_of_messages]
 
     with ThreadPoolExecutor(1) as thread:
         sent = thread.submit(ada.request, "POST", "\x1e".join(packets))
         heads = {0}
-        while max(heads) < many:
+        while max(heads) < number_of_messages:
             heads.add(server.head(kitchen))
 
     assert sent.result() == (200, "OK")
-    assert heads > {0, many}  # somebody was answered in the midst of it
+    # At least one request was answered while the messages were being stored.
+    assert heads > {0, number_of_messages}
 
 
-def test_an_answer_does_not_wait_for_the_network(server: ConfabServer, kitchen: str) -> None:
-    took = []
+def test_answers_are_not_delayed_by_nagles_algorithm(server: ConfabServer, kitchen: str) -> None:
+    seconds = []
     with Stranger(server.url) as ada:
         ada.ask("join", {"label": kitchen})
         for _ in range(21):
-            begun = time.monotonic()
+            started = time.monotonic()
             assert ada.ask("chat", {"handle": "Ada", "message": "hello"})["ok"]
-            took.append(time.monotonic() - begun)
+            seconds.append(time.monotonic() - started)
 
-    # A small packet held back until the one before it is acknowledged costs 40 ms, every time.
-    assert sorted(took)[5] < 0.03
-
-
-def visit(server: ConfabServer, label: str) -> tuple[str, str]:
-    """Open the page of a room with a new browser: the page, and the cookie it got."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    connection.request("GET", f"/{label}/")
-    with connection.getresponse() as response:
-        assert response.status == 200
-        page = response.read().decode()
-        cookie = (response.headers["Set-Cookie"] or "").partition(";")[0]
-    connection.close()
-    return page, cookie
-
-
-@contextmanager
-def ten_lines(url: str, label: str) -> Iterator[Callable[[int], list[str]]]:
-    """The smallest client there is, printing; a function that reads its next lines."""
-    words = [
-        str(shutil.which("node")),
-        "--input-type=module",
-        "--eval",
-        A_CLIENT_OF_TEN_LINES,
-        url,
-        label,
-    ]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        out = process.stdout
-        try:
-            yield lambda lines: [out.readline().rstrip("\n") for _ in range(lines)]
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize(("trusted", "scheme"), [("127.0.0.1", "https"), ("192.0.2.1", "http")])
-def test_the_code_of_a_room_has_the_scheme_that_a_trusted_proxy_names(
-    tmp_path: Path, trusted: str, scheme: str
-) -> None:
-    with gunicorn(tmp_path, FORWARDED_ALLOW_IPS=trusted) as server:
-        place = urlsplit(server.url).netloc
-        connection = http.client.HTTPConnection(place, timeout=30)
-        connection.request("GET", "/kitchen/qr.svg", headers={"X-Forwarded-Proto": "https"})
-        with connection.getresponse() as response:
-            assert response.read() == pages.qr_svg(f"{scheme}://{place}/kitchen/")
-        connection.close()
+    # With Nagle's algorithm, a small packet waits 40 ms for the acknowledgement of the one before.
+    assert sorted(seconds)[5] < 0.03

@@ -1,4 +1,4 @@
-"""/healthz reports on the process, /readyz on whether messages can be stored; both answer with JSON."""
+"""The probes: /healthz reports on the process, /readyz on whether messages can be stored."""
 
 import http.client
 import json
@@ -27,33 +27,33 @@ from config import Config
 from tests.servers import ConfabServer, _serving, bound_by_permissions, gunicorn, wait_until
 from tests.services import Postgres
 
-PROBES = pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-servers = pytest.mark.servers
+EACH_PROBE = pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+starts_servers = pytest.mark.servers
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answers to a request."""
+    """A server's response to a request."""
 
     status: int
-    kind: str
+    media_type: str
     body: bytes
-    closes: bool
+    closes_connection: bool
 
     @property
     def json(self) -> dict[str, Any]:
-        """The body, which has to be JSON."""
-        assert self.kind == "application/json", self
+        """The decoded body, which has to be JSON."""
+        assert self.media_type == "application/json", self
         answer: dict[str, Any] = json.loads(self.body)
         return answer
 
 
 def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET") -> Answer:
-    """Send a request over a connection, which opens again when the server has closed it."""
+    """Send a request over a connection, which is opened again when the server has closed it."""
     connection.request(method, path)
     with connection.getresponse() as response:
-        kind = response.headers["Content-Type"].partition(";")[0]
-        return Answer(response.status, kind, response.read(), response.will_close)
+        media_type = response.headers["Content-Type"].partition(";")[0]
+        return Answer(response.status, media_type, response.read(), response.will_close)
 
 
 def connection_to(server: ConfabServer) -> http.client.HTTPConnection:
@@ -61,15 +61,15 @@ def connection_to(server: ConfabServer) -> http.client.HTTPConnection:
 
 
 def get(server: ConfabServer, path: str) -> Answer:
-    """Send a request over a connection of its own."""
+    """Send a request over a new connection."""
     with closing(connection_to(server)) as connection:
         return ask(connection, path)
 
 
-# In one process
+# In this process
 
 
-@PROBES
+@EACH_PROBE
 def test_a_probe_answers_ok(app: Flask, path: str) -> None:
     answer = app.test_client().get(path)
 
@@ -77,9 +77,9 @@ def test_a_probe_answers_ok(app: Flask, path: str) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@PROBES
+@EACH_PROBE
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
-def test_a_wrong_method_is_refused_with_json(app: Flask, path: str, method: str) -> None:
+def test_another_method_is_refused_with_json(app: Flask, path: str, method: str) -> None:
     answer = getattr(app.test_client(), method)(path)
 
     assert answer.status_code == 405
@@ -87,8 +87,8 @@ def test_a_wrong_method_is_refused_with_json(app: Flask, path: str, method: str)
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-@PROBES
-def test_a_probe_has_one_address(app: Flask, path: str) -> None:
+@EACH_PROBE
+def test_a_probe_with_a_slash_at_the_end_is_not_found(app: Flask, path: str) -> None:
     answer = app.test_client().get(f"{path}/")
 
     assert answer.status_code == 404
@@ -97,8 +97,8 @@ def test_a_probe_has_one_address(app: Flask, path: str) -> None:
 
 
 @pytest.fixture
-def broken(app: Flask) -> Flask:
-    """Confab without its database."""
+def app_without_database(app: Flask) -> Flask:
+    """Confab whose database file is gone, and cannot be created again."""
     with app.app_context():
         db.engine.dispose()
     path = Path(app.instance_path) / "confab.db"
@@ -107,15 +107,15 @@ def broken(app: Flask) -> Flask:
     return app
 
 
-def test_the_process_is_healthy_without_its_database(broken: Flask) -> None:
-    browser = broken.test_client()
+def test_healthz_answers_ok_without_a_database(app_without_database: Flask) -> None:
+    browser = app_without_database.test_client()
 
     assert browser.get("/kitchen/").status_code == 503
     assert browser.get("/healthz").json == {"ok": True}
 
 
-def test_nothing_is_ready_without_its_database(broken: Flask) -> None:
-    answer = broken.test_client().get("/readyz")
+def test_readyz_answers_503_without_a_database(app_without_database: Flask) -> None:
+    answer = app_without_database.test_client().get("/readyz")
 
     assert answer.status_code == 503
     assert answer.json is not None
@@ -123,7 +123,7 @@ def test_nothing_is_ready_without_its_database(broken: Flask) -> None:
     assert answer.json["message"].startswith("Nothing can be stored")
 
 
-def test_the_probe_does_not_make_a_database_that_has_gone(app: Flask) -> None:
+def test_readyz_does_not_create_a_missing_database(app: Flask) -> None:
     path = Path(app.instance_path) / "confab.db"
     path.unlink()
 
@@ -131,7 +131,7 @@ def test_the_probe_does_not_make_a_database_that_has_gone(app: Flask) -> None:
     assert not path.exists()
 
 
-def test_an_empty_database_is_not_ready(app: Flask) -> None:
+def test_readyz_answers_503_for_an_empty_database(app: Flask) -> None:
     path = Path(app.instance_path) / "confab.db"
     path.unlink()
     path.touch()
@@ -139,35 +139,39 @@ def test_an_empty_database_is_not_ready(app: Flask) -> None:
     assert app.test_client().get("/readyz").status_code == 503
 
 
-def test_the_probe_stores_nothing(app: Flask) -> None:
+def test_readyz_writes_nothing_to_the_database(app: Flask) -> None:
     path = Path(app.instance_path) / "confab.db"
+    wal_path = path.with_name("confab.db-wal")
     app.test_client().get("/kitchen/")
-    before = path.read_bytes(), path.with_name("confab.db-wal").read_bytes()
+    content_before = path.read_bytes()
+    wal_before = wal_path.read_bytes()
 
     assert app.test_client().get("/readyz").status_code == 200
 
-    assert (path.read_bytes(), path.with_name("confab.db-wal").read_bytes()) == before
+    assert path.read_bytes() == content_before
+    assert wal_path.read_bytes() == wal_before
 
 
-def test_another_writer_does_not_make_it_unready_before_a_second_has_passed(app: Flask) -> None:
-    with app.app_context(), closing(_writer(app)) as writer:
+def test_the_check_waits_about_a_second_for_another_writer(app: Flask) -> None:
+    with app.app_context(), closing(open_database(app)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(Busy):
             check_writable()
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - started
         writer.execute("ROLLBACK")
         check_writable()
 
     assert 0.5 < waited < 5
 
 
-def _writer(app: Flask) -> sqlite3.Connection:
+def open_database(app: Flask) -> sqlite3.Connection:
+    """Open the app's database with a connection that begins transactions only when told to."""
     return sqlite3.connect(Path(app.instance_path) / "confab.db", isolation_level=None)
 
 
-@servers
-def test_a_postgresql_that_cannot_be_written_is_not_ready(
+@starts_servers
+def test_readyz_answers_503_while_postgresql_is_read_only_or_locked(
     postgres_server: Postgres, tmp_path: Path
 ) -> None:
     url = postgres_server.database()
@@ -182,106 +186,111 @@ def test_a_postgresql_that_cannot_be_written_is_not_ready(
         postgres_server.run(end_connections)
         wait_until(
             lambda: get(server, "/readyz").status == 503,
-            what="a database that only reads is not ready",
+            what="a read-only database is not ready",
         )
         assert get(server, "/readyz").json["code"] == "busy"
         assert get(server, "/healthz").json == {"ok": True}
 
         postgres_server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
         postgres_server.run(end_connections)
-        wait_until(lambda: get(server, "/readyz").status == 200, what="it is ready again")
+        wait_until(lambda: get(server, "/readyz").status == 200, what="a writable one is ready")
 
         with server.database() as engine, engine.connect() as connection:
             connection.execute(text("LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE"))
-            begun = time.monotonic()
+            started = time.monotonic()
             assert get(server, "/readyz").status == 503
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - started < 3
             connection.rollback()
-        wait_until(
-            lambda: get(server, "/readyz").status == 200, what="it is ready when the lock is gone"
-        )
+        wait_until(lambda: get(server, "/readyz").status == 200, what="an unlocked one is ready")
 
 
-# As a server
+# In servers
 
 
 @pytest.fixture
 def bound_server(tmp_path: Path) -> ConfabServer:
-    """A gunicorn that may write only where permissions let it, root too; it is not started yet."""
-    words = [*bound_by_permissions(), sys.executable, "-m", "gunicorn", "app:app", "-b"]
-    return ConfabServer(tmp_path, lambda port: [*words, f"127.0.0.1:{port}"])
+    """A gunicorn, not started yet, to which file permissions apply even when we are root."""
+
+    def command_line(port: int) -> list[str]:
+        command = [sys.executable, "-m", "gunicorn", "app:app", "-b", f"127.0.0.1:{port}"]
+        return [*bound_by_permissions(), *command]
+
+    return ConfabServer(tmp_path, command_line)
 
 
-def take_away_write_permission(instance: Path) -> None:
+def remove_write_permission(instance: Path) -> None:
     for path in instance.glob("confab.db*"):
         path.chmod(0o444)
 
 
-@servers
-def test_a_database_that_cannot_be_written_is_not_ready(
+@starts_servers
+def test_readyz_answers_503_for_a_database_without_write_permission(
     bound_server: ConfabServer, tmp_path: Path
 ) -> None:
     app = create_app(Config(instance=tmp_path / "instance"))
     database.close(app)
-    take_away_write_permission(tmp_path / "instance")
+    remove_write_permission(tmp_path / "instance")
 
     with _serving(bound_server):
         assert get(bound_server, "/kitchen/").status == 503
         assert get(bound_server, "/new/").status == 503
         assert get(bound_server, "/healthz").json == {"ok": True}
         answer = get(bound_server, "/readyz")
-        assert (answer.status, answer.json["ok"], answer.json["code"]) == (503, False, "busy")
+        assert answer.status == 503
+        assert answer.json["ok"] is False
+        assert answer.json["code"] == "busy"
 
 
-@servers
-def test_a_database_that_becomes_unwritable_is_not_ready(
+@starts_servers
+def test_readyz_answers_503_after_a_database_has_lost_its_write_permission(
     bound_server: ConfabServer, tmp_path: Path
 ) -> None:
     with _serving(bound_server):
         bound_server.room("kitchen")
         assert get(bound_server, "/readyz").status == 200
 
-        take_away_write_permission(tmp_path / "instance")
+        remove_write_permission(tmp_path / "instance")
 
         assert get(bound_server, "/readyz").status == 503
         assert get(bound_server, "/healthz").status == 200
 
 
-@servers
-def test_a_locked_database_delays_nobody_and_is_answered_soon(tmp_path: Path) -> None:
+@starts_servers
+def test_readyz_answers_503_for_a_locked_database_without_delaying_other_requests(
+    tmp_path: Path,
+) -> None:
     with (
         gunicorn(tmp_path) as server,
         closing(sqlite3.connect(tmp_path / "instance" / "confab.db")) as writer,
     ):
         server.room("kitchen")
         writer.execute("BEGIN IMMEDIATE")
-        begun = time.monotonic()
+        started = time.monotonic()
         with closing(connection_to(server)) as probe:
             probe.request("GET", "/readyz")
             for _ in range(3):
                 assert get(server, "/healthz").status == 200
-            assert (
-                select.select([probe.sock], [], [], 0)[0] == []
-            )  # the probe still waits for the lock
+            readable, _, _ = select.select([probe.sock], [], [], 0)
+            assert readable == []  # the probe still waits for the lock
             assert probe.getresponse().status == 503
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - started < 3
         writer.rollback()
 
         assert get(server, "/readyz").status == 200
 
 
-@servers
-def test_a_worker_that_drains_is_not_ready(tmp_path: Path) -> None:
+@starts_servers
+def test_readyz_answers_503_while_the_worker_drains(tmp_path: Path) -> None:
     with gunicorn(tmp_path) as server, closing(connection_to(server)) as connection:
         assert ask(connection, "/readyz").json == {"ok": True}
         answers: list[Answer] = []
 
-        def drains() -> bool:
+        def is_draining() -> bool:
             answers.append(ask(connection, "/readyz"))
             return answers[-1].status == 503
 
         os.kill(server.processes()[0], signal.SIGTERM)
-        wait_until(drains, what="it says that it drains")
+        wait_until(is_draining, what="the worker drains")
 
         assert {"ok": False, "code": "draining", "retry": True}.items() <= answers[-1].json.items()
-        assert answers[-1].closes
+        assert answers[-1].closes_connection
