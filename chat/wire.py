@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = dict[str, Any]
 
+PROTOCOL_VERSION = 1
+"""In the answer to `join`; docs/protocol.md, section Stability, says what it stands for."""
+
 
 class Join(Payload):
     """Enter a room; with `after`, as somebody who has every change up to that number."""
@@ -112,7 +115,12 @@ def ok(*parts: JSON) -> JSON:
 
 def joined(room: "Room", page: "MessagePage") -> JSON:
     """Return the answer to `join`: the room and its latest messages, or what somebody missed."""
-    answer = {"label": room.label, "name": page.name, **changes(room, page)}
+    answer = {
+        "protocol": PROTOCOL_VERSION,
+        "label": room.label,
+        "name": page.name,
+        **changes(room, page),
+    }
     if page.missed is None:
         answer["older"] = page.older
     else:
