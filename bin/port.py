@@ -57,9 +57,7 @@ def check_web_concurrency() -> None:
 def parse_port(text: str) -> int:
     """Return the port as a number. Raises NoAddress."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise NoAddress(
-            f"PORT={text} is not a port: give a number from 1 to 65535.", WRONG_SETTING
-        )
+        raise NoAddress(f"PORT={text} is not a port: give a number from 1 to 65535.", WRONG_SETTING)
     return int(text)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = dict[str, Any]
 
+PROTOCOL_VERSION = 1
+"""In the answer to `join`; docs/protocol.md, section Stability, says what it stands for."""
+
 
 class Join(Payload):
     """Enter a room. `after` is the number up to which the client already has every change."""
@@ -126,7 +129,12 @@ def refused(refusal: Refusal) -> JSON:
 
 def joined(room: "Room", page: "MessagePage") -> JSON:
     """Return the answer to `join`: the room and its latest messages, or the missed ones."""
-    answer = {"label": room.label, "name": page.name, **changes(room, page)}
+    answer = {
+        "protocol": PROTOCOL_VERSION,
+        "label": room.label,
+        "name": page.name,
+        **changes(room, page),
+    }
     if page.missed is None:
         answer["older"] = page.older
     else:

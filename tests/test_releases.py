@@ -17,8 +17,8 @@ from config import Config
 from tests.clients import Node
 from tests.servers import ConfabServer, _serving, free_port, wait_until
 from tests.services import Redis
-from tests.test_commands import NOT_COPIED, ROOT
 from tests.storage.schema import NEWER, add_migration, newer_migrations, schema_tools
+from tests.test_commands import NOT_COPIED, ROOT
 
 pytestmark = pytest.mark.servers
 
