@@ -85,16 +85,16 @@ class LocalBus(Bus):
     """The bus of a single worker, or of several that find each other's changes in the database."""
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
-        """There are no events to receive."""
+        """Do nothing: no event ever arrives."""
 
     def on_connect(self, handler: Callable[[], None]) -> None:
-        """There is nothing to connect to."""
+        """Do nothing: there is no connection."""
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Do nothing."""
 
     def publish(self, event: str, payload: Payload) -> None:
-        """There is nobody to send it to."""
+        """Do nothing: there is no other worker, or it reads the change from the database."""
 
 
 class RedisBus(Bus):

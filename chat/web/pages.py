@@ -45,7 +45,7 @@ def about() -> str | AnyResponse:
     label = request.args.get("room", "").strip()
     if is_valid_label(label):
         return redirect(url_for("pages.room", label=label))
-    return render_template("about.html", refused=label and LABEL_RULE)
+    return render_template("about.html", refused=LABEL_RULE if label else "")
 
 
 @blueprint.route("/new/", methods=["GET", "POST"])

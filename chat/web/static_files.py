@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import brotli
 from werkzeug.datastructures import Accept
@@ -28,7 +29,7 @@ STYLE_SHEETS = (
 
 ALREADY_COMPRESSED = (".png",)
 
-Compress = Callable[[bytes], bytes]
+Compress: TypeAlias = Callable[[bytes], bytes]
 
 BEST: dict[str, Compress] = {
     "br": partial(brotli.compress, quality=11),
