@@ -25,7 +25,7 @@ MAX_PIPELINED_MESSAGES = 100
 HEARTBEAT_SECONDS = 2.0
 
 SILENCE_SECONDS = 6.0
-"""Without any message for so long, not even our own heartbeat, the connection counts as dead."""
+"""A connection without any message for so long, even its own heartbeat, counts as dead."""
 
 RECONNECT_SECONDS = (0.25, 0.5)
 
@@ -60,7 +60,7 @@ def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
 
 
 class Bus(ABC):
-    """Carries events between workers. `is_up` says whether those of other workers arrive."""
+    """Carries events between workers. `is_up` is true while those of other workers arrive."""
 
     is_up = False
 

@@ -75,7 +75,7 @@ class Reconciler:
         has_label = isinstance(payload["label"], str)
         has_numbers = type(payload["rev"]) is int and type(payload["seq"]) is int
         if not has_label or not has_numbers:
-            raise ValueError("not a message of ours")
+            raise ValueError("not the payload of a message")
         self.sequencer.push(payload["label"], event, payload)
 
     def resync(self) -> None:

@@ -85,7 +85,7 @@ class PresenceTracker:
         self._loop.stop()
 
     def announce_typing(self, payload: JSON) -> None:
-        """Announce to the others in a small room that somebody is typing."""
+        """Announce to the others in a small room that a person is typing."""
         if len(self.roster.handles(payload["label"])) > MAX_PEOPLE_FOR_TYPING:
             return
         self.on_typing("typing", payload)

@@ -19,7 +19,7 @@ MessageKey: TypeAlias = str | int
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The result of a command that asks for what is already so: it consumes no sequence number.
+    """The outcome of a command that changes nothing: it consumes no sequence number.
 
     `message` is the stored message it names; None when the command names none.
     """
@@ -204,7 +204,7 @@ class ReactToMessage(Command):
 
 @dataclass
 class SetTitle(Command):
-    """Set or remove the name of the room. A system message announces it to everybody."""
+    """Set or remove the name of the room. A system message announces it."""
 
     name: str
     handle: str = ""

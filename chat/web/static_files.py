@@ -78,7 +78,7 @@ def content_coding(name: str, accepted: Accept) -> str | None:
 
 
 def best_coding(accepted: Accept) -> str | None:
-    """Return the best content coding that a client accepts; None when it accepts none of ours."""
+    """Return the best content coding that a client accepts; None when there is none."""
     for coding in BEST:
         if accepted[coding] > 0:
             return coding
