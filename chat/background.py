@@ -1,6 +1,7 @@
 """Background loops: work that repeats for as long as the process runs."""
 
 import logging
+import random
 from collections.abc import Callable
 
 from chat.errors import Refusal
@@ -10,21 +11,22 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundLoop:
-    """Calls `work` again and again, each time after a pause of `seconds()`.
+    """Calls `work` again and again, each time after a random pause.
 
-    It runs in a task of Socket.IO's async mode: a greenlet or a thread. An exception is logged and
-    does not end the loop. `description` names the work in the log.
+    `pause_seconds` holds the shortest and the longest pause. The loop runs in a task of Socket.IO's
+    async mode: a greenlet or a thread. An exception is logged and does not end the loop.
+    `description` names the work in the log.
     """
 
     def __init__(
         self,
         socketio: SocketServer,
-        seconds: Callable[[], float],
+        pause_seconds: tuple[float, float],
         work: Callable[[], None],
         description: str,
     ) -> None:
         self._socketio = socketio
-        self._seconds = seconds
+        self._pause_seconds = pause_seconds
         self._work = work
         self._description = description
         self._running = False
@@ -43,7 +45,8 @@ class BackgroundLoop:
 
     def _run(self) -> None:
         while self._running:
-            self._socketio.sleep(self._seconds())
+            pause = random.uniform(*self._pause_seconds)  # noqa: S311  # not a secret
+            self._socketio.sleep(pause)
             if self._running:
                 run_logged(self._work, self._description)
 

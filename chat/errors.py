@@ -6,7 +6,8 @@ from typing import ClassVar
 class Refusal(Exception):
     """Something was not done. Subclasses set the code, the HTTP status and the default sentence.
 
-    `retry` says whether the very same request may succeed later, `retry_after_ms` how long to wait.
+    `retry` is true when the very same request may succeed later; `retry_after_ms` is how long the
+    client should wait before it tries again.
     """
 
     code: ClassVar[str]
@@ -69,7 +70,7 @@ class NotFound(Refusal):
 
 
 class NotYours(Refusal):
-    """A change to a message that somebody else wrote."""
+    """A change to a message of another author."""
 
     code = "not_yours"
     status = 403

@@ -40,7 +40,7 @@ def rename(data: object) -> JSON:
     """Use another handle in this room."""
     asked = wire.Rename.parse(data)
     room = joined_room()
-    previous_handle = room.names([author()]).get(author())
+    previous_handle = room.recent_handles([author()]).get(author())
     command = ChangeHandle(room, author(), asked.handle, previous_handle)
     result = services().journal.submit(command)
     remember_handle(room, asked.handle)

@@ -140,7 +140,7 @@ class Room(Base):
         page.messages = kept_before + following[:limit_from]
         return page
 
-    def names(self, authors: Collection[str]) -> dict[str, str]:
+    def recent_handles(self, authors: Collection[str]) -> dict[str, str]:
         """Return the handles that these authors used last, as far as they wrote recently."""
         handle = sa.case((Message.kind == "rename", Message.message), else_=Message.handle)
         columns = Message.seq, Message.author, Message.kind, handle.label("handle")

@@ -25,7 +25,7 @@ MAX_PIPELINED_MESSAGES = 100
 HEARTBEAT_SECONDS = 2.0
 
 SILENCE_SECONDS = 6.0
-"""Without any message for so long, not even our own heartbeat, the connection counts as dead."""
+"""A connection without any message for so long, even its own heartbeat, counts as dead."""
 
 RECONNECT_SECONDS = (0.25, 0.5)
 
@@ -60,7 +60,7 @@ def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
 
 
 class Bus(ABC):
-    """Carries events between workers. `is_up` says whether those of other workers arrive."""
+    """Carries events between workers. `is_up` is true while those of other workers arrive."""
 
     is_up = False
 
@@ -85,16 +85,16 @@ class LocalBus(Bus):
     """The bus of a single worker, or of several that find each other's changes in the database."""
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
-        """There are no events to receive."""
+        """Do nothing: no event ever arrives."""
 
     def on_connect(self, handler: Callable[[], None]) -> None:
-        """There is nothing to connect to."""
+        """Do nothing: there is no connection."""
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Do nothing."""
 
     def publish(self, event: str, payload: Payload) -> None:
-        """There is nobody to send it to."""
+        """Do nothing: there is no other worker, or it reads the change from the database."""
 
 
 class RedisBus(Bus):

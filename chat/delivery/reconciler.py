@@ -3,7 +3,7 @@
 Whatever the bus loses, the reconciler finds: it bounds the delay when everything else fails.
 """
 
-import random
+from functools import partial
 from weakref import WeakValueDictionary
 
 from flask import Flask
@@ -19,15 +19,15 @@ from chat.socket_server import SocketServer
 from chat.storage.database import read_transaction
 
 POLL_SECONDS = (2.0, 3.0)
-"""A random pause between these, so that workers do not poll all at once."""
+"""The shortest and the longest pause; random, so that workers do not poll at the same time."""
 
 GAP_WAIT_SECONDS = 0.05
-"""How long a missing number may still arrive over the bus."""
+"""How long to wait for a missing number to arrive over the bus before it is read."""
 
 CATCH_UP_CHANGES = 200
 
 NEVER_ANNOUNCED = -1
-"""No room has this head."""
+"""In place of a head: no room has this one, so the next poll announces the room."""
 
 
 class Reconciler:
@@ -47,7 +47,7 @@ class Reconciler:
         self._bus = bus
         self._announced: dict[str, tuple[int, str]] = {}
         self._loop = BackgroundLoop(
-            socketio, _random_pause, self.poll, "Polling the heads of the rooms"
+            socketio, POLL_SECONDS, self.poll, "Polling the heads of the rooms"
         )
 
     def track(self, room: Room) -> Room:
@@ -88,13 +88,13 @@ class Reconciler:
         has_label = isinstance(payload["label"], str)
         has_numbers = type(payload["rev"]) is int and type(payload["seq"]) is int
         if not has_label or not has_numbers:
-            raise ValueError("not a message of ours")
+            raise ValueError("not the payload of a message")
         self.sequencer.push(payload["label"], event, payload)
 
     def resync(self) -> None:
-        """Broadcast now what was lost while the bus was down, and announce every head."""
+        """Broadcast the changes that were lost while the bus was down, and announce every head."""
         run_logged(
-            lambda: self.poll(announce_all=True), "Reading the heads after the bus came back"
+            partial(self.poll, announce_all=True), "Reading the heads after the bus came back"
         )
 
     def poll(self, announce_all: bool = False) -> None:
@@ -153,10 +153,6 @@ class Reconciler:
                 self.sequencer.catch_up(label, changes, page.upto, first_cursor)
                 if page.upto >= page.head:
                     return
-
-
-def _random_pause() -> float:
-    return random.uniform(*POLL_SECONDS)  # noqa: S311  # not a secret
 
 
 def _find_rooms(labels: set[str]) -> list[RoomRow]:

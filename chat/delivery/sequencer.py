@@ -83,16 +83,17 @@ class Sequencer:
             cursor = self._cursors.get(label)
             if cursor is None:
                 return
-            first_new = cursor if new_after is None else new_after
+            if new_after is None:
+                new_after = cursor
             for payload in changes:
                 if payload["rev"] > cursor:
                     self._cursors[label] = payload["rev"]
-                    event = "chat" if payload["seq"] > first_new else "change"
+                    event = "chat" if payload["seq"] > new_after else "change"
                     self._emit(label, event, payload)
             cursor = max(cursor, upto)
             self._cursors[label] = cursor
             held = self._held.get(label, {})
-            self._held[label] = {rev: event for rev, event in held.items() if rev > cursor}
+            self._held[label] = {rev: held[rev] for rev in held if rev > cursor}
             self._broadcast_held(label)
 
     def reset(self, label: str, head: int) -> None:
@@ -103,6 +104,7 @@ class Sequencer:
                 self._held.pop(label, None)
 
     def _broadcast_held(self, label: str) -> None:
+        """Broadcast the held events that follow the cursor without a gap."""
         held = self._held.get(label, {})
         while True:
             next_rev = self._cursors[label] + 1

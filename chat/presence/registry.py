@@ -1,4 +1,4 @@
-"""The registry of workers: the people of each worker, in Redis, for workers that start later.
+"""The registry of workers: what each worker announced last, in Redis, for workers that start later.
 
 Entries expire, so those of a dead worker disappear.
 """
@@ -27,10 +27,10 @@ class NoWorkerRegistry(WorkerRegistry):
     """For workers that share no Redis."""
 
     def save(self, worker_id: str, text: str, seconds: float) -> None:
-        """Nobody could read it."""
+        """Do nothing: there are no workers that could read it."""
 
     def load_all(self) -> list[tuple[str, str, float]]:
-        """There are no entries."""
+        """Return no entries."""
         return []
 
 

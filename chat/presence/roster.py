@@ -20,7 +20,7 @@ GRACE_SECONDS = 5
 """How long a person without a connection counts as present, so that a reload is not announced."""
 
 LEASE_SECONDS = 30
-"""A worker that was silent for so long counts as dead; its people are removed."""
+"""A worker without an announcement for so long counts as dead; its people are removed."""
 
 MAX_LISTED_PEOPLE = 200
 """People in one payload; more are only counted."""
@@ -164,7 +164,8 @@ class Roster:
     def _adopt_handles(self, label: str, announced: HandlesByMark, is_complete: bool) -> None:
         """Use the handles that another worker announced for people who are on this worker too.
 
-        A handle in a complete announcement may be older than ours, one in a change is newer.
+        A handle in a complete announcement may be older than the local one; one in a change is
+        newer.
         """
         room = self._rooms.get(label)
         if room is None:

@@ -7,6 +7,7 @@ they are silent (see roster.py).
 import json
 import secrets
 import time
+from functools import partial
 from itertools import islice
 
 from flask import Flask
@@ -23,8 +24,8 @@ from chat.wire import JSON
 ANNOUNCE_SECONDS = 1
 REFRESH_SECONDS = 10
 
-MAX_NAME_LOOKUPS = 20
-"""Rooms, each second, whose earlier handles are read from the database."""
+MAX_HANDLE_LOOKUPS = 20
+"""Rooms whose earlier handles are read from the database, in each second."""
 
 BUS_GRACE_SECONDS = 5
 """How long the bus may be down before the list of people is reported as partial."""
@@ -61,7 +62,7 @@ class PresenceTracker:
         self._bus_up_at = time.monotonic()
         self._authors_without_handle: dict[str, tuple[Room, set[str]]] = {}
         self._loop = BackgroundLoop(
-            socketio, lambda: ANNOUNCE_SECONDS, self._run_once, "Announcing presence"
+            socketio, (ANNOUNCE_SECONDS, ANNOUNCE_SECONDS), self._run_once, "Announcing presence"
         )
         self._refreshed_at = time.monotonic()
 
@@ -84,7 +85,7 @@ class PresenceTracker:
         self._loop.stop()
 
     def announce_typing(self, payload: JSON) -> None:
-        """Announce to the others in a small room that somebody is typing."""
+        """Announce to the others in a small room that a person is typing."""
         if len(self.roster.handles(payload["label"])) > MAX_PEOPLE_FOR_TYPING:
             return
         self.on_typing("typing", payload)
@@ -117,7 +118,7 @@ class PresenceTracker:
                 continue
             payload = json.loads(text) | {"seconds": seconds, "whole": False}
             run_logged(
-                lambda payload=payload: self.on_message("presence", payload),  # type: ignore[misc]
+                partial(self.on_message, "presence", payload),
                 "Reading the people of another worker",
             )
 
@@ -159,14 +160,14 @@ class PresenceTracker:
 
     def _look_up_handles(self) -> None:
         """Find the earlier handles of people who entered and have not written anything since."""
-        for label in list(islice(self._authors_without_handle, MAX_NAME_LOOKUPS)):
+        for label in list(islice(self._authors_without_handle, MAX_HANDLE_LOOKUPS)):
             room, authors = self._authors_without_handle.pop(label)
             with self._app.app_context():
                 known = self.roster.handles(label)
                 unknown = {author for author in authors if not known.get(room.mark(author))}
                 if not unknown:
                     continue
-                for author, handle in room.names(unknown).items():
+                for author, handle in room.recent_handles(unknown).items():
                     self.roster.set_handle(label, room.mark(author), handle)
 
     def _run_once(self) -> None:

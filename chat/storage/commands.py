@@ -19,7 +19,7 @@ MessageKey: TypeAlias = str | int
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The result of a command that asks for what is already so: it consumes no sequence number.
+    """The outcome of a command that changes nothing: it consumes no sequence number.
 
     `message` is the stored message it names; None when the command names none.
     """
@@ -177,7 +177,7 @@ class ReactToMessage(Command):
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the message with its reactions. Raises NotFound, Gone, TooManyReactions."""
-        message = _persons_message(target)
+        message = _user_message(target)
         if message.deleted_at is not None:
             raise Gone
         reactions = dict(message.reactions or {})
@@ -204,7 +204,7 @@ class ReactToMessage(Command):
 
 @dataclass
 class SetTitle(Command):
-    """Set or remove the name of the room. A system message announces it to everybody."""
+    """Set or remove the name of the room. A system message announces it."""
 
     name: str
     handle: str = ""
@@ -243,7 +243,7 @@ class ChangeHandle(Command):
         )
 
 
-def _persons_message(message: MessageRow | None) -> MessageRow:
+def _user_message(message: MessageRow | None) -> MessageRow:
     """Return the message if it exists and a person wrote it. Raises NotFound."""
     if message is None or message.kind is not None:
         raise NotFound("There is no such message in this room.")
@@ -252,7 +252,7 @@ def _persons_message(message: MessageRow | None) -> MessageRow:
 
 def _own_message(message: MessageRow | None, author: str) -> MessageRow:
     """Return the message if it exists and this author wrote it. Raises NotFound, NotYours."""
-    existing = _persons_message(message)
+    existing = _user_message(message)
     if existing.author != author:
         raise NotYours
     return existing

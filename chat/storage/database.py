@@ -51,11 +51,15 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return the value to be stored."""
-        return value and value.astimezone(UTC).replace(tzinfo=None)
+        if value is None:
+            return None
+        return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return the value that was read."""
-        return value and value.replace(tzinfo=UTC)
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC)
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)

@@ -29,6 +29,10 @@ class Item(Protocol):
 T = TypeVar("T", bound=Item)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class GroupCommit(Generic[T]):
     """Works on the items of many threads in batches, one after the other, in order of arrival.
 
@@ -43,7 +47,7 @@ class GroupCommit(Generic[T]):
     """
 
     def __init__(
-        self, work: Callable[[list[T]], None], yield_now: Callable[[], None] = lambda: None
+        self, work: Callable[[list[T]], None], yield_now: Callable[[], None] = _do_nothing
     ) -> None:
         self._work = work
         self._yield_now = yield_now

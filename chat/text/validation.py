@@ -35,13 +35,15 @@ def _normalize_line_ends(text: str) -> str:
 
 def _check_characters(text: str) -> str:
     if FORBIDDEN_CHARACTERS.search(text):
-        raise PydanticCustomError("untellable", "contains characters that are not text")
+        raise PydanticCustomError("forbidden_characters", "contains characters that are not text")
     return text
 
 
 def _check_name_characters(text: str) -> str:
     if FORBIDDEN_IN_NAMES.search(text):
-        raise PydanticCustomError("untellable", "contains characters that do not belong in a name")
+        raise PydanticCustomError(
+            "forbidden_characters", "contains characters that do not belong in a name"
+        )
     return text
 
 

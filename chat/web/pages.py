@@ -45,7 +45,7 @@ def about() -> str | AnyResponse:
     label = request.args.get("room", "").strip()
     if is_valid_label(label):
         return redirect(url_for("pages.room", label=label))
-    return render_template("about.html", refused=label and LABEL_RULE)
+    return render_template("about.html", refused=LABEL_RULE if label else "")
 
 
 @blueprint.route("/new/", methods=["GET", "POST"])
@@ -90,7 +90,7 @@ def post_message(label: str) -> AnyResponse:
 def qr(label: str) -> AnyResponse:
     """Show the address of a room as a QR code. This does not create the room."""
     address = url_for("pages.room", label=label, _external=True)
-    # Private: whoever knows the address can enter the room.
+    # Not in shared caches: the address is all that is needed to enter the room.
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(qr_svg(address), headers=headers, mimetype="image/svg+xml")
 

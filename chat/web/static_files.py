@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import brotli
 from werkzeug.datastructures import Accept
@@ -28,7 +29,7 @@ STYLE_SHEETS = (
 
 ALREADY_COMPRESSED = (".png",)
 
-Compress = Callable[[bytes], bytes]
+Compress: TypeAlias = Callable[[bytes], bytes]
 
 BEST: dict[str, Compress] = {
     "br": partial(brotli.compress, quality=11),
@@ -77,7 +78,7 @@ def content_coding(name: str, accepted: Accept) -> str | None:
 
 
 def best_coding(accepted: Accept) -> str | None:
-    """Return the best content coding that a client accepts; None when it accepts none of ours."""
+    """Return the best content coding that a client accepts; None when there is none."""
     for coding in BEST:
         if accepted[coding] > 0:
             return coding
