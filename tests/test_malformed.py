@@ -17,7 +17,7 @@ ID = "0123456789abcdef"
 MAX_FRAME_BYTES = 32 * 1024
 
 # A valid payload of each event. Each key is left out once, and given every kind of invalid value.
-VALID: dict[str, JSON] = {
+VALID_PAYLOADS: dict[str, JSON] = {
     "join": {"label": "kitchen", "after": 0},
     "chat": {"handle": "Mallory", "message": "something bad", "id": ID, "reply_to": 1},
     "since": {"after": 0, "limit": 10},
@@ -39,7 +39,7 @@ OPTIONAL_KEYS = {
 }
 TEXT_KEYS = {"label", "handle", "message", "id", "name", "emoji"}
 
-# JSON values by name. Some are JSON only to Python.
+# JSON values by name. Python reads these three; the standard does not allow them.
 NOT_STANDARD_JSON = {"NaN": "NaN", "Infinity": "Infinity", "minus Infinity": "-Infinity"}
 NEITHER_TEXT_NOR_NUMBER = {
     "null": "null",
@@ -69,10 +69,8 @@ INVALID_NUMBERS = NEITHER_TEXT_NOR_NUMBER | {
     "2^53": str(2**53),
     "2^63": str(2**63),
 }
-INVALID_BOOLEANS = {what: value for what, value in INVALID_NUMBERS.items() if what != "true"} | {
-    "zero": "0",
-    "one": "1",
-}
+INVALID_BOOLEANS = INVALID_NUMBERS | {"zero": "0", "one": "1"}
+del INVALID_BOOLEANS["true"]
 INVALID_OBJECTS = NOT_STANDARD_JSON | {
     "null": "null",
     "an empty array": "[]",
@@ -181,7 +179,7 @@ class Malformed(NamedTuple):
 
 def malformed_events() -> Iterator[tuple[str, Malformed]]:
     """Yield every kind of malformed event, with a name."""
-    for event, valid in VALID.items():
+    for event, valid in VALID_PAYLOADS.items():
         for name, arguments in malformed_arguments(event, valid):
             yield f"{event}: {name}", Malformed(event, arguments, "bad_request")
         for name, text in INVALID_PAYLOADS[event].items():

@@ -78,7 +78,7 @@ class ManualUpgrade:
 
 def short_pings(folder: Path, **environment: str) -> AbstractContextManager[ConfabServer]:
     """Run gunicorn with one worker and a ping timeout of 2 s."""
-    return gunicorn(folder, app="tests.short_pings:app", **environment)
+    return gunicorn(folder, 1, "tests.short_pings:app", **environment)
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_a_stopping_worker_closes_connections_without_ending_sessions(
 
 def packets_until_closed(websocket: WebSocket) -> tuple[list[str], int | None]:
     """Read until the server closes; return the packets except pings and messages, and the code."""
-    packets = []
+    packets: list[str] = []
     while True:
         try:
             packet = websocket.receive()

@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
 
 @pytest.fixture
 def room(server: ConfabServer, request: pytest.FixtureRequest) -> str:
-    """The label of a room that only this test uses: the beginning of its name, and a digest of it."""
+    """The label of a room that only this test uses, made from the name of the test."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
     digest = md5(name.encode(), usedforsecurity=False).hexdigest()[:8]
     return server.room(f"{name[:30]}-{digest}")
