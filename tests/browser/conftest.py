@@ -77,7 +77,7 @@ def visit(chromium: Browser, server: ConfabServer) -> Iterator[Visit]:
         if message.type in ("error", "warning"):
             errors.append(message.text)
 
-    def visit(path: str, **settings: Any) -> Page:
+    def open_page(path: str, **settings: Any) -> Page:
         context = chromium.new_context(**{**DEFAULT_SETTINGS, **settings})
         contexts.append(context)
         page = context.new_page()
@@ -87,7 +87,7 @@ def visit(chromium: Browser, server: ConfabServer) -> Iterator[Visit]:
         page.goto(server.url + path)
         return here(page)
 
-    yield visit
+    yield open_page
     for context in contexts:
         context.close()
     assert errors == []
