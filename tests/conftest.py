@@ -97,12 +97,12 @@ def open_client(app: Flask) -> Iterator[Callable[..., Client]]:
     """
     opened: list[Client] = []
 
-    def open_client(browser: FlaskClient | None = None, **given: Any) -> Client:
+    def connect(browser: FlaskClient | None = None, **given: Any) -> Client:
         client = Client(app, browser, **given)
         opened.append(client)
         return client
 
-    yield open_client
+    yield connect
     for each in opened:
         each.close()
 

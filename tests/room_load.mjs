@@ -35,17 +35,17 @@ class Refused extends Error {}
 
 class Client {
   /** For each connection, the `rev` of every live event, in the order of arrival. */
-  wires = []
+  liveRevs = []
   /** Every message, received live or by a request: seq → [rev, message]. */
-  known = new Map()
+  messages = new Map()
   /** How often each message was broadcast as `chat`: "connection/seq" → times. */
-  told = new Map()
+  broadcastCounts = new Map()
   /** The acknowledged messages of this client, as [seq, message]. */
-  acked = []
+  acknowledged = []
   /** For each message, [time of its arrival, its delay], in milliseconds. */
   delays = []
   /** The times of all connects, in milliseconds since 1970. */
-  connects = []
+  connectTimes = []
   joined = false
   applied = 0
 
@@ -65,8 +65,8 @@ class Client {
   }
 
   async onConnect() {
-    this.wires.push([])
-    this.connects.push(Date.now())
+    this.liveRevs.push([])
+    this.connectTimes.push(Date.now())
     await this.join()
   }
 
@@ -108,22 +108,22 @@ class Client {
 
   onChat(message) {
     // A new connection may receive a message again, so each connection is counted separately.
-    const key = `${this.wires.length}/${message.seq}`
-    this.told.set(key, (this.told.get(key) ?? 0) + 1)
+    const key = `${this.liveRevs.length}/${message.seq}`
+    this.broadcastCounts.set(key, (this.broadcastCounts.get(key) ?? 0) + 1)
     this.onLiveEvent(message)
   }
 
   onLiveEvent(message) {
-    this.wires.at(-1).push(message.rev)
+    this.liveRevs.at(-1).push(message.rev)
     if (message.rev === this.applied + 1) this.applied = message.rev
     this.keep(message)
   }
 
   keep(message) {
-    const known = this.known.get(message.seq)
+    const known = this.messages.get(message.seq)
     if (known !== undefined && known[0] >= message.rev) return
     if (known === undefined) this.noteDelay(message)
-    this.known.set(message.seq, [message.rev, message.message])
+    this.messages.set(message.seq, [message.rev, message.message])
   }
 
   /** The text of a message from this file ends with the time when it was sent; others are ignored. */
@@ -160,7 +160,7 @@ class Client {
     if (!this.socket.connected || !this.joined) throw new Error("not connected")
     const answer = await this.ask("chat", posted)
     if (answer.ok) {
-      this.acked.push([answer.seq, posted.message])
+      this.acknowledged.push([answer.seq, posted.message])
       return true
     }
     if (!answer.retry && answer.code !== "not_joined") throw new Refused(answer.code)
@@ -170,12 +170,12 @@ class Client {
 
   report() {
     return {
-      wires: this.wires,
-      acked: this.acked,
+      live_revs: this.liveRevs,
+      acknowledged: this.acknowledged,
+      messages: [...this.messages].sort(([a], [b]) => a - b),
+      broadcast_counts: [...this.broadcastCounts],
       delays: this.delays,
-      connects: this.connects,
-      known: [...this.known].sort(([a], [b]) => a - b),
-      told: [...this.told],
+      connect_times: this.connectTimes,
     }
   }
 }

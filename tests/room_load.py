@@ -96,12 +96,12 @@ class RoomLoad:
 
 def _parse_report(report: dict[str, Any]) -> ClientReport:
     return ClientReport(
-        live_revs=report["wires"],
-        acknowledged={(seq, message) for seq, message in report["acked"]},
-        messages=[(seq, message) for seq, (_rev, message) in report["known"]],
-        broadcast_counts=[times for _key, times in report["told"]],
+        live_revs=report["live_revs"],
+        acknowledged={(seq, message) for seq, message in report["acknowledged"]},
+        messages=[(seq, message) for seq, (_rev, message) in report["messages"]],
+        broadcast_counts=[times for _key, times in report["broadcast_counts"]],
         delays=[(at_ms / 1000, delay_ms) for at_ms, delay_ms in report["delays"]],
-        connect_times=[at_ms / 1000 for at_ms in report["connects"]],
+        connect_times=[at_ms / 1000 for at_ms in report["connect_times"]],
     )
 
 

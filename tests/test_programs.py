@@ -1,4 +1,4 @@
-"""Programs that the tests start react to signals, also when the tests run in the background and ignore them."""
+"""Programs that the tests start react to signals, even when the tests themselves ignore them."""
 
 import os
 import signal
@@ -8,34 +8,45 @@ import pytest
 
 from tests.servers import Program, flask_run, wait_until
 
-# As a bit mask of the kernel. The C library keeps two signals for itself, which no program can set.
+# As a bit mask of the kernel. The C library reserves two signals that no program can set.
 SETTABLE_SIGNALS = sum(1 << (number - 1) for number in signal.valid_signals())
 
 
-def proc(pid: int, file: str) -> str:
-    """What the kernel says about a process."""
+def read_proc(pid: int, file: str) -> str:
+    """Return the content of a file in /proc/<pid>."""
     return Path(f"/proc/{pid}/{file}").read_text()
 
 
+def signal_mask(pid: int, field: str) -> int:
+    """Return a signal mask of a process that `status` holds, such as "SigIgn"."""
+    for line in read_proc(pid, "status").splitlines():
+        name, _, value = line.partition(":\t")
+        if name == field:
+            return int(value, 16)
+    raise KeyError(field)
+
+
 def end(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a child of this process; fail when it does not end."""
+    """Send a signal to a child of this process; fail unless it ends."""
     os.kill(pid, number)
-    wait_until(
-        lambda: proc(pid, "stat").rpartition(")")[2].split()[0] == "Z", 15, f"{number.name} ends it"
-    )
+
+    def is_zombie() -> bool:
+        return read_proc(pid, "stat").rpartition(")")[2].split()[0] == "Z"
+
+    wait_until(is_zombie, 15, f"{number.name} ends it")
 
 
-def sleeping(folder: Path) -> Program:
-    """A program that does nothing; it answers when it runs in place of whatever started it."""
+def start_sleep(folder: Path) -> Program:
+    """Start `sleep`; return when it has replaced the launcher."""
     program = Program(
-        folder, ["sleep", "60"], lambda: proc(program.processes()[0], "comm") == "sleep\n"
+        folder, ["sleep", "60"], lambda: read_proc(program.processes()[0], "comm") == "sleep\n"
     )
     program.start()
     return program
 
 
 @pytest.mark.servers
-def test_ctrl_c_ends_a_server_that_was_started_in_the_background(
+def test_sigint_ends_a_server_that_was_started_in_the_background(
     tmp_path: Path, in_background: None
 ) -> None:
     with flask_run(tmp_path) as server:
@@ -46,24 +57,22 @@ def test_ctrl_c_ends_a_server_that_was_started_in_the_background(
 def test_a_signal_ends_a_program_that_was_started_in_the_background(
     tmp_path: Path, in_background: None, name: str
 ) -> None:
-    program = sleeping(tmp_path)
+    program = start_sleep(tmp_path)
     try:
         end(program.processes()[0], signal.Signals[name])
     finally:
         program.kill()
 
 
-def test_a_program_inherits_no_ignored_and_no_blocked_signals(
+def test_a_program_inherits_no_ignored_or_blocked_signals(
     tmp_path: Path, in_background: None
 ) -> None:
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    program = sleeping(tmp_path)
+    mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    program = start_sleep(tmp_path)
     try:
-        status = dict(
-            line.split(":\t", 1) for line in proc(program.processes()[0], "status").splitlines()
-        )
-        assert int(status["SigIgn"], 16) & SETTABLE_SIGNALS == 0
-        assert int(status["SigBlk"], 16) & SETTABLE_SIGNALS == 0
+        pid = program.processes()[0]
+        assert signal_mask(pid, "SigIgn") & SETTABLE_SIGNALS == 0
+        assert signal_mask(pid, "SigBlk") & SETTABLE_SIGNALS == 0
     finally:
         program.kill()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)

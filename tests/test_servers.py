@@ -78,12 +78,12 @@ def connect(node: Node) -> Iterator[Connect]:
     """A function that connects a client to a URL over the given transports (default: WebSocket)."""
     connected: list[Person] = []
 
-    def connect(url: str, *transports: str, **more: str) -> Person:
+    def open_connection(url: str, *transports: str, **more: str) -> Person:
         person = node.person(url, transports or WEBSOCKET, **more)
         connected.append(person)
         return person
 
-    yield connect
+    yield open_connection
     for person in connected:
         person.close()
 

@@ -18,7 +18,7 @@ from typing import cast
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.clients import Node
+from tests.clients import JSON, Node
 from tests.room_load import RoomLoad, check_uninterrupted_delivery, max_delay_ms
 from tests.servers import ROOT, ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Postgres, Redis, UnixRedis, redis
@@ -38,7 +38,7 @@ def two_servers(
 ) -> Iterator[tuple[ConfabServer, ConfabServer]]:
     """Run two servers of one worker each that share a database, a Redis and a secret key."""
     shared = settings | {"SECRET_KEY": "the same for both of them"}
-    with gunicorn(folder / "one", **shared) as one, gunicorn(folder / "two", **shared) as two:
+    with gunicorn(folder / "one", 1, **shared) as one, gunicorn(folder / "two", 1, **shared) as two:
         yield one, two
 
 
@@ -162,13 +162,13 @@ def test_foreign_and_malformed_bus_messages_have_no_effect(
 def foreign_bus_messages() -> list[bytes | str]:
     """Return messages that no worker of Confab publishes."""
     # As python-socketio's own message queue writes them.
-    of_socketio = {"namespace": "/", "room": "chat-kitchen", "host_id": "a"}
-    socketio_messages = [
+    of_socketio: JSON = {"namespace": "/", "room": "chat-kitchen", "host_id": "a"}
+    socketio_messages: list[JSON] = [
         {"method": "emit", "event": "chat", "data": ["x"]} | of_socketio,
         {"method": "disconnect", "sid": "x"} | of_socketio,
         {"method": "close_room"} | of_socketio,
     ]
-    events = [
+    events: list[JSON] = [
         {"event": "connect", "payload": {"label": "kitchen", "rev": 1, "seq": 1}},
         {"event": "chat", "payload": {"label": "kitchen", "rev": "1"}},
         {"event": "presence", "payload": {"worker": "b", "here": [], "gone": {}}},

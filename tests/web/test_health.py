@@ -166,7 +166,7 @@ def test_the_check_waits_about_a_second_for_another_writer(app: Flask) -> None:
 
 
 def open_database(app: Flask) -> sqlite3.Connection:
-    """Open the app's database with a connection that begins transactions only when told to."""
+    """Open the app's database with a connection that begins no transactions by itself."""
     return sqlite3.connect(Path(app.instance_path) / "confab.db", isolation_level=None)
 
 
