@@ -153,14 +153,14 @@ class Postgres(Program):
 
 
 class Nginx(Program):
-    """An nginx that passes every request on to a Unix socket, configured as docs/self-hosting.md shows."""
+    """An nginx that passes every request on to a Unix socket, configured as docs/deployment.md shows."""
 
     def __init__(self, folder: Path, port: int, upstream: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._port = port
         location = re.search(
             r"^location / \{\n.*?^\}",
-            (ROOT / "docs/self-hosting.md").read_text(),
+            (ROOT / "docs/deployment.md").read_text(),
             re.DOTALL | re.MULTILINE,
         )
         assert location
