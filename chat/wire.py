@@ -115,17 +115,12 @@ def ok(*parts: JSON) -> JSON:
 
 def joined(room: "Room", page: "MessagePage") -> JSON:
     """Return the answer to `join`: the room and its latest messages, or what somebody missed."""
-    answer = {
-        "protocol": PROTOCOL_VERSION,
-        "label": room.label,
-        "name": page.name,
-        **changes(room, page),
-    }
+    answer = {"label": room.label, "name": page.name, **changes(room, page)}
     if page.missed is None:
         answer["older"] = page.older
     else:
         answer["missed"] = page.missed
-    return answer
+    return {"protocol": PROTOCOL_VERSION, **answer}
 
 
 def posted(result: "CommandResult") -> JSON:
