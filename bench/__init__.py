@@ -1,1 +1,1 @@
-"""The benchmark: Confab beside the chats one would write instead, doing the same work on the same machine."""
+"""The benchmark: Confab beside other chat servers that do the same work on the same machine."""

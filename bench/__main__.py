@@ -1,4 +1,7 @@
-"""`make bench`: the same work for every peer, in turns, then tables and a picture; README.md has the settings."""
+"""`make bench`: runs all scenarios on all servers in turn, and writes tables and a chart.
+
+README.md in this folder describes the settings.
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from bench import measure, pairs, report
@@ -25,108 +29,124 @@ from bench.report import Results
 from bench.scenarios import QUICK, SCENARIOS, Scenario
 from tests.servers import ROOT
 
-RESULTS = measure.BUILT.parent
+RESULTS = measure.LOAD_PROGRAM.parent
 PAGE = ROOT / "docs" / "performance.md"
-PICTURE = ROOT / "docs" / "performance.svg"
-REPS = 5
-PAIRS = 15
-LONGEST_MINUTES = 40
-SECONDS_AROUND_A_RUN = 4  # to start the servers, to connect everybody, to be idle and to stop
-RETRIES = 5
+CHART = ROOT / "docs" / "performance.svg"
+MARKS = ("<!-- from here: written by make bench -->", "<!-- to here: written by make bench -->")
+
+DEFAULT_REPEATS = 5
+DEFAULT_PAIRS = 15
+MAX_MINUTES = 40
+MAX_RETRIES = 5
+OVERHEAD_SECONDS = 4
+"""Of a run: to start the servers, to connect the clients, to be idle and to stop."""
+
+SIGTERM_STATUS = 143
+
 T = TypeVar("T")
-MARKS = "<!-- from here: written by make bench -->", "<!-- to here: written by make bench -->"
 
 
-def say(text: str) -> None:
-    """Tell whoever waits."""
+def log(text: str) -> None:
+    """Print a line at once."""
     print(text, flush=True)
 
 
-def chosen(name: str, among: dict[str, T]) -> list[T]:
-    """What a variable names, else everything."""
-    names = [each for each in os.environ.get(name, "").split(",") if each]
-    if unknown := set(names) - set(among):
-        sys.exit(f"{name}={','.join(sorted(unknown))} is not there: choose from {','.join(among)}.")
-    return [among[each] for each in names] if names else list(among.values())
+def selected(variable: str, available: dict[str, T]) -> list[T]:
+    """Return what an environment variable names, by default everything. Exits for unknown names."""
+    names = [name for name in os.environ.get(variable, "").split(",") if name]
+    unknown = sorted(set(names) - set(available))
+    if unknown:
+        sys.exit(f"{variable}={','.join(unknown)} is unknown: choose from {','.join(available)}.")
+    return [available[name] for name in names or available]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: every peer does every scenario, `reps` times."""
+    """What is measured: each peer runs each scenario `repeats` times.
+
+    `is_complete` says whether the results are worth publishing. `listed` are the peers in the
+    tables of numbers.
+    """
 
     peers: list[Peer]
     scenarios: list[Scenario]
-    reps: int
-    whole: bool = False  # everything there is, so that the results are worth publishing
-    listed: tuple[Peer, ...] = tuple(PEERS.values())  # in the tables of numbers
+    repeats: int
+    is_complete: bool = False
+    listed: tuple[Peer, ...] = tuple(PEERS.values())
 
     def minutes(self) -> float:
-        """The expected time for all of it."""
-        round_seconds = sum(
-            SECONDS_AROUND_A_RUN + each.warm_up + each.seconds for each in self.scenarios
+        """Return the expected time."""
+        seconds = sum(
+            OVERHEAD_SECONDS + scenario.warm_up_seconds + scenario.measured_seconds
+            for scenario in self.scenarios
         )
-        return round_seconds * len(self.peers) * self.reps / 60
+        return seconds * len(self.peers) * self.repeats / 60
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One run that is to be made."""
+    """One run to be made."""
 
     scenario: Scenario
     peer: Peer
     repeat: int
 
 
-def plan(stack: ExitStack) -> Plan:
-    """What the environment variables ask for; what has to be undone at the end is left to the stack."""
-    quick = bool(os.environ.get("QUICK"))
-    scenarios = [QUICK] if quick else chosen("ONLY", SCENARIOS)
-    if commit := os.environ.get("BEFORE"):
-        return _plan_of_pairs(commit, scenarios, quick, stack)
+def plan_from_environment(stack: ExitStack) -> Plan:
+    """Return the plan that the environment variables describe; cleanups are added to the stack."""
+    is_quick = bool(os.environ.get("QUICK"))
+    scenarios = [QUICK] if is_quick else selected("ONLY", SCENARIOS)
+    commit = os.environ.get("BEFORE")
+    if commit:
+        return _plan_of_pairs(commit, scenarios, is_quick, stack)
     if os.environ.get("PAIRS"):
-        sys.exit("PAIRS= goes with BEFORE=: name a commit too, or say REPS= instead.")
-    peers = [PEERS[CONFAB]] if quick else chosen("PEERS", ALL_PEERS)
-    reps = 1 if quick else number_of_repeats("REPS", REPS)
-    whole = len(peers) == len(ALL_PEERS) and len(scenarios) == len(SCENARIOS) and reps >= REPS
-    return Plan(peers, scenarios, reps, whole)
+        sys.exit("PAIRS= needs BEFORE=: name a commit, or use REPS= instead.")
+    peers = [PEERS[CONFAB]] if is_quick else selected("PEERS", ALL_PEERS)
+    repeats = 1 if is_quick else number_of_repeats("REPS", DEFAULT_REPEATS)
+    has_everything = len(peers) == len(ALL_PEERS) and len(scenarios) == len(SCENARIOS)
+    return Plan(peers, scenarios, repeats, has_everything and repeats >= DEFAULT_REPEATS)
 
 
-def _plan_of_pairs(commit: str, scenarios: list[Scenario], quick: bool, stack: ExitStack) -> Plan:
-    """This tree, another commit and this tree again; other peers only where PEERS= names them."""
+def _plan_of_pairs(
+    commit: str, scenarios: list[Scenario], is_quick: bool, stack: ExitStack
+) -> Plan:
+    """Return the plan for this tree, another commit, this tree again, and the peers in PEERS=."""
     if os.environ.get("REPS"):
-        sys.exit("With BEFORE=, say PAIRS= instead of REPS=.")
-    pairs_asked = number_of_repeats("PAIRS", 1 if quick else PAIRS)
-    named = chosen("PEERS", ALL_PEERS) if os.environ.get("PEERS") else []
+        sys.exit("With BEFORE=, use PAIRS= instead of REPS=.")
+    number_of_pairs = number_of_repeats("PAIRS", 1 if is_quick else DEFAULT_PAIRS)
+    named = selected("PEERS", ALL_PEERS) if os.environ.get("PEERS") else []
     others = [peer for peer in named if peer not in (PEERS[CONFAB], CONTROL)]
-    found = full_hash(commit, ROOT)
-    tree = stack.enter_context(worktree(found, ROOT))
-    before = Installation(tree, python_for(tree, ROOT)).peer(BEFORE, f"Confab at {found[:7]}")
+    commit_hash = full_hash(commit, ROOT)
+    tree = stack.enter_context(worktree(commit_hash, ROOT))
+    installation = Installation(tree, python_for(tree, ROOT))
+    before = installation.peer(BEFORE, f"Confab at {commit_hash[:7]}")
     peers = [PEERS[CONFAB], before, CONTROL, *others]
-    return Plan(peers, scenarios, pairs_asked, listed=tuple(peers))
+    return Plan(peers, scenarios, number_of_pairs, listed=tuple(peers))
 
 
-def number_of_repeats(name: str, default: int) -> int:
-    """A number of repeats from an environment variable."""
-    text = os.environ.get(name) or str(default)
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        sys.exit(f"{name}={text} is no number of repeats: write a whole number from 1 to 9999.")
-    return int(text)
+def number_of_repeats(variable: str, default: int) -> int:
+    """Return the number in an environment variable. Exits when it is not one."""
+    value = os.environ.get(variable) or str(default)
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", value):
+        sys.exit(f"{variable}={value} is not a number of repeats: give a number from 1 to 9999.")
+    return int(value)
 
 
-def turns(peers: list[Peer], scenarios: list[Scenario], reps: int) -> list[Turn]:
-    """Every peer does every scenario, so many times; by turns, for whatever else the machine does hits all alike."""
+def turns(peers: list[Peer], scenarios: list[Scenario], repeats: int) -> list[Turn]:
+    """Return all runs in an order in which other load on the machine affects all peers equally."""
     return [
         Turn(scenario, peer, repeat)
-        for repeat in range(reps)
+        for repeat in range(repeats)
         for scenario in scenarios
-        for peer in _in_order(peers, repeat)
+        for peer in _order_of_peers(peers, repeat)
     ]
 
 
-def _in_order(peers: list[Peer], repeat: int) -> list[Peer]:
-    """The peers in the order of one repeat.
+def _order_of_peers(peers: list[Peer], repeat: int) -> list[Peer]:
+    """Return the order of the peers in one round.
 
-    Another one begins every second time, and the time between is in reverse: of each two, each is first half the time.
+    The order is rotated every second round and reversed in between, so that of any two peers each
+    is first in half of the rounds.
     """
     first = repeat // 2 % len(peers)
     rotated = peers[first:] + peers[:first]
@@ -134,124 +154,136 @@ def _in_order(peers: list[Peer], repeat: int) -> list[Peer]:
 
 
 def run_all(
-    to_do: list[Turn], failed: list[str], longest_minutes: float = LONGEST_MINUTES
+    to_do: list[Turn], failed: list[str], max_minutes: float = MAX_MINUTES
 ) -> Iterator[Run]:
-    """One after the other; what fails is noted, and tried once more at the end."""
-    wait_until = time.monotonic() + longest_minutes * 60
+    """Make all runs. A failed one is noted in `failed` and repeated once more at the end."""
+    deadline = time.monotonic() + max_minutes * 60
     with tempfile.TemporaryDirectory(prefix="confab-bench-") as folder:
         for number, turn in enumerate(to_do, 1):
-            if time.monotonic() > wait_until:
-                failed.append(
-                    f"after {longest_minutes:.0f} minutes, {len(to_do) - number + 1} runs were left"
-                )
+            if time.monotonic() > deadline:
+                left = len(to_do) - number + 1
+                failed.append(f"after {max_minutes:.0f} minutes, {left} runs were left")
                 return
-            place = Path(folder) / f"{number}-{turn.peer.name}-{turn.scenario.name}"
+            own_folder = Path(folder) / f"{number}-{turn.peer.name}-{turn.scenario.name}"
             try:
-                run = measure.measure(turn.peer, turn.scenario, place, kept=Path(folder))
-                shutil.rmtree(place)
+                run = measure.measure(turn.peer, turn.scenario, own_folder, shared=Path(folder))
+                shutil.rmtree(own_folder)
             except (AssertionError, RuntimeError, OSError) as error:
-                failed.append(f"{turn.scenario.name} of {turn.peer.title} failed: {error}")
-                say(failed[-1])
-                if len(failed) <= RETRIES:
+                failed.append(f"{turn.scenario.name} on {turn.peer.title} failed: {error}")
+                log(failed[-1])
+                if len(failed) <= MAX_RETRIES:
                     to_do.append(turn)
             else:
-                say(f"{number:3}/{len(to_do)} {_line(run)}")
+                log(f"{number:3}/{len(to_do)} {_summary(run)}")
                 yield replace(run, repeat=turn.repeat)
 
 
-def _line(run: Run) -> str:
-    checks = (
-        f"lost {run.lost} doubled {run.doubled} disordered {run.disordered} {' '.join(run.wrong)}"
-    )
+def _summary(run: Run) -> str:
     return (
-        f"{run.scenario:6} {run.peer:12} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s p99 {run.p99:6.1f} ms "
-        f"connect {run.connect_ms:5.2f} ms idle {run.idle_kib:5.1f} KiB load {run.load_cpu:4.0%} {checks}"
+        f"{run.scenario:6} {run.peer:12} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s "
+        f"p99 {run.p99:6.1f} ms connect {run.connect_ms:5.2f} ms idle {run.idle_kib:5.1f} KiB "
+        f"load {run.load_cpu:4.0%} lost {run.lost} duplicated {run.duplicated} "
+        f"reordered {run.reordered} {' '.join(run.problems)}"
     )
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Return a description of this machine."""
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    node = subprocess.run(
-        ["node", "--version"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    model = models[0] if models else platform.machine()
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
     return (
-        f"{models[0] if models else platform.machine()}, {len(measure.CORES)} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, Node {node}"
+        f"{model}, {len(measure.CORES)} cores, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, Node {node.stdout.strip()}"
     )
 
 
-def tables(results: Results, reps: int) -> str:
-    """Everything that is written about the runs."""
-    parts = [f"Medians of {reps}, on: {machine()}."]
-    if results.compared():
-        parts += ["As parts of what Node socket.io needs:", report.ratios(results)]
-        parts += ["Confab is slower than Node here:", report.slower(results)]
-    parts += _pairs(results)
-    parts += ["CPU of the servers for a delivery, in B for a message:", report.numbers(results)]
-    return "\n\n".join([*parts, "One person who does nothing else:", report.people(results)])
+def tables(results: Results, repeats: int) -> str:
+    """Return all tables, as Markdown."""
+    parts = [f"Medians of {repeats} runs, on: {machine()}."]
+    if results.has_reference():
+        parts += ["Relative to Node socket.io:", report.ratio_table(results)]
+        parts += ["Confab is slower than Node in:", report.slower_list(results)]
+    parts.append(report.checks_summary(results))
+    parts += _tables_of_pairs(results)
+    parts += [
+        "CPU of the servers per delivery, in `B` per message:",
+        report.number_table(results),
+        "One client that connects, joins and is idle:",
+        report.connection_table(results),
+    ]
+    return "\n\n".join(parts)
 
 
-def _pairs(results: Results) -> list[str]:
-    """What the pairs say, and what became of everything that was sent."""
-    runs = {run.peer for run in results.runs}
-    parts = [report.checks(results)]
-    quartiles = "the median of the ratios of all pairs of runs, and in brackets their lower and upper quartile"
-    if {CONFAB, AGAIN, BEFORE} <= runs:
+def _tables_of_pairs(results: Results) -> list[str]:
+    """Return the tables of pairs, if there are any."""
+    measured = {run.peer for run in results.runs}
+    quartiles = "the median of the ratios of all pairs of runs, with the lower and upper quartile"
+    if {CONFAB, AGAIN, BEFORE} <= measured:
         [title] = [peer.title for peer in results.peers if peer.name == BEFORE]
-        about = f"Now is {describe(ROOT)}, before is {title}."
-        parts += [report.checks(results, title, [BEFORE]), f"{about} Each figure is {quartiles}:"]
-        parts += [pairs.against_before(results)]
-    elif {CONFAB, AGAIN} <= runs:
-        parts += [f"Confab against itself, {quartiles}:", pairs.against_itself(results)]
-    return parts
+        return [
+            report.checks_summary(results, title, [BEFORE]),
+            f"Now is {describe(ROOT)}, before is {title}. Each figure is {quartiles}:",
+            pairs.table_against_before(results),
+        ]
+    if {CONFAB, AGAIN} <= measured:
+        return [f"Confab against itself, {quartiles}:", pairs.table_against_itself(results)]
+    return []
 
 
-def write(results: Results, reps: int, whole: bool) -> None:
-    """Keep the results in .make/bench/; those of a whole benchmark also in docs/performance.md."""
-    text, picture = tables(results, reps), plot(results)
+def write(results: Results, repeats: int, publish: bool) -> None:
+    """Write the results to .make/bench/ and, with `publish`, to docs/performance.md."""
+    text = tables(results, repeats)
+    chart = plot(results)
     (RESULTS / "runs.json").write_text(json.dumps([asdict(run) for run in results.runs], indent=1))
     (RESULTS / "results.md").write_text(f"{text}\n")
-    (RESULTS / "performance.svg").write_text(picture)
-    say(f"\n{text}\n")
-    if whole:
+    (RESULTS / "performance.svg").write_text(chart)
+    log(f"\n{text}\n")
+    if publish:
         before, rest = PAGE.read_text().split(MARKS[0])
-        PAGE.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
-        PICTURE.write_text(picture)
-        say("docs/performance.md and docs/performance.svg are written.")
+        after = rest.split(MARKS[1])[1]
+        PAGE.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}")
+        CHART.write_text(chart)
+        log("docs/performance.md and docs/performance.svg are written.")
 
 
-def run_plan(asked: Plan) -> int:
-    """Run a plan and write its results; 1 when a run failed, or Confab lost, doubled or disordered something."""
+def run_plan(plan: Plan) -> int:
+    """Run a plan and write its results; return 1 when a run or a check of Confab failed."""
     measure.build()
-    for peer in asked.peers:
+    for peer in plan.peers:
         peer.install()
-    measure.stay_out_of_the_way()
-    to_do = turns(asked.peers, asked.scenarios, asked.reps)
-    wrong: list[str] = []
-    number_asked = len(to_do)
-    say(
-        f"Number of runs: {number_asked}. Expected time: {max(1, asked.minutes()):.0f} min; ONLY= chooses scenarios."
-    )
-    begun = time.monotonic()
-    longest_minutes = max(LONGEST_MINUTES, 2 * asked.minutes())
-    results = Results(run_all(to_do, wrong, longest_minutes), asked.listed)
-    write(results, asked.reps, whole=asked.whole and len(results.runs) == number_asked)
-    say(f"That took {(time.monotonic() - begun) / 60:.1f} minutes.")
-    wrong += [f"Confab, {each}" for run in results.runs for each in measure.complaints(run)]
-    for each in wrong:
-        say(f"Wrong: {each}.")
-    return 1 if wrong else 0
+    measure.prepare_process()
+    to_do = turns(plan.peers, plan.scenarios, plan.repeats)
+    number_of_runs = len(to_do)
+    minutes = max(1, plan.minutes())
+    log(f"{number_of_runs} runs, expected time: {minutes:.0f} min. ONLY= selects scenarios.")
+    started = time.monotonic()
+    failed: list[str] = []
+    max_minutes = max(MAX_MINUTES, 2 * plan.minutes())
+    results = Results(run_all(to_do, failed, max_minutes), plan.listed)
+    publish = plan.is_complete and len(results.runs) == number_of_runs
+    write(results, plan.repeats, publish)
+    log(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
+    for run in results.runs:
+        failed += [f"Confab, {check}" for check in measure.failed_checks(run)]
+    for failure in failed:
+        log(f"Failed: {failure}.")
+    return 1 if failed else 0
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    """Exit through all context managers, so that all servers are stopped."""
+    sys.exit(SIGTERM_STATUS)
 
 
 def main() -> int:
-    """Run what was asked for; 1 when something was wrong."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
+    """Run the benchmark; return the exit status."""
+    signal.signal(signal.SIGTERM, _exit)
     try:
         with ExitStack() as stack:
-            return run_plan(plan(stack))
-    except CheckoutError as reason:
-        sys.exit(str(reason))
+            return run_plan(plan_from_environment(stack))
+    except CheckoutError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Another commit of this repository, ready to be served: its files in a git worktree, its packages in an environment.
+"""Checks out another commit, with its files in a git worktree and its packages in an environment.
 
-The worktree is removed when the benchmark ends. The environment is kept in .make/bench/environments/, under a hash of
-the Python version and of the lock file: the next benchmark of any commit that pins the same packages finds it.
+The worktree is removed when the benchmark ends. The environment is kept in
+.make/bench/environments/ under a hash of the Python version and the lock file, and is used again
+for every commit that pins the same packages.
 """
 
 import fcntl
@@ -17,43 +18,43 @@ PIP_OPTIONS = ("--no-input", "--disable-pip-version-check", "--retries", "3", "-
 
 
 class CheckoutError(Exception):
-    """The commit cannot be served; the message is one sentence for whoever ran `make bench`."""
+    """The commit cannot be served; the message is a sentence for the user of `make bench`."""
 
 
 def full_hash(commit: str, repository: Path) -> str:
-    """The full hash of a commit that is named by a hash, a tag or a branch. Raises CheckoutError."""
+    """Return the full hash of a commit (a hash, a tag or a branch). Raises CheckoutError."""
     if shutil.which("git") is None:
         raise CheckoutError("BEFORE= needs git: install it and run this again.")
-    known = _git(repository, "rev-parse", "--git-dir")
-    if known.returncode != 0:
+    git_folder = _git(repository, "rev-parse", "--git-dir")
+    if git_folder.returncode != 0:
+        reason = git_folder.stderr.strip()
         raise CheckoutError(
-            f"BEFORE= needs a git clone of Confab, and git says about {repository}: {known.stderr.strip()}"
+            f"BEFORE= needs a git clone of Confab, and {repository} is not one: {reason}"
         )
-    found = _git(
-        repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"
-    )
+    options = ("--verify", "--quiet", "--end-of-options")
+    found = _git(repository, "rev-parse", *options, f"{commit}^{{commit}}")
     if found.returncode != 0:
         raise CheckoutError(
-            f"BEFORE={commit} is no commit of this repository: give a hash, a tag or a branch."
+            f"BEFORE={commit} is not a commit of this repository: give a hash, a tag or a branch."
         )
     return found.stdout.strip()
 
 
 def describe(repository: Path) -> str:
-    """What is checked out: the short hash of the commit, and whether files have been changed since."""
+    """Return the short hash of the current commit, and whether there are uncommitted changes."""
     found = _git(
         repository,
         "describe",
         "--always",
         "--exclude=*",
-        "--dirty= with changes that are not committed",
+        "--dirty= with uncommitted changes",
     )
     return found.stdout.strip()
 
 
 @contextmanager
 def worktree(commit: str, repository: Path) -> Iterator[Path]:
-    """The files of a commit in a git worktree, which is removed at the end. Raises CheckoutError."""
+    """Check out a commit into a git worktree, which is removed at the end. Raises CheckoutError."""
     folder = repository / ".make" / "bench" / "before"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -61,27 +62,26 @@ def worktree(commit: str, repository: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CheckoutError(
-                "Another make bench BEFORE= is running here: wait until it has ended."
+                "Another make bench BEFORE= is running here: wait until it ends."
             ) from None
         for path in folder.iterdir():
-            if path.is_dir():  # left by a benchmark that was killed
+            if path.is_dir():  # left behind by a benchmark that was killed
                 _remove(path, repository)
         tree = folder / commit[:12]
         added = _git(repository, "worktree", "add", "--force", "--detach", str(tree), commit)
         try:
             if added.returncode != 0:
-                raise CheckoutError(
-                    f"git could not make a worktree of {commit[:12]}: {added.stderr.strip()}"
-                )
+                reason = added.stderr.strip()
+                raise CheckoutError(f"git could not create a worktree of {commit[:12]}: {reason}")
             yield tree
         finally:
             _remove(tree, repository)
 
 
 def python_for(tree: Path, repository: Path) -> str:
-    """The Python interpreter with the packages that a worktree pins. Raises CheckoutError.
+    """Return a Python interpreter with the packages that a worktree pins. Raises CheckoutError.
 
-    Where the worktree pins what this tree pins, both are served by the interpreter that runs this.
+    If it pins the same packages as this tree, that is the interpreter of this process.
     """
     lock = tree / "requirements" / "run.txt"
     if not lock.exists():
@@ -96,12 +96,12 @@ def python_for(tree: Path, repository: Path) -> str:
 
 
 def _install(lock: Path, environment: Path) -> None:
-    """Make an environment and install what a lock file pins; the marker is written when all of it is there."""
+    """Create an environment with the packages of a lock file; the marker is written last."""
     log = environment.parent.parent / "pip.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    print(f"Installing what {lock} pins; the first time takes a minute or two.", flush=True)
+    print(f"Installing the packages that {lock} pins; this takes a minute or two.", flush=True)
     python = str(environment / "bin" / "python")
-    make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)]
+    create = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)]
     install = [
         sys.executable,
         "-m",
@@ -114,15 +114,11 @@ def _install(lock: Path, environment: Path) -> None:
         str(lock),
     ]
     with log.open("w") as output:
-        for words in (make, install):
-            if (
-                subprocess.run(
-                    words, stdout=output, stderr=subprocess.STDOUT, check=False
-                ).returncode
-                != 0
-            ):
+        for command in (create, install):
+            finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+            if finished.returncode != 0:
                 raise CheckoutError(
-                    f"What {lock} pins could not be installed: the end of {log} says why."
+                    f"The packages that {lock} pins could not be installed: see the end of {log}."
                 )
     shutil.copy(lock, _marker(environment))
 
@@ -132,12 +128,12 @@ def _marker(environment: Path) -> Path:
 
 
 def _remove(tree: Path, repository: Path) -> None:
-    """Remove a worktree and what git knows about it, also where only one of both is left."""
+    """Remove a worktree and git's record of it, even if only one of them exists."""
     _git(repository, "worktree", "remove", "--force", "--force", str(tree))
     shutil.rmtree(tree, ignore_errors=True)
 
 
-def _git(repository: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def _git(repository: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["git", *words], cwd=repository, capture_output=True, text=True, check=False
+        ["git", *arguments], cwd=repository, capture_output=True, text=True, check=False
     )

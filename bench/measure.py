@@ -1,4 +1,4 @@
-"""One run: a peer's servers are started, people talk, and the operating system says what it cost."""
+"""One run: start the servers of a peer, generate load, and read from the kernel what they used."""
 
 import json
 import os
@@ -11,190 +11,204 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.peers import AGAIN, CONFAB, Peer
+from bench.peers import AGAIN, CONFAB, Peer, Server, pinned_command
 from bench.scenarios import Scenario
 from tests.servers import ROOT, Program, cpu_seconds, resident_bytes
 from tests.services import Redis
 
-SOURCE = ROOT / "bench" / "load.c"
-BUILT = ROOT / ".make" / "bench" / "load"
+LOAD_SOURCE = ROOT / "bench" / "load.c"
+LOAD_PROGRAM = ROOT / ".make" / "bench" / "load"
+COMPILE_TIMEOUT_SECONDS = 120
+
 CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
-ALL_CORES = ",".join(map(str, CORES))
+SERVER_CORE = str(CORES[0])
+LOAD_CORE = str(CORES[-1])
+ALL_CORES = ",".join(str(core) for core in CORES)
 
 
 @dataclass
 class Run:
-    """What one run showed. A cost is in microseconds of CPU for a delivery, or a message if the scenario says so."""
+    """The result of one run.
+
+    Costs are microseconds of CPU for each delivery, or for each message if the scenario says so.
+    """
 
     peer: str
     scenario: str
     cost: float
     redis_cost: float
-    connect_ms: float  # CPU for one person to connect and join
-    idle_kib: float  # memory of one person who says nothing
+    connect_ms: float
+    """CPU for one client to connect and join."""
+
+    idle_kib: float
+    """Memory for one client that has only joined."""
+
     messages_per_second: float
     deliveries_per_second: float
-    p50: float  # milliseconds from sending to each delivery
+    p50: float
+    """Milliseconds from sending a message to each of its deliveries."""
+
     p99: float
-    load_cpu: float  # how much of its core the load generator used
-    said: int  # messages in all, also those that are not measured
+    load_cpu: float
+    """The part of its core that the load generator used, from 0 to 1."""
+
+    sent: int
+    """All messages, including those outside the measured time."""
+
     lost: int
-    doubled: int
-    disordered: int
-    wrong: list[str]  # everything else that is not as it should be
-    repeat: int = 0  # in which round it was made; a pair is two runs of one scenario and one round
+    duplicated: int
+    reordered: int
+    problems: list[str]
+    """Everything else that failed a check."""
+
+    repeat: int = 0
+    """The round of the run: a pair consists of two runs of one scenario in one round."""
 
 
 @dataclass
-class Used:
-    """What the servers and Redis have used so far: seconds of CPU, and bytes."""
+class Usage:
+    """What the servers and Redis have used so far: CPU in seconds, memory in bytes."""
 
-    cpu: float
-    redis: float
-    memory: int
+    cpu_seconds: float
+    redis_cpu_seconds: float
+    memory_bytes: int
 
 
 def build() -> None:
-    """Compile the load generator, where it has changed. It needs a C compiler and zlib's header."""
-    BUILT.parent.mkdir(parents=True, exist_ok=True)
-    if BUILT.exists() and BUILT.stat().st_mtime > SOURCE.stat().st_mtime:
+    """Compile the load generator if it has changed. Needs a C compiler and the header of zlib."""
+    LOAD_PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+    if LOAD_PROGRAM.exists() and LOAD_PROGRAM.stat().st_mtime > LOAD_SOURCE.stat().st_mtime:
         return
-    strict = ["-O2", "-std=gnu17", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", *strict, "-o", BUILT, SOURCE, "-lz"], check=True, timeout=120)
+    options = ["-O2", "-std=gnu17", "-Wall", "-Wextra", "-Werror"]
+    command = ["cc", *options, "-o", str(LOAD_PROGRAM), str(LOAD_SOURCE), "-lz"]
+    subprocess.run(command, check=True, timeout=COMPILE_TIMEOUT_SECONDS)
 
 
-def stay_out_of_the_way() -> None:
-    """Keep this process off the servers' core; let everybody it starts have many sockets."""
+def prepare_process() -> None:
+    """Keep this process off the servers' core, and let child processes open many sockets."""
     os.sched_setaffinity(0, {CORES[-1]})
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-def measure(peer: Peer, scenario: Scenario, folder: Path, kept: Path) -> Run:
-    """Let the people of a scenario talk on a peer's fresh servers; `kept` is a folder that all runs share."""
+def measure(peer: Peer, scenario: Scenario, folder: Path, shared: Path) -> Run:
+    """Run a scenario on new servers of a peer. `shared` is a folder that all runs share.
+
+    Raises RuntimeError when the load generator fails.
+    """
     data = folder / "data"
     data.mkdir(parents=True)
-    peer.prepare(data, kept)
+    peer.prepare(data, shared)
     with _servers(peer, scenario, folder, data) as (servers, redis):
-        run = _talk(peer, scenario, servers, redis)
-    run["wrong"] += [
-        f"a traceback in {folder.name}" for each in servers if "Traceback" in each.log()
-    ]
+        result = _generate_load(peer, scenario, servers, redis)
+    for server in servers:
+        if "Traceback" in server.log():
+            result["problems"].append(f"a traceback in {folder.name}")
     with closing(sqlite3.connect(data / peer.database)) as database:
-        [rows] = database.execute("SELECT count(*) FROM messages").fetchone()
-    if rows != run["said"]:
-        run["wrong"].append(f"{run['said']} sent, {rows} stored")
-    return Run(peer.name, scenario.name, **run)
+        [stored] = database.execute("SELECT count(*) FROM messages").fetchone()
+    if stored != result["sent"]:
+        result["problems"].append(f"{result['sent']} sent, {stored} stored")
+    return Run(peer.name, scenario.name, **result)
 
 
 @contextmanager
 def _servers(
     peer: Peer, scenario: Scenario, folder: Path, data: Path
-) -> Iterator[tuple[list[Program], list[Program]]]:
-    """The workers, and Redis where there are several; killed at the end, for what they have stored is stored."""
+) -> Iterator[tuple[list[Server], list[Program]]]:
+    """Start the workers, and Redis if there are several; kill all of them at the end."""
     redis: list[Program] = []
-    servers: list[Program] = []
+    servers: list[Server] = []
     environment = {}
     several = scenario.servers > 1
+    cores = ALL_CORES if several else SERVER_CORE
     try:
         if several:
             queue = Redis(folder / "redis")
-            queue.words = [
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "taskset",
-                "-c",
-                ALL_CORES,
-                *queue.words,
-            ]
+            queue.words = pinned_command(ALL_CORES, queue.words)
             redis.append(queue)
             queue.start()
             environment["REDIS_URL"] = queue.url
         for number in range(scenario.servers):
-            cores = ALL_CORES if several else SERVER_CORE
             server = peer.server(folder / f"server-{number}", data, cores, **environment)
             servers.append(server)
             server.start()
         yield servers, redis
     finally:
-        for each in servers + redis:
-            each.kill()
+        for program in [*servers, *redis]:
+            program.kill()
 
 
-def _talk(
-    peer: Peer, scenario: Scenario, servers: list[Any], redis: list[Program]
+def _generate_load(
+    peer: Peer, scenario: Scenario, servers: list[Server], redis: list[Program]
 ) -> dict[str, Any]:
-    ids = [pid for each in servers for pid in each.processes()]
-    redis_ids = [pid for each in redis for pid in each.processes()]
+    """Run the load generator; return the fields of a Run. Raises RuntimeError when it fails.
 
-    def used() -> Used:
-        return Used(
-            sum(map(cpu_seconds, ids)),
-            sum(map(cpu_seconds, redis_ids)),
-            sum(map(resident_bytes, ids)),
+    The load generator prints the name of each phase when it begins, and one line of JSON at the
+    end. The usage of the servers is read at each of these moments.
+    """
+    server_ids = [pid for server in servers for pid in server.processes()]
+    redis_ids = [pid for program in redis for pid in program.processes()]
+
+    def usage() -> Usage:
+        return Usage(
+            sum(cpu_seconds(pid) for pid in server_ids),
+            sum(cpu_seconds(pid) for pid in redis_ids),
+            sum(resident_bytes(pid) for pid in server_ids),
         )
 
-    ports = [f"--port={each.port}" for each in servers]
-    words = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "taskset",
-        "-c",
-        LOAD_CORE,
-        str(BUILT),
-        *ports,
-        *scenario.words(),
-    ]
-    moments = {"start": used()}
+    ports = [f"--port={server.port}" for server in servers]
+    command = pinned_command(LOAD_CORE, [str(LOAD_PROGRAM), *ports, *scenario.load_options()])
+    usage_at = {"start": usage()}
     report: dict[str, Any] = {}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as load:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout is not None
         for line in load.stdout:
             if line.startswith("{"):
                 report = json.loads(line)
             else:
-                moments[line.split()[0]] = used()
+                phase = line.split()[0]
+                usage_at[phase] = usage()
     if not report:
-        raise RuntimeError(f"{peer.title} could not do {scenario.name}")
-    return _summed_up(scenario, moments, report)
+        raise RuntimeError(f"{peer.title} could not complete {scenario.name}")
+    return _summarize(scenario, usage_at, report)
 
 
-def _summed_up(
-    scenario: Scenario, moments: dict[str, Used], report: dict[str, Any]
+def _summarize(
+    scenario: Scenario, usage_at: dict[str, Usage], report: dict[str, Any]
 ) -> dict[str, Any]:
-    start, joined, idle, begin, end = (
-        moments[name] for name in ("start", "joined", "idle", "begin", "end")
-    )
-    units = report["completed" if scenario.per_message else "deliveries"]
+    """Return the fields of a Run, from the usage at each phase and the load generator's report."""
+    units = report["completed"] if scenario.per_message else report["deliveries"]
     if not units:
-        raise RuntimeError("nobody heard anything while it was measured")
-    wrong = [
-        f"{report[name]} {name}"
-        for name in ("strayed", "unanswered", "refused", "gone")
-        if report[name]
-    ]
+        raise RuntimeError("nothing was delivered in the measured time")
+    begin = usage_at["begin"]
+    end = usage_at["end"]
+    cpu = end.cpu_seconds - begin.cpu_seconds
+    redis_cpu = end.redis_cpu_seconds - begin.redis_cpu_seconds
+    connect_cpu = usage_at["joined"].cpu_seconds - usage_at["start"].cpu_seconds
+    idle_memory = usage_at["idle"].memory_bytes - usage_at["start"].memory_bytes
+    counters = ("strayed", "unanswered", "refused", "gone")
     return {
-        "cost": (end.cpu - begin.cpu) / units * 1e6,
-        "redis_cost": (end.redis - begin.redis) / units * 1e6,
-        "connect_ms": (joined.cpu - start.cpu) / scenario.people * 1e3,
-        "idle_kib": (idle.memory - start.memory) / scenario.people / 1024,
+        "cost": cpu / units * 1e6,
+        "redis_cost": redis_cpu / units * 1e6,
+        "connect_ms": connect_cpu / scenario.people * 1e3,
+        "idle_kib": idle_memory / scenario.people / 1024,
         "messages_per_second": report["completed"] / report["seconds"],
         "deliveries_per_second": report["deliveries"] / report["seconds"],
-        "wrong": wrong,
-        **{
-            name: report[name]
-            for name in ("p50", "p99", "load_cpu", "lost", "doubled", "disordered", "said")
-        },
+        "p50": report["p50"],
+        "p99": report["p99"],
+        "load_cpu": report["load_cpu"],
+        "sent": report["said"],
+        "lost": report["lost"],
+        "duplicated": report["doubled"],
+        "reordered": report["disordered"],
+        "problems": [f"{report[name]} {name}" for name in counters if report[name]],
     }
 
 
-def complaints(run: Run) -> list[str]:
-    """What a run of Confab must not show."""
+def failed_checks(run: Run) -> list[str]:
+    """Return the checks that a run of this tree of Confab failed; other peers are not checked."""
     if run.peer not in (CONFAB, AGAIN):
         return []
-    counted = {"lost": run.lost, "doubled": run.doubled, "out of order": run.disordered}
-    found = [f"{count} {name}" for name, count in counted.items() if count] + run.wrong
-    return [f"{run.scenario}: {each}" for each in found]
+    counts = {"lost": run.lost, "duplicated": run.duplicated, "out of order": run.reordered}
+    failed = [f"{count} {name}" for name, count in counts.items() if count]
+    return [f"{run.scenario}: {problem}" for problem in failed + run.problems]

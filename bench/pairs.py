@@ -1,8 +1,8 @@
-"""Pairs of runs: whether this tree costs more than another commit, judged beside the same figure for this tree itself.
+"""Pairs of runs: whether this tree costs more than another commit.
 
-The two runs of a pair do the same work within a minute, so what else the machine does affects both of them.
-The figure is the median of the ratios of all pairs. For a tree against itself it would be 1 on a quiet machine:
-how far it is from 1 is the spread, by which the other figure may be beyond its bound.
+The two runs of a pair do the same work within a minute, so other load on the machine affects both.
+The figure is the median of the ratios of all pairs. For a tree against itself it would be 1 on an
+idle machine; how far it is from 1 is the spread, which is added to the limit.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from statistics import median, quantiles
 
 from bench.measure import Run
 from bench.peers import AGAIN, BEFORE, CONFAB
-from bench.report import Results, table
+from bench.report import Results, markdown_table
 
 MAX_WORSE_PERCENT = 5.0
+MIN_PAIRS_FOR_QUARTILES = 3
 METRICS = {
     "cost": "CPU",
     "connect_ms": "connect and join",
@@ -22,85 +23,74 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ratios of the pairs of two peers, in one scenario and one metric; there is at least one."""
+    """The ratios of all pairs of two peers in one scenario and metric; there is at least one."""
 
     ratios: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The figure that is judged."""
+        """The median of the ratios."""
         return median(self.ratios)
 
     @property
     def worse_percent(self) -> float:
-        """By how much the first of the two costs more; negative when it costs less."""
+        """How much more the first peer costs, in percent; negative if it costs less."""
         return (self.median - 1) * 100
 
     def __str__(self) -> str:
-        if len(self.ratios) < 3:
+        if len(self.ratios) < MIN_PAIRS_FOR_QUARTILES:
             return f"{self.median:.3f}"
         lower, _, upper = quantiles(self.ratios)
         return f"{self.median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
 def compare(
-    results: Results, peer: str, other: str, scenario: str, metric: str
+    results: Results, peer: str, other_peer: str, scenario: str, metric: str
 ) -> Comparison | None:
     """Compare two peers by their pairs; None when there is no pair."""
-    others = {run.repeat: run for run in results.of(other, scenario)}
-    pairs = [
-        (run, others[run.repeat]) for run in results.of(peer, scenario) if run.repeat in others
-    ]
-    ratios = tuple(
-        _value(run, metric) / _value(beside, metric)
-        for run, beside in pairs
-        if _value(beside, metric) > 0
-    )
-    return Comparison(ratios) if ratios else None
+    other_runs = {run.repeat: run for run in results.of(other_peer, scenario)}
+    ratios = []
+    for run in results.of(peer, scenario):
+        other_run = other_runs.get(run.repeat)
+        if other_run is not None and _value(other_run, metric) > 0:
+            ratios.append(_value(run, metric) / _value(other_run, metric))
+    return Comparison(tuple(ratios)) if ratios else None
 
 
-def against_itself(results: Results) -> str:
-    """The table of this tree against itself: the median of the pairs, and their lower and upper quartile."""
-    lines = [
-        [
-            scenario.name,
-            *(
-                str(compare(results, CONFAB, AGAIN, scenario.name, metric) or "")
-                for metric in METRICS
-            ),
-        ]
-        for scenario in results.scenarios()
-    ]
-    return table([["Scenario", *METRICS.values()], *lines])
+def table_against_itself(results: Results) -> str:
+    """Return the table of this tree against itself: medians with lower and upper quartiles."""
+    rows = []
+    for scenario in results.scenarios():
+        found = [compare(results, CONFAB, AGAIN, scenario.name, metric) for metric in METRICS]
+        figures = ["" if comparison is None else str(comparison) for comparison in found]
+        rows.append([scenario.name, *figures])
+    return markdown_table([["Scenario", *METRICS.values()], *rows])
 
 
-def against_before(results: Results) -> str:
-    """The table of this tree against another commit, with a verdict for each scenario and metric."""
-    lines = [
-        [
-            scenario.name,
-            name,
-            str(len(figure.ratios)),
-            str(figure),
-            str(control),
-            verdict(figure, control),
-        ]
-        for scenario in results.scenarios()
-        for metric, name in METRICS.items()
-        if (figure := compare(results, CONFAB, BEFORE, scenario.name, metric))
-        and (control := compare(results, CONFAB, AGAIN, scenario.name, metric))
-    ]
-    return table([["Scenario", "What", "Pairs", "now / before", "now / now", "Verdict"], *lines])
+def table_against_before(results: Results) -> str:
+    """Return the table of this tree against another commit, with a verdict for each row."""
+    rows = []
+    for scenario in results.scenarios():
+        for metric, name in METRICS.items():
+            figure = compare(results, CONFAB, BEFORE, scenario.name, metric)
+            control = compare(results, CONFAB, AGAIN, scenario.name, metric)
+            if figure is None or control is None:
+                continue
+            pairs = str(len(figure.ratios))
+            judged = verdict(figure, control)
+            rows.append([scenario.name, name, pairs, str(figure), str(control), judged])
+    columns = ["Scenario", "Metric", "Pairs", "now / before", "now / now", "Verdict"]
+    return markdown_table([columns, *rows])
 
 
 def verdict(figure: Comparison, control: Comparison) -> str:
-    """Whether the figure is within its bound, which is wider by the spread of the control."""
+    """Return whether the figure is within the limit plus the spread of the control."""
     spread = abs(control.worse_percent)
-    kept = figure.worse_percent <= MAX_WORSE_PERCENT + spread
-    change = (
-        f"{abs(figure.worse_percent):.1f} % {'worse' if figure.worse_percent > 0 else 'better'}"
-    )
-    return f"{change}: {'within' if kept else 'beyond'} {MAX_WORSE_PERCENT:g} % + {spread:.1f} %"
+    is_within = figure.worse_percent <= MAX_WORSE_PERCENT + spread
+    direction = "worse" if figure.worse_percent > 0 else "better"
+    change = f"{abs(figure.worse_percent):.1f} % {direction}"
+    judged = "within" if is_within else "beyond"
+    return f"{change}: {judged} {MAX_WORSE_PERCENT:g} % + {spread:.1f} %"
 
 
 def _value(run: Run, metric: str) -> float:

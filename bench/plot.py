@@ -1,4 +1,4 @@
-"""The picture of the benchmark: an SVG of the first table's costs, drawn with nothing but text."""
+"""The chart of the benchmark: an SVG with the CPU costs relative to Node."""
 
 from math import log2
 from xml.sax.saxutils import escape
@@ -6,9 +6,17 @@ from xml.sax.saxutils import escape
 from bench.peers import CONFAB, PEERS, REFERENCE
 from bench.report import Results
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 720, 90, 30, 64, 38
+# Of the picture, in pixels.
+WIDTH = 720
+LEFT_MARGIN = 90
+RIGHT_MARGIN = 30
+TOP_MARGIN = 64
+BOTTOM_MARGIN = 34
+ROW_HEIGHT = 38
+LEGEND_STEP = 160
+
 TITLE = "CPU for the same work, Node socket.io = 1; less is better"
-TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
   .title { font-size: 15px; font-weight: 600 }
@@ -26,82 +34,92 @@ STYLE = """
 
 
 def plot(results: Results) -> str:
-    """A row for each scenario, a dot for each peer at its median, a bar from its least to its most; Node = 1."""
-    scenarios = [
-        each.name for each in results.scenarios() if results.median(REFERENCE, "cost", each.name)
+    """Return the chart: a row for each scenario, with a dot (median) and a bar (range) per peer."""
+    names = [
+        scenario.name
+        for scenario in results.scenarios()
+        if results.median(REFERENCE, "cost", scenario.name)
     ]
-    scale = Scale(
-        [part for name in scenarios for peer in PEERS for part in _parts(results, peer, name)]
-    )
-    height = TOP + STEP * len(scenarios) + 34
-    drawn = [*_legend(), *_ticks(scale, height - 30)]
-    for number, name in enumerate(scenarios):
-        drawn += _row(results, scale, name, TOP + STEP * number + STEP / 2)
-    lines = "\n".join(f"  {each}" for each in drawn)
+    ratios = [
+        ratio for name in names for peer in PEERS for ratio in _sorted_ratios(results, peer, name)
+    ]
+    scale = Scale(ratios)
+    height = TOP_MARGIN + ROW_HEIGHT * len(names) + BOTTOM_MARGIN
+    elements = [*_legend(), *_ticks(scale, height - 30)]
+    for number, name in enumerate(names):
+        y = TOP_MARGIN + ROW_HEIGHT * number + ROW_HEIGHT / 2
+        elements += _row(results, scale, name, y)
+    body = "\n".join(f"  {element}" for element in elements)
     size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
-    said = f'role="img" aria-label="{TITLE}. The numbers are in the tables."'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {said}>\n  <style>{STYLE}\n  </style>\n{lines}\n</svg>\n'
+    label = f'role="img" aria-label="{TITLE}. The numbers are in the tables."'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>\n'
+        f"  <style>{STYLE}\n  </style>\n{body}\n</svg>\n"
+    )
 
 
 class Scale:
-    """From a ratio to a place on the page: every doubling is as wide as the next."""
+    """A logarithmic scale from ratios to horizontal positions."""
 
     def __init__(self, ratios: list[float]) -> None:
-        self.least = max(
-            [tick for tick in TICKS if tick <= min(ratios, default=1)], default=TICKS[0]
-        )
-        self.most = min(
-            [tick for tick in TICKS if tick >= max(ratios, default=1)], default=TICKS[-1]
-        )
+        lowest = min(ratios, default=1)
+        highest = max(ratios, default=1)
+        self.first = max([tick for tick in TICKS if tick <= lowest], default=TICKS[0])
+        self.last = min([tick for tick in TICKS if tick >= highest], default=TICKS[-1])
 
     def ticks(self) -> list[float]:
-        """What to write below."""
-        return [tick for tick in TICKS if self.least <= tick <= self.most]
+        """Return the ratios that are labelled."""
+        return [tick for tick in TICKS if self.first <= tick <= self.last]
 
-    def place(self, ratio: float) -> float:
-        """Where it is; what is off the scale stands at its end."""
-        inside = min(max(ratio, self.least), self.most)
-        part = (log2(inside) - log2(self.least)) / ((log2(self.most) - log2(self.least)) or 1)
-        return round(LEFT + part * (WIDTH - LEFT - RIGHT), 1)
+    def x(self, ratio: float) -> float:
+        """Return the position of a ratio; one beyond the scale is placed at its end."""
+        clamped = min(max(ratio, self.first), self.last)
+        length = (log2(self.last) - log2(self.first)) or 1
+        part = (log2(clamped) - log2(self.first)) / length
+        return round(LEFT_MARGIN + part * (WIDTH - LEFT_MARGIN - RIGHT_MARGIN), 1)
 
 
-def _parts(results: Results, peer: str, scenario: str) -> list[float]:
-    nodes = results.median(REFERENCE, "cost", scenario)
-    return sorted(run.cost / nodes for run in results.of(peer, scenario)) if nodes else []
+def _sorted_ratios(results: Results, peer: str, scenario: str) -> list[float]:
+    """Return the costs of all runs of a peer, divided by the median of Node."""
+    reference = results.median(REFERENCE, "cost", scenario)
+    if not reference:
+        return []
+    return sorted(run.cost / reference for run in results.of(peer, scenario))
 
 
 def _legend() -> list[str]:
-    drawn = [f'<text class="title" x="12" y="22">{TITLE}</text>']
+    elements = [f'<text class="title" x="12" y="22">{TITLE}</text>']
     for number, peer in enumerate(PEERS.values()):
-        x = 18 + number * 160
-        drawn.append(f'<circle class="{peer.name}" cx="{x}" cy="42" r="5"/>')
-        drawn.append(f'<text x="{x + 12}" y="46">{escape(peer.title)}</text>')
-    return drawn
+        x = 18 + number * LEGEND_STEP
+        elements.append(f'<circle class="{peer.name}" cx="{x}" cy="42" r="5"/>')
+        elements.append(f'<text x="{x + 12}" y="46">{escape(peer.title)}</text>')
+    return elements
 
 
 def _ticks(scale: Scale, bottom: float) -> list[str]:
-    drawn = []
+    elements = []
     for tick in scale.ticks():
-        x = scale.place(tick)
-        drawn.append(
-            f'<line class="{"one" if tick == 1 else "tick"}" x1="{x}" y1="{TOP}" x2="{x}" y2="{bottom}"/>'
-        )
-        drawn.append(
+        x = scale.x(tick)
+        name = "one" if tick == 1 else "tick"
+        elements.append(f'<line class="{name}" x1="{x}" y1="{TOP_MARGIN}" x2="{x}" y2="{bottom}"/>')
+        elements.append(
             f'<text class="small" text-anchor="middle" x="{x}" y="{bottom + 16}">{tick:g}</text>'
         )
-    return drawn
+    return elements
 
 
 def _row(results: Results, scale: Scale, scenario: str, y: float) -> list[str]:
-    drawn = [f'<text x="12" y="{y + 4}">{scenario}</text>']
-    for peer in sorted(PEERS, key=lambda name: name == CONFAB):  # ours on top
-        middle = results.ratio(peer, "cost", scenario)
-        if middle is None:
+    elements = [f'<text x="12" y="{y + 4}">{scenario}</text>']
+    for peer in sorted(PEERS, key=lambda name: name == CONFAB):  # Confab is drawn last, on top
+        ratio = results.ratio(peer, "cost", scenario)
+        if ratio is None:
             continue
-        parts = _parts(results, peer, scenario)
-        least, most = scale.place(parts[0]), scale.place(parts[-1])
-        drawn.append(f'<line class="{peer} span" x1="{least}" y1="{y}" x2="{most}" y2="{y}"/>')
-        drawn.append(
-            f'<circle class="{peer}" cx="{scale.place(middle)}" cy="{y}" r="{7 if peer == CONFAB else 5}"/>'
+        ratios = _sorted_ratios(results, peer, scenario)
+        lowest = scale.x(ratios[0])
+        highest = scale.x(ratios[-1])
+        radius = 7 if peer == CONFAB else 5
+        elements.append(
+            f'<line class="{peer} span" x1="{lowest}" y1="{y}" x2="{highest}" y2="{y}"/>'
         )
-    return drawn
+        elements.append(f'<circle class="{peer}" cx="{scale.x(ratio)}" cy="{y}" r="{radius}"/>')
+    return elements

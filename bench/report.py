@@ -1,4 +1,4 @@
-"""What the runs come to: medians, as tables in Markdown."""
+"""The results as tables in Markdown: medians, ratios to Node, and checks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,215 +8,235 @@ from bench.measure import Run
 from bench.peers import AGAIN, CONFAB, PEERS, REFERENCE, Peer
 from bench.scenarios import QUICK, SCENARIOS, Scenario
 
-CALM = (
-    "W1000",
-    "L1000",
-    "A1000",
-)  # a thousand people on one server: how they connect, and what an idle one keeps
-CONNECT, IDLE_KIB = 1.25, 30.0  # bounds: of Node's cost, and in KiB
-P99, P99_MORE = 1.25, 5.0  # of Node's, or so many milliseconds more
-OTHERS = [each for each in PEERS.values() if each.name not in (CONFAB, REFERENCE)]
+CONNECT_SCENARIOS = ("W1000", "L1000", "A1000")
+"""A thousand clients on one server: used for connecting and for the memory of idle connections."""
+
+CONNECT_TARGET_RATIO = 1.25
+IDLE_TARGET_KIB = 30.0
+P99_TARGET_RATIO = 1.25
+P99_TARGET_EXTRA_MS = 5.0
+"""The p99 latency may be so much longer than Node's, even if the ratio is higher."""
+
+OTHER_PEERS = [peer for peer in PEERS.values() if peer.name not in (CONFAB, REFERENCE)]
 
 
 class Results:
-    """The runs of a benchmark, by scenario and peer; `peers` are those that the tables of numbers list."""
+    """The runs of a benchmark. `peers` are those that the tables of numbers list."""
 
     def __init__(self, runs: Iterable[Run], peers: Iterable[Peer] = PEERS.values()) -> None:
         self.runs = list(runs)
         self.peers = list(peers)
 
     def of(self, peer: str, *scenarios: str) -> list[Run]:
-        """The runs of a peer in some scenarios."""
+        """Return the runs of a peer in some scenarios."""
         return [run for run in self.runs if run.peer == peer and run.scenario in scenarios]
 
-    def median(self, peer: str, what: str, *scenarios: str) -> float | None:
-        """The median of one number of theirs; None when there were no such runs."""
-        numbers = [getattr(run, what) for run in self.of(peer, *scenarios)]
-        return median(numbers) if numbers else None
+    def median(self, peer: str, metric: str, *scenarios: str) -> float | None:
+        """Return the median of a field of a peer's runs; None without runs."""
+        values = [getattr(run, metric) for run in self.of(peer, *scenarios)]
+        return median(values) if values else None
 
-    def ratio(self, peer: str, what: str, *scenarios: str) -> float | None:
-        """The same as a part of Node's."""
-        mine, nodes = self.median(peer, what, *scenarios), self.median(REFERENCE, what, *scenarios)
-        return mine / nodes if mine is not None and nodes else None
+    def ratio(self, peer: str, metric: str, *scenarios: str) -> float | None:
+        """Return the median of a peer divided by that of Node; None when one is missing."""
+        value = self.median(peer, metric, *scenarios)
+        reference = self.median(REFERENCE, metric, *scenarios)
+        if value is None or not reference:
+            return None
+        return value / reference
 
-    def compared(self) -> bool:
-        """Whether there is something to compare."""
+    def has_reference(self) -> bool:
+        """Return whether both Confab and Node were measured."""
         return {CONFAB, REFERENCE} <= {run.peer for run in self.runs}
 
     def scenarios(self) -> list[Scenario]:
-        """Those that were run, in their order."""
-        run = {run.scenario for run in self.runs}
-        return [each for each in (*SCENARIOS.values(), QUICK) if each.name in run]
+        """Return the scenarios that were run, in their order."""
+        names = {run.scenario for run in self.runs}
+        return [each for each in [*SCENARIOS.values(), QUICK] if each.name in names]
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the first table: what it is about, its bound, and a number for each peer, Node = 1."""
+class TargetRow:
+    """A row of the table of targets. `ratio_of` returns the ratio of a peer to Node.
 
-    about: str
-    bound: str
-    of: Callable[[str], float | None]
-    kept: bool | None  # None: not measured
-    slower: bool
+    `is_met` is None when Confab was not measured.
+    """
 
-
-def rows(results: Results) -> list[Row]:
-    """What was promised, line by line; the live room first."""
-    found = [_cost(results, scenario) for scenario in results.scenarios()]
-    calm = [name for name in CALM if results.of(CONFAB, name) or results.of(REFERENCE, name)]
-    if calm:
-        found += [_connect(results, calm), _idle(results, calm)]
-    return found + [_p99(results, scenario) for scenario in results.scenarios()]
+    title: str
+    target: str
+    ratio_of: Callable[[str], float | None]
+    is_met: bool | None
+    is_slower: bool
 
 
-def _row(about: str, bound: str, of: Callable[[str], float | None], at_most: float) -> Row:
-    mine = of(CONFAB)
-    return Row(
-        about, bound, of, None if mine is None else mine <= at_most, mine is not None and mine > 1
-    )
-
-
-def _cost(results: Results, scenario: Scenario) -> Row:
-    about = f"{scenario.name}: {scenario.says}"
-    return _row(
-        about,
-        f"{scenario.bound:.2f}",
-        lambda peer: results.ratio(peer, "cost", scenario.name),
-        scenario.bound,
-    )
-
-
-def _connect(results: Results, calm: list[str]) -> Row:
-    return _row(
-        "connect and join",
-        f"{CONNECT:.2f}",
-        lambda peer: results.ratio(peer, "connect_ms", *calm),
-        CONNECT,
-    )
-
-
-def _idle(results: Results, calm: list[str]) -> Row:
-    nodes = results.median(REFERENCE, "idle_kib", *calm)
-    at_most = IDLE_KIB / nodes if nodes else 0.0
-    about, bound = "memory of an idle connection", f"{IDLE_KIB:g} KiB"
-    return _row(about, bound, lambda peer: results.ratio(peer, "idle_kib", *calm), at_most)
-
-
-def _p99(results: Results, scenario: Scenario) -> Row:
-    nodes = results.median(REFERENCE, "p99", scenario.name)
-    at_most = max(P99, 1 + P99_MORE / nodes) if nodes else 0.0
-    about = f"p99 latency in {scenario.name}"
-    bound = f"{P99}, or {P99_MORE:g} ms more"
-    return _row(about, bound, lambda peer: results.ratio(peer, "p99", scenario.name), at_most)
-
-
-def ratios(results: Results) -> str:
-    """The first table: everything as a part of Node's."""
-    lines = [
-        [row.about, row.bound, _confabs(row), *(_part(row.of(each.name)) for each in OTHERS)]
-        for row in rows(results)
+def target_rows(results: Results) -> list[TargetRow]:
+    """Return the rows of the table of targets."""
+    scenarios = results.scenarios()
+    rows = [_cost_row(results, scenario) for scenario in scenarios]
+    connect_scenarios = [
+        name
+        for name in CONNECT_SCENARIOS
+        if results.of(CONFAB, name) or results.of(REFERENCE, name)
     ]
-    return table([["", "At most", "Confab", *(each.title for each in OTHERS)], *lines])
+    if connect_scenarios:
+        rows.append(_connect_row(results, connect_scenarios))
+        rows.append(_idle_row(results, connect_scenarios))
+    rows.extend(_p99_row(results, scenario) for scenario in scenarios)
+    return rows
 
 
-def _confabs(row: Row) -> str:
-    part = _part(row.of(CONFAB))
-    return f"{part} (missed)" if row.kept is False else part
+def _row(
+    title: str, target: str, ratio_of: Callable[[str], float | None], max_ratio: float
+) -> TargetRow:
+    ratio = ratio_of(CONFAB)
+    if ratio is None:
+        return TargetRow(title, target, ratio_of, is_met=None, is_slower=False)
+    return TargetRow(title, target, ratio_of, is_met=ratio <= max_ratio, is_slower=ratio > 1)
 
 
-def _part(ratio: float | None) -> str:
+def _cost_row(results: Results, scenario: Scenario) -> TargetRow:
+    def ratio_of(peer: str) -> float | None:
+        return results.ratio(peer, "cost", scenario.name)
+
+    title = f"{scenario.name}: {scenario.description}"
+    return _row(title, f"{scenario.target:.2f}", ratio_of, scenario.target)
+
+
+def _connect_row(results: Results, scenarios: list[str]) -> TargetRow:
+    def ratio_of(peer: str) -> float | None:
+        return results.ratio(peer, "connect_ms", *scenarios)
+
+    target = f"{CONNECT_TARGET_RATIO:.2f}"
+    return _row("connect and join", target, ratio_of, CONNECT_TARGET_RATIO)
+
+
+def _idle_row(results: Results, scenarios: list[str]) -> TargetRow:
+    def ratio_of(peer: str) -> float | None:
+        return results.ratio(peer, "idle_kib", *scenarios)
+
+    reference = results.median(REFERENCE, "idle_kib", *scenarios)
+    max_ratio = IDLE_TARGET_KIB / reference if reference else 0.0
+    return _row("memory of an idle connection", f"{IDLE_TARGET_KIB:g} KiB", ratio_of, max_ratio)
+
+
+def _p99_row(results: Results, scenario: Scenario) -> TargetRow:
+    def ratio_of(peer: str) -> float | None:
+        return results.ratio(peer, "p99", scenario.name)
+
+    reference = results.median(REFERENCE, "p99", scenario.name)
+    max_ratio = max(P99_TARGET_RATIO, 1 + P99_TARGET_EXTRA_MS / reference) if reference else 0.0
+    target = f"{P99_TARGET_RATIO}, or {P99_TARGET_EXTRA_MS:g} ms more"
+    return _row(f"p99 latency in {scenario.name}", target, ratio_of, max_ratio)
+
+
+def ratio_table(results: Results) -> str:
+    """Return the table of ratios to Node, with the targets."""
+    lines = [["", "Target", "Confab", *(peer.title for peer in OTHER_PEERS)]]
+    for row in target_rows(results):
+        others = [_format_ratio(row.ratio_of(peer.name)) for peer in OTHER_PEERS]
+        lines.append([row.title, row.target, _format_own_ratio(row), *others])
+    return markdown_table(lines)
+
+
+def _format_own_ratio(row: TargetRow) -> str:
+    ratio = _format_ratio(row.ratio_of(CONFAB))
+    return f"{ratio} (missed)" if row.is_met is False else ratio
+
+
+def _format_ratio(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
-def slower(results: Results) -> str:
-    """Where Confab costs more than Node, said in so many words."""
-    found = [
-        f"- {row.about}: {_part(row.of(CONFAB))} of Node's." for row in rows(results) if row.slower
-    ]
-    return "\n".join(found or ["- Nowhere that is measured here."])
-
-
-def checks(results: Results, title: str = "Confab", names: Iterable[str] = (CONFAB, AGAIN)) -> str:
-    """What became of everything that was said to some peers; without names, to this tree of Confab."""
-    runs = [run for run in results.runs if run.peer in names]
-    said, lost, doubled, disordered = (
-        sum(getattr(run, what) for run in runs)
-        for what in ("said", "lost", "doubled", "disordered")
-    )
-    other = [each for run in runs for each in run.wrong]
-    return (
-        f"{title}, in {len(runs)} runs: {said:,} messages, {lost} deliveries lost, {doubled} doubled, "
-        f"{disordered} out of order; {', '.join(other) or 'every message acknowledged, and as many stored as sent'}."
-    )
-
-
-def numbers(results: Results) -> str:
-    """The second table: what was read from the machine."""
-    heads = [
-        "Scenario",
-        "Peer",
-        "CPU in µs (least to most)",
-        "Redis's",
-        "messages/s",
-        "deliveries/s",
-        "p50 ms",
-        "p99 ms",
-    ]
-    pairs = [(scenario.name, peer) for scenario in results.scenarios() for peer in results.peers]
+def slower_list(results: Results) -> str:
+    """Return the list of metrics in which Confab costs more than Node."""
     lines = [
-        [name, peer.title, *_numbers(runs)]
-        for name, peer in pairs
-        if (runs := results.of(peer.name, name))
+        f"- {row.title}: {_format_ratio(row.ratio_of(CONFAB))} of Node's."
+        for row in target_rows(results)
+        if row.is_slower
     ]
-    return table([[*heads, "lost / doubled / out of order"], *lines])
+    return "\n".join(lines or ["- In none of these measurements."])
 
 
-def _numbers(runs: list[Run]) -> list[str]:
-    def middle(what: str) -> float:
-        return float(median(getattr(run, what) for run in runs))
+def checks_summary(
+    results: Results, title: str = "Confab", peers: Iterable[str] = (CONFAB, AGAIN)
+) -> str:
+    """Return a sentence on the delivery checks of some peers; by default of this tree of Confab."""
+    runs = [run for run in results.runs if run.peer in peers]
+    sent = sum(run.sent for run in runs)
+    lost = sum(run.lost for run in runs)
+    duplicated = sum(run.duplicated for run in runs)
+    reordered = sum(run.reordered for run in runs)
+    problems = [problem for run in runs for problem in run.problems]
+    rest = ", ".join(problems) or "every message acknowledged, and as many stored as sent"
+    return (
+        f"{title}, in {len(runs)} runs: {sent:,} messages, {lost} deliveries lost, "
+        f"{duplicated} duplicated, {reordered} out of order; {rest}."
+    )
 
+
+def number_table(results: Results) -> str:
+    """Return the table of measured numbers."""
+    lines = [
+        [
+            "Scenario",
+            "Server",
+            "CPU in µs (min to max)",
+            "of Redis",
+            "messages/s",
+            "deliveries/s",
+            "p50 ms",
+            "p99 ms",
+            "lost / duplicated / out of order",
+        ]
+    ]
+    for scenario in results.scenarios():
+        for peer in results.peers:
+            runs = results.of(peer.name, scenario.name)
+            if runs:
+                lines.append([scenario.name, peer.title, *_number_cells(runs)])
+    return markdown_table(lines)
+
+
+def _number_cells(runs: list[Run]) -> list[str]:
     costs = [run.cost for run in runs]
+    cost = _format_microseconds(median(costs))
+    lowest = _format_microseconds(min(costs))
+    highest = _format_microseconds(max(costs))
+    redis_cost = median(run.redis_cost for run in runs)
+    lost = sum(run.lost for run in runs)
+    duplicated = sum(run.duplicated for run in runs)
+    reordered = sum(run.reordered for run in runs)
     return [
-        f"{_microseconds(middle('cost'))} ({_microseconds(min(costs))} to {_microseconds(max(costs))})",
-        _microseconds(middle("redis_cost")) if middle("redis_cost") else "",
-        f"{middle('messages_per_second'):,.0f}",
-        f"{middle('deliveries_per_second'):,.0f}",
-        f"{middle('p50'):.1f}",
-        f"{middle('p99'):.1f}",
-        " / ".join(
-            str(sum(getattr(run, what) for run in runs))
-            for what in ("lost", "doubled", "disordered")
-        ),
+        f"{cost} ({lowest} to {highest})",
+        _format_microseconds(redis_cost) if redis_cost else "",
+        f"{median(run.messages_per_second for run in runs):,.0f}",
+        f"{median(run.deliveries_per_second for run in runs):,.0f}",
+        f"{median(run.p50 for run in runs):.1f}",
+        f"{median(run.p99 for run in runs):.1f}",
+        f"{lost} / {duplicated} / {reordered}",
     ]
 
 
-def _microseconds(cost: float) -> str:
+def _format_microseconds(cost: float) -> str:
     return f"{cost:.2f}" if cost < 100 else f"{cost:,.0f}"
 
 
-def people(results: Results) -> str:
-    """The third table: what one person costs who only connects, joins and stays."""
-    calm = (
-        CALM
-        if any(results.of(peer.name, *CALM) for peer in results.peers)
-        else [each.name for each in results.scenarios()]
-    )
-    lines = [
-        [
-            peer.title,
-            *(
-                f"{median(getattr(run, what) for run in runs):.2f}"
-                for what in ("connect_ms", "idle_kib")
-            ),
-        ]
-        for peer in results.peers
-        if (runs := results.of(peer.name, *calm))
-    ]
-    return table([["Peer", "connect and join, ms of CPU", "idle connection, KiB"], *lines])
+def connection_table(results: Results) -> str:
+    """Return the table of what one client costs that connects, joins and is idle."""
+    scenarios = [scenario.name for scenario in results.scenarios()]
+    if any(results.of(peer.name, *CONNECT_SCENARIOS) for peer in results.peers):
+        scenarios = list(CONNECT_SCENARIOS)
+    lines = [["Server", "connect and join, ms of CPU", "idle connection, KiB"]]
+    for peer in results.peers:
+        runs = results.of(peer.name, *scenarios)
+        if runs:
+            connect_ms = median(run.connect_ms for run in runs)
+            idle_kib = median(run.idle_kib for run in runs)
+            lines.append([peer.title, f"{connect_ms:.2f}", f"{idle_kib:.2f}"])
+    return markdown_table(lines)
 
 
-def table(lines: list[list[str]]) -> str:
-    """A table in Markdown; the first line is its head."""
-    head, *rest = lines
-    rule = ["-", *("-:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rest])
+def markdown_table(lines: list[list[str]]) -> str:
+    """Return a table in Markdown; the first line has the column titles."""
+    titles, *rows = lines
+    rule = ["-", *("-:" for _ in titles[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [titles, rule, *rows])

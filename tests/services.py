@@ -143,7 +143,7 @@ def _words_for_postgres_user(folder: Path) -> list[str]:
 
 
 class Nginx(Program):
-    """An nginx that proxies to a Unix socket, with the `location` of docs/self-hosting.md."""
+    """An nginx that proxies to a Unix socket, with the `location` of docs/deployment.md."""
 
     def __init__(self, folder: Path, port: int, upstream: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,10 +182,10 @@ class Nginx(Program):
 
 
 def _documented_location(upstream: Path) -> str:
-    """Return the `location` block of docs/self-hosting.md, with another upstream."""
+    """Return the `location` block of docs/deployment.md, with another upstream."""
     location = re.search(
         r"^location / \{\n.*?^\}",
-        (ROOT / "docs/self-hosting.md").read_text(),
+        (ROOT / "docs/deployment.md").read_text(),
         re.DOTALL | re.MULTILINE,
     )
     assert location

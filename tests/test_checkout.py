@@ -1,4 +1,4 @@
-"""`make bench BEFORE=`: a commit is found, checked out beside the tree, given its packages, and removed again."""
+"""`make bench BEFORE=`: another commit is checked out, gets its packages, and is removed again."""
 
 import base64
 import os
@@ -40,8 +40,8 @@ def upgrade() -> None:
 '''
 
 
-def git(folder: Path, *words: str) -> str:
-    """Run git in a repository; what it prints."""
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a repository; return what it prints."""
     author = (
         "-c",
         "user.name=Ada",
@@ -51,13 +51,13 @@ def git(folder: Path, *words: str) -> str:
         "commit.gpgsign=false",
     )
     done = subprocess.run(
-        ["git", *author, *words], cwd=folder, check=True, capture_output=True, text=True
+        ["git", *author, *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
 
 def commit(folder: Path, message: str) -> str:
-    """Commit everything; the hash."""
+    """Commit everything; return the hash."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", message)
     return git(folder, "rev-parse", "HEAD")
@@ -65,7 +65,7 @@ def commit(folder: Path, message: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository of two commits with the same packages and another text."""
+    """Create a repository with two commits that pin the same packages."""
     folder = tmp_path / "repository"
     (folder / "requirements").mkdir(parents=True)
     (folder / "requirements" / "run.txt").write_text("flask==1.0\n")
@@ -79,12 +79,12 @@ def repository(tmp_path: Path) -> Path:
 
 
 def worktrees(repository: Path) -> int:
-    """How many worktrees git knows of, beside the repository's own."""
+    """Return the number of worktrees besides the repository's own."""
     return git(repository, "worktree", "list", "--porcelain").count("worktree ") - 1
 
 
 @pytest.mark.parametrize("name", ["HEAD~1", "v1", "main~1"])
-def test_a_commit_is_found_by_any_name_it_has(repository: Path, name: str) -> None:
+def test_a_commit_is_found_by_any_of_its_names(repository: Path, name: str) -> None:
     assert full_hash(name, repository) == git(repository, "rev-parse", "HEAD~1")
     assert full_hash(git(repository, "rev-parse", "--short", "HEAD~1"), repository) == full_hash(
         name, repository
@@ -94,17 +94,17 @@ def test_a_commit_is_found_by_any_name_it_has(repository: Path, name: str) -> No
 @pytest.mark.parametrize(
     "name", ["no-such-branch", "HEAD~9", "0" * 40, "--all", "HEAD^{tree}", "HEAD:app.py", "a b"]
 )
-def test_a_name_that_is_no_commit_is_refused_in_one_sentence(repository: Path, name: str) -> None:
+def test_a_name_that_is_not_a_commit_is_refused(repository: Path, name: str) -> None:
     with pytest.raises(CheckoutError) as refused:
         full_hash(name, repository)
 
     assert (
         str(refused.value)
-        == f"BEFORE={name} is no commit of this repository: give a hash, a tag or a branch."
+        == f"BEFORE={name} is not a commit of this repository: give a hash, a tag or a branch."
     )
 
 
-def test_a_folder_that_is_no_clone_is_refused(
+def test_a_folder_that_is_not_a_clone_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
@@ -115,23 +115,23 @@ def test_a_folder_that_is_no_clone_is_refused(
         full_hash("HEAD", folder)
 
 
-def test_changed_files_are_mentioned(repository: Path) -> None:
+def test_uncommitted_changes_are_reported(repository: Path) -> None:
     short = git(repository, "rev-parse", "--short", "HEAD")
     assert describe(repository) == short
 
     (repository / "app.py").write_text("changed")
 
-    assert describe(repository) == f"{short} with changes that are not committed"
+    assert describe(repository) == f"{short} with uncommitted changes"
 
 
-def test_the_worktree_has_the_files_of_the_commit_and_leaves_nothing_behind(
+def test_the_worktree_has_the_files_of_the_commit_and_is_removed(
     repository: Path,
 ) -> None:
     with worktree(full_hash("v1", repository), repository) as tree:
         assert (tree / "app.py").read_text() == "old"
         assert (repository / "app.py").read_text() == "new"
         (tree / "instance").mkdir()
-        (tree / "instance" / "confab.db").write_text("made by a server")
+        (tree / "instance" / "confab.db").write_text("written by a server")
         assert worktrees(repository) == 1
 
     assert not tree.exists()
@@ -139,7 +139,7 @@ def test_the_worktree_has_the_files_of_the_commit_and_leaves_nothing_behind(
     assert git(repository, "status", "--porcelain") == ""
 
 
-def test_the_worktree_is_removed_after_an_error_too(repository: Path) -> None:
+def test_the_worktree_is_removed_after_an_error(repository: Path) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
         worktree(full_hash("v1", repository), repository) as tree,
@@ -151,7 +151,9 @@ def test_the_worktree_is_removed_after_an_error_too(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["the worktree", "only the files", "only the record"])
-def test_what_a_killed_benchmark_left_is_removed_by_the_next(repository: Path, left: str) -> None:
+def test_leftovers_of_a_killed_benchmark_are_removed_by_the_next(
+    repository: Path, left: str
+) -> None:
     old = full_hash("v1", repository)
     for commit_left in (old, full_hash("main", repository)):
         tree = repository / ".make" / "bench" / "before" / commit_left[:12]
@@ -169,7 +171,7 @@ def test_what_a_killed_benchmark_left_is_removed_by_the_next(repository: Path, l
     assert [path.name for path in tree.parent.iterdir()] == ["lock"]
 
 
-def test_two_benchmarks_of_one_tree_are_not_run_at_once(repository: Path) -> None:
+def test_two_benchmarks_of_one_tree_cannot_run_at_once(repository: Path) -> None:
     old = full_hash("v1", repository)
     with worktree(old, repository) as tree:
         with pytest.raises(CheckoutError, match="running here"), worktree(old, repository):
@@ -177,7 +179,7 @@ def test_two_benchmarks_of_one_tree_are_not_run_at_once(repository: Path) -> Non
         assert (tree / "app.py").exists()
 
 
-def test_a_commit_with_the_same_packages_is_served_by_the_same_python(repository: Path) -> None:
+def test_a_commit_with_the_same_packages_uses_the_same_python(repository: Path) -> None:
     with worktree(full_hash("v1", repository), repository) as tree:
         assert python_for(tree, repository) == sys.executable
 
@@ -192,12 +194,14 @@ def test_a_commit_without_a_lock_file_is_refused(repository: Path) -> None:
 
 
 def wheel(folder: Path) -> str:
-    """Make a package that can be installed without a network; its hash."""
+    """Create a package that can be installed without a network; return its hash."""
     record = base64.urlsafe_b64encode(sha256(b"").digest()).decode().rstrip("=")
     files = {
         "tiny/__init__.py": "",
         "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
-        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "tiny-1.0.dist-info/WHEEL": (
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
         "tiny-1.0.dist-info/RECORD": f"tiny/__init__.py,sha256={record},0\n",
     }
     path = folder / "tiny-1.0-py3-none-any.whl"
@@ -208,7 +212,7 @@ def wheel(folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_other_packages_are_installed_once_and_found_by_every_commit_that_pins_them(
+def test_other_packages_are_installed_once_for_all_commits_that_pin_them(
     repository: Path, tmp_path: Path
 ) -> None:
     trees = [tmp_path / "first", tmp_path / "second"]
@@ -227,7 +231,7 @@ def test_other_packages_are_installed_once_and_found_by_every_commit_that_pins_t
 
 
 @pytest.mark.slow
-def test_packages_with_another_hash_are_refused_and_tried_again_the_next_time(
+def test_packages_with_a_wrong_hash_are_refused_and_tried_again(
     repository: Path, tmp_path: Path
 ) -> None:
     wheel(tmp_path)
@@ -237,32 +241,35 @@ def test_packages_with_another_hash_are_refused_and_tried_again_the_next_time(
 
     for _ in range(2):
         with pytest.raises(
-            CheckoutError, match=r"could not be installed: the end of .*pip\.log says why\."
+            CheckoutError, match=r"could not be installed: see the end of .*pip\.log\."
         ):
             python_for(lock.parent.parent, repository)
     assert "DO NOT MATCH" in (repository / ".make" / "bench" / "pip.log").read_text()
 
 
 def bench(tree: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run a tree's `make bench` with the packages that these tests run with."""
-    words = [sys.executable, "-m", "bench"]
+    """Run the benchmark of a tree with the packages of these tests."""
+    command = [sys.executable, "-m", "bench"]
     environment = {**os.environ, **settings}
     return subprocess.run(
-        words, cwd=tree, env=environment, capture_output=True, text=True, check=False
+        command, cwd=tree, env=environment, capture_output=True, text=True, check=False
     )
 
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"BEFORE": "no-such-branch"}, "BEFORE=no-such-branch is no commit of this repository: "),
-        ({"PAIRS": "5"}, "PAIRS= goes with BEFORE=: "),
-        ({"BEFORE": "HEAD", "REPS": "5"}, "With BEFORE=, say PAIRS= instead of REPS=."),
-        ({"REPS": "many"}, "REPS=many is no number of repeats: "),
-        ({"REPS": "0"}, "REPS=0 is no number of repeats: "),
+        (
+            {"BEFORE": "no-such-branch"},
+            "BEFORE=no-such-branch is not a commit of this repository: ",
+        ),
+        ({"PAIRS": "5"}, "PAIRS= needs BEFORE=: "),
+        ({"BEFORE": "HEAD", "REPS": "5"}, "With BEFORE=, use PAIRS= instead of REPS=."),
+        ({"REPS": "many"}, "REPS=many is not a number of repeats: "),
+        ({"REPS": "0"}, "REPS=0 is not a number of repeats: "),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_sentence(
+def test_wrong_settings_are_refused_in_one_sentence(
     settings: dict[str, str], sentence: str
 ) -> None:
     done = bench(ROOT, **settings)
@@ -274,7 +281,7 @@ def test_what_cannot_be_measured_is_said_in_one_sentence(
 
 
 def rearrange(tree: Path) -> None:
-    """Give a tree of Confab another structure and another schema: the package has another name, and one more table."""
+    """Give a tree of Confab another structure (a renamed package) and schema (one more table)."""
     (tree / "chat").rename(tree / "talk")
     for path in [*tree.glob("*.py"), *tree.glob("talk/**/*.py"), *tree.glob("migrations/**/*.py")]:
         path.write_text(re.sub(r"\b(from|import) chat\b", r"\1 talk", path.read_text()))
@@ -297,7 +304,7 @@ def rearrange(tree: Path) -> None:
 @pytest.mark.servers
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_commit_with_another_structure_is_measured_beside_this_tree_and_this_tree_beside_itself(
+def test_a_commit_with_another_structure_and_schema_is_measured(
     tmp_path: Path,
 ) -> None:
     tree, original = tmp_path / "confab", tmp_path / "original"
@@ -315,7 +322,7 @@ def test_a_commit_with_another_structure_is_measured_beside_this_tree_and_this_t
     done = bench(tree, BEFORE="HEAD~1", QUICK="1")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    titles = ("ConfabServer", f"Confab at {before[:7]}", "Confab again")
+    titles = ("Confab", f"Confab at {before[:7]}", "Confab again")
     for title in titles:
         assert re.search(
             rf"^\| W50 \| {title} \| .* \| 0 / 0 / 0 \|$", done.stdout, re.MULTILINE

@@ -1,4 +1,4 @@
-"""The servers that the benchmark compares: how each is installed and started, and where it keeps its messages."""
+"""The servers under test ("peers"): how each is installed and started, and its database."""
 
 import os
 import shutil
@@ -16,110 +16,127 @@ PLAIN = ROOT / "bench" / "peers" / "plain"
 NODE = ROOT / "bench" / "peers" / "node"
 ROOMS = 200
 GUNICORN = ("-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:app")
+HEALTH_TIMEOUT_SECONDS = 5
+INSTALL_TIMEOUT_SECONDS = 900
+
+# The names of peers, as in PEERS=.
+CONFAB = "confab"
+AGAIN = "confab-again"
+BEFORE = "before"
+REFERENCE = "node"
+
+
+def pinned_command(cores: str, command: list[str]) -> list[str]:
+    """Return a command that runs on some cores only and ends together with its parent process."""
+    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", cores, *command]
 
 
 class Server(Program):
-    """One worker of a peer, pinned to some cores; it ends with whoever started it, whatever happens."""
+    """One worker of a peer. `{port}` in the command is replaced by its port."""
 
     def __init__(
-        self, folder: Path, cores: str, words: list[str], where: Path, **environment: str
+        self, folder: Path, cores: str, command: list[str], tree: Path, **environment: str
     ) -> None:
         self.port = free_port()
-        pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", cores]
-        words = [word.format(port=self.port) for word in words]
-        super().__init__(folder, pinned + words, self._is_well, PORT=str(self.port), **environment)
-        self.where = where
+        words = [word.format(port=self.port) for word in command]
+        super().__init__(
+            folder,
+            pinned_command(cores, words),
+            self._is_healthy,
+            PORT=str(self.port),
+            **environment,
+        )
+        self.where = tree
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
+        url = f"http://127.0.0.1:{self.port}/healthz"
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/healthz", timeout=5
-            ) as response:
+            with urllib.request.urlopen(url, timeout=HEALTH_TIMEOUT_SECONDS) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
 
+def _prepare_nothing(data: Path, shared: Path) -> None:
+    """Most peers start with an empty folder."""
+
+
+def _install_nothing() -> None:
+    """Peers in Python use the packages of Confab."""
+
+
 @dataclass(frozen=True)
 class Peer:
-    """A chat to compare with.
+    """A server to compare.
 
-    `server` is called with a folder for its log, one for its data, cores and settings. `prepare` is called before the
-    servers of a run start, with the folder of their data and a folder that is kept until the benchmark ends.
+    `server` is called with a folder for its log, a folder for its data, cores and settings.
+    `database` is the path of its database in the data folder. `prepare` is called before the
+    servers of a run start, with their data folder and a folder that all runs share.
     """
 
-    name: str  # as PEERS= names it
+    name: str
     title: str
     server: Callable[..., Server]
-    database: str  # in the folder of the run
-    prepare: Callable[[Path, Path], None] = lambda data, kept: None
-    install: Callable[[], None] = lambda: None
+    database: str
+    prepare: Callable[[Path, Path], None] = _prepare_nothing
+    install: Callable[[], None] = _install_nothing
 
 
 @dataclass(frozen=True)
 class Installation:
     """A tree of Confab and the Python that has its packages.
 
-    It may be another commit with another structure and another schema. So its code is never imported here, and its
-    database is made by its own server.
+    It may be another commit with another structure and another schema. So its code is never
+    imported here, and its database is created by its own server.
     """
 
     tree: Path
     python: str = sys.executable
 
     def peer(self, name: str, title: str) -> Peer:
-        """This Confab as one of the peers."""
+        """Return this installation as a peer."""
         return Peer(name, title, self.server, "instance/confab.db", prepare=self.prepare)
 
     def server(self, folder: Path, data: Path, cores: str, **environment: str) -> Server:
-        """One worker, not started yet, that keeps what it stores in `data`."""
-        passed = {name: value for name, value in os.environ.items() if name == "ENGINE"}
+        """Return one worker, not started yet, whose instance folder is in `data`."""
         settings = {"INSTANCE": str(data / "instance"), "LIMITS": "off"}
-        words = [self.python, *GUNICORN, "-b", "127.0.0.1:{port}"]
-        return Server(folder, cores, words, self.tree, **settings, **passed, **environment)
+        if "ENGINE" in os.environ:
+            settings["ENGINE"] = os.environ["ENGINE"]
+        command = [self.python, *GUNICORN, "-b", "127.0.0.1:{port}"]
+        return Server(folder, cores, command, self.tree, **settings, **environment)
 
-    def prepare(self, data: Path, kept: Path) -> None:
-        """Copy an instance with the rooms r0, r1, ... into `data`; it is made once and kept in `kept`."""
-        made = kept / f"rooms-of-{self.tree.name}"
-        if not made.exists():
-            unfinished = kept / f"unfinished-{made.name}"
-            self._make_rooms(unfinished)
-            unfinished.rename(made)
-        shutil.copytree(made / "instance", data / "instance")
+    def prepare(self, data: Path, shared: Path) -> None:
+        """Copy an instance with the rooms r0, r1, ... into `data`; it is made once, in `shared`."""
+        prepared = shared / f"rooms-of-{self.tree.name}"
+        if not prepared.exists():
+            unfinished = shared / f"unfinished-{prepared.name}"
+            self._create_rooms(unfinished)
+            unfinished.rename(prepared)
+        shutil.copytree(prepared / "instance", data / "instance")
 
-    def _make_rooms(self, folder: Path) -> None:
-        """Visit the pages of the rooms, which makes them."""
-        our_cores = ",".join(map(str, os.sched_getaffinity(0)))
-        server = self.server(folder, folder, our_cores)
+    def _create_rooms(self, folder: Path) -> None:
+        """Visit the pages of the rooms, which creates them."""
+        cores = ",".join(str(core) for core in os.sched_getaffinity(0))
+        server = self.server(folder, folder, cores)
         try:
             server.start()
             for number in range(ROOMS):
-                with urllib.request.urlopen(
-                    f"http://127.0.0.1:{server.port}/r{number}/", timeout=30
-                ) as page:
+                url = f"http://127.0.0.1:{server.port}/r{number}/"
+                with urllib.request.urlopen(url, timeout=30) as page:
                     page.read()
         finally:
             server.stop()
 
 
 def _plain(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    words = [
-        sys.executable,
-        *GUNICORN,
-        "--worker-connections",
-        "10000",
-        "--log-level",
-        "warning",
-        "-b",
-        "127.0.0.1:{port}",
-    ]
-    return Server(folder, cores, words, PLAIN, DATABASE=str(data / "chat.db"), **environment)
+    options = ["--worker-connections", "10000", "--log-level", "warning", "-b", "127.0.0.1:{port}"]
+    command = [sys.executable, *GUNICORN, *options]
+    return Server(folder, cores, command, PLAIN, DATABASE=str(data / "chat.db"), **environment)
 
 
 def _node(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    return Server(
-        folder, cores, ["node", "server.mjs"], NODE, DATABASE=str(data / "chat.db"), **environment
-    )
+    command = ["node", "server.mjs"]
+    return Server(folder, cores, command, NODE, DATABASE=str(data / "chat.db"), **environment)
 
 
 def _node_tuned(folder: Path, data: Path, cores: str, **environment: str) -> Server:
@@ -127,29 +144,27 @@ def _node_tuned(folder: Path, data: Path, cores: str, **environment: str) -> Ser
 
 
 def _install_node() -> None:
-    lock, installed = NODE / "package-lock.json", NODE / "node_modules" / "installed.json"
+    lock = NODE / "package-lock.json"
+    installed = NODE / "node_modules" / "installed.json"
     if installed.exists() and installed.read_bytes() == lock.read_bytes():
         return
     sys.stdout.write(
-        "Installing what bench/peers/node pins; without a ready-made better-sqlite3 this takes minutes.\n"
+        "Installing the packages of bench/peers/node; this takes minutes if better-sqlite3 has "
+        "to be compiled.\n"
     )
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=900)
+    command = ["npm", "ci", "--no-audit", "--no-fund"]
+    subprocess.run(command, cwd=NODE, check=True, timeout=INSTALL_TIMEOUT_SECONDS)
     shutil.copy(lock, installed)
 
 
-CONFAB, AGAIN, BEFORE, REFERENCE = "confab", "confab-again", "before", "node"
 THIS_TREE = Installation(ROOT)
-PEERS = {
-    each.name: each
-    for each in (
-        THIS_TREE.peer(CONFAB, "Confab"),
-        Peer(REFERENCE, "Node socket.io", _node, "chat.db", install=_install_node),
-        Peer("node-tuned", "Node, tuned", _node_tuned, "chat.db", install=_install_node),
-        Peer("plain", "plain Flask-SocketIO", _plain, "chat.db"),
-    )
-}
 CONTROL = THIS_TREE.peer(AGAIN, "Confab again")
-ALL_PEERS = {
-    **PEERS,
-    AGAIN: CONTROL,
-}  # CONTROL is for pairs of runs only; ratios and the picture are of PEERS
+"""Only for pairs of runs: ratios and the chart show PEERS."""
+
+PEERS = {
+    CONFAB: THIS_TREE.peer(CONFAB, "Confab"),
+    REFERENCE: Peer(REFERENCE, "Node socket.io", _node, "chat.db", install=_install_node),
+    "node-tuned": Peer("node-tuned", "Node, tuned", _node_tuned, "chat.db", install=_install_node),
+    "plain": Peer("plain", "plain Flask-SocketIO", _plain, "chat.db"),
+}
+ALL_PEERS = {**PEERS, AGAIN: CONTROL}

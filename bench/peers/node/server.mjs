@@ -1,4 +1,5 @@
-// The chat of Node socket.io with better-sqlite3: plain, or with TUNED set storing all that one tick brings in one transaction.
+// A chat with Node's socket.io and better-sqlite3. With TUNED, the messages of one iteration of the event loop are
+// stored in one transaction.
 import { createServer } from "node:http"
 import Database from "better-sqlite3"
 import { Server } from "socket.io"
@@ -13,49 +14,49 @@ const insert = db.prepare("INSERT INTO messages (room, handle, message, timestam
 
 const http = createServer((_request, response) => response.end("ok"))
 const io = new Server(http)
-if (REDIS_URL) await listenToTheOthers()
+if (REDIS_URL) await connectToRedis()
 
-async function listenToTheOthers() {
+async function connectToRedis() {
   const { createClient } = await import("redis")
   const { createAdapter } = await import("@socket.io/redis-adapter")
-  const out = createClient({ url: REDIS_URL })
-  const back = out.duplicate()
-  await Promise.all([out.connect(), back.connect()])
-  io.adapter(createAdapter(out, back))
+  const publisher = createClient({ url: REDIS_URL })
+  const subscriber = publisher.duplicate()
+  await Promise.all([publisher.connect(), subscriber.connect()])
+  io.adapter(createAdapter(publisher, subscriber))
 }
 
-const isText = (value, atMost) => typeof value === "string" && value.length > 0 && value.length <= atMost
+const isText = (value, maxLength) => typeof value === "string" && value.length > 0 && value.length <= maxLength
 
-function store(said) {
-  said.timestamp = new Date().toISOString()
-  said.rev = Number(insert.run(said.room, said.handle, said.message, said.timestamp).lastInsertRowid)
+function store(message) {
+  message.timestamp = new Date().toISOString()
+  message.rev = Number(insert.run(message.room, message.handle, message.message, message.timestamp).lastInsertRowid)
 }
 
-function tell({ room, rev, handle, message, timestamp, answer }) {
+function broadcast({ room, rev, handle, message, timestamp, answer }) {
   io.to(room).emit("chat", { label: room, rev, handle, message, timestamp })
   answer?.({ ok: true, rev })
 }
 
 const storeAll = db.transaction((batch) => batch.forEach(store)).immediate
-let waiting = []
+let pending = []
 
 function flush() {
-  const batch = waiting
-  waiting = []
+  const batch = pending
+  pending = []
   storeAll(batch)
-  batch.forEach(tell)
+  batch.forEach(broadcast)
 }
 
-function atOnce(said) {
-  store(said)
-  tell(said)
+function postImmediately(message) {
+  store(message)
+  broadcast(message)
 }
 
-function withTheTick(said) {
-  if (waiting.push(said) === 1) setImmediate(flush)
+function postInBatch(message) {
+  if (pending.push(message) === 1) setImmediate(flush)
 }
 
-const take = TUNED ? withTheTick : atOnce
+const post = TUNED ? postInBatch : postImmediately
 
 io.on("connection", (socket) => {
   socket.on("join", ({ label }, answer) => {
@@ -66,7 +67,7 @@ io.on("connection", (socket) => {
   socket.on("chat", (data, answer) => {
     const { room } = socket.data
     if (!room || !isText(data?.handle, 64) || !isText(data.message, 4000)) return answer?.({ ok: false })
-    take({ room, handle: data.handle, message: data.message, answer })
+    post({ room, handle: data.handle, message: data.message, answer })
   })
 })
 

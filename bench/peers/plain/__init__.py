@@ -1,1 +1,1 @@
-"""The plain Flask-SocketIO chat, in a folder of its own so that gunicorn finds no settings of ours."""
+"""The plain Flask-SocketIO chat; in its own folder, where gunicorn finds no configuration."""

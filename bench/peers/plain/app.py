@@ -1,4 +1,4 @@
-"""The plain Flask-SocketIO chat: what the same packages give to whoever takes no special care."""
+"""The plain Flask-SocketIO chat: a simple chat with the packages that Confab uses."""
 
 import os
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What the models have in common."""
+    """The base class of the models."""
 
 
 app = Flask(__name__)
@@ -21,7 +21,7 @@ db = SQLAlchemy(app, model_class=Base)
 
 
 class Message(Base):
-    """What was said. Its id goes out as `rev`, as Confab calls its number: one check of the order fits all."""
+    """A message. Its id is sent as `rev`, so that the load generator can check the order."""
 
     __tablename__ = "messages"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -34,7 +34,7 @@ class Message(Base):
 with app.app_context():
 
     @event.listens_for(db.engine, "connect")
-    def _as_the_others_do(connection: Any, _record: object) -> None:
+    def _set_pragmas(connection: Any, _record: object) -> None:
         for pragma in "journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 5000":
             connection.execute(f"PRAGMA {pragma}")
 
@@ -42,48 +42,57 @@ with app.app_context():
     db.engine.dispose()
 
 socketio = SocketIO(app, async_mode="eventlet", message_queue=os.environ.get("REDIS_URL"))
-rooms: dict[str, str] = {}  # by connection
+room_of_connection: dict[str, str] = {}
 
 
 @app.get("/healthz")
 def healthz() -> str:
-    """It serves."""
+    """Answer the health check."""
     return "ok"
 
 
 @socketio.on("join")
 def join(data: dict[str, str]) -> dict[str, Any]:
     """Enter a room."""
-    rooms[request.sid] = data["label"][:50]  # type: ignore[attr-defined]  # Flask-SocketIO adds it
-    join_room(rooms[request.sid])  # type: ignore[attr-defined]
+    connection = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
+    room_of_connection[connection] = data["label"][:50]
+    join_room(room_of_connection[connection])
     return {"ok": True}
 
 
 @socketio.on("disconnect")
 def leave(*_reason: object) -> None:
-    """Leave it."""
-    rooms.pop(request.sid, None)  # type: ignore[attr-defined]
+    """Leave the room."""
+    room_of_connection.pop(request.sid, None)  # type: ignore[attr-defined]
 
 
 @socketio.on("chat")
 def chat(data: Any) -> dict[str, Any]:
-    """Say something: checked, stored, told, answered."""
-    room = rooms.get(request.sid)  # type: ignore[attr-defined]
-    if room is None or not (
-        isinstance(data, dict)
-        and _text(data.get("handle"), 64)
-        and _text(data.get("message"), 4000)
-    ):
+    """Post a message: validate, store, broadcast, acknowledge."""
+    room = room_of_connection.get(request.sid)  # type: ignore[attr-defined]
+    if room is None or not _is_valid(data):
         return {"ok": False}
     row = Message(
         room=room, handle=data["handle"], message=data["message"], timestamp=datetime.now(UTC)
     )
     db.session.add(row)
     db.session.commit()
-    told = {"label": room, "rev": row.id, "handle": row.handle, "message": row.message}
-    socketio.emit("chat", told | {"timestamp": row.timestamp.isoformat()}, to=room)
+    payload = {
+        "label": room,
+        "rev": row.id,
+        "handle": row.handle,
+        "message": row.message,
+        "timestamp": row.timestamp.isoformat(),
+    }
+    socketio.emit("chat", payload, to=room)
     return {"ok": True, "rev": row.id}
 
 
-def _text(value: object, at_most: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= at_most
+def _is_valid(data: object) -> bool:
+    if not isinstance(data, dict):
+        return False
+    return _is_text(data.get("handle"), 64) and _is_text(data.get("message"), 4000)
+
+
+def _is_text(value: object, max_chars: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= max_chars
