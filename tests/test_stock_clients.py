@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.clients import Closed, Polling, Stranger, WebSocket
-from tests.servers import ConfabServer, gunicorn, wait_until
+from tests.servers import ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Redis
 from tests.stock_clients import CLIENTS, ClientState, StockClients
 
@@ -260,7 +260,7 @@ def test_stock_clients_reconnect_when_a_gevent_worker_is_replaced(
 
         wait_until(lambda: clients.have_joined("websocket", connects=2), 20)
         assert time.monotonic() - restarted_at < GRACEFUL_TIMEOUT_SECONDS
-        assert stopped_receiving(server, clients) == []
+        assert silent_clients(server, clients) == []
 
 
 @EACH_ENGINE
