@@ -304,7 +304,7 @@ def test_every_acknowledgement_has_the_keys_that_are_documented(
     for event in EVENTS:
         of_event = [answer for name, answer in answers if name == event]
         assert keys(documented[event]["Acknowledgement"]) == presence_of_keys(of_event)
-    explained = by_code(table(PROTOCOL, "Keys you are answered"), "Key")
+    explained = by_code(table(PROTOCOL, "Keys in acknowledgements"), "Key")
     assert set(explained) == {key for _, answer in answers for key in answer}
 
 
