@@ -25,7 +25,7 @@ from config import Config
 from tests.conftest import Client
 from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 from tests.torture.report import title
-from tests.torture.scenarios import FAULTS
+from tests.torture.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -209,9 +209,9 @@ def last_full_run() -> list[Row]:
 
 
 def test_the_table_of_the_last_full_run_has_a_row_for_every_scenario() -> None:
-    scenarios = [title(fault, database) for fault in FAULTS for database in fault.databases]
+    titles = [title(each, database) for each in SCENARIOS for database in each.databases]
 
-    assert [row["Scenario"] for row in last_full_run()] == scenarios
+    assert [row["Scenario"] for row in last_full_run()] == titles
 
 
 def test_in_the_last_full_run_no_message_was_lost_duplicated_or_reordered() -> None:
@@ -304,7 +304,7 @@ def test_every_acknowledgement_has_the_keys_that_are_documented(
     for event in EVENTS:
         of_event = [answer for name, answer in answers if name == event]
         assert keys(documented[event]["Acknowledgement"]) == presence_of_keys(of_event)
-    explained = by_code(table(PROTOCOL, "Keys you are answered"), "Key")
+    explained = by_code(table(PROTOCOL, "Keys in acknowledgements"), "Key")
     assert set(explained) == {key for _, answer in answers for key in answer}
 
 
