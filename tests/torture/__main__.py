@@ -159,8 +159,8 @@ def _print_outcome(outcome: Outcome) -> None:
             _print(f"     {failure}")
         _print_load()
     if os.environ.get("NUMBERS"):
-        for check in outcome.limit_checks:
-            _print(f"     {check.name}: {check.value:,.0f} of {check.limit:,.0f}")
+        for limited in outcome.limit_checks:
+            _print(f"     {limited.name}: {limited.value:,.0f} of {limited.limit:,.0f}")
 
 
 def _print_load() -> None:

@@ -121,9 +121,9 @@ class Outcome:
         """Every violation of the promise, exceeded limit and other problem."""
         violations = [f"{kind}: {count} times" for kind, count in self.verdict.findings.items()]
         exceeded = [
-            f"{check.name}: {check.value:,.0f} instead of {check.limit:,.0f}"
-            for check in self.limit_checks
-            if check.value > check.limit
+            f"{limited.name}: {limited.value:,.0f} instead of {limited.limit:,.0f}"
+            for limited in self.limit_checks
+            if limited.value > limited.limit
         ]
         return [*violations, *exceeded, *self.problems]
 
@@ -256,7 +256,7 @@ class ScenarioRun:
                 clients.kill()
             self.history.flush()
 
-    def judge(self) -> Verdict:
+    def check_history(self) -> Verdict:
         """Check the history against the database; return the verdict and keep it."""
         labels = (self.label, f"{self.label}-next-door")
         with self.server.database() as engine:

@@ -17,13 +17,13 @@ MAX_LOG_BYTES = 1_000_000
 TRACEBACK_CHARACTERS = 3_000
 
 
-def inject_and_judge(run: ScenarioRun) -> None:
+def inject_and_check(run: ScenarioRun) -> None:
     """Inject the faults while the clients send, then check everything."""
     memory_before = _memory_after_a_request(run)
     injection = run.scenario.inject(run)
     with run.clients():
         next(injection)
-    verdict = run.judge()
+    verdict = run.check_history()
     try:
         injection.send(verdict)
     except StopIteration:
@@ -38,7 +38,7 @@ def run_scenario(
     postgres: Postgres | None,
     full: bool = False,
     tree: Path = ROOT,
-    work: Callable[[ScenarioRun], None] = inject_and_judge,
+    work: Callable[[ScenarioRun], None] = inject_and_check,
 ) -> Outcome:
     """Run a scenario and return its outcome. An exception is one of the outcome's problems."""
     outcome = Outcome(scenario, database, seed)

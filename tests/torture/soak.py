@@ -137,7 +137,7 @@ def soak(run: ScenarioRun, minutes: float) -> None:
             run.label = f"kitchen-{room_count}"
             run.history = History(run.folder / f"history-{room_count}")
             _inject_into_one_room(run, end)
-            total.merge(run.judge())
+            total.merge(run.check_history())
             if not total.findings:
                 run.history.path.unlink()
         run.outcome.verdict = total
