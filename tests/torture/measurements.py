@@ -108,11 +108,11 @@ def _connected_wait_ms(periods: list[ConnectionPeriod], stored_at: float, shown_
     """
     if not periods:
         return shown_at - stored_at
-    waits = [
-        min(period.end, shown_at) - max(period.begin, stored_at)
-        for period in periods
-        if period.end > stored_at
-    ]
+    waits = []
+    for period in reversed(periods):
+        if period.end <= stored_at:
+            break
+        waits.append(min(period.end, shown_at) - max(period.begin, stored_at))
     return max(waits, default=0)
 
 
