@@ -1,1 +1,1 @@
-"""The torture: real servers, real clients, real faults, one checker, and the table that comes of it."""
+"""The fault scenarios of `make torture`: real servers, clients and faults, and one checker."""

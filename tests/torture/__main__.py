@@ -1,136 +1,181 @@
-"""`make torture`: the evenings one after the other, then the table. SEED=1, ONLY=F4,F9, FULL=1, SOAK=30, ENGINE=off."""
+"""`make torture`: runs the fault scenarios one after the other and prints a table.
+
+The environment selects what is run: SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30, ENGINE=off,
+NUMBERS=1; see docs/delivery.md.
+"""
 
 import os
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import ROOT
 from tests.services import Postgres, postgres
-from tests.torture.mutations import MUTATIONS
-from tests.torture.report import Run, checked_out, not_publishable, not_repeatable, publish, table
-from tests.torture.scenarios import FAULTS
+from tests.torture.harness import Outcome
+from tests.torture.mutations import MUTATIONS, Mutation
+from tests.torture.report import (
+    FullRun,
+    current_commit,
+    publish,
+    reasons_not_publishable,
+    reasons_not_repeatable,
+    table,
+)
+from tests.torture.runner import run_scenario
+from tests.torture.scenarios import SCENARIOS
 from tests.torture.soak import SOAK, soak
-from tests.torture.stage import Fault, Outcome, Scenario, play, staged
+
+MUTATIONS_NAME = "mutations"
+MAX_REASON_CHARACTERS = 200
 
 
-def say(text: str) -> None:
-    """Tell whoever waits."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+@dataclass(frozen=True)
+class Options:
+    """What to run, as read from the environment."""
 
+    seed: int
+    only: frozenset[str]
+    """Numbers of scenarios, and `mutations`; empty: all scenarios."""
+    repeat: int
+    full: bool
+    soak_minutes: float
 
-def scenario(
-    fault: Fault,
-    database: str,
-    seed: int,
-    postgres_server: Postgres | None,
-    full: bool = False,
-    tree: Path = ROOT,
-    do: Callable[[Scenario], None] = play,
-) -> Outcome:
-    """One evening and its outcome; whatever stops it is a complaint."""
-    outcome = Outcome(fault, database, seed)
-    begun = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix=f"confab-{fault.number}-"))
-    try:
-        with staged(folder, outcome, full, postgres_server, tree) as stage:
-            do(stage)
-        if database == "SQLite":
-            stage.look_into_the_files()
-    except Exception as error:  # noqa: BLE001  # the table is not to be lost with one evening
-        outcome.complaints.append(f"{type(error).__name__}: {error}")
-    outcome.seconds = time.monotonic() - begun
-    if outcome.broken and tree == ROOT:
-        outcome.complaints.append(f"what is left of it is in {folder}")
-    else:
-        shutil.rmtree(folder)
-    return outcome
-
-
-def report(outcome: Outcome) -> None:
-    """One line for an evening, and what was wrong."""
-    how = "not as promised" if outcome.broken else "as promised"
-    fault = outcome.fault
-    say(
-        f"{fault.number:4}{fault.sentence}, {outcome.database}, SEED={outcome.seed}: {how} ({outcome.seconds:.0f} s)"
-    )
-    for line in [*outcome.broken, *outcome.verdict.spelled] if outcome.broken else []:
-        say(f"     {line}")
-    load, processors = os.getloadavg()[0], os.cpu_count() or 1
-    if outcome.broken and load > processors:
-        say(
-            f"     The load is {load:.1f} on {processors} processors: what is late may only have waited for those."
+    @classmethod
+    def from_environment(cls) -> "Options":
+        """Read the options; without SEED, the seed is the current time."""
+        only = os.environ.get("ONLY", "").split(",")
+        return cls(
+            seed=int(os.environ.get("SEED") or time.time()),
+            only=frozenset(name for name in only if name),
+            repeat=int(os.environ.get("REPEAT") or 1),
+            full=bool(os.environ.get("FULL")),
+            soak_minutes=float(os.environ.get("SOAK") or 0),
         )
-    if os.environ.get("NUMBERS"):
-        for what, value, limit in outcome.limits:
-            say(f"     {what}: {value:,.0f} of {limit:,.0f}")
+
+    @property
+    def runs_mutations(self) -> bool:
+        """Whether the checker itself is tested."""
+        return MUTATIONS_NAME in self.only or (self.full and not self.only)
 
 
 def main() -> int:
-    """Everything that was asked for."""
-    seed = int(os.environ.get("SEED") or time.time())
-    only = set(filter(None, os.environ.get("ONLY", "").split(",")))
-    known = {fault.number for fault in FAULTS} | {"mutations"}
-    if only - known:
-        say(
-            f"There is no {', '.join(sorted(only - known))}: choose from {', '.join(sorted(known))}."
-        )
+    """Run what the environment selects; return 1 if anything failed, 2 if ONLY is wrong."""
+    options = Options.from_environment()
+    known = {scenario.number for scenario in SCENARIOS} | {MUTATIONS_NAME}
+    unknown = options.only - known
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        _print(f"Unknown in ONLY: {names}. Choose from {', '.join(sorted(known))}.")
         return 2
-    full = bool(os.environ.get("FULL"))
-    commit = checked_out()
-    if full and (reasons := not_repeatable(commit)):
-        say(f"docs/delivery.md will not be written: {', and '.join(reasons)}.")
+    commit = current_commit()
+    if options.full:
+        _print_not_written(reasons_not_repeatable(commit))
     outcomes = []
+    mutations_detected = True
     with ExitStack() as stack:
         postgres_server = stack.enter_context(postgres())
-        for outcome in _outcomes(seed, only or known, postgres_server):
+        for outcome in _run_scenarios(options, postgres_server):
             outcomes.append(outcome)
-            report(outcome)
-        checked = "mutations" in only or (full and not only)
-        found_out = not checked or _mutations(seed, postgres_server)
-    say(f"\n{table(outcomes)}" if outcomes else "")
-    if full:
-        _publish(Run(seed, commit, outcomes, found_out))
-    return 0 if found_out and not any(outcome.broken for outcome in outcomes) else 1
+            _print_outcome(outcome)
+        if options.runs_mutations:
+            mutations_detected = _run_mutations(options.seed, postgres_server)
+    if outcomes:
+        _print(f"\n{table(outcomes)}")
+    if options.full:
+        _publish_if_complete(FullRun(options.seed, commit, outcomes, mutations_detected))
+    has_failures = any(outcome.failures for outcome in outcomes)
+    return 1 if has_failures or not mutations_detected else 0
 
 
-def _publish(run: Run) -> None:
-    if reasons := not_publishable(run):
-        say(f"docs/delivery.md is not written: {', and '.join(reasons)}.")
+def _run_scenarios(options: Options, postgres_server: Postgres) -> Iterator[Outcome]:
+    """Run the selected scenarios, and yield each outcome when it is known."""
+    if options.soak_minutes:
+        yield run_scenario(
+            SOAK,
+            "SQLite",
+            options.seed,
+            postgres=None,
+            work=lambda run: soak(run, options.soak_minutes),
+        )
+        return
+    selected = [
+        scenario for scenario in SCENARIOS if not options.only or scenario.number in options.only
+    ]
+    for repetition in range(options.repeat):
+        seed = options.seed + repetition
+        for scenario in selected:
+            for database in scenario.databases:
+                yield run_scenario(scenario, database, seed, postgres_server, options.full)
+
+
+def _run_mutations(seed: int, postgres_server: Postgres) -> bool:
+    """Run every mutation; return whether the checker detected all of them."""
+    detected = [_is_detected(mutation, seed, postgres_server) for mutation in MUTATIONS]
+    _print(f"{sum(detected)} of {len(detected)} mutations were detected.")
+    return all(detected)
+
+
+def _is_detected(mutation: Mutation, seed: int, postgres_server: Postgres) -> bool:
+    with tempfile.TemporaryDirectory(prefix="confab-mutation-") as folder:
+        tree = mutation.apply(Path(folder))
+        outcome = run_scenario(
+            mutation.scenario, mutation.database, seed, postgres_server, tree=tree
+        )
+    is_detected = mutation.is_detected(outcome.failures)
+    result = "detected" if is_detected else "MISSED"
+    name = mutation.patch.replace("_", " ")
+    reason = "; ".join(outcome.failures)[:MAX_REASON_CHARACTERS]
+    _print(f"{result:9} {name}: {reason}")
+    return is_detected
+
+
+def _publish_if_complete(run: FullRun) -> None:
+    reasons = reasons_not_publishable(run)
+    if reasons:
+        _print_not_written(reasons)
         return
     publish(run)
-    say("docs/delivery.md and the line in README.md are written.")
+    _print("docs/delivery.md and the summary in README.md have been written.")
 
 
-def _outcomes(seed: int, only: set[str], postgres_server: Postgres) -> Iterator[Outcome]:
-    full = bool(os.environ.get("FULL"))
-    if minutes := float(os.environ.get("SOAK") or 0):
-        yield scenario(SOAK, "SQLite", seed, None, do=lambda stage: soak(stage, minutes))
-        return
-    for repeat in range(int(os.environ.get("REPEAT") or 1)):
-        for fault in FAULTS:
-            for database in fault.databases if fault.number in only else ():
-                yield scenario(fault, database, seed + repeat, postgres_server, full)
+def _print_not_written(reasons: list[str]) -> None:
+    if reasons:
+        _print(f"docs/delivery.md will not be written: {', and '.join(reasons)}.")
 
 
-def _mutations(seed: int, postgres_server: Postgres) -> bool:
-    """The checker's own test, aloud."""
-    found_out = 0
-    for mutation in MUTATIONS:
-        with tempfile.TemporaryDirectory(prefix="confab-mutation-") as folder:
-            tree = mutation.plant(Path(folder))
-            outcome = scenario(mutation.fault, mutation.database, seed, postgres_server, tree=tree)
-        found = mutation.is_found(outcome.broken)
-        found_out += found
-        name, why = mutation.patch.replace("_", " "), "; ".join(outcome.broken)
-        say(f"{'found out' if found else 'MISSED':9} {name}: {why[:200]}")
-    say(f"{found_out} of {len(MUTATIONS)} programs that were broken on purpose were found out.")
-    return found_out == len(MUTATIONS)
+def _print_outcome(outcome: Outcome) -> None:
+    """Print whether a scenario passed, and what failed."""
+    scenario = outcome.scenario
+    result = "FAILED" if outcome.failures else "passed"
+    _print(
+        f"{scenario.number:4}{scenario.title}, {outcome.database}, SEED={outcome.seed}: "
+        f"{result} ({outcome.seconds:.0f} s)"
+    )
+    if outcome.failures:
+        for failure in [*outcome.failures, *outcome.verdict.details]:
+            _print(f"     {failure}")
+        _print_load()
+    if os.environ.get("NUMBERS"):
+        for limited in outcome.limit_checks:
+            _print(f"     {limited.name}: {limited.value:,.0f} of {limited.limit:,.0f}")
+
+
+def _print_load() -> None:
+    """Print the load of the machine when it may be the reason for delays."""
+    load = os.getloadavg()[0]
+    cpu_count = os.cpu_count() or 1
+    if load > cpu_count:
+        _print(
+            f"     The load is {load:.1f} on {cpu_count} CPUs, which may be the reason for delays."
+        )
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-// The history file, and what else the clients of the fault scenarios share.
+// The history file (see history.py), and what the clients of the fault scenarios share.
 
 import { appendFileSync } from "node:fs"
 
 const WRITE_INTERVAL_MS = 200
+const POLL_MS = 50
 
-export const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Waits for a condition; returns whether it came true in time. */
-export async function until(condition, ms) {
-  for (const end = performance.now() + ms; !condition() && performance.now() < end; ) await sleep(50)
+/** Waits for a condition; returns whether it became true in time. */
+export async function waitUntil(condition, ms) {
+  const end = performance.now() + ms
+  while (!condition() && performance.now() < end) await sleep(POLL_MS)
   return condition()
 }
 
-/** Mulberry32: the same seed gives the same numbers. */
-export function dice(seed) {
+/** Mulberry32, a seeded random number generator: returns a function like Math.random. */
+export function seededRandom(seed) {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -23,31 +25,36 @@ export function dice(seed) {
   }
 }
 
-/** What the history keeps of a message. */
-export const brief = ({ seq, rev, id, message, deleted, edited, timestamp, kind, reactions }) => ({ seq, rev, id, message, deleted, kind, reactions, since: edited ?? timestamp })
+/** Returns what the history keeps of a message. */
+export function rowRecord(row) {
+  const { seq, rev, id, message, deleted, kind, reactions, edited, timestamp } = row
+  return { seq, rev, id, message, deleted, kind, reactions, changed_at: edited ?? timestamp }
+}
 
-/** Lines about clients, appended to a file that several processes write. */
+/** Records of clients, appended to a file that several processes write to. */
 export class History {
   #path
   #lines = []
 
   constructor(path) {
     this.#path = path
-    setInterval(() => this.write(), WRITE_INTERVAL_MS).unref()
+    setInterval(() => this.flush(), WRITE_INTERVAL_MS).unref()
   }
 
-  /** Times are those of the machine's monotonic clock, which Python reads too. */
-  note(who, what, more = {}) {
-    this.#lines.push(JSON.stringify({ at: Number(process.hrtime.bigint() / 1000n) / 1000, who, what, ...more }))
+  /** Records something; the time is that of the machine's monotonic clock, as in history.py. */
+  record(client, type, fields = {}) {
+    const at = Number(process.hrtime.bigint() / 1000n) / 1000
+    this.#lines.push(JSON.stringify({ at, client, type, ...fields }))
   }
 
-  /** Notes a live event as it arrives. */
-  told(who, label, event, payload) {
-    this.note(who, "told", { event, label: payload.label, in: label, row: brief(payload), head: payload.head })
+  /** Records a live event. */
+  recordEvent(client, event, payload) {
+    const { label, head } = payload
+    this.record(client, "receive", { event, label, head, row: rowRecord(payload) })
   }
 
-  /** Writes what has been noted since the last time, in one piece. */
-  write() {
+  /** Appends the new records to the file, in one piece. */
+  flush() {
     if (this.#lines.length) appendFileSync(this.#path, `${this.#lines.join("\n")}\n`)
     this.#lines = []
   }

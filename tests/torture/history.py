@@ -1,4 +1,22 @@
-"""What happened, line by line, and what the database holds in the end: all that the checker needs to know."""
+"""The history of a scenario: what clients sent and received, and what is stored at the end.
+
+The history is a file with one JSON object per line, appended to by several processes. The checker
+reads it and nothing else but the database. The types of records and their fields:
+
+    invoke      a client sent a request: action, id, message, seq, emoji, on, mark, connection
+    ok, fail    the acknowledgement of a request: id, seq and rev, or code
+    connect     a connection was opened
+    disconnect  a connection was closed
+    receive     a live event arrived: event, label, row, head; ordered is false when the client
+                may have recorded it out of order
+    show        a client shows a row that is new or has changed: row
+    reset       a client started over: epoch, rows
+    read_back   a row that was loaded while reading back to the first message: row
+    final       what a client shows at the end: epoch, rows, pending (ids without an outcome)
+
+Every record has `at`, in milliseconds on the monotonic clock of the machine, and `client`, which
+is empty in the records of the harness and of orders to all clients.
+"""
 
 import json
 import time
@@ -7,21 +25,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Engine, text
 
-JSON = dict[str, Any]
+Record: TypeAlias = dict[str, Any]
+"""A line of the history. Its fields depend on its type."""
+
+Reactions: TypeAlias = tuple[tuple[str, int], ...]
+"""Each emoji with the number of people who reacted with it."""
+
+SELECT_ROOM = text("SELECT head, epoch FROM rooms WHERE label = :label")
+SELECT_MESSAGES = text(
+    "SELECT seq, rev, client_id, message, kind, reactions, timestamp, edited_at, deleted_at"
+    " FROM messages JOIN rooms ON rooms.id = room_id WHERE label = :label ORDER BY seq"
+)
 
 
-def now() -> float:
-    """Milliseconds on the clock that Node's history uses too."""
+def now_ms() -> float:
+    """Return milliseconds on the monotonic clock, which the clients in Node read too."""
     return time.monotonic() * 1000
 
 
 @dataclass(frozen=True)
 class Row:
-    """A message as somebody saw it, or as it is stored."""
+    """A message as a client showed it, or as it is stored."""
 
     seq: int
     rev: int
@@ -29,161 +57,168 @@ class Row:
     message: str
     deleted: bool
     kind: str | None
-    reactions: tuple[tuple[str, int], ...]  # each emoji, and how many people put it there
-    since: float = field(compare=False)  # when it became so, on the history's clock
+    reactions: Reactions
+    changed_at: float = field(compare=False)
+    """When it got this state, in milliseconds on the clock of the history."""
 
     @classmethod
-    def seen(cls, brief: JSON) -> "Row":
-        """As a client reported it."""
-        when = datetime.fromisoformat(brief["since"])
-        known = (
-            brief["seq"],
-            brief["rev"],
-            brief.get("id"),
-            brief["message"],
-            bool(brief.get("deleted")),
-        )
+    def from_record(cls, row: Record) -> "Row":
+        """Return the row that a client recorded."""
         return cls(
-            *known, brief.get("kind"), _counted(brief.get("reactions")), since=on_our_clock(when)
+            seq=row["seq"],
+            rev=row["rev"],
+            id=row.get("id"),
+            message=row["message"],
+            deleted=bool(row.get("deleted")),
+            kind=row.get("kind"),
+            reactions=_count_reactions(row.get("reactions")),
+            changed_at=to_history_clock(datetime.fromisoformat(row["changed_at"])),
         )
 
 
-def _counted(reactions: dict[str, list[str]] | str | None) -> tuple[tuple[str, int], ...]:
-    found = json.loads(reactions) if isinstance(reactions, str) else reactions
-    return tuple((emoji, len(people)) for emoji, people in (found or {}).items())
+def _count_reactions(reactions: dict[str, list[str]] | str | None) -> Reactions:
+    """Count reactions in the form of the wire, or of the database, where they may be JSON text."""
+    by_emoji = json.loads(reactions) if isinstance(reactions, str) else reactions
+    return tuple((emoji, len(marks)) for emoji, marks in (by_emoji or {}).items())
 
 
-def on_our_clock(when: datetime) -> float:
-    """A time of day, on the history's clock."""
-    return when.timestamp() * 1000 - time.time() * 1000 + now()
+def to_history_clock(moment: datetime) -> float:
+    """Convert a time of day to milliseconds on the clock of the history."""
+    return moment.timestamp() * 1000 - time.time() * 1000 + now_ms()
 
 
 @dataclass
-class Stored:
+class StoredRoom:
     """A room in the database."""
 
     head: int
     epoch: str
     rows: list[Row]
-    ids: Counter[str]
+    client_ids: Counter[str]
 
 
-def stored(engine: Engine, label: str) -> Stored:
-    """What the database holds of a room."""
-    query = text(
-        "SELECT seq, rev, client_id, message, kind, reactions, timestamp, edited_at, deleted_at FROM messages"
-        " JOIN rooms ON rooms.id = room_id WHERE label = :label ORDER BY seq"
-    )
+def read_room(engine: Engine, label: str) -> StoredRoom:
+    """Read a room and its messages from the database."""
     with engine.connect() as connection:
-        head, epoch = connection.execute(
-            text("SELECT head, epoch FROM rooms WHERE label = :label"), {"label": label}
-        ).one()
-        rows = [
-            Row(
-                seq,
-                rev,
-                key,
-                words,
-                gone is not None,
-                kind,
-                _counted(by),
-                _since(gone or edited or said),
-            )
-            for seq, rev, key, words, kind, by, said, edited, gone in connection.execute(
-                query, {"label": label}
-            )
-        ]
-    return Stored(head, epoch, rows, Counter(row.id for row in rows if row.id))
+        head, epoch = connection.execute(SELECT_ROOM, {"label": label}).one()
+        messages = connection.execute(SELECT_MESSAGES, {"label": label}).all()
+    rows = [
+        Row(
+            seq=message.seq,
+            rev=message.rev,
+            id=message.client_id,
+            message=message.message,
+            deleted=message.deleted_at is not None,
+            kind=message.kind,
+            reactions=_count_reactions(message.reactions),
+            changed_at=_stored_time(message.deleted_at or message.edited_at or message.timestamp),
+        )
+        for message in messages
+    ]
+    return StoredRoom(head, epoch, rows, Counter(row.id for row in rows if row.id))
 
 
-def _since(value: datetime | str) -> float:
+def _stored_time(value: datetime | str) -> float:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return on_our_clock(moment.replace(tzinfo=UTC))
+    return to_history_clock(moment.replace(tzinfo=UTC))
 
 
 @dataclass
-class Wish:
-    """Something somebody wanted stored, and what came of it."""
+class SentRequest:
+    """A request of a client to store something, and its acknowledgement."""
 
-    at: float
-    who: str
-    do: str
+    sent_at: float
+    client: str
+    action: str
     id: str
     message: str
-    seq: int | None  # the message to be changed
-    visit: int | None
+    seq: int | None
+    """The message to change."""
+    connection: int | None
+    """Counts the connections of a bot, which promise no order between each other."""
     emoji: str | None = None
     on: bool = False
     mark: str = ""
-    answered: float | None = None
-    number: int | None = None  # what the answer said
+    acknowledged_at: float | None = None
+    rev: int | None = None
+    """The number in the acknowledgement."""
+
+    @classmethod
+    def from_record(cls, record: Record) -> "SentRequest":
+        """Return the request of an `invoke` record."""
+        return cls(
+            sent_at=record["at"],
+            client=record["client"],
+            action=record["action"],
+            id=record["id"],
+            message=record.get("message", ""),
+            seq=record.get("seq"),
+            connection=record.get("connection"),
+            emoji=record.get("emoji"),
+            on=record.get("on", False),
+            mark=record.get("mark", ""),
+        )
 
     @property
     def label(self) -> str:
-        """The room it was for."""
-        return label_of(self.who)
+        """The room it was sent to."""
+        return label_of(self.client)
 
 
-def label_of(who: str) -> str:
-    """The room of a person."""
-    return who.partition(" ")[0]
+def label_of(client: str) -> str:
+    """Return the label of a client's room, with which its name begins."""
+    return client.partition(" ")[0]
 
 
-def is_stock(who: str) -> bool:
-    """Whether this is a stock client."""
-    return who.split(" ")[1] in ("node", "python")
+def is_stock(client: str) -> bool:
+    """Return whether a client is a stock Socket.IO client."""
+    return client.split(" ")[1] in ("node", "python")
 
 
-def is_probe(who: str) -> bool:
-    """Whether this posts the probe."""
-    return who.split(" ")[1] == "probe"
+def is_probe(client: str) -> bool:
+    """Return whether a client posts the probe."""
+    return client.split(" ")[1] == "probe"
 
 
 class History:
-    """The lines of one evening, in the order of time."""
+    """The history file of one run of a scenario."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._marks: list[JSON] = []
+        self._records: list[Record] = []
 
-    def mark(self, what: str, **more: Any) -> float:
-        """Write down something that the harness did; when that was."""
-        line = {"at": now(), "who": "", "what": what, **more}
-        self._marks.append(line)
-        return float(line["at"])
+    def record(self, record_type: str, **fields: Any) -> float:
+        """Record something that the harness did; return its time in milliseconds."""
+        at = now_ms()
+        self._records.append({"at": at, "client": "", "type": record_type, **fields})
+        return at
 
-    def close(self) -> None:
-        """Nothing more will happen: put the harness's own lines where the clients' are."""
+    def flush(self) -> None:
+        """Append the records of the harness to those of the clients."""
         with self.path.open("a") as file:
-            file.writelines(json.dumps(line) + "\n" for line in self._marks)
-        self._marks = []
+            file.writelines(json.dumps(record) + "\n" for record in self._records)
+        self._records = []
 
-    def lines(self) -> list[JSON]:
-        """Everything that happened."""
+    def records(self) -> list[Record]:
+        """Return the records in the file, in the order of time."""
         with self.path.open() as file:
-            return sorted(map(json.loads, file), key=lambda line: line["at"])
+            return sorted(map(json.loads, file), key=lambda record: record["at"])
 
 
-def wishes(lines: list[JSON]) -> dict[str, Wish]:
-    """Everything that was wanted, by id, with its first answer."""
-    wanted: dict[str, Wish] = {}
-    for line in lines:
-        if line["what"] == "invoke":
-            about = (
-                line["who"],
-                line["do"],
-                line["id"],
-                line.get("message", ""),
-                line.get("seq"),
-                line.get("visit"),
-            )
-            reaction = line.get("emoji"), line.get("on", False), line.get("mark", "")
-            wanted[line["id"]] = Wish(line["at"], *about, *reaction)
-        elif line["what"] == "ok" and (wish := wanted.get(line["id"])) and wish.answered is None:
-            wish.answered, wish.number = line["at"], line["rev"]
-    return wanted
+def sent_requests(records: list[Record]) -> dict[str, SentRequest]:
+    """Return all requests by id, each with its first acknowledgement."""
+    requests: dict[str, SentRequest] = {}
+    for record in records:
+        if record["type"] == "invoke":
+            requests[record["id"]] = SentRequest.from_record(record)
+        elif record["type"] == "ok":
+            request = requests.get(record["id"])
+            if request is not None and request.acknowledged_at is None:
+                request.acknowledged_at = record["at"]
+                request.rev = record["rev"]
+    return requests
 
 
-def of(lines: list[JSON], *what: str) -> Iterator[JSON]:
-    """The lines of some kinds."""
-    return (line for line in lines if line["what"] in what)
+def of_type(records: list[Record], *types: str) -> Iterator[Record]:
+    """Return the records of some types."""
+    return (record for record in records if record["type"] in types)

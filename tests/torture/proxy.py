@@ -1,4 +1,8 @@
-"""A bad line: a TCP proxy that cuts, slows, falls silent, loses answers, and repeats and swaps what Redis says."""
+"""A TCP proxy that simulates an unreliable network.
+
+It can reset or delay connections, drop their data silently, hold back WebSocket handshakes, lose
+acknowledgements of the server, and repeat and reorder the messages of Redis.
+"""
 
 import asyncio
 import random
@@ -6,212 +10,271 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from typing import Protocol, Self, TypeAlias
 
 from tests.servers import free_port
 
-CHUNK = 65_536
-ANSWER = re.compile(rb'43\d+\[\{"ok":true,"seq":')
+CHUNK_BYTES = 65_536
+CALL_SECONDS = 5.0  # for a call from another thread into the event loop
+CLOSE_SECONDS = 2.0
+ACKNOWLEDGEMENT = re.compile(rb'43\d+\[\{"ok":true,"seq":')
 UPGRADE = re.compile(rb"GET .*^upgrade: websocket", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
-Rewrite = Callable[[bytes], bytes | None]  # what the far end says becomes this; None cuts the line
+Rewrite: TypeAlias = Callable[[bytes], bytes | None]
+"""Returns what to pass on to the client instead of a chunk from the server; None resets the
+connection."""
 
 
-def unchanged(chunk: bytes) -> bytes:
-    """A good line."""
+class ResponseFilter(Protocol):
+    """Alters what servers send."""
+
+    def for_connection(self) -> Rewrite:
+        """Return the function that rewrites the responses of one new connection."""
+
+
+def pass_through(chunk: bytes) -> bytes:
+    """Pass data on unchanged."""
     return chunk
 
 
-class Link:
-    """One connection through the proxy."""
+class NoFilter:
+    """Passes all responses on."""
 
-    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter, silent: bool) -> None:
-        self.ends = near, far
+    def for_connection(self) -> Rewrite:
+        """Return the function for one connection."""
+        return pass_through
+
+
+class ProxiedConnection:
+    """One connection through the proxy. While it is silent, all data is dropped."""
+
+    def __init__(
+        self, client: asyncio.StreamWriter, server: asyncio.StreamWriter, silent: bool
+    ) -> None:
         self.silent = silent
+        self._writers = (client, server)
 
-    def cut(self) -> None:
-        """Reset both ends."""
-        for end in self.ends:
-            end.transport.abort()
+    def reset(self) -> None:
+        """Reset both sides."""
+        for writer in self._writers:
+            writer.transport.abort()
 
 
 class Proxy:
-    """Listens on `port` and passes everything on to another port of this machine, as well or badly as it is told."""
+    """Listens on `port` and forwards to another port of this machine."""
 
-    def __init__(self, to_port: int, rewrite: Callable[[], Rewrite] = lambda: unchanged) -> None:
+    def __init__(self, to_port: int, response_filter: ResponseFilter | None = None) -> None:
         self.port = free_port()
-        self.seconds_late = 0.0
-        self.refuses_upgrades = False  # to WebSocket, as some companies' proxies do
+        self.delay_seconds = 0.0  # of every chunk
+        self.refuses_upgrades = False  # to WebSocket, as some corporate proxies do
         self._to_port = to_port
-        self._rewrite = rewrite
-        self._links: set[Link] = set()
+        self._filter = response_filter or NoFilter()
+        self._connections: set[ProxiedConnection] = set()
         self._new_are_silent = False
-        self._upgrades_pass = asyncio.Event()
-        self._upgrades_pass.set()
+        self._may_upgrade = asyncio.Event()
+        self._may_upgrade.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        listening = asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(5)
+        listening = asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        future = asyncio.run_coroutine_threadsafe(listening, self._loop)
+        self._server = future.result(CALL_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(CALL_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(CALL_SECONDS)
         self._loop.close()
 
-    def cut(self, rng: random.Random | None = None, portion: float = 1.0) -> None:
-        """Cut all connections, or a portion of them."""
-        self._run(lambda link: rng is None or rng.random() < portion, Link.cut)
+    def reset_all(self) -> None:
+        """Reset all connections."""
+        self._for_each(ProxiedConnection.reset)
 
-    def fall_silent(self, new_too: bool = False) -> None:
-        """From now on nothing comes through, not even that somebody has hung up; new connections work, or do not."""
+    def silence(self, new_too: bool = False) -> None:
+        """Drop all data of the open connections from now on, even that one side has closed.
+
+        New connections work, unless `new_too` is set.
+        """
         self._new_are_silent = new_too
-        self._run(lambda _: True, lambda link: setattr(link, "silent", True))
+
+        def silence(connection: ProxiedConnection) -> None:
+            connection.silent = True
+
+        self._for_each(silence)
 
     def recover(self) -> None:
-        """Be a good line again. The silent connections are forgotten, as a router would."""
+        """Forward again. Silent connections are reset, as by a router that has forgotten them."""
         self._new_are_silent = False
-        self._run(lambda link: link.silent, Link.cut)
+
+        def reset_if_silent(connection: ProxiedConnection) -> None:
+            if connection.silent:
+                connection.reset()
+
+        self._for_each(reset_if_silent)
 
     def hold_upgrades(self) -> None:
-        """From now on handshakes of WebSocket wait; all other requests pass."""
-        self._loop.call_soon_threadsafe(self._upgrades_pass.clear)
+        """Hold back WebSocket handshakes from now on; all other requests pass."""
+        self._loop.call_soon_threadsafe(self._may_upgrade.clear)
 
     def release_upgrades(self) -> None:
-        """Let the handshakes pass that wait, and all later ones."""
-        self._loop.call_soon_threadsafe(self._upgrades_pass.set)
+        """Forward the handshakes that were held back, and all later ones."""
+        self._loop.call_soon_threadsafe(self._may_upgrade.set)
 
-    def _run(self, which: Callable[[Link], bool], work: Callable[[Link], None]) -> None:
+    def _for_each(self, work: Callable[[ProxiedConnection], None]) -> None:
         async def run() -> None:
-            for link in [link for link in self._links if which(link)]:
-                work(link)
+            for connection in list(self._connections):
+                work(connection)
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(CALL_SECONDS)
 
-    async def _connected(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+    async def _accept(
+        self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter
+    ) -> None:
         try:
-            first = await self._first_chunk(reader)
-            far_reader, far = await asyncio.open_connection("127.0.0.1", self._to_port)
+            first = await self._first_chunk(client_reader)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
         except OSError:
-            near.transport.abort()
+            client_writer.transport.abort()
             return
-        link = Link(near, far, self._new_are_silent)
-        self._links.add(link)
-        if not link.silent:
-            far.write(first)
+        connection = ProxiedConnection(client_writer, server_writer, self._new_are_silent)
+        self._connections.add(connection)
+        if not connection.silent:
+            server_writer.write(first)
         await asyncio.gather(
-            self._pass_on(link, reader, far, unchanged),
-            self._pass_on(link, far_reader, near, self._rewrite()),
+            self._forward(connection, client_reader, server_writer, pass_through),
+            self._forward(connection, server_reader, client_writer, self._filter.for_connection()),
         )
-        self._links.discard(link)
+        self._connections.discard(connection)
 
     async def _first_chunk(self, reader: asyncio.StreamReader) -> bytes:
-        """What the near end says first, when it may pass. A server would not wait for a handshake that is held here."""
-        first = await reader.read(CHUNK)
+        """Return the client's first chunk, as soon as it may be forwarded.
+
+        This is before connecting to the server, which would not wait for a handshake held here.
+        """
+        first = await reader.read(CHUNK_BYTES)
         if UPGRADE.match(first):
             if self.refuses_upgrades:
                 raise ConnectionRefusedError
-            await self._upgrades_pass.wait()
-        if self.seconds_late:
-            await asyncio.sleep(self.seconds_late)
+            await self._may_upgrade.wait()
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
         return first
 
-    async def _pass_on(
+    async def _forward(
         self,
-        link: Link,
+        connection: ProxiedConnection,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         rewrite: Rewrite,
     ) -> None:
         with suppress(OSError):
-            while chunk := await reader.read(CHUNK):
-                if self.seconds_late:
-                    await asyncio.sleep(self.seconds_late)
-                if link.silent:
+            while chunk := await reader.read(CHUNK_BYTES):
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
+                if connection.silent:
                     continue
-                said = rewrite(chunk)
-                if said is None:
-                    link.cut()
+                rewritten = rewrite(chunk)
+                if rewritten is None:
+                    connection.reset()
                     return
-                writer.write(said)
+                writer.write(rewritten)
                 await writer.drain()
-        if not link.silent:
+        if not connection.silent:
             writer.transport.abort()
 
     async def _close(self) -> None:
         self._server.close()
-        for link in list(self._links):
-            link.cut()
-        everything = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.wait(everything, timeout=2) if everything else None
+        for connection in list(self._connections):
+            connection.reset()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
 
-class Forgetful:
-    """Cuts the line of whoever is about to be told that a message is stored: so many times, one in two."""
+class AcknowledgementLoss:
+    """Resets connections on which a message is about to be acknowledged, one in two.
+
+    `remaining` is how many are still to be lost.
+    """
 
     def __init__(self, rng: random.Random) -> None:
-        self.left = 0
-        self._dice = rng
+        self.remaining = 0
+        self._rng = rng
 
-    def __call__(self) -> Rewrite:
+    def for_connection(self) -> Rewrite:
+        """Return the function for one connection."""
         return self._rewrite
 
     def _rewrite(self, chunk: bytes) -> bytes | None:
-        if self.left and ANSWER.search(chunk) and self._dice.random() < 0.5:
-            self.left -= 1
+        if self.remaining and ACKNOWLEDGEMENT.search(chunk) and self._rng.random() < 0.5:
+            self.remaining -= 1
             return None
         return chunk
 
 
-class Muddled:
-    """Repeats and swaps what Redis passes on: one in three comes again later, one in three behind the next."""
+class MessageShuffler:
+    """Repeats one in three published messages of Redis, and swaps one in three with the next."""
 
     def __init__(self, rng: random.Random) -> None:
-        self.muddles = 0
-        self.at_work = True
-        self._dice = rng
+        self.enabled = False
+        self.shuffled = 0  # how many messages were repeated or swapped
+        self._rng = rng
 
-    def __call__(self) -> Rewrite:
-        buffer, held = b"", b""
+    def for_connection(self) -> Rewrite:
+        """Return the function for one connection, with buffers of its own."""
+        buffer = b""
+        held = b""  # sent after the next reply
 
         def rewrite(chunk: bytes) -> bytes:
             nonlocal buffer, held
             buffer += chunk
-            said = b""
+            output = b""
             while end := _end_of_reply(buffer, 0):
-                reply, buffer = buffer[:end], buffer[end:]
-                if not self.at_work or b"\r\nmessage\r\n" not in reply[:24]:
-                    said, held = said + held + reply, b""
-                    continue
-                chance = self._dice.random()
-                self.muddles += chance < 2 / 3
-                now, later = (
-                    (reply, reply)
-                    if chance < 1 / 3
-                    else (b"", reply)
-                    if chance < 2 / 3
-                    else (reply, b"")
-                )
-                said, held = said + now + held, later
-            return said
+                reply = buffer[:end]
+                buffer = buffer[end:]
+                if self.enabled and b"\r\nmessage\r\n" in reply[:24]:
+                    now, later = self._shuffle(reply)
+                    output += now + held
+                    held = later
+                else:
+                    output += held + reply
+                    held = b""
+            return output
 
         return rewrite
 
+    def _shuffle(self, message: bytes) -> tuple[bytes, bytes]:
+        """Return what to send of a message now, and what to send after the next reply."""
+        chance = self._rng.random()
+        if chance < 1 / 3:
+            self.shuffled += 1
+            return message, message
+        if chance < 2 / 3:
+            self.shuffled += 1
+            return b"", message
+        return message, b""
+
 
 def _end_of_reply(buffer: bytes, start: int) -> int:
-    """Where a reply of Redis ends, or 0 when it is not all there."""
+    """Return where a reply of Redis ends; 0 when it is incomplete.
+
+    See https://redis.io/docs/latest/develop/reference/protocol-spec/.
+    """
     line_end = buffer.find(b"\r\n", start) + 2
     if line_end < 2:
         return 0
-    kind, number = buffer[start : start + 1], buffer[start + 1 : line_end - 2]
+    kind = buffer[start : start + 1]
+    number = buffer[start + 1 : line_end - 2]
     if kind in b"$=" and int(number) >= 0:
         end = line_end + int(number) + 2
         return end if end <= len(buffer) else 0
     if kind in b"*>~%":
-        for _ in range(int(number) * (2 if kind == b"%" else 1)):
-            line_end = _end_of_reply(buffer, line_end) if line_end else 0
+        elements = int(number) * 2 if kind == b"%" else int(number)
+        for _ in range(elements):
+            if line_end == 0:
+                return 0
+            line_end = _end_of_reply(buffer, line_end)
     return line_end

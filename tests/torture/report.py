@@ -1,4 +1,4 @@
-"""The table of a run, and what is published of a full one: docs/delivery.md, and the line that the README quotes."""
+"""Formats the table of a run, and publishes a full run in docs/delivery.md and README.md."""
 
 import os
 import subprocess
@@ -9,76 +9,92 @@ from pathlib import Path
 
 from bench.__main__ import machine
 from tests.servers import ROOT
-from tests.torture.scenarios import FAULTS
-from tests.torture.stage import Fault, Outcome
+from tests.torture.harness import Outcome, Scenario
+from tests.torture.scenarios import SCENARIOS
 
 PAGE = Path("docs") / "delivery.md"
 README = Path("README.md")
-MARKS = (
-    "<!-- from here: written by make torture FULL=1 -->",
-    "<!-- to here: written by make torture FULL=1 -->",
+BEGIN_MARK = "<!-- from here: written by make torture FULL=1 -->"
+END_MARK = "<!-- to here: written by make torture FULL=1 -->"
+COLUMNS = (
+    "Scenario",
+    "Acknowledged",
+    "Lost",
+    "Duplicated",
+    "Out of order",
+    "Worst delay",
+    "Recovery time",
 )
-COLUMNS = "Fault", "Acknowledged", "Lost", "Doubled", "Out of order", "Worst delay", "Until whole"
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What is checked out, and whether the working tree holds nothing else."""
+    """The commit that is checked out, and whether the working tree is unchanged since."""
 
     name: str
     is_clean: bool
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run of `make torture FULL=1`, and what came of it."""
+class FullRun:
+    """The result of `make torture FULL=1`."""
 
     seed: int
-    commit: Commit | None  # at the start
+    commit: Commit | None
+    """At the start; None outside of a repository."""
     outcomes: Sequence[Outcome]
-    mutations_found: bool
+    mutations_detected: bool
 
 
-def title(fault: Fault, database: str) -> str:
-    """How the table calls an evening."""
-    return f"{fault.number} {fault.sentence}" + ("" if database == "SQLite" else f", {database}")
+def title(scenario: Scenario, database: str) -> str:
+    """Return the name of a scenario in the table."""
+    name = f"{scenario.number} {scenario.title}"
+    return name if database == "SQLite" else f"{name}, {database}"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """What came of it, as Markdown."""
-    rows = [COLUMNS, tuple("-" * len(name) for name in COLUMNS), *map(_row, outcomes)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+    """Return a Markdown table of the outcomes."""
+    dashes = tuple("-" * len(name) for name in COLUMNS)
+    rows = [COLUMNS, dashes, *(_table_row(outcome) for outcome in outcomes)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _table_row(outcome: Outcome) -> tuple[str, ...]:
+    verdict = outcome.verdict
+    return (
+        title(outcome.scenario, outcome.database),
+        str(verdict.acknowledged),
+        str(verdict.lost),
+        str(verdict.duplicated),
+        str(verdict.reordered),
+        f"{verdict.worst_delay_ms() / 1000:.1f} s",
+        f"{verdict.recovery_ms / 1000:.1f} s",
     )
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
-    verdict = outcome.verdict
-    numbers = verdict.acknowledged, verdict.lost, verdict.doubled, verdict.disordered
-    times = (f"{milliseconds / 1000:.1f} s" for milliseconds in (verdict.worst(), verdict.whole_ms))
-    return (title(outcome.fault, outcome.database), *map(str, numbers), *times)
-
-
-def checked_out(tree: Path = ROOT) -> Commit | None:
-    """The commit of a working tree; None outside of a repository."""
+def current_commit(tree: Path = ROOT) -> Commit | None:
+    """Return the commit of a working tree; None outside of a repository."""
     try:
-        return Commit(
-            _git(tree, "rev-parse", "--short=10", "HEAD"), not _git(tree, "status", "--porcelain")
-        )
+        name = _git(tree, "rev-parse", "--short=10", "HEAD")
+        changes = _git(tree, "status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return None
+    return Commit(name, is_clean=changes == "")
 
 
-def _git(tree: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", *words], cwd=tree, capture_output=True, text=True, check=True
-    ).stdout.strip()
+def _git(tree: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
 
 
-def not_repeatable(commit: Commit | None) -> list[str]:
-    """Why nobody could run the same again: known before the run."""
+def reasons_not_repeatable(commit: Commit | None) -> list[str]:
+    """Return why a run could not be repeated by others; known before it starts."""
     reasons = []
     if commit is None:
         reasons.append("this is not a git repository")
@@ -89,39 +105,43 @@ def not_repeatable(commit: Commit | None) -> list[str]:
     return reasons
 
 
-def not_publishable(run: Run, tree: Path = ROOT) -> list[str]:
-    """Why a run is not published: nobody could repeat it, or it was not whole, or not everything was as promised."""
-    reasons = not_repeatable(run.commit)
-    expected = [title(fault, database) for fault in FAULTS for database in fault.databases]
-    if not reasons and checked_out(tree) != run.commit:
+def reasons_not_publishable(run: FullRun, tree: Path = ROOT) -> list[str]:
+    """Return why a run is not published: it is not repeatable, incomplete, or has failures."""
+    reasons = reasons_not_repeatable(run.commit)
+    if not reasons and current_commit(tree) != run.commit:
         reasons.append("the working tree has changed since the start")
-    if [title(outcome.fault, outcome.database) for outcome in run.outcomes] != expected:
-        reasons.append("not every scenario was run once")
-    if any(outcome.broken for outcome in run.outcomes):
-        reasons.append("not everything was as promised")
-    if not run.mutations_found:
-        reasons.append("a program broken on purpose was not found out")
+    expected = [
+        title(scenario, database) for scenario in SCENARIOS for database in scenario.databases
+    ]
+    if [title(outcome.scenario, outcome.database) for outcome in run.outcomes] != expected:
+        reasons.append("not every scenario was run exactly once")
+    if any(outcome.failures for outcome in run.outcomes):
+        reasons.append("a scenario failed")
+    if not run.mutations_detected:
+        reasons.append("a mutation was not detected")
     return reasons
 
 
-def publish(run: Run, tree: Path = ROOT) -> None:
-    """Write the table to docs/delivery.md, and its sum to the README."""
+def publish(run: FullRun, tree: Path = ROOT) -> None:
+    """Write the table to docs/delivery.md, and its summary to the README too."""
     assert run.commit is not None
     acknowledged = sum(outcome.verdict.acknowledged for outcome in run.outcomes)
     summary = (
-        f"> {len(run.outcomes)} fault scenarios, {acknowledged:,} messages and changes acknowledged: "
-        "0 lost, 0 doubled, 0 out of order."
+        f"> {len(run.outcomes)} fault scenarios, "
+        f"{acknowledged:,} messages and changes acknowledged: "
+        "0 lost, 0 duplicated, 0 out of order."
     )
     minutes = sum(outcome.seconds for outcome in run.outcomes) / 60
     origin = (
-        f"`make torture FULL=1 SEED={run.seed}`, commit `{run.commit.name}`, {datetime.now(UTC):%Y-%m-%d}, "
-        f"on: {machine()}. The scenarios took {minutes:.0f} minutes, each within the delays that are promised."
+        f"`make torture FULL=1 SEED={run.seed}`, commit `{run.commit.name}`, "
+        f"{datetime.now(UTC):%Y-%m-%d}, on: {machine()}. "
+        f"The scenarios took {minutes:.0f} minutes. All delays were within their limits."
     )
     _replace_between_marks(tree / README, summary)
     _replace_between_marks(tree / PAGE, f"{summary}\n\n{origin}\n\n{table(run.outcomes)}")
 
 
 def _replace_between_marks(page: Path, text: str) -> None:
-    before, rest = page.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}")
+    before, rest = page.read_text().split(BEGIN_MARK)
+    after = rest.split(END_MARK)[1]
+    page.write_text(f"{before}{BEGIN_MARK}\n\n{text}\n\n{END_MARK}{after}")

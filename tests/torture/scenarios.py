@@ -1,4 +1,4 @@
-"""The faults: what is done to a Confab while people talk, and the numbers that hold all the same."""
+"""The fault scenarios: which faults are injected while clients send, and which limits hold."""
 
 import os
 import signal
@@ -13,456 +13,551 @@ import redis as redis_client
 from sqlalchemy import Engine, text
 
 from tests.servers import wait_until
-from tests.torture.history import now
-from tests.torture.stage import CALM_MS, LATE_MS, Fault, Nemesis, Scenario, connections_of
+from tests.torture.connections import count_connections_of
+from tests.torture.harness import (
+    MAX_CALM_DELAY_MS,
+    MAX_DELAY_MS,
+    FaultInjection,
+    Need,
+    Scenario,
+    ScenarioRun,
+)
+from tests.torture.history import now_ms, of_type
 
-BOTH = ("SQLite", "PostgreSQL")
+SQLITE_AND_POSTGRESQL = ("SQLite", "PostgreSQL")
+
+MAX_OUTAGE_MS = 5_000
+"""How long a client may be disconnected after a fault that its server survives or recovers from."""
+
+MAX_RECOVERY_MS = 10_000
+MAX_WORKER_START_MS = 5_000
+MAX_DRAIN_MS = 4_000
+MAX_BLOCK_MS = 250
+"""How long the event loop of a worker may be blocked."""
+
+NEW_WORKER_SECONDS = 10
+WORKER_EXIT_SECONDS = 15
+REDIS_RECOVERY_MS = 1_000
+"""When delays must be short again, after Redis is back."""
+
+DATABASE_REFUSED_LOG = ("The database refused", "The database did not do it")
+"""What a worker logs when the database refuses a change: since and before the rewritten storage."""
+
+SELECT_KITCHEN = text(
+    "SELECT messages.*, head FROM messages JOIN rooms ON rooms.id = room_id WHERE label = 'kitchen'"
+)
+OTHER_CLIENTS = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+TERMINATE_CLIENTS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_CLIENTS}"
 
 
-def a_worker_is_killed(scenario: Scenario) -> Nemesis:
-    """F1."""
-    for _ in range(2 if scenario.fault.brief else 5):
-        scenario.pause(3)
-        before = set(scenario.workers())
-        os.kill(scenario.rng.choice(sorted(before)), signal.SIGKILL)
-        killed = time.monotonic()
-        scenario.healed()
-        _until_there_are_others(scenario, before)
-        scenario.at_most("until the new worker, ms", (time.monotonic() - killed) * 1000, 5_000)
-    scenario.pause(3)
+# Workers
+
+
+def kill_workers(run: ScenarioRun) -> FaultInjection:
+    """F1: kill one worker, several times."""
+    for _ in range(2 if run.scenario.short else 5):
+        run.pause(3)
+        before = set(run.workers())
+        os.kill(run.rng.choice(sorted(before)), signal.SIGKILL)
+        killed_at = now_ms()
+        run.record_healed()
+        _wait_for_a_new_worker(run, before)
+        run.at_most("start of the new worker, ms", now_ms() - killed_at, MAX_WORKER_START_MS)
+    run.pause(3)
     verdict = yield
-    scenario.at_most("19 of 20 back, ms", verdict.longest_away(0.95), 2_000)
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    run.at_most("95 % of the clients reconnected, ms", verdict.longest_outage_ms(0.95), 2_000)
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
-def the_master_is_killed(scenario: Scenario) -> Nemesis:
-    """F2."""
-    scenario.pause(3)
-    orphans = scenario.workers()
-    master = scenario.server.processes()[0]
-    os.kill(master, signal.SIGKILL)
-    killed = time.monotonic()
-    _until_they_have_ended(orphans)
-    scenario.at_most("until no worker is left, ms", (time.monotonic() - killed) * 1000, 5_000)
-    scenario.server.kill()  # nothing is left of it; this only takes note
-    scenario.server.start()
-    scenario.healed()
-    scenario.pause(3)
+def kill_master(run: ScenarioRun) -> FaultInjection:
+    """F2: kill gunicorn's master, wait until its workers have ended, and start it again."""
+    run.pause(3)
+    orphans = run.workers()
+    os.kill(run.server.processes()[0], signal.SIGKILL)
+    killed_at = now_ms()
+    _wait_for_exit(orphans)
+    run.at_most("exit of the orphaned workers, ms", now_ms() - killed_at, 5_000)
+    run.server.kill()  # it has ended already; this resets the state of `Program`
+    run.server.start()
+    run.record_healed()
+    run.pause(3)
     verdict = yield
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
-def _until_there_are_others(scenario: Scenario, known: set[int]) -> None:
-    wait_until(lambda: set(scenario.workers()) - known, 10, "there is a new worker")
-
-
-def _until_they_have_ended(pids: Collection[int]) -> None:
-    wait_until(lambda: not any(map(_lives, pids)), 15, "the workers have ended")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-
-
-def the_workers_are_replaced(scenario: Scenario) -> Nemesis:
-    """F3."""
-    for how in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
-        scenario.pause(3)
-        before = set(scenario.workers())
-        master = scenario.server.processes()[0]
-        leaving = before if how is signal.SIGHUP else {scenario.rng.choice(sorted(before))}
-        os.kill(master if how is signal.SIGHUP else min(leaving), how)
-        asked = time.monotonic()
-        scenario.healed()
-        _until_they_have_ended(leaving)
-        scenario.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
-        wait_until(lambda: len(scenario.workers()) == 2, 5, "two workers again")
-    scenario.pause(2)
+def restart_workers(run: ScenarioRun) -> FaultInjection:
+    """F3: restart all workers gracefully, then stop one, then restart all again."""
+    _restart_all_of_two(run)
+    _stop_one_of_two(run)
+    _restart_all_of_two(run)
+    run.pause(2)
     verdict = yield
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
-def the_only_worker_is_replaced(scenario: Scenario) -> Nemesis:
-    """F27: while some clients have upgraded to WebSocket, and the others can only poll."""
+def _restart_all_of_two(run: ScenarioRun) -> None:
+    run.pause(3)
+    leaving = set(run.workers())
+    master = run.server.processes()[0]
+    _drain_workers(run, master, signal.SIGHUP, leaving)
+    wait_until(lambda: len(run.workers()) == 2, 5, "two workers are running")
+
+
+def _stop_one_of_two(run: ScenarioRun) -> None:
+    run.pause(3)
+    worker = run.rng.choice(sorted(run.workers()))
+    _drain_workers(run, worker, signal.SIGTERM, {worker})
+    wait_until(lambda: len(run.workers()) == 2, 5, "two workers are running")
+
+
+def _drain_workers(
+    run: ScenarioRun, pid: int, stop_signal: signal.Signals, leaving: set[int]
+) -> None:
+    """Send a signal and wait until these workers have ended; check how long that takes."""
+    os.kill(pid, stop_signal)
+    signalled_at = now_ms()
+    run.record_healed()
+    _wait_for_exit(leaving)
+    run.at_most("workers drained, ms", now_ms() - signalled_at, MAX_DRAIN_MS)
+
+
+def restart_only_worker(run: ScenarioRun) -> FaultInjection:
+    """F27: restart a single worker; some clients use WebSocket, the others can only poll."""
     for _ in range(2):
-        scenario.pause(3)
-        before = set(scenario.workers())
-        os.kill(scenario.server.processes()[0], signal.SIGHUP)
-        asked = time.monotonic()
-        scenario.healed()
-        _until_they_have_ended(before)
-        scenario.at_most("until drained, ms", (time.monotonic() - asked) * 1000, 4_000)
-    scenario.pause(3)
+        run.pause(3)
+        master = run.server.processes()[0]
+        _drain_workers(run, master, signal.SIGHUP, set(run.workers()))
+    run.pause(3)
     verdict = yield
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
-def upgrades_are_slow(scenario: Scenario) -> Nemesis:
-    """F26: clients poll at the start of a round of Engine.IO's service task, and reach WebSocket during the round.
-
-    The service task looks at the sessions of a worker in rounds of one ping timeout, 15 s. The first round begins one
-    timeout after the first connection.
-    """
-    first = min(line["at"] for line in scenario.history.lines() if line["what"] == "up")
-    _sleep_until(first + 12_500)
-    scenario.line.hold_upgrades()
-    scenario.line.cut()  # python-socketio gives up an upgrade after 5 s, so these sessions must be young
-    _sleep_until(first + 16_500)
-    scenario.line.release_upgrades()
-    scenario.healed()
-    _sleep_until(first + 33_000)  # after the end of the round
-    verdict = yield
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-
-
-def _sleep_until(when: float) -> None:
-    time.sleep(max(0.0, when - now()) / 1000)
-
-
-def redis_dies(scenario: Scenario) -> Nemesis:
-    """F4."""
-    for seconds in (2, 20, 90) if scenario.full else (2, 12):
-        scenario.pause(2)
-        scenario.queue.kill()
-        time.sleep(seconds)
-        scenario.queue.start()
-        back = scenario.healed()
-        scenario.pause(4)
-        scenario.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(scenario)
-
-
-def redis_stands_still(scenario: Scenario) -> Nemesis:
-    """F5."""
-    for seconds in (3, 12, 60) if scenario.full else (3, 12):
-        scenario.pause(2)
-        scenario.queue.pause()
-        time.sleep(seconds)
-        scenario.queue.go_on()
-        back = scenario.healed()
-        scenario.pause(4)
-        scenario.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(scenario)
-
-
-def _redis_was_away(scenario: Scenario) -> Nemesis:
-    verdict = yield
-    scenario.at_most("99 of 100 answers, ms", verdict.answered_within(0.99), 300)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    calm = [line for line in scenario.history.lines() if line["what"] == "calm"]
-    late = max((verdict.worst(line["since"], line["at"]) for line in calm), default=0)
-    scenario.at_most("late a second after Redis is back, ms", late, CALM_MS)
-    scenario.at_most(
-        "without a connection, ms", max(verdict.longest_away(), verdict.longest_stock_away()), 0
-    )
-
-
-def answers_are_lost(scenario: Scenario) -> Nemesis:
-    """F19."""
-    for _ in range(200 if scenario.full else 60):
-        scenario.forgetful.left = 1
-        wait_until(lambda: scenario.forgetful.left == 0, 20, "somebody is about to be told")
-    scenario.healed()
-    scenario.pause(2)
-    verdict = yield
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-
-
-def redis_forgets_us(scenario: Scenario) -> Nemesis:
-    """F6: it hangs up on all who listen, forgets everything, and then wants a password that new workers do not know."""
-    for _ in range(5):
-        scenario.pause(2)
-        scenario.queue.ask("CLIENT", "KILL", "TYPE", "pubsub")
-    scenario.queue.ask("FLUSHALL")
-    scenario.queue.ask("CONFIG", "SET", "requirepass", "secret")
-    before = scenario.workers()
-    os.kill(scenario.server.processes()[0], signal.SIGHUP)
-    _until_they_have_ended(before)
-    scenario.pause(4)
-    with redis_client.Redis(port=scenario.queue.port, password="secret") as client:
-        client.config_set("requirepass", "")
-    scenario.healed()
-    scenario.pause(3)
-    verdict = yield
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-
-
-def redis_is_out_of_reach(scenario: Scenario) -> Nemesis:
-    """F7: it takes connections, and never answers."""
-    scenario.pause(2)
-    scenario.queue_line.fall_silent(new_too=True)
-    scenario.pause(30 if scenario.full else 12)
-    scenario.queue_line.recover()
-    back = scenario.healed()
-    scenario.pause(4)
-    scenario.history.mark("calm", since=back + 1_000)
-    yield from _redis_was_away(scenario)
-
-
-def redis_repeats_itself(scenario: Scenario) -> Nemesis:
-    """F20."""
-    scenario.muddled.at_work = True
-    scenario.pause(30 if scenario.full else 12)
-    scenario.muddled.at_work = False
-    scenario.healed()
-    scenario.pause(3)
-    verdict = yield
-    scenario.at_least("repeated or swapped", scenario.muddled.muddles, 50)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-
-
-def sqlite_is_locked(scenario: Scenario) -> Nemesis:
-    """F8."""
-    file = Path(scenario.server.environment["INSTANCE"]) / "confab.db"
-    for seconds in (3, 10):
-        scenario.pause(2)
-        with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            time.sleep(seconds)
-            other.execute("ROLLBACK")
-        scenario.healed()
-        scenario.pause(5)
-    verdict = yield
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 250)
-    scenario.at_most("an answer, ms", verdict.answered_within(1.0), 20_000)
-
-
-def postgres_is_away(scenario: Scenario) -> Nemesis:
-    """F9: its processes stand still, then are ended, then all of it is killed and started again."""
-    everybody = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    scenario.pause(2)
-    pids = scenario.postgres_server.processes()[1:]
-    for how in (signal.SIGSTOP, signal.SIGCONT):
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, how)
-        time.sleep(5 if how is signal.SIGSTOP else 2)
-    scenario.postgres_server.run(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {everybody}"
-    )
-    scenario.pause(4)
-    scenario.postgres_server.kill()
-    time.sleep(2)
-    scenario.postgres_server.start()
-    scenario.healed()
-    scenario.pause(8)
-    verdict = yield
-    scenario.at_most("until whole, ms", verdict.whole_ms, 10_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 250)
-
-
-def the_disk_is_full(scenario: Scenario) -> Nemesis:
-    """F10."""
-    scenario.pause(3)
-    filler = Path(scenario.server.environment["INSTANCE"]).parent / "filler"
-    with filler.open("wb", buffering=0) as file:
-        while os.statvfs(filler).f_bavail:
-            file.write(b"x" * 4096)
-    scenario.pause(4 if scenario.fault.brief else 10)
-    filler.unlink()
-    scenario.healed()
-    scenario.pause(6)
-    verdict = yield
-    refusals = scenario.server.log().count("The database did not do it")
-    scenario.at_least("refused for want of space", refusals, 1)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    scenario.at_most("until whole, ms", verdict.whole_ms, 10_000)
-
-
-def everybody_is_cut_off(scenario: Scenario) -> Nemesis:
-    """F14: three storms; while all come back, the others fall silent, so that no next message shows what is missing."""
-    big = scenario.fault.people > 100
-    for _ in range(2 if scenario.fault.brief else 3):
-        scenario.pause(3)
-        scenario.line.cut()
-        time.sleep(0.6)
-        scenario.say("hush")
-        scenario.healed()
-        time.sleep(8 if big else 4)
-        scenario.say("talk")
-    verdict = yield
-    scenario.at_most("all back, ms", verdict.longest_away(), 10_000 if big else 5_000)
-    scenario.at_most("until whole, ms", verdict.whole_ms, 15_000)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS if big else CALM_MS)
-    scenario.at_most("everybody on a worker waited, ms", scenario.hub_gap(), 500)
-
-
-def lines_fall_silent(scenario: Scenario) -> Nemesis:
-    """F17: half of the people are gone, and nobody tells them or the server."""
-    scenario.pause(3)
-    scenario.line.fall_silent()
-    silent = scenario.history.mark("silent")
-    time.sleep(42)
-    scenario.line.recover()
-    scenario.healed()
-    scenario.pause(3)
-    verdict = yield
-    gone = {f"kitchen {number}" for number in range(1, scenario.fault.people, 2)}
-    gone |= {
-        f"kitchen {kind} {number}"
-        for kind in ("node", "python")
-        for number in range(1, scenario.fault.stock, 2)
-    }
-    downs = {
-        line["who"]: line["at"] - silent
-        for line in scenario.history.lines()
-        if line["what"] == "down"
-    }
-    scenario.at_most(
-        "until it is noticed, ms", max((downs.get(who, 1e9) for who in gone), default=0), 40_000
-    )
-    others = verdict.worst(but=frozenset({*gone, "kitchen-next-door 1"}))
-    scenario.at_most("late for the others, ms", others, LATE_MS)
-
-
-def a_clock_is_set(scenario: Scenario) -> Nemesis:
-    """F22: by an hour, forwards and backwards, on one of two hosts."""
-    for seconds in (3600, -3600, 0):
-        scenario.pause(3)
-        (scenario.folder / "clock").write_text(str(seconds))
-        scenario.pause(4)
-    scenario.healed()
-    scenario.pause(3)
-    verdict = yield
-    hours = {
-        line["row"]["since"][:13] for line in scenario.history.lines() if line["what"] == "seen"
-    }
-    scenario.at_least("hours on the clocks", len(hours), 3)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-    scenario.at_most("all back, ms", verdict.longest_away(), 5_000)
-
-
-def a_worker_stands_still(scenario: Scenario) -> Nemesis:
-    """F23."""
-    served = 0
-    for seconds in (10, 90) if scenario.full else (10,):
-        scenario.pause(3)
-        pid = scenario.rng.choice(scenario.workers())
-        served += connections_of(pid, scenario.server.port)
+def pause_worker(run: ScenarioRun) -> FaultInjection:
+    """F23: stop a worker for longer than it takes its clients to notice."""
+    connections = 0
+    for seconds in (10, 90) if run.full else (10,):
+        run.pause(3)
+        pid = run.rng.choice(run.workers())
+        connections += count_connections_of(pid, run.server.port)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(seconds)
         with suppress(ProcessLookupError):  # gunicorn has killed it meanwhile
             os.kill(pid, signal.SIGCONT)
-        scenario.healed()
-        scenario.pause(5)
+        run.record_healed()
+        run.pause(5)
     verdict = yield
-    waited = {who for _, late, who in verdict.late if late > LATE_MS}
-    scenario.at_most("people who waited, of those it served", len(waited), served)
-    scenario.at_most("late, ms", verdict.worst(), 60_000)
+    delayed = {delay.client for delay in verdict.delays if delay.ms > MAX_DELAY_MS}
+    run.at_most("delayed clients, of those on the paused worker", len(delayed), connections)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), 60_000)
 
 
-def a_backup_is_restored(scenario: Scenario) -> Nemesis:
-    """F24: while people look on, the room is again what it was some seconds ago."""
-    scenario.pause(5)
-    with scenario.server.database() as engine:
-        head, rows = _room_as_it_is(engine)
-        scenario.pause(4)
-        scenario.say("hush")
-        time.sleep(2)
-        _restore(engine, head, rows)
-    scenario.history.mark("restored")
-    scenario.healed()
-    scenario.say("talk")
-    scenario.pause(6)
-    verdict = yield
-    scenario.at_most("until whole, ms", verdict.whole_ms, LATE_MS)
-    scenario.at_most("late, ms", verdict.worst(), LATE_MS)
-
-
-def _room_as_it_is(engine: Engine) -> tuple[int, list[dict[str, Any]]]:
-    query = text(
-        "SELECT messages.*, head FROM messages JOIN rooms ON rooms.id = room_id WHERE label = 'kitchen'"
+def _wait_for_a_new_worker(run: ScenarioRun, known: set[int]) -> None:
+    wait_until(
+        lambda: set(run.workers()) - known, NEW_WORKER_SECONDS, "a new worker has been started"
     )
+
+
+def _wait_for_exit(pids: Collection[int]) -> None:
+    wait_until(
+        lambda: not any(_is_running(pid) for pid in pids),
+        WORKER_EXIT_SECONDS,
+        "the workers have ended",
+    )
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a process exists and is not a zombie."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    state = status.rpartition(")")[2].split()[0]
+    return state != "Z"
+
+
+# Redis
+
+
+def kill_redis(run: ScenarioRun) -> FaultInjection:
+    """F4."""
+    for seconds in (2, 20, 90) if run.full else (2, 12):
+        run.pause(2)
+        run.redis.kill()
+        time.sleep(seconds)
+        run.redis.start()
+        _record_redis_recovery(run)
+    yield from _check_redis_outage(run)
+
+
+def pause_redis(run: ScenarioRun) -> FaultInjection:
+    """F5: stop the process of Redis; its connections stay open."""
+    for seconds in (3, 12, 60) if run.full else (3, 12):
+        run.pause(2)
+        run.redis.pause()
+        time.sleep(seconds)
+        run.redis.go_on()
+        _record_redis_recovery(run)
+    yield from _check_redis_outage(run)
+
+
+def reset_redis(run: ScenarioRun) -> FaultInjection:
+    """F6: Redis drops subscriptions, loses its data and requires a password.
+
+    Workers that start while the password is required do not know it.
+    """
+    for _ in range(5):
+        run.pause(2)
+        run.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    run.redis.ask("FLUSHALL")
+    run.redis.ask("CONFIG", "SET", "requirepass", "secret")
+    before = run.workers()
+    os.kill(run.server.processes()[0], signal.SIGHUP)
+    _wait_for_exit(before)
+    run.pause(4)
+    with redis_client.Redis(port=run.redis.port, password="secret") as client:
+        client.config_set("requirepass", "")
+    run.record_healed()
+    run.pause(3)
+    verdict = yield
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+
+
+def silence_redis(run: ScenarioRun) -> FaultInjection:
+    """F7: Redis accepts connections and never answers."""
+    run.pause(2)
+    run.redis_proxy.silence(new_too=True)
+    run.pause(30 if run.full else 12)
+    run.redis_proxy.recover()
+    _record_redis_recovery(run)
+    yield from _check_redis_outage(run)
+
+
+def shuffle_redis_messages(run: ScenarioRun) -> FaultInjection:
+    """F20: Redis delivers some messages twice, and some out of order."""
+    run.shuffler.enabled = True
+    run.pause(30 if run.full else 12)
+    run.shuffler.enabled = False
+    run.record_healed()
+    run.pause(3)
+    verdict = yield
+    run.at_least("repeated or reordered messages", run.shuffler.shuffled, 50)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def _record_redis_recovery(run: ScenarioRun) -> None:
+    """Record that Redis is back, and a period after it in which delays must be short."""
+    healed_at = run.record_healed()
+    run.pause(4)
+    run.history.record("calm", since=healed_at + REDIS_RECOVERY_MS)
+
+
+def _check_redis_outage(run: ScenarioRun) -> FaultInjection:
+    verdict = yield
+    run.at_most("99 % of the acknowledgements, ms", verdict.acknowledgement_time_ms(0.99), 300)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    calm_delay_ms = 0.0
+    for record in of_type(run.history.records(), "calm"):
+        delay_ms = verdict.worst_delay_ms(record["since"], record["at"])
+        calm_delay_ms = max(calm_delay_ms, delay_ms)
+    run.at_most("delay a second after Redis is back, ms", calm_delay_ms, MAX_CALM_DELAY_MS)
+    outage_ms = max(verdict.longest_outage_ms(), verdict.longest_stock_outage_ms())
+    run.at_most("disconnected, ms", outage_ms, 0)
+
+
+# Databases
+
+
+def lock_sqlite(run: ScenarioRun) -> FaultInjection:
+    """F8: another process holds the write lock of SQLite."""
+    file = Path(run.server.environment["INSTANCE"]) / "confab.db"
+    for seconds in (3, 10):
+        run.pause(2)
+        with closing(sqlite3.connect(file, isolation_level=None, timeout=5)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            connection.execute("ROLLBACK")
+        run.record_healed()
+        run.pause(5)
+    verdict = yield
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    run.at_most("event loop blocked, ms", run.longest_block_ms(), MAX_BLOCK_MS)
+    run.at_most("acknowledgement, ms", verdict.acknowledgement_time_ms(1.0), 20_000)
+
+
+def interrupt_postgres(run: ScenarioRun) -> FaultInjection:
+    """F9: pause the processes of PostgreSQL, disconnect its clients, then kill and restart it."""
+    run.pause(2)
+    pids = run.postgres.processes()[1:]
+    _signal_all(pids, signal.SIGSTOP)
+    time.sleep(5)
+    _signal_all(pids, signal.SIGCONT)
+    time.sleep(2)
+    run.postgres.run(TERMINATE_CLIENTS)
+    run.pause(4)
+    run.postgres.kill()
+    time.sleep(2)
+    run.postgres.start()
+    run.record_healed()
+    run.pause(8)
+    verdict = yield
+    run.at_most("recovery, ms", verdict.recovery_ms, MAX_RECOVERY_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    run.at_most("event loop blocked, ms", run.longest_block_ms(), MAX_BLOCK_MS)
+
+
+def _signal_all(pids: list[int], to_send: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, to_send)
+
+
+def fill_disk(run: ScenarioRun) -> FaultInjection:
+    """F10."""
+    run.pause(3)
+    filler = Path(run.server.environment["INSTANCE"]).parent / "filler"
+    with filler.open("wb", buffering=0) as file:
+        while os.statvfs(filler).f_bavail:
+            file.write(b"x" * 4096)
+    run.pause(4 if run.scenario.short else 10)
+    filler.unlink()
+    run.record_healed()
+    run.pause(6)
+    verdict = yield
+    log = run.server.log()
+    refusals = sum(log.count(line) for line in DATABASE_REFUSED_LOG)
+    run.at_least("refusals by the database", refusals, 1)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    run.at_most("recovery, ms", verdict.recovery_ms, MAX_RECOVERY_MS)
+
+
+def restore_backup(run: ScenarioRun) -> FaultInjection:
+    """F24: the room gets the messages it had some seconds ago, while clients are connected."""
+    run.pause(5)
+    with run.server.database() as engine:
+        head, rows = _read_kitchen(engine)
+        run.pause(4)
+        run.order_all("hold")
+        time.sleep(2)
+        _restore_kitchen(engine, head, rows)
+    run.history.record("restored")
+    run.record_healed()
+    run.order_all("send")
+    run.pause(6)
+    verdict = yield
+    run.at_most("recovery, ms", verdict.recovery_ms, MAX_DELAY_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def _read_kitchen(engine: Engine) -> tuple[int, list[dict[str, Any]]]:
+    """Return the head and the messages of the room."""
     with engine.connect() as connection:
-        rows = [dict(row) for row in connection.execute(query).mappings()]
-    return max(row.pop("head") for row in rows), rows
+        rows = [dict(row) for row in connection.execute(SELECT_KITCHEN).mappings()]
+    head = max(row.pop("head") for row in rows)
+    return head, rows
 
 
-def _restore(engine: Engine, head: int, rows: list[dict[str, Any]]) -> None:
-    columns, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+def _restore_kitchen(engine: Engine, head: int, rows: list[dict[str, Any]]) -> None:
+    columns = ", ".join(rows[0])
+    values = ", ".join(f":{name}" for name in rows[0])
+    room = {"room_id": rows[0]["room_id"], "head": head}
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM messages WHERE room_id = :room_id"), rows[0])
+        connection.execute(text("DELETE FROM messages WHERE room_id = :room_id"), room)
         connection.execute(text(f"INSERT INTO messages ({columns}) VALUES ({values})"), rows)
-        changed = text("UPDATE rooms SET head = :head, epoch = 'restored' WHERE id = :room_id")
-        connection.execute(changed, {**rows[0], "head": head})
+        connection.execute(
+            text("UPDATE rooms SET head = :head, epoch = 'restored' WHERE id = :room_id"), room
+        )
 
 
-BAD_LINE, ONLY_BAD_LINE, BAD_QUEUE = (
-    frozenset({"bad line"}),
-    frozenset({"only bad line"}),
-    frozenset({"bad queue"}),
-)
-TWO_HOSTS = frozenset({"two hosts"})
-SLOW_UPGRADES, POLLING_LINE = (
-    frozenset({"one worker", "only bad line"}),
-    frozenset({"one worker", "polling line"}),
-)
-FAULTS = (
-    Fault("F1", "a worker is killed", a_worker_is_killed, BOTH, people=40, talkers=10),
-    Fault("F2", "the master is killed, and all is started again", the_master_is_killed),
-    Fault(
-        "F3",
-        "all workers are replaced, or one is asked to end",
-        the_workers_are_replaced,
-        people=20,
+# Connections
+
+
+def disconnect_all(run: ScenarioRun) -> FaultInjection:
+    """F14: reset all connections, three times.
+
+    Nothing is posted while the clients reconnect, so that no later message reveals a gap.
+    """
+    is_large = run.scenario.page_clients > 100
+    for _ in range(2 if run.scenario.short else 3):
+        run.pause(3)
+        run.proxy.reset_all()
+        time.sleep(0.6)
+        run.order_all("hold")
+        run.record_healed()
+        time.sleep(8 if is_large else 4)
+        run.order_all("send")
+    verdict = yield
+    max_outage_ms = 10_000 if is_large else MAX_OUTAGE_MS
+    max_delay_ms = MAX_DELAY_MS if is_large else MAX_CALM_DELAY_MS
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), max_outage_ms)
+    run.at_most("recovery, ms", verdict.recovery_ms, 15_000)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), max_delay_ms)
+    run.at_most("event loop blocked, ms", run.longest_block_ms(), 500)
+
+
+def silence_connections(run: ScenarioRun) -> FaultInjection:
+    """F17: the connections of half of the clients are dead, and neither side is notified."""
+    run.pause(3)
+    run.proxy.silence()
+    silenced_at = run.history.record("silent")
+    time.sleep(42)
+    run.proxy.recover()
+    run.record_healed()
+    run.pause(3)
+    verdict = yield
+    silenced = {f"kitchen page {number}" for number in range(1, run.scenario.page_clients, 2)}
+    for kind in ("node", "python"):
+        numbers = range(1, run.scenario.stock_clients, 2)
+        silenced |= {f"kitchen {kind} {number}" for number in numbers}
+    noticed_at = {
+        record["client"]: record["at"] for record in of_type(run.history.records(), "disconnect")
+    }
+    longest_ms = max(noticed_at.get(client, float("inf")) - silenced_at for client in silenced)
+    run.at_most("dead connection noticed, ms", longest_ms, 40_000)
+    on_proxy = frozenset({*silenced, "kitchen-next-door page 1"})
+    other_delay_ms = verdict.worst_delay_ms(except_clients=on_proxy)
+    run.at_most("delay of the other clients, ms", other_delay_ms, MAX_DELAY_MS)
+
+
+def lose_acknowledgements(run: ScenarioRun) -> FaultInjection:
+    """F19: reset connections after a message was stored and before it is acknowledged."""
+    for _ in range(200 if run.full else 60):
+        run.acknowledgement_loss.remaining = 1
+        wait_until(
+            lambda: run.acknowledgement_loss.remaining == 0, 20, "an acknowledgement is lost"
+        )
+    run.record_healed()
+    run.pause(2)
+    verdict = yield
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def delay_upgrades(run: ScenarioRun) -> FaultInjection:
+    """F26: clients poll when a round of Engine.IO's service task begins, and upgrade during it.
+
+    The service task visits the sessions of a worker in rounds of one ping timeout, 15 s. The first
+    round begins one timeout after the first connection.
+    """
+    records = run.history.records()
+    first_connected_at = min(record["at"] for record in of_type(records, "connect"))
+    _sleep_until(first_connected_at + 12_500)
+    run.proxy.hold_upgrades()
+    # The sessions must be young: python-socketio gives up an upgrade after 5 s.
+    run.proxy.reset_all()
+    _sleep_until(first_connected_at + 16_500)
+    run.proxy.release_upgrades()
+    run.record_healed()
+    _sleep_until(first_connected_at + 33_000)  # after the end of the round
+    verdict = yield
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def _sleep_until(at_ms: float) -> None:
+    time.sleep(max(0.0, at_ms - now_ms()) / 1000)
+
+
+# Clocks
+
+
+def change_clock(run: ScenarioRun) -> FaultInjection:
+    """F22: change the clock of one of two hosts by an hour, forwards and backwards."""
+    for seconds in (3600, -3600, 0):
+        run.pause(3)
+        (run.folder / "clock").write_text(str(seconds))
+        run.pause(4)
+    run.record_healed()
+    run.pause(3)
+    verdict = yield
+    shown = of_type(run.history.records(), "show")
+    hours = {record["row"]["changed_at"][: len("2026-11-22T12")] for record in shown}
+    run.at_least("different hours in the times of messages", len(hours), 3)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+    run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
+
+
+SCENARIOS = (
+    Scenario(
+        "F1",
+        "a worker is killed",
+        kill_workers,
+        SQLITE_AND_POSTGRESQL,
+        page_clients=40,
+        senders=10,
     ),
-    Fault("F4", "Redis is killed", redis_dies, BOTH),
-    Fault("F5", "Redis stands still", redis_stands_still),
-    Fault("F6", "Redis hangs up, forgets, and wants a password", redis_forgets_us),
-    Fault("F7", "Redis is out of reach", redis_is_out_of_reach, needs=BAD_QUEUE),
-    Fault("F8", "SQLite is locked by another program", sqlite_is_locked, exact_clock=False),
-    Fault(
+    Scenario("F2", "the gunicorn master is killed and restarted", kill_master),
+    Scenario("F3", "all workers are restarted gracefully", restart_workers, page_clients=20),
+    Scenario("F4", "Redis is killed", kill_redis, SQLITE_AND_POSTGRESQL),
+    Scenario("F5", "Redis is paused", pause_redis),
+    Scenario(
+        "F6", "Redis drops subscriptions, loses its data and requires a password", reset_redis
+    ),
+    Scenario("F7", "Redis is unreachable", silence_redis, needs=frozenset({Need.REDIS_PROXY})),
+    Scenario("F8", "SQLite is locked by another process", lock_sqlite, exact_clock=False),
+    Scenario(
         "F9",
-        "PostgreSQL stands still, hangs up, dies",
-        postgres_is_away,
+        "the database is paused, drops its clients and is killed",
+        interrupt_postgres,
         ("PostgreSQL",),
         exact_clock=False,
     ),
-    Fault("F10", "the disk is full", the_disk_is_full, needs=frozenset({"small disk"})),
-    Fault(
+    Scenario("F10", "the disk is full", fill_disk, needs=frozenset({Need.SMALL_DISK})),
+    Scenario(
         "F14",
-        "five hundred are cut off at once",
-        everybody_is_cut_off,
-        people=500,
+        "500 clients are disconnected at once",
+        disconnect_all,
+        page_clients=500,
         rate=2,
-        needs=ONLY_BAD_LINE,
+        needs=frozenset({Need.PROXY_FOR_ALL}),
     ),
-    Fault(
+    Scenario(
         "F17",
-        "lines fall silent",
-        lines_fall_silent,
-        BOTH,
-        people=40,
-        needs=BAD_LINE,
-        let_go_seconds=45,
+        "connections fall silent",
+        silence_connections,
+        SQLITE_AND_POSTGRESQL,
+        page_clients=40,
+        needs=frozenset({Need.PROXY_FOR_HALF}),
+        disconnect_seconds=45,
     ),
-    Fault("F19", "answers are lost", answers_are_lost, BOTH, people=12, talkers=12, needs=BAD_LINE),
-    Fault("F20", "Redis repeats itself, out of order", redis_repeats_itself, needs=BAD_QUEUE),
-    Fault(
+    Scenario(
+        "F19",
+        "acknowledgements are lost",
+        lose_acknowledgements,
+        SQLITE_AND_POSTGRESQL,
+        page_clients=12,
+        senders=12,
+        needs=frozenset({Need.PROXY_FOR_HALF}),
+    ),
+    Scenario(
+        "F20",
+        "Redis repeats and reorders messages",
+        shuffle_redis_messages,
+        needs=frozenset({Need.REDIS_PROXY}),
+    ),
+    Scenario(
         "F22",
-        "a clock is set",
-        a_clock_is_set,
-        needs=frozenset({"another clock"}),
+        "the clock of a server is changed",
+        change_clock,
+        needs=frozenset({Need.SHIFTED_CLOCK}),
         exact_clock=False,
     ),
-    Fault("F23", "a worker stands still", a_worker_stands_still, people=20),
-    Fault("F24", "a backup is restored", a_backup_is_restored),
-    Fault("F26", "upgrades to WebSocket are slow", upgrades_are_slow, stock=6, needs=SLOW_UPGRADES),
-    Fault(
+    Scenario("F23", "a worker is paused", pause_worker, page_clients=20),
+    Scenario("F24", "a backup is restored", restore_backup),
+    Scenario(
+        "F26",
+        "upgrades to WebSocket are slow",
+        delay_upgrades,
+        stock_clients=6,
+        needs=frozenset({Need.ONE_WORKER, Need.PROXY_FOR_ALL}),
+    ),
+    Scenario(
         "F27",
-        "the only worker is replaced",
-        the_only_worker_is_replaced,
-        stock=4,
-        needs=POLLING_LINE,
+        "the only worker is restarted gracefully",
+        restart_only_worker,
+        stock_clients=4,
+        needs=frozenset({Need.ONE_WORKER, Need.POLLING_PROXY_FOR_HALF}),
     ),
 )

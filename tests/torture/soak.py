@@ -1,4 +1,7 @@
-"""F25, the soak: random faults for as many minutes as SOAK= says, room after room, and what memory does meanwhile."""
+"""F25, the soak test: random faults in one room after the other, and the growth of memory.
+
+`SOAK=30` runs it for 30 minutes.
+"""
 
 import os
 import signal
@@ -8,165 +11,206 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 from tests.servers import resident_bytes
+from tests.torture.harness import MAX_DELAY_MS, FaultInjection, Need, Scenario, ScenarioRun
 from tests.torture.history import History
-from tests.torture.stage import LATE_MS, Fault, Nemesis, Scenario
 
 ROOM_SECONDS = 120.0
-BETWEEN_SECONDS = 20.0
-WARM_SECONDS = 60.0  # of a worker's life, of which memory is not counted
+PAUSE_SECONDS = (10.0, 20.0)
+"""Between two faults: a random pause between these."""
+
 SAMPLE_SECONDS = 5.0
-GROWTH = 1_000_000  # bytes per worker and minute
+WARM_UP_SECONDS = 60.0
+"""Of a worker's life; the growth of memory is measured from then on."""
+
+MAX_GROWTH_BYTES_PER_MINUTE = 1_000_000
+"""Of each worker."""
 
 
-def kill_a_worker(scenario: Scenario) -> None:
-    """And gunicorn starts another."""
-    os.kill(scenario.rng.choice(scenario.workers()), signal.SIGKILL)
+def kill_worker(run: ScenarioRun) -> None:
+    """Kill a worker; gunicorn starts another."""
+    os.kill(run.rng.choice(run.workers()), signal.SIGKILL)
 
 
-def stop_a_worker(scenario: Scenario) -> None:
-    """For two seconds."""
-    pid = scenario.rng.choice(scenario.workers())
+def pause_worker(run: ScenarioRun) -> None:
+    """Stop a worker for two seconds."""
+    pid = run.rng.choice(run.workers())
     os.kill(pid, signal.SIGSTOP)
     time.sleep(2)
     os.kill(pid, signal.SIGCONT)
 
 
-def replace_all_workers(scenario: Scenario) -> None:
-    """As a new version would."""
-    os.kill(scenario.server.processes()[0], signal.SIGHUP)
+def restart_workers(run: ScenarioRun) -> None:
+    """Restart all workers, as an upgrade of the program would."""
+    os.kill(run.server.processes()[0], signal.SIGHUP)
 
 
-def kill_redis(scenario: Scenario) -> None:
-    """For six seconds."""
-    scenario.queue.kill()
+def kill_redis(run: ScenarioRun) -> None:
+    """Kill Redis for six seconds."""
+    run.redis.kill()
     time.sleep(6)
-    scenario.queue.start()
+    run.redis.start()
 
 
-def stop_redis(scenario: Scenario) -> None:
-    """For six seconds."""
-    scenario.queue.pause()
+def pause_redis(run: ScenarioRun) -> None:
+    """Stop the process of Redis for six seconds."""
+    run.redis.pause()
     time.sleep(6)
-    scenario.queue.go_on()
+    run.redis.go_on()
 
 
-def lose_redis(scenario: Scenario) -> None:
-    """For eight seconds it takes connections and never answers."""
-    scenario.queue_line.fall_silent(new_too=True)
+def silence_redis(run: ScenarioRun) -> None:
+    """For eight seconds, Redis accepts connections and never answers."""
+    run.redis_proxy.silence(new_too=True)
     time.sleep(8)
-    scenario.queue_line.recover()
+    run.redis_proxy.recover()
 
 
-def muddle_redis(scenario: Scenario) -> None:
-    """For eight seconds."""
-    scenario.muddled.at_work = True
+def shuffle_redis_messages(run: ScenarioRun) -> None:
+    """For eight seconds, Redis repeats and reorders messages."""
+    run.shuffler.enabled = True
     time.sleep(8)
-    scenario.muddled.at_work = False
+    run.shuffler.enabled = False
 
 
-def cut_lines(scenario: Scenario) -> None:
-    """Of half of the people."""
-    scenario.line.cut()
+def reset_connections(run: ScenarioRun) -> None:
+    """Reset the connections of half of the clients."""
+    run.proxy.reset_all()
 
 
-def lose_answers(scenario: Scenario) -> None:
-    """Ten of them."""
-    scenario.forgetful.left = 10
+def lose_acknowledgements(run: ScenarioRun) -> None:
+    """Lose ten acknowledgements, or as many as there are in eight seconds."""
+    run.acknowledgement_loss.remaining = 10
     time.sleep(8)
-    scenario.forgetful.left = 0
+    run.acknowledgement_loss.remaining = 0
 
 
-def lock_sqlite(scenario: Scenario) -> None:
-    """For three seconds."""
-    with closing(
-        sqlite3.connect(
-            f"{scenario.server.environment['INSTANCE']}/confab.db", isolation_level=None
-        )
-    ) as other:
-        other.execute("BEGIN IMMEDIATE")
+def lock_sqlite(run: ScenarioRun) -> None:
+    """Hold the write lock of SQLite for three seconds."""
+    file = f"{run.server.environment['INSTANCE']}/confab.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
         time.sleep(3)
-        other.execute("ROLLBACK")
+        connection.execute("ROLLBACK")
 
 
-FAULTS: tuple[Callable[[Scenario], None], ...] = (
-    *(kill_a_worker, stop_a_worker, replace_all_workers, kill_redis, stop_redis),
-    *(lose_redis, muddle_redis, cut_lines, lose_answers, lock_sqlite),
+RANDOM_FAULTS: tuple[Callable[[ScenarioRun], None], ...] = (
+    kill_worker,
+    pause_worker,
+    restart_workers,
+    kill_redis,
+    pause_redis,
+    silence_redis,
+    shuffle_redis_messages,
+    reset_connections,
+    lose_acknowledgements,
+    lock_sqlite,
 )
 
 
-def nothing(scenario: Scenario) -> Nemesis:
-    """The soak is no evening like the others: `soak` below is its nemesis."""
+def _inject_nothing(run: ScenarioRun) -> FaultInjection:
+    """Inject no fault: `soak` does so by itself, in more than one room."""
     yield
 
 
-SOAK = Fault(
+SOAK = Scenario(
     "F25",
     "random faults",
-    nothing,
-    people=30,
-    talkers=8,
-    needs=frozenset({"bad line", "bad queue"}),
+    _inject_nothing,
+    page_clients=30,
+    senders=8,
+    needs=frozenset({Need.PROXY_FOR_HALF, Need.REDIS_PROXY}),
     exact_clock=False,
 )
 
 
-def soak(scenario: Scenario, minutes: float) -> None:
-    """Room after room, until the time is over. The outcome is the evening's."""
-    total = scenario.outcome.verdict
+def soak(run: ScenarioRun, minutes: float) -> None:
+    """Inject random faults for so many minutes; the outcome has the verdict on all rooms."""
+    total = run.outcome.verdict
     end = time.monotonic() + minutes * 60
-    rooms = 0
-    with _weighing(scenario) as grown:
+    room_count = 0
+    with _sampled_memory(run) as memory:
         while time.monotonic() < end:
-            rooms += 1
-            scenario.label = f"kitchen-{rooms}"
-            scenario.history = History(scenario.folder / f"history-{rooms}")
-            with scenario.crowd(ROOM_SECONDS):
-                room_end = min(end, time.monotonic() + ROOM_SECONDS)
-                while time.monotonic() < room_end:
-                    scenario.rng.choice(FAULTS)(scenario)
-                    scenario.healed()
-                    time.sleep(BETWEEN_SECONDS * scenario.rng.uniform(0.5, 1))
-            total.add(scenario.judge())
+            room_count += 1
+            run.label = f"kitchen-{room_count}"
+            run.history = History(run.folder / f"history-{room_count}")
+            _inject_into_one_room(run, end)
+            total.merge(run.check_history())
             if not total.findings:
-                scenario.history.path.unlink()
-        scenario.outcome.verdict = total
-        scenario.at_most("growth of memory per worker and minute, bytes", grown(), GROWTH)
-    scenario.at_most("late, ms", total.worst(), LATE_MS)
+                run.history.path.unlink()
+        run.outcome.verdict = total
+        run.at_most(
+            "growth of memory per worker and minute, bytes",
+            memory.growth_bytes_per_minute(),
+            MAX_GROWTH_BYTES_PER_MINUTE,
+        )
+    run.at_most("delay, ms", total.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def _inject_into_one_room(run: ScenarioRun, end: float) -> None:
+    with run.clients(ROOM_SECONDS):
+        room_end = min(end, time.monotonic() + ROOM_SECONDS)
+        while time.monotonic() < room_end:
+            inject = run.rng.choice(RANDOM_FAULTS)
+            inject(run)
+            run.record_healed()
+            time.sleep(run.rng.uniform(*PAUSE_SECONDS))
+
+
+@dataclass(frozen=True)
+class MemorySample:
+    """The memory of a worker at a time in seconds."""
+
+    at: float
+    size_bytes: int
+
+
+class MemorySampler:
+    """Samples the memory of every worker."""
+
+    def __init__(self) -> None:
+        self._samples: defaultdict[int, list[MemorySample]] = defaultdict(list)
+
+    def sample(self, pids: list[int]) -> None:
+        """Take one sample of each worker."""
+        for pid in pids:
+            try:
+                size_bytes = resident_bytes(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has just ended
+            self._samples[pid].append(MemorySample(time.monotonic(), size_bytes))
+
+    def growth_bytes_per_minute(self) -> float:
+        """Return the growth of all workers after their first minute, over their time of running."""
+        growth_bytes = 0
+        seconds = 0.0
+        for samples in self._samples.values():
+            warm_at = samples[0].at + WARM_UP_SECONDS
+            warm = [sample for sample in samples if sample.at > warm_at]
+            if len(warm) > 1:
+                growth_bytes += warm[-1].size_bytes - warm[0].size_bytes
+                seconds += warm[-1].at - warm[0].at
+        if seconds == 0:
+            return 0
+        return 60 * growth_bytes / seconds
 
 
 @contextmanager
-def _weighing(scenario: Scenario) -> Iterator[Callable[[], float]]:
-    """Weigh every worker now and then; gives a function that says how they have grown, in bytes per minute."""
-    weights: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
-    over = threading.Event()
+def _sampled_memory(run: ScenarioRun) -> Iterator[MemorySampler]:
+    """Sample the memory of the workers in the background."""
+    sampler = MemorySampler()
+    stopping = threading.Event()
 
-    def weigh() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            for pid in scenario.workers():
-                try:
-                    weights[pid].append((time.monotonic(), resident_bytes(pid)))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # it has just ended
+    def sample_all() -> None:
+        while not stopping.wait(SAMPLE_SECONDS):
+            sampler.sample(run.workers())
 
-    def grown() -> float:
-        warm = [
-            [(at, weight) for at, weight in worker if at > worker[0][0] + WARM_SECONDS]
-            for worker in weights.values()
-        ]
-        lives = [
-            (worker[-1][0] - worker[0][0], worker[-1][1] - worker[0][1])
-            for worker in warm
-            if len(worker) > 1
-        ]
-        seconds = sum(life for life, _ in lives)
-        return 60 * sum(growth for _, growth in lives) / seconds if seconds else 0
-
-    thread = threading.Thread(target=weigh)
+    thread = threading.Thread(target=sample_all)
     thread.start()
     try:
-        yield grown
+        yield sampler
     finally:
-        over.set()
+        stopping.set()
         thread.join()

@@ -1,48 +1,53 @@
-// Stock JavaScript clients for the fault scenarios: unmodified socket.io-client with its default options.
-// They join with what they have, ask `since` until they have everything, and from then on rely on live events alone.
-// Usage: node stock_clients.mjs '{"urls": [...], "label": "kitchen", "clients": 2, "post_seconds": 1, "transports": null, "seed": 1, "deadline_seconds": 60, "history": "..."}'
-// Orders on stdin are those of people.mjs; stock_clients.py does the same in Python.
+// Stock JavaScript clients for the fault scenarios: unmodified socket.io-client with its default
+// options. They join with the number up to which they are complete, repeat `since` until they have
+// everything, and from then on rely on live events alone. stock_clients.py does the same in Python.
+//
+// Usage: node stock_clients.mjs PLAN, where PLAN is JSON:
+//   {"urls": [...], "label": "kitchen", "clients": 2, "post_seconds": 1, "transports": null,
+//    "seed": 1, "deadline_seconds": 60, "history": "..."}
+// Orders on stdin are those of people.mjs.
 
 import { randomUUID } from "node:crypto"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
-import { brief, dice, History, sleep, until } from "./history.mjs"
+import { History, rowRecord, seededRandom, sleep, waitUntil } from "./history.mjs"
 
 const START_MS = 20_000
-const SETTLE_MS = 10_000 // more than the longest pause between two attempts to reconnect
-const PROBE_MS = 4_000 // longer than the promise, so that a late probe is noted as late
-const RETRY_MS = 1_000 // after a refusal that does not say how long to wait
+const CONVERGE_MS = 10_000 // more than the longest pause between two attempts to reconnect
+const PROBE_MS = 4_000 // longer than the promise, so that a late probe is recorded as late
+const RETRY_MS = 1_000 // after a refusal that does not state how long to wait
 
 const plan = JSON.parse(process.argv[2])
 const history = new History(plan.history)
-let posting = false
+let maySend = false
 
 class StockClient {
   label = plan.label
   rows = new Map() // by seq
   applied = 0 // the change up to which this client is complete
   epoch = ""
-  joined = false // and everything missed has been read
+  caughtUp = false // joined, and everything missed has been read
   pending = null // the message that is not acknowledged yet
-  #attempt = 0 // counts joins; the answers to an earlier one are ignored
+  #attempt = 0 // counts joins; answers to an earlier one are ignored
   #latest = 0 // the highest rev among the live events since the last join
   #posted = 0
 
   constructor(number) {
-    this.who = `${plan.label} node ${number}`
-    this.random = dice(plan.seed * 1000 + 700 + number)
-    this.socket = io(plan.urls[number % plan.urls.length], plan.transports ? { transports: plan.transports } : {})
+    this.name = `${plan.label} node ${number}`
+    this.random = seededRandom(plan.seed * 1000 + 700 + number)
+    const options = plan.transports ? { transports: plan.transports } : {}
+    this.socket = io(plan.urls[number % plan.urls.length], options)
     this.socket.on("connect", () => {
-      history.note(this.who, "up")
+      history.record(this.name, "connect")
       this.join()
     })
     this.socket.on("disconnect", () => {
-      history.note(this.who, "down")
-      this.joined = false
+      history.record(this.name, "disconnect")
+      this.caughtUp = false
       this.#attempt += 1
     })
-    this.socket.onAny((event, payload) => history.told(this.who, plan.label, event, payload))
+    this.socket.onAny((event, payload) => history.recordEvent(this.name, event, payload))
     this.socket.on("chat", (row) => this.receive(row))
     this.socket.on("change", (row) => this.receive(row))
     this.socket.on("head", ({ epoch }) => {
@@ -53,33 +58,39 @@ class StockClient {
   }
 
   /** Sends an event; returns the answer, or null when the connection was lost before it came. */
-  async ask(event, data) {
+  async request(event, data) {
     if (!this.socket.connected) return null
     return this.socket.emitWithAck(event, data).catch(() => null)
   }
 
+  /** Joins the room and catches up, until a later join or the end of the connection. */
   async join() {
     const attempt = (this.#attempt += 1)
-    this.joined = false
+    this.caughtUp = false
     this.#latest = 0
-    let entered = false
+    let hasJoined = false
     for (;;) {
-      const answer = entered ? await this.ask("since", { after: this.applied }) : await this.ask("join", { label: plan.label, after: this.applied })
+      const answer = await this.#requestMissed(hasJoined)
       if (answer === null || attempt !== this.#attempt) return
       if (answer.ok) {
-        entered = true
+        hasJoined = true
         if (this.merge(answer)) break
       } else {
-        entered = entered && answer.code !== "not_joined"
+        if (answer.code === "not_joined") hasJoined = false
         await sleep(answer.retry_after_ms ?? RETRY_MS)
         if (attempt !== this.#attempt) return
       }
     }
     this.applied = Math.max(this.applied, this.#latest)
-    this.joined = true
+    this.caughtUp = true
   }
 
-  /** Takes in the rows of an answer; returns whether nothing is missing any more. */
+  #requestMissed(hasJoined) {
+    if (hasJoined) return this.request("since", { after: this.applied })
+    return this.request("join", { label: plan.label, after: this.applied })
+  }
+
+  /** Merges the rows of an answer; returns whether the client has everything now. */
   merge({ epoch, head, messages, upto }) {
     if (this.epoch !== epoch || head < this.applied) {
       const isFirst = !this.epoch
@@ -96,39 +107,44 @@ class StockClient {
     this.applied = 0
     this.#latest = 0
     this.epoch = epoch
-    history.note(this.who, "load", { epoch, rows: [] })
+    history.record(this.name, "reset", { epoch, rows: [] })
   }
 
-  /** A live event. They come in the order of `rev`, so a client that has caught up is complete up to each. */
+  /** Handles a live event. Events arrive in the order of `rev`, so each completes those before. */
   receive(row) {
     this.put(row)
     this.#latest = Math.max(this.#latest, row.rev)
-    if (this.joined) this.applied = Math.max(this.applied, row.rev)
+    if (this.caughtUp) this.applied = Math.max(this.applied, row.rev)
   }
 
   put(row) {
-    if ((this.rows.get(row.seq)?.rev ?? 0) >= row.rev) return
+    const known = this.rows.get(row.seq)
+    if (known && known.rev >= row.rev) return
     this.rows.set(row.seq, row)
-    history.note(this.who, "seen", { row: brief(row) })
+    history.record(this.name, "show", { row: rowRecord(row) })
   }
 
-  /** Posts one message after the other. */
-  async post() {
+  /** Posts one message after the other, while clients may send. */
+  async postMessages() {
     for (;;) {
       await sleep(plan.post_seconds * 1000 * (0.5 + this.random()))
-      if (posting) await this.deliver({ handle: this.who, message: `${this.who} says ${(this.#posted += 1)}.`, id: randomUUID() })
+      if (!maySend) continue
+      this.#posted += 1
+      const message = `${this.name} posts ${this.#posted}.`
+      await this.postOnce({ handle: this.name, message, id: randomUUID() })
     }
   }
 
-  /** Sends a message under the same id until it is acknowledged. */
-  async deliver(message) {
+  /** Sends a message, under the same id, until it is acknowledged. */
+  async postOnce(message) {
     this.pending = message
-    history.note(this.who, "invoke", { do: "chat", id: message.id, message: message.message })
+    const request = { action: "chat", id: message.id, message: message.message }
+    history.record(this.name, "invoke", request)
     for (;;) {
-      await until(() => this.joined, Infinity)
-      const answer = await this.ask("chat", message)
+      await waitUntil(() => this.caughtUp, Infinity)
+      const answer = await this.request("chat", message)
       if (answer?.ok) {
-        history.note(this.who, "ok", { id: message.id, seq: answer.seq, rev: answer.seq })
+        history.record(this.name, "ok", { id: message.id, seq: answer.seq, rev: answer.seq })
         this.pending = null
         return
       }
@@ -141,27 +157,36 @@ class StockClient {
     return [...this.rows.values()].some((row) => row.id === id)
   }
 
-  leave() {
-    const rows = [...this.rows.values()].sort((one, other) => one.seq - other.seq).map(brief)
-    const pale = this.pending ? [this.pending.id] : []
-    history.note(this.who, "screen", { label: plan.label, applied: this.applied, epoch: this.epoch, rows, pale })
+  /** Records what is shown at the end. */
+  recordFinalRows() {
+    const sorted = [...this.rows.values()].sort((one, other) => one.seq - other.seq)
+    const rows = sorted.map(rowRecord)
+    const pending = this.pending ? [this.pending.id] : []
+    const { applied, epoch } = this
+    history.record(this.name, "final", { label: plan.label, applied, epoch, rows, pending })
   }
 }
 
+const hasConverged = () => clients.every((client) => client.caughtUp && !client.pending)
+const haveReceived = (id) => clients.every((client) => client.has(`${id}-${client.label}`))
+
 setTimeout(() => process.exit(1), plan.deadline_seconds * 1000).unref()
 const clients = Array.from({ length: plan.clients }, (_, number) => new StockClient(number))
-if (!(await until(() => clients.every((client) => client.joined), START_MS))) process.exit(1)
+const haveStarted = await waitUntil(() => clients.every((client) => client.caughtUp), START_MS)
+if (!haveStarted) process.exit(1)
 console.log("ready")
-clients.forEach((client, number) => number % 2 && client.post())
+clients.forEach((client, number) => {
+  if (number % 2) client.postMessages()
+})
 
-for await (const command of createInterface({ input: process.stdin })) {
-  const [order, id] = command.split(" ")
-  posting = order === "talk"
-  if (order === "home") break
-  if (order === "settle") await until(() => clients.every((client) => client.joined && !client.pending), SETTLE_MS)
-  if (order === "probe") await until(() => clients.every((client) => client.has(`${id}-${client.label}`)), PROBE_MS)
-  if (order === "settle" || order === "probe") console.log("done")
+for await (const line of createInterface({ input: process.stdin })) {
+  const [order, id] = line.split(" ")
+  maySend = order === "send"
+  if (order === "finish") break
+  if (order === "converge") await waitUntil(hasConverged, CONVERGE_MS)
+  if (order === "probe") await waitUntil(() => haveReceived(id), PROBE_MS)
+  if (order === "converge" || order === "probe") console.log("done")
 }
-for (const client of clients) client.leave()
-history.write()
+for (const client of clients) client.recordFinalRows()
+history.flush()
 process.exit()

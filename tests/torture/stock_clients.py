@@ -1,10 +1,12 @@
-"""Stock Python clients for the fault scenarios: unmodified python-socketio[client] with its default options.
+"""Stock Python clients for the fault scenarios: unmodified python-socketio, with default options.
 
-They do what stock_clients.mjs does: join with what they have, ask `since` until they have everything, and from then on
-rely on live events alone. This process also posts the probe, over a connection of its own.
+They do what stock_clients.mjs does: join with the number up to which they are complete, repeat
+`since` until they have everything, and from then on rely on live events alone. This process also
+posts the probe, over a connection of its own.
 
-python-socketio handles each packet in a thread of its own. So live events may be handled in another order than they
-arrived in; the history says so (`ordered`), and everything here is under one lock per client.
+python-socketio handles each packet in a thread of its own. So live events may be handled in
+another order than that of their arrival, which the history states (`ordered`), and each client has
+a lock.
 """
 
 import json
@@ -16,23 +18,24 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import socketio
 from socketio.exceptions import BadNamespaceError, SocketIOError
 from socketio.exceptions import ConnectionError as NotConnected
 
 START_SECONDS = 20.0
-SETTLE_SECONDS = 10.0  # more than the longest pause between two attempts to reconnect
-PROBE_SECONDS = 4.0  # longer than the promise, so that a late probe is noted as late
-RETRY_MS = 1_000  # after a refusal that does not say how long to wait
+CONVERGE_SECONDS = 10.0  # more than the longest pause between two attempts to reconnect
+PROBE_SECONDS = 4.0  # longer than the promise, so that a late probe is recorded as late
+RETRY_MS = 1_000  # after a refusal that does not state how long to wait
 POLL_SECONDS = 0.05
+RECORDED_KEYS = ("seq", "rev", "id", "message", "deleted", "kind", "reactions")
 
-JSON = dict[str, Any]
+JSON: TypeAlias = dict[str, Any]
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:
-    """Wait for a condition; whether it came true in time."""
+    """Wait for a condition; return whether it became true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -42,34 +45,33 @@ def wait_until(condition: Callable[[], object], seconds: float) -> bool:
 
 
 class HistoryFile:
-    """Lines about clients, appended to a file that several processes write: each line in one piece."""
+    """Records of clients, appended to a file that several processes write to, line by line."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def note(self, who: str, what: str, **more: object) -> None:
-        """Write a line with the time of the machine's monotonic clock, which Node reads too."""
-        line = {"at": time.monotonic() * 1000, "who": who, "what": what, **more}
-        os.write(self._file, f"{json.dumps(line)}\n".encode())
+    def record(self, client: str, record_type: str, **fields: object) -> None:
+        """Record something; the time is that of the machine's monotonic clock, as in history.py."""
+        record = {"at": time.monotonic() * 1000, "client": client, "type": record_type, **fields}
+        os.write(self._file, f"{json.dumps(record)}\n".encode())
 
 
-def brief(row: JSON) -> JSON:
-    """What the history keeps of a message."""
-    kept = {
-        key: row.get(key) for key in ("seq", "rev", "id", "message", "deleted", "kind", "reactions")
-    }
-    return {**kept, "since": row.get("edited", row.get("timestamp"))}
+def row_record(row: JSON) -> JSON:
+    """Return what the history keeps of a message."""
+    record = {key: row.get(key) for key in RECORDED_KEYS}
+    record["changed_at"] = row.get("edited", row.get("timestamp"))
+    return record
 
 
 class StockClient:
-    """One client, its rows, and what it posts."""
+    """A client with the rows it shows; those with an odd number also post."""
 
     def __init__(self, plan: JSON, number: int, history: HistoryFile) -> None:
-        self.who = f"{plan['label']} python {number}"
+        self.name = f"{plan['label']} python {number}"
         self.rows: dict[int, JSON] = {}  # by seq
         self.applied = 0  # the change up to which this client is complete
         self.epoch = ""
-        self.joined = False  # and everything missed has been read
+        self.caught_up = False  # joined, and everything missed has been read
         self.pending: JSON | None = None  # the message that is not acknowledged yet
         self._plan = plan
         self._url = plan["urls"][number % len(plan["urls"])]
@@ -77,14 +79,14 @@ class StockClient:
         self._history = history
         self._lock = threading.RLock()
         self._connection = 0  # counts connects and disconnects
-        self._attempt = 0  # counts joins; the answers to an earlier one are ignored
+        self._attempt = 0  # counts joins; answers to an earlier one are ignored
         self._latest = 0  # the highest rev among the live events since the last join
         self._socket = socketio.Client()
-        self._socket.on("connect", self._connected)
-        self._socket.on("disconnect", self._disconnected)
-        self._socket.on("chat", lambda row: self._receive("chat", row))
-        self._socket.on("change", lambda row: self._receive("change", row))
-        self._socket.on("head", self._head)
+        self._socket.on("connect", self._on_connect)
+        self._socket.on("disconnect", self._on_disconnect)
+        self._socket.on("chat", self._on_chat)
+        self._socket.on("change", self._on_change)
+        self._socket.on("head", self._on_head)
 
     def connect(self) -> None:
         """Connect for the first time; from then on, python-socketio reconnects by itself."""
@@ -95,37 +97,43 @@ class StockClient:
             time.sleep(POLL_SECONDS)
 
     def has(self, message_id: str) -> bool:
-        """Whether this client has a message."""
+        """Return whether this client has a message."""
         with self._lock:
             return any(row.get("id") == message_id for row in self.rows.values())
 
-    def leave(self) -> None:
-        """Write down what is on the screen."""
+    def record_final_rows(self) -> None:
+        """Record what is shown at the end."""
         with self._lock:
-            rows = [brief(row) for _, row in sorted(self.rows.items())]
-            pale = [self.pending["id"]] if self.pending else []
-            more = {"label": self._plan["label"], "applied": self.applied, "epoch": self.epoch}
-            self._history.note(self.who, "screen", rows=rows, pale=pale, **more)
+            self._history.record(
+                self.name,
+                "final",
+                label=self._plan["label"],
+                applied=self.applied,
+                epoch=self.epoch,
+                rows=[row_record(row) for _, row in sorted(self.rows.items())],
+                pending=[self.pending["id"]] if self.pending else [],
+            )
 
-    def post(self, may_post: threading.Event) -> None:
-        """Post one message after the other, as long as the event is set."""
+    def post_messages(self, may_send: threading.Event) -> None:
+        """Post one message after the other, while the event is set."""
         posted = 0
         while True:
             time.sleep(self._plan["post_seconds"] * (0.5 + self._random.random()))
-            if may_post.is_set():
+            if may_send.is_set():
                 posted += 1
-                text = f"{self.who} says {posted}."
-                self._deliver({"handle": self.who, "message": text, "id": str(uuid.uuid4())})
+                text = f"{self.name} posts {posted}."
+                self._post({"handle": self.name, "message": text, "id": str(uuid.uuid4())})
 
-    def _deliver(self, message: JSON) -> None:
-        """Send a message under the same id until it is acknowledged."""
+    def _post(self, message: JSON) -> None:
+        """Send a message, under the same id, until it is acknowledged."""
         self.pending = message
-        self._history.note(
-            self.who, "invoke", do="chat", id=message["id"], message=message["message"]
+        message_id = message["id"]
+        self._history.record(
+            self.name, "invoke", action="chat", id=message_id, message=message["message"]
         )
         while True:
-            wait_until(lambda: self.joined, float("inf"))
-            answer = self._ask("chat", message)
+            wait_until(lambda: self.caught_up, float("inf"))
+            answer = self._request("chat", message)
             if answer is None:
                 continue
             if answer["ok"]:
@@ -134,33 +142,34 @@ class StockClient:
                 self._join()
             else:
                 time.sleep(answer.get("retry_after_ms", RETRY_MS) / 1000)
-        self._history.note(self.who, "ok", id=message["id"], seq=answer["seq"], rev=answer["seq"])
+        seq = answer["seq"]
+        self._history.record(self.name, "ok", id=message_id, seq=seq, rev=seq)
         self.pending = None
 
-    def _connected(self) -> None:
-        self._history.note(self.who, "up")
+    def _on_connect(self) -> None:
+        self._history.record(self.name, "connect")
         self._connection += 1
         self._join()
 
-    def _disconnected(self, reason: str) -> None:
-        self._history.note(self.who, "down", reason=reason)
+    def _on_disconnect(self, reason: str) -> None:
+        self._history.record(self.name, "disconnect", reason=reason)
         self._connection += 1
         with self._lock:
-            self.joined = False
+            self.caught_up = False
             self._attempt += 1
 
-    def _ask(self, event: str, data: JSON) -> JSON | None:
-        """Send an event; the answer, or None when the connection was lost before it came."""
+    def _request(self, event: str, data: JSON) -> JSON | None:
+        """Send an event; return the answer, or None when the connection was lost before it came."""
         answered = threading.Event()
         answers: list[JSON] = []
 
-        def answer(payload: JSON) -> None:
-            answers.append(payload)
+        def on_answer(answer: JSON) -> None:
+            answers.append(answer)
             answered.set()
 
         connection = self._connection
         try:
-            self._socket.emit(event, data, callback=answer)
+            self._socket.emit(event, data, callback=on_answer)
         except BadNamespaceError:
             time.sleep(POLL_SECONDS)
             return None
@@ -170,34 +179,38 @@ class StockClient:
         return answers[0]
 
     def _join(self) -> None:
+        """Join the room and catch up, until a later join or the end of the connection."""
         with self._lock:
             self._attempt += 1
             attempt = self._attempt
-            self.joined = False
+            self.caught_up = False
             self._latest = 0
-        entered = False
+        has_joined = False
         while True:
-            join = {"label": self._plan["label"], "after": self.applied}
-            answer = (
-                self._ask("since", {"after": self.applied}) if entered else self._ask("join", join)
-            )
+            answer = self._request_missed(has_joined)
             with self._lock:
                 if answer is None or attempt != self._attempt:
                     return
                 if answer["ok"]:
-                    entered = True
+                    has_joined = True
                     if self._merge(answer):
                         self.applied = max(self.applied, self._latest)
-                        self.joined = True
+                        self.caught_up = True
                         return
             if not answer["ok"]:
-                entered = entered and answer["code"] != "not_joined"
+                if answer["code"] == "not_joined":
+                    has_joined = False
                 time.sleep(answer.get("retry_after_ms", RETRY_MS) / 1000)
                 if attempt != self._attempt:
                     return
 
+    def _request_missed(self, has_joined: bool) -> JSON | None:
+        if has_joined:
+            return self._request("since", {"after": self.applied})
+        return self._request("join", {"label": self._plan["label"], "after": self.applied})
+
     def _merge(self, answer: JSON) -> bool:
-        """Take in the rows of an answer; whether nothing is missing any more."""
+        """Merge the rows of an answer; return whether the client has everything now."""
         if self.epoch != answer["epoch"] or answer["head"] < self.applied:
             is_first = not self.epoch
             self._start_over(answer["epoch"])
@@ -213,32 +226,48 @@ class StockClient:
         self.applied = 0
         self._latest = 0
         self.epoch = epoch
-        self._history.note(self.who, "load", epoch=epoch, rows=[])
+        self._history.record(self.name, "reset", epoch=epoch, rows=[])
+
+    def _on_chat(self, row: JSON) -> None:
+        self._receive("chat", row)
+
+    def _on_change(self, row: JSON) -> None:
+        self._receive("change", row)
 
     def _receive(self, event: str, row: JSON) -> None:
-        """A live event. The server sends them in the order of `rev`, so a client is complete up to each it received."""
-        more = {"event": event, "label": row["label"], "in": self._plan["label"], "row": brief(row)}
+        """Handle a live event. The server sends them in the order of `rev`.
+
+        So a client that has caught up is complete up to each event it receives.
+        """
         with self._lock:
-            self._history.note(self.who, "told", ordered=False, **more)
+            self._history.record(
+                self.name,
+                "receive",
+                event=event,
+                label=row["label"],
+                row=row_record(row),
+                ordered=False,
+            )
             self._put(row)
             self._latest = max(self._latest, row["rev"])
-            if self.joined:
+            if self.caught_up:
                 self.applied = max(self.applied, row["rev"])
 
     def _put(self, row: JSON) -> None:
         known = self.rows.get(row["seq"])
         if known is None or known["rev"] < row["rev"]:
             self.rows[row["seq"]] = row
-            self._history.note(self.who, "seen", row=brief(row))
+            self._history.record(self.name, "show", row=row_record(row))
 
-    def _head(self, payload: JSON) -> None:
-        more = {
-            "event": "head",
-            "label": payload["label"],
-            "in": self._plan["label"],
-            "head": payload["head"],
-        }
-        self._history.note(self.who, "told", row={}, **more)
+    def _on_head(self, payload: JSON) -> None:
+        self._history.record(
+            self.name,
+            "receive",
+            event="head",
+            label=payload["label"],
+            head=payload["head"],
+            row={},
+        )
         with self._lock:
             if not self.epoch or payload["epoch"] == self.epoch:
                 return
@@ -247,77 +276,81 @@ class StockClient:
 
 
 def reply(word: str) -> None:
-    """Tell the harness, which waits for it."""
+    """Reply to the harness, which waits for it."""
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
 
 
 def post_probe(plan: JSON, label: str, message_id: str, history: HistoryFile) -> None:
-    """Post a message to a room over a new connection. The checker finds out when it is not acknowledged."""
-    who = f"{label} probe"
-    message = {
-        "handle": who,
-        "message": f"{who} asks whether everybody receives this.",
-        "id": message_id,
-    }
-    history.note(who, "invoke", do="chat", id=message_id, message=message["message"])
+    """Post a message to a room over a new connection; the checker reports if this fails."""
+    name = f"{label} probe"
+    text = "Does every client receive this?"
+    history.record(name, "invoke", action="chat", id=message_id, message=text)
     socket = socketio.Client(reconnection=False)
     with suppress(SocketIOError):
         socket.connect(plan["urls"][0], transports=plan["transports"], wait_timeout=PROBE_SECONDS)
         socket.call("join", {"label": label}, timeout=PROBE_SECONDS)
+        message = {"handle": name, "message": text, "id": message_id}
         answer = socket.call("chat", message, timeout=PROBE_SECONDS)
         if answer["ok"]:
-            history.note(who, "ok", id=message_id, seq=answer["seq"], rev=answer["seq"])
+            history.record(name, "ok", id=message_id, seq=answer["seq"], rev=answer["seq"])
     socket.disconnect()
 
 
-def obey(
-    order: str, message_id: str, plan: JSON, clients: list[StockClient], history: HistoryFile
-) -> None:
-    """Do what an order says that has to be answered."""
-    if order == "settle":
-        wait_until(
-            lambda: all(client.joined and not client.pending for client in clients), SETTLE_SECONDS
-        )
-        reply("done")
-    elif order == "probe":
-        for label in (plan["label"], f"{plan['label']}-next-door"):
-            post_probe(plan, label, f"{message_id}-{label}", history)
-        wait_until(
-            lambda: all(client.has(f"{message_id}-{plan['label']}") for client in clients),
-            PROBE_SECONDS,
-        )
-        reply("done")
+def converge(clients: list[StockClient]) -> None:
+    """Wait until all clients have caught up and nothing is unacknowledged."""
+    wait_until(
+        lambda: all(client.caught_up and not client.pending for client in clients),
+        CONVERGE_SECONDS,
+    )
 
 
-def main() -> None:
-    """Take part until the order to go home."""
-    plan = json.loads(sys.argv[1])
-    history = HistoryFile(plan["history"])
-    timer = threading.Timer(plan["deadline_seconds"], os._exit, [1])
-    timer.daemon = True
-    timer.start()
+def probe(plan: JSON, message_id: str, clients: list[StockClient], history: HistoryFile) -> None:
+    """Post the probe to both rooms, and wait until the clients have received it."""
+    for label in (plan["label"], f"{plan['label']}-next-door"):
+        post_probe(plan, label, f"{message_id}-{label}", history)
+    expected = f"{message_id}-{plan['label']}"
+    wait_until(lambda: all(client.has(expected) for client in clients), PROBE_SECONDS)
+
+
+def start_clients(plan: JSON, history: HistoryFile, may_send: threading.Event) -> list[StockClient]:
+    """Start all clients; those with an odd number post while the event is set."""
     clients = [StockClient(plan, number, history) for number in range(plan["clients"])]
     for client in clients:
         threading.Thread(target=client.connect, daemon=True).start()
-    assert wait_until(lambda: all(client.joined for client in clients), START_SECONDS), (
-        "the clients could not join"
-    )
-    may_post = threading.Event()
+    have_started = wait_until(lambda: all(client.caught_up for client in clients), START_SECONDS)
+    assert have_started, "the clients could not join"
     for client in clients[1::2]:
-        threading.Thread(target=client.post, args=[may_post], daemon=True).start()
+        threading.Thread(target=client.post_messages, args=[may_send], daemon=True).start()
+    return clients
+
+
+def main() -> None:
+    """Obey the orders on stdin until the last one, which is "finish"."""
+    plan = json.loads(sys.argv[1])
+    history = HistoryFile(plan["history"])
+    deadline = threading.Timer(plan["deadline_seconds"], os._exit, [1])
+    deadline.daemon = True
+    deadline.start()
+    may_send = threading.Event()
+    clients = start_clients(plan, history, may_send)
     reply("ready")
-    for command in sys.stdin:
-        order, _, message_id = command.strip().partition(" ")
-        if order == "talk":
-            may_post.set()
-        else:
-            may_post.clear()
-        if order == "home":
+    for line in sys.stdin:
+        order, _, message_id = line.strip().partition(" ")
+        if order == "send":
+            may_send.set()
+            continue
+        may_send.clear()
+        if order == "finish":
             break
-        obey(order, message_id, plan, clients, history)
+        if order == "converge":
+            converge(clients)
+            reply("done")
+        elif order == "probe":
+            probe(plan, message_id, clients, history)
+            reply("done")
     for client in clients:
-        client.leave()
+        client.record_final_rows()
     os._exit(0)  # the threads of python-socketio would wait for the server
 
 

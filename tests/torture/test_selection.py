@@ -1,4 +1,4 @@
-"""Some evenings of the torture, short ones, and the checker's own test: what fits into every run of the tests."""
+"""A selection of short fault scenarios and all mutations, as part of every run of the tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,32 +6,32 @@ from pathlib import Path
 import pytest
 
 from tests.services import Postgres, postgres
-from tests.torture.__main__ import scenario
-from tests.torture.mutations import MUTATIONS, Mutation, nothing_happens, redis_is_dead
-from tests.torture.scenarios import BAD_LINE, TWO_HOSTS, a_worker_is_killed, everybody_is_cut_off
-from tests.torture.stage import Fault
+from tests.torture.harness import Need, Scenario
+from tests.torture.mutations import MUTATIONS, Mutation, inject_nothing, kill_redis_once
+from tests.torture.runner import run_scenario
+from tests.torture.scenarios import disconnect_all, kill_workers
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 1
-EVENINGS = (
-    Fault("F1", "a worker is killed", a_worker_is_killed, people=40, talkers=10, brief=True),
-    Fault(
+SELECTION = (
+    Scenario("F1", "a worker is killed", kill_workers, page_clients=40, senders=10, short=True),
+    Scenario(
         "F14",
-        "some are cut off at once",
-        everybody_is_cut_off,
-        people=16,
-        needs=BAD_LINE,
-        brief=True,
+        "16 clients are disconnected at once",
+        disconnect_all,
+        page_clients=16,
+        needs=frozenset({Need.PROXY_FOR_HALF}),
+        short=True,
     ),
-    Fault(
+    Scenario(
         "M4",
-        "Redis is dead while one talks",
-        redis_is_dead,
-        talkers=1,
+        "Redis is killed while one client sends",
+        kill_redis_once,
+        senders=1,
         rate=4,
         bots=0,
-        needs=TWO_HOSTS,
+        needs=frozenset({Need.TWO_HOSTS}),
     ),
 )
 
@@ -42,24 +42,25 @@ def postgres_server() -> Iterator[Postgres]:
         yield service
 
 
-@pytest.mark.parametrize("fault", EVENINGS, ids=lambda fault: fault.sentence)
-def test_nothing_is_lost_doubled_or_out_of_order(fault: Fault) -> None:
-    assert scenario(fault, "SQLite", SEED, None).broken == []
+@pytest.mark.parametrize("scenario", SELECTION, ids=lambda scenario: scenario.title)
+def test_nothing_is_lost_duplicated_or_out_of_order(scenario: Scenario) -> None:
+    assert run_scenario(scenario, "SQLite", SEED, postgres=None).failures == []
 
 
-def test_an_evening_on_postgres_on_which_nothing_happens_is_as_promised(
+def test_nothing_is_lost_duplicated_or_out_of_order_on_postgresql_without_faults(
     postgres_server: Postgres,
 ) -> None:
-    calm = Fault("F0", "nothing happens", nothing_happens, bots=3)
-    assert scenario(calm, "PostgreSQL", SEED, postgres_server).broken == []
+    scenario = Scenario("F0", "no fault", inject_nothing, bots=3)
+
+    assert run_scenario(scenario, "PostgreSQL", SEED, postgres_server).failures == []
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.patch)
-def test_a_program_broken_on_purpose_is_found_out(
+def test_a_mutation_is_detected(
     mutation: Mutation, postgres_server: Postgres, tmp_path: Path
 ) -> None:
-    tree = mutation.plant(tmp_path)
+    tree = mutation.apply(tmp_path)
 
-    outcome = scenario(mutation.fault, mutation.database, SEED, postgres_server, tree=tree)
+    outcome = run_scenario(mutation.scenario, mutation.database, SEED, postgres_server, tree=tree)
 
-    assert mutation.is_found(outcome.broken), outcome.broken
+    assert mutation.is_detected(outcome.failures), outcome.failures

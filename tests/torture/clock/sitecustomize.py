@@ -1,9 +1,12 @@
-"""A time of day that is wrong by as many seconds as a file says; timers run as before."""
+"""Shifts the clock of this process by as many seconds as a file says; timers are not affected.
+
+Python imports this module at its start when its folder is in PYTHONPATH. CLOCK names the file.
+"""
 
 import datetime
 import os
 import time
-from datetime import datetime as RealDatetime  # noqa: N812  # a class, whatever its name
+from datetime import datetime as RealDatetime  # noqa: N812  # a class
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +14,31 @@ real_time = time.time
 FILE = Path(os.environ["CLOCK"])
 
 
-def wrong_by() -> float:
-    """How many seconds."""
+def shift_seconds() -> float:
+    """Return by how many seconds the clock is ahead."""
     return float(FILE.read_text() or 0)
 
 
-class Like(type):
-    """Every datetime is one of ours."""
+class AnyDatetime(type):
+    """Makes every datetime an instance of the shifted class."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, RealDatetime)
 
 
-class WrongDatetime(RealDatetime, metaclass=Like):
-    """Only its now is different."""
+class ShiftedDatetime(RealDatetime, metaclass=AnyDatetime):
+    """A datetime whose `now` is shifted."""
 
     @classmethod
     def now(cls, tz: Any = None) -> Any:
-        """What the clock on the wall shows."""
-        return RealDatetime.now(tz) + datetime.timedelta(seconds=wrong_by())
+        """Return the shifted time of day."""
+        return RealDatetime.now(tz) + datetime.timedelta(seconds=shift_seconds())
 
 
-time.time = lambda: real_time() + wrong_by()
-datetime.datetime = WrongDatetime  # type: ignore[misc]
+def shifted_time() -> float:
+    """Return the shifted time of day, in seconds since the epoch."""
+    return real_time() + shift_seconds()
+
+
+time.time = shifted_time
+datetime.datetime = ShiftedDatetime  # type: ignore[misc]
