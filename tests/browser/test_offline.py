@@ -326,7 +326,7 @@ def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(server: Con
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         ada.says("first")
         reason = ada.page.locator(".send-error__text")
-        expect(reason).to_contain_text("We'll keep trying to send it.", timeout=BACK_MS)
+        expect(reason).to_contain_text("Your message will be sent automatically.", timeout=BACK_MS)
         expect(ada.page.get_by_role("button", name="Discard")).to_be_hidden()
         connection.exec_driver_sql("ROLLBACK")
 

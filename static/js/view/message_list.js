@@ -298,7 +298,7 @@ export class MessageList {
     if (!item?.reason) return
     const isFailed = item.state === "failed"
     const error = this.#cloneTemplate("send-error")
-    const text = isFailed ? item.reason : `${item.reason} We'll keep trying to send it.`
+    const text = isFailed ? item.reason : `${item.reason} Your message will be sent automatically.`
     setText(error, ".send-error__text", text)
     for (const button of error.querySelectorAll("button")) button.hidden = !isFailed
     element.append(error)
