@@ -370,7 +370,7 @@ def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
     assert page.evaluate("asked") == 0
     page.get_by_role("button", name="Notifications", exact=True).click()
     assert page.evaluate("asked") == 1
-    expect(page.get_by_label("Messages with my name")).to_be_checked()
+    expect(page.get_by_label("Mentions and replies")).to_be_checked()
     page.keyboard.press("Escape")
     page.get_by_role("textbox", name="Your name").fill("Ann")
 

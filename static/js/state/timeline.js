@@ -18,7 +18,7 @@ import { PendingItems } from "./pending_items.js"
  */
 
 const MAX_ROWS = 300
-const TRIM_MARGIN_ROWS = 20
+const TRIM_MARGIN_ROWS = 20 // so many more are loaded before rows are removed
 
 /**
  * The timeline is a window on the room's messages: it usually ends at the newest message, or before
@@ -36,12 +36,15 @@ const TRIM_MARGIN_ROWS = 20
 export class Timeline extends EventTarget {
   /** The timeline is complete up to this change. */
   applied = 0
+  /** Identifies the history of the room: another one was restored from a backup, for example. */
   epoch = ""
   /** The display name of the room. */
   name = ""
   /** The newest known message, loaded or not. */
   lastSeq = 0
+  /** Whether the room has messages before the loaded ones. */
   hasOlder = false
+  /** Whether the room has messages after the loaded ones. */
   hasNewer = false
   /**
    * After a long absence: how many messages are new, and which was the last one before.
