@@ -1,4 +1,4 @@
-"""Find where to serve: print the address and the port, or one sentence that says why there is none."""
+"""Finds an address and a port to serve on; prints both, or one sentence that says why not."""
 
 import argparse
 import errno
@@ -23,7 +23,7 @@ class NoAddress(Exception):
 
 
 def main() -> int:
-    """Print the address and the port: the one asked for, or with --next the first free one from it."""
+    """Print the address and the port, with --next the first free one; return the exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--next", action="store_true")
     parser.add_argument("host")
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def check_web_concurrency() -> None:
-    """Raise NoAddress when gunicorn would fail with a traceback before it reads its configuration."""
+    """Raise NoAddress for a value with which gunicorn would end in a traceback."""
     workers = os.environ.get("WEB_CONCURRENCY", "1")
     if not (workers.isascii() and workers.isdigit()):
         raise NoAddress(

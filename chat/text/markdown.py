@@ -1,7 +1,8 @@
 """The Markdown subset of messages: parses it into a tree, and renders that as HTML.
 
 The subset has bold, italic, code, fenced code, quotes and bare links. The page has the same parser
-in JavaScript (static/js/lib/markdown.js); tests/vectors/markdown.json holds the trees that both have to produce.
+in JavaScript (static/js/lib/markdown.js). Both have to produce the trees of
+tests/vectors/markdown.json.
 Parsing takes linear time, so no message is slow to render.
 """
 

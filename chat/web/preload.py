@@ -1,4 +1,4 @@
-"""Lists the JavaScript modules that a page needs at once, so that browsers fetch them in parallel."""
+"""Lists the JavaScript modules that a page needs at once; browsers fetch them in parallel."""
 
 import posixpath
 import re

@@ -196,7 +196,7 @@ function announceNameChanges({ session, people, composer }) {
     }
     const freeName = people.alternativeName(name, session.mark)
     if (freeName === "") return
-    composer.showHint(`Someone here is already called ${name}. The marks tell you apart.`, {
+    composer.showHint(`Someone here is already called ${name}. Your marks will tell you apart.`, {
       text: `Use "${freeName}"`,
       run: () => {
         composer.name = freeName

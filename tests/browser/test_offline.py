@@ -1,4 +1,4 @@
-"""Real pages in Chromium whose server goes away: nothing is lost, nothing comes twice, and the page says how it is."""
+"""The page in Chromium while the server is down: nothing is lost or duplicated."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,7 +174,8 @@ def test_what_two_tabs_of_one_browser_say_waits_in_both_and_is_sent_once(
     assert stored(server) == said
     assert (
         one.page.evaluate(
-            "Object.keys(localStorage).filter((key) => key.includes('outbox') || key.includes('lease'))"
+            "Object.keys(localStorage)"
+            ".filter((key) => key.includes('outbox') || key.includes('lease'))"
         )
         == []
     )
@@ -343,7 +344,7 @@ def test_what_the_server_cannot_store_now_says_so_and_goes_by_itself(
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         ada.says("first")
         reason = ada.page.locator(".send-error__text")
-        expect(reason).to_contain_text("We'll keep trying to send it.", timeout=BACK_MS)
+        expect(reason).to_contain_text("Your message will be sent automatically.", timeout=BACK_MS)
         expect(ada.page.get_by_role("button", name="Discard")).to_be_hidden()
         connection.exec_driver_sql("ROLLBACK")
 

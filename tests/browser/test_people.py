@@ -1,4 +1,4 @@
-"""Real pages in Chromium: who is here, what one can do with a message, and a composer that loses nothing."""
+"""The page in Chromium: people, actions on messages, and the composer."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ WATCH = """
 () => {
   window.told = []
   const count = document.querySelector(".people-button__count")
-  new MutationObserver(() => window.told.push(count.textContent)).observe(count, { childList: true })
+  new MutationObserver(() => window.told.push(count.textContent))
+    .observe(count, { childList: true })
 }
 """
 SMALL = """

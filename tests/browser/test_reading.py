@@ -1,4 +1,4 @@
-"""Real pages in Chromium: reading, moving and looking, with a mouse, a thumb, a keyboard and ears."""
+"""The page in Chromium: reading and navigating by mouse, touch, keyboard and screen reader."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -32,12 +32,13 @@ MOST = 320
 FIRST = """
 () => {
   const top = document.querySelector("#log").getBoundingClientRect().top
-  const first = [...document.querySelectorAll(".message")].find((each) => each.getBoundingClientRect().bottom > top + 1)
+  const first = [...document.querySelectorAll(".message")]
+    .find((each) => each.getBoundingClientRect().bottom > top + 1)
   return [first.dataset.seq, first.getBoundingClientRect().top]
 }
 """
 WHERE = "(seq) => document.getElementById(`m-${seq}`)?.getBoundingClientRect().top ?? null"
-# Scrolls to the beginning of what is loaded, and watches how far the message read there moves while more comes.
+# Scrolls to the first loaded message, and measures how far it moves while earlier ones load.
 READ_BACK = """
 async () => {
   const log = document.querySelector("#log")
@@ -51,7 +52,8 @@ async () => {
   }
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
   const moved = Math.abs(document.getElementById(`m-${seq}`).getBoundingClientRect().top - before)
-  return [moved, document.querySelectorAll(".message").length, Number(document.querySelector(".message").dataset.seq)]
+  const count = document.querySelectorAll(".message").length
+  return [moved, count, Number(document.querySelector(".message").dataset.seq)]
 }
 """.replace("FIRST", FIRST)
 # The same at the other end.
@@ -61,7 +63,8 @@ READ_ON = READ_BACK.replace("log.clientHeight - log.scrollHeight + 200", "0").re
 )
 # The second part of the page, which is loaded later.
 WHOLE = (
-    """() => import(document.querySelector("script[src$='/main.js']").src).then(({ secondary }) => secondary)"""
+    """() => import(document.querySelector("script[src$='/main.js']").src)"""
+    """.then(({ secondary }) => secondary)"""
     """.then(() => null)"""
 )
 Visit = Callable[..., Page]
@@ -76,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
 
 @pytest.fixture
 def visit(chromium: Browser, server: ConfabServer) -> Iterator[Visit]:
-    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
+    """Open pages in new browser contexts; in the end no page has logged an error."""
     complaints: list[str] = []
     contexts = []
 
@@ -109,7 +112,7 @@ def room(server: ConfabServer, request: pytest.FixtureRequest) -> str:
 
 
 def fill(server: ConfabServer, label: str, count: int, minutes: int = 1) -> None:
-    """So many messages were said in a room, long ago, so many minutes apart, by Ada and Ben in turns of three."""
+    """Store messages of the past: Ada and Ben post three each in turn, `minutes` apart."""
     with server.database() as engine, engine.begin() as transaction:
         room = transaction.scalar(
             sql("SELECT id FROM rooms WHERE label = :label"), {"label": label}
@@ -264,7 +267,8 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
     with server.database() as engine, engine.begin() as transaction:
         transaction.execute(
             sql(
-                "DELETE FROM messages WHERE seq = 120 AND room_id = (SELECT id FROM rooms WHERE label = :label)"
+                "DELETE FROM messages WHERE seq = 120"
+                " AND room_id = (SELECT id FROM rooms WHERE label = :label)"
             ),
             {"label": room},
         )
@@ -390,7 +394,11 @@ window.notices = []
 window.asked = 0
 window.Notification = class extends EventTarget {
   static permission = "default"
-  static async requestPermission() { window.asked += 1; return (Notification.permission = "granted") }
+  static async requestPermission() {
+    window.asked += 1
+    Notification.permission = "granted"
+    return "granted"
+  }
   constructor(title, options) { super(); window.notices.push([title, options.body, options.tag]) }
   close() {}
 }
@@ -408,7 +416,7 @@ def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
     assert page.evaluate("asked") == 0
     page.get_by_role("button", name="Notifications", exact=True).click()
     assert page.evaluate("asked") == 1
-    expect(page.get_by_label("Messages with my name")).to_be_checked()
+    expect(page.get_by_label("Mentions and replies")).to_be_checked()
     page.keyboard.press("Escape")
     page.get_by_role("textbox", name="Your name").fill("Ann")
 
@@ -651,7 +659,8 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(
     fill(server, room, 290)
     page = here(visit(f"/{room}/", **DESKTOP))
     page.evaluate(
-        "() => { window.long = []; new PerformanceObserver((all) => { for (const one of all.getEntries())"
+        "() => { window.long = [];"
+        " new PerformanceObserver((all) => { for (const one of all.getEntries())"
         " window.long.push(one.duration) }).observe({ type: 'longtask' }) }"
     )
     longest = []

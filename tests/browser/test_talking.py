@@ -32,7 +32,9 @@ SHAPES = """
   const shape = (node) => node.nodeType === Node.TEXT_NODE ? node.data.replace(/\\s+/g, " ") : [
     node.localName,
     Object.fromEntries([...node.attributes].map(({ name, value }) => [name, value])
-      .filter(([name]) => name !== "data-day" && !(node.localName === "time" && name === "title")).sort()),
+      .filter(([name]) => name !== "data-day")
+      .filter(([name]) => !(node.localName === "time" && name === "title"))
+      .sort()),
     node.localName === "time" ? [] : [...node.childNodes].map(shape),
   ]
   return [...root.querySelectorAll("#messages > *")].map(shape)
@@ -83,7 +85,8 @@ class Visitor:
 
     def written_shapes(self) -> Any:
         """The same, as the server writes them."""
-        parsed = "new DOMParser().parseFromString(await (await fetch(location.href)).text(), 'text/html')"
+        text = "await (await fetch(location.href)).text()"
+        parsed = f"new DOMParser().parseFromString({text}, 'text/html')"
         return self.page.evaluate(f"async () => ({SHAPES})({parsed})")
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -102,7 +105,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Visit]:
-    """Somebody comes with a browser of their own; in the end no page has had anything to complain about."""
+    """Open pages in new browser contexts; in the end no page has logged an error."""
     visitors: list[Visitor] = []
 
     def come(address: str, path: str = "/", *, outage: bool = False, **settings: Any) -> Visitor:

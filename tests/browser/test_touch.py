@@ -1,4 +1,4 @@
-"""The room page on a phone, with touches sent by the browser itself: pages cannot tell them from a real finger."""
+"""The room page on a phone, with trusted touch input sent by the browser itself."""
 
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
@@ -17,7 +17,8 @@ from tests.servers import ConfabServer
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 NO_LONG_PRESS_MS = 900  # longer than a long press takes
-MESSAGES = 12  # enough to fill the screen: the first ones stay visible above the menu, the last ones do not
+# Enough to fill the screen: the menu covers the last ones, not the first ones.
+MESSAGES = 12
 HIGH, LOW = 3, MESSAGES
 
 # Records whether the context menu of the browser was suppressed.
@@ -36,7 +37,10 @@ MIDDLE = """
 }
 """
 # Waits until the browser has handled all input it has been given.
-SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+SETTLED = (
+    "() => new Promise((done) =>"
+    " requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+)
 
 
 class Finger:

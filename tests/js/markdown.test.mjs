@@ -4,7 +4,8 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
-import { isEmojiOnly, parseMarkdown } from "../../static/js/lib/markdown.js"
+import { isEmojiOnly } from "../../static/js/lib/emoji.js"
+import { parseMarkdown } from "../../static/js/lib/markdown.js"
 import { renderMarkdown } from "../../static/js/view/markdown_view.js"
 
 const vectorsUrl = new URL("../vectors/markdown.json", import.meta.url)

@@ -43,7 +43,7 @@ export class RoomSession extends EventTarget {
   /** The last applied change when the last head came. */
   #appliedAtLastHead = 0
   /** @type {Row[]} live events that came before the answer to `join` */
-  #earlyRows = []
+  #rowsBeforeJoin = []
   #isCatchUpScheduled = false
 
   /**
@@ -173,7 +173,7 @@ export class RoomSession extends EventTarget {
   #receiveRow(row) {
     if (row.label !== this.label) return
     if (!this.#isJoined) {
-      this.#earlyRows.push(row)
+      this.#rowsBeforeJoin.push(row)
       return
     }
     this.#timeline.applyLive(row)
@@ -206,7 +206,7 @@ export class RoomSession extends EventTarget {
     this.#generation += 1
     const generation = this.#generation
     this.#isJoined = false
-    this.#earlyRows = []
+    this.#rowsBeforeJoin = []
     const payload = after === undefined ? { label: this.label } : { label: this.label, after }
     try {
       /** @type {Joined} */
@@ -228,7 +228,7 @@ export class RoomSession extends EventTarget {
     this.#appliedAtLastHead = 0
     this.dispatchEvent(new CustomEvent("identity", { detail: answer.you }))
     this.dispatchEvent(new CustomEvent("joined", { detail: answer }))
-    for (const row of this.#earlyRows.splice(0)) this.#timeline.applyLive(row)
+    for (const row of this.#rowsBeforeJoin.splice(0)) this.#timeline.applyLive(row)
     this.outbox.resume()
     this.#catchUp()
     this.#fetchQuotes()

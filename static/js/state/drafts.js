@@ -14,6 +14,8 @@
  */
 
 /**
+ * The stored form of a draft; its keys must not change.
+ *
  * @typedef {object} Draft
  * @property {string} text
  * @property {ComposerMode | null} [mode]

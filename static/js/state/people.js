@@ -18,7 +18,7 @@ export class People extends EventTarget {
   /** @type {Map<string, string>} names from messages, by mark; the last speaker comes last */
   #names = new Map()
   /** @type {PresenceUpdate[]} updates that came before the answer to `join` */
-  #early = []
+  #updatesBeforeJoin = []
   /** @type {number | null} the number of the last update; null before the room is joined */
   #state = null
 
@@ -47,7 +47,7 @@ export class People extends EventTarget {
 
   /** The connection is lost: the next updates belong to the next time the room is joined. */
   disconnect() {
-    this.#early = []
+    this.#updatesBeforeJoin = []
     this.#state = null
   }
 
@@ -59,7 +59,7 @@ export class People extends EventTarget {
   reset({ people = [], count = people.length, state = 0, partial = false }) {
     this.#state = -1
     this.applyPresence({ state, here: people, gone: [], count, partial, all: true })
-    for (const update of this.#early.splice(0)) this.applyPresence(update)
+    for (const update of this.#updatesBeforeJoin.splice(0)) this.applyPresence(update)
   }
 
   /**
@@ -69,7 +69,7 @@ export class People extends EventTarget {
    */
   applyPresence(update) {
     if (this.#state === null) {
-      this.#early.push(update)
+      this.#updatesBeforeJoin.push(update)
       return
     }
     if (update.state <= this.#state) return

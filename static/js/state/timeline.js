@@ -1,7 +1,7 @@
 // The loaded messages of a room, in order and each once, together with the own messages and changes
 // that are not stored yet.
 
-import { applyPendingChange } from "./pending_change.js"
+import { PendingItems } from "./pending_items.js"
 
 /**
  * @import { Absence, Changes, HistoryRequest, Item, Joined, Page, Row, Stored } from "../wire.js"
@@ -18,7 +18,7 @@ import { applyPendingChange } from "./pending_change.js"
  */
 
 const MAX_ROWS = 300
-const TRIM_MARGIN_ROWS = 20
+const TRIM_MARGIN_ROWS = 20 // so many more are loaded before rows are removed
 
 /**
  * The timeline is a window on the room's messages: it usually ends at the newest message, or before
@@ -36,12 +36,15 @@ const TRIM_MARGIN_ROWS = 20
 export class Timeline extends EventTarget {
   /** The timeline is complete up to this change. */
   applied = 0
+  /** Identifies the history of the room: another one was restored from a backup, for example. */
   epoch = ""
   /** The display name of the room. */
   name = ""
   /** The newest known message, loaded or not. */
   lastSeq = 0
+  /** Whether the room has messages before the loaded ones. */
   hasOlder = false
+  /** Whether the room has messages after the loaded ones. */
   hasNewer = false
   /**
    * After a long absence: how many messages are new, and which was the last one before.
@@ -60,15 +63,8 @@ export class Timeline extends EventTarget {
   #rows = new Map()
   /** @type {Map<string, number>} the seq of each loaded row that has an id, by id */
   #seqs = new Map()
-  /** @type {Map<string, Item>} own messages without a row, by id, in the order of sending */
-  #pendingMessages = new Map()
-  /** @type {Map<string, number>} stored own messages without a row: the rev of the row, by id */
-  #confirmedRevs = new Map()
-  /**
-   * @type {Map<string, Item & { rev?: number }>} own changes without a row, by id; `rev` once
-   *   stored
-   */
-  #pendingChanges = new Map()
+  /** Own messages and changes without a row. */
+  #pending = new PendingItems()
   /**
    * @type {Map<number, Row | undefined>} by seq: replied-to rows that are not loaded; undefined if
    *   there is none
@@ -93,12 +89,12 @@ export class Timeline extends EventTarget {
 
   /** The loaded messages in order, with own changes that are not stored yet. */
   get rows() {
-    return this.#sortedRows().map((row) => this.#withPendingChanges(row))
+    return this.#sortedRows().map((row) => this.#pending.applyChanges(row))
   }
 
   /** Own messages without a row. They belong after the newest message. */
   get pendingMessages() {
-    return this.hasNewer ? [] : [...this.#pendingMessages.values()]
+    return this.hasNewer ? [] : this.#pending.messages
   }
 
   /** Whether the room has changes that are not applied yet. */
@@ -121,7 +117,7 @@ export class Timeline extends EventTarget {
    */
   rowAt(seq) {
     const row = this.#rows.get(seq) ?? this.#quotes.get(seq)
-    return row && this.#withPendingChanges(row)
+    return row && this.#pending.applyChanges(row)
   }
 
   /**
@@ -296,7 +292,7 @@ export class Timeline extends EventTarget {
       return
     }
     if (this.#seqs.has(item.id)) return
-    this.#pendingMessages.set(item.id, item)
+    this.#pending.addMessage(item)
     if (!this.hasNewer) this.#updates.push({ item })
     this.#dispatchUpdates()
   }
@@ -307,8 +303,9 @@ export class Timeline extends EventTarget {
    * @param {string} id
    */
   removePending(id) {
-    this.#removePendingMessage(id)
-    this.#removePendingChange(id)
+    if (this.#pending.removeMessage(id)) this.#updates.push({ removed: id })
+    const change = this.#pending.removeChange(id)
+    if (change) this.#redraw(change.seq)
     this.#dispatchUpdates()
   }
 
@@ -323,7 +320,7 @@ export class Timeline extends EventTarget {
     this.observeHead(head)
     const isUnchanged = rev === seq // otherwise the text that we sent is outdated
     if (isUnchanged) this.#putRow(row)
-    if (this.#pendingMessages.has(id)) this.#confirmedRevs.set(id, rev)
+    this.#pending.confirmMessage(id, rev)
     this.#dispatchUpdates()
   }
 
@@ -334,53 +331,24 @@ export class Timeline extends EventTarget {
    * @param {Stored} answer
    */
   confirmChange(id, { rev, head }) {
-    const change = this.#pendingChanges.get(id)
-    if (change) this.#pendingChanges.set(id, { ...change, rev })
+    this.#pending.confirmChange(id, rev)
     this.observeHead(head)
     this.#dispatchUpdates()
   }
 
   /** @param {Item} change */
   #addPendingChange(change) {
-    if (change.state === "failed") this.#pendingChanges.delete(change.id)
-    else this.#pendingChanges.set(change.id, change)
+    this.#pending.addChange(change)
     this.#redraw(change.seq)
     this.#dispatchUpdates()
   }
 
-  /** @param {string} id */
-  #removePendingMessage(id) {
-    if (this.#pendingMessages.delete(id)) this.#updates.push({ removed: id })
-  }
-
-  /** @param {string} id */
-  #removePendingChange(id) {
-    const change = this.#pendingChanges.get(id)
-    if (!change) return
-    this.#pendingChanges.delete(id)
-    this.#redraw(change.seq)
-  }
-
-  /** @param {Row} row */
-  #withPendingChanges(row) {
-    let changed = row
-    for (const change of this.#pendingChanges.values()) {
-      if (change.seq === row.seq) changed = applyPendingChange(changed, change)
-    }
-    return changed
-  }
-
-  /** Drops own messages and changes whose rows are applied, or will never be in the window. */
+  /** Drops own messages and changes whose rows are applied. */
   #dropApplied() {
-    for (const [id, rev] of this.#confirmedRevs) {
-      const isWaiting = rev > this.applied && this.#pendingMessages.has(id)
-      if (isWaiting) continue
-      this.#confirmedRevs.delete(id)
-      this.#removePendingMessage(id)
+    for (const id of this.#pending.removeAppliedMessages(this.applied)) {
+      this.#updates.push({ removed: id })
     }
-    for (const [id, { rev = Infinity }] of this.#pendingChanges) {
-      if (rev <= this.applied) this.#removePendingChange(id)
-    }
+    for (const { seq } of this.#pending.removeAppliedChanges(this.applied)) this.#redraw(seq)
   }
 
   // Rows
@@ -444,7 +412,7 @@ export class Timeline extends EventTarget {
       return
     }
     this.#seqs.set(row.id, row.seq)
-    const wasPending = this.#pendingMessages.delete(row.id)
+    const wasPending = this.#pending.removeMessage(row.id)
     this.#updates.push(wasPending ? { row, pendingId: row.id } : { row })
   }
 
@@ -494,7 +462,7 @@ export class Timeline extends EventTarget {
    */
   #trimNewest(seqs, surplus) {
     for (const seq of seqs.slice(-surplus)) this.#removeRow(seq)
-    for (const id of this.#pendingMessages.keys()) this.#updates.push({ removed: id })
+    for (const { id } of this.#pending.messages) this.#updates.push({ removed: id })
     this.#setEnd(true, seqs[seqs.length - surplus - 1])
   }
 
@@ -570,6 +538,6 @@ export class Timeline extends EventTarget {
   /** @param {TimelineUpdate} update */
   #currentUpdate(update) {
     if (!("row" in update)) return update
-    return { ...update, row: this.#withPendingChanges(update.row) }
+    return { ...update, row: this.#pending.applyChanges(update.row) }
   }
 }

@@ -1,7 +1,7 @@
 // The form in which messages are written, edited and answered. It is never disabled and never loses
 // text.
 
-import { characterCount, splitText } from "../lib/text.js"
+import { characterCount, formatCount, splitText } from "../lib/text.js"
 import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
 import { parseInput } from "./commands.js"
 
@@ -284,7 +284,7 @@ export class Composer extends EventTarget {
   /** @param {string} text */
   #showTooLong(text) {
     const surplus = characterCount(text) - this.#maxCharacters
-    const hint = `This message is ${surplus.toLocaleString()} characters too long.`
+    const hint = `This message is ${formatCount(surplus, "character")} too long.`
     const parts = splitText(text.trim(), this.#maxCharacters)
     const isNewMessage = this.#mode?.edit === undefined
     const isSplittable = isNewMessage && this.name.trim() !== "" && parts.length <= MAX_OUTBOX_ITEMS

@@ -57,7 +57,7 @@ export class ConnectionStatus {
   #showReconnected() {
     this.#wasJoined = true
     if (this.#element.dataset.state === "hidden") return
-    this.#show("reconnected", "Connected again")
+    this.#show("reconnected", "Back online")
     this.#schedule(RECONNECTED_DISPLAY_MS, () => this.#show("hidden", ""))
   }
 

@@ -1,6 +1,7 @@
 // Shows the Markdown of a message as elements and text.
 
-import { isEmojiOnly, parseMarkdown } from "../lib/markdown.js"
+import { isEmojiOnly } from "../lib/emoji.js"
+import { parseMarkdown } from "../lib/markdown.js"
 
 /** @import { MarkdownNode } from "../lib/markdown.js" */
 

@@ -49,7 +49,10 @@ export class MessageList {
   /** @type {WeakMap<Element, string>} the text that each message shows */
   #texts = new WeakMap()
   /**
-   * @type {Map<string, string>} the last mark that was seen with each name, by the name's skeleton
+   * The last mark that was seen with each name. A name without a skeleton may be confused with any
+   * other, so its entry contains a mark that nobody has.
+   *
+   * @type {Map<string, string>} by the skeleton of the name
    */
   #marksBySkeleton = new Map([["", ""]])
   /** @type {UnreadDivider | null} */
@@ -298,7 +301,7 @@ export class MessageList {
     if (!item?.reason) return
     const isFailed = item.state === "failed"
     const error = this.#cloneTemplate("send-error")
-    const text = isFailed ? item.reason : `${item.reason} We'll keep trying to send it.`
+    const text = isFailed ? item.reason : `${item.reason} Your message will be sent automatically.`
     setText(error, ".send-error__text", text)
     for (const button of error.querySelectorAll("button")) button.hidden = !isFailed
     element.append(error)
