@@ -34,7 +34,11 @@ for (const [number, message] of texts.entries()) {
   const id = `release-0-1-0-${handle}-${number}`
   posted.push(await request("chat", { handle, message, id }))
 }
-const repeated = await request("chat", { handle, message: texts[0], id: `release-0-1-0-${handle}-0` })
+const repeated = await request("chat", {
+  handle,
+  message: texts[0],
+  id: `release-0-1-0-${handle}-0`,
+})
 const refused = await request("chat", { handle, message: " " })
 await request("leave", {})
 const rejoined = await request("join", { label, after: before.upto })
