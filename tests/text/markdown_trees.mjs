@@ -3,7 +3,8 @@
 
 import { createInterface } from "node:readline"
 
-import { isEmojiOnly, parseMarkdown } from "../../static/js/lib/markdown.js"
+import { isEmojiOnly } from "../../static/js/lib/emoji.js"
+import { parseMarkdown } from "../../static/js/lib/markdown.js"
 
 for await (const line of createInterface({ input: process.stdin })) {
   const source = JSON.parse(line)
