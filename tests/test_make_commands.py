@@ -239,9 +239,29 @@ def test_an_invalid_port_is_refused(installed_tree: Path, port: str) -> None:
     assert "is not a port" in failure_of(installed_tree, "make", "run", PORT=port)
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "a" * 70])
-def test_an_address_of_another_machine_is_refused(installed_tree: Path, host: str) -> None:
-    assert "is no address of this machine" in failure_of(installed_tree, "make", "run", HOST=host)
+def test_an_address_of_another_machine_is_refused(installed_tree: Path) -> None:
+    failure = failure_of(installed_tree, "make", "run", HOST="192.0.2.1")
+
+    assert "is no address of this machine" in failure
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a" * 70, "no such host"])
+def test_a_host_that_is_no_address_is_ignored(installed_tree: Path, host: str) -> None:
+    port = free_port()
+
+    with serving(installed_tree, "make", "serve", HOST=host, PORT=str(port)) as (url, log):
+        assert url == f"http://127.0.0.1:{port}"
+    assert f"HOST={host} is not an address and is ignored.\n" in log
+
+
+@pytest.mark.parametrize("workers", ["x", "-1", "1.5"])
+@pytest.mark.parametrize("target", ["run", "serve"])
+def test_an_invalid_web_concurrency_is_refused(
+    installed_tree: Path, target: str, workers: str
+) -> None:
+    failure = failure_of(installed_tree, "make", target, WEB_CONCURRENCY=workers)
+
+    assert "is not a number of workers" in failure
 
 
 def test_an_unwritable_instance_folder_is_named_with_its_setting(
