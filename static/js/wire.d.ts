@@ -51,6 +51,8 @@ export interface You {
  * `missed` with it.
  */
 export interface Joined {
+    /** The version of the protocol; servers of release 0.1.0 do not send it. */
+    protocol?: number
     label: string
     name: string
     head: number
