@@ -1,18 +1,36 @@
 """The WSGI entry point of `flask run` and gunicorn. No other module imports it."""
 
 import atexit
+import signal
 import sys
+import time
+from typing import NoReturn
 
 from chat import create_app, engine, shut_down
 from config import StartupError, is_replacement_worker, should_report_failure
+
+REPORT_SECONDS = 1.0
+"""Within this time, gunicorn stops all workers after one has ended with status 3."""
+
+
+def leave_report_to_other_worker() -> NoReturn:
+    """End this worker without status 3, after which gunicorn stops all workers.
+
+    At a second status 3 while it stops them, gunicorn 25 prints a traceback.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(REPORT_SECONDS)
+    sys.exit(1)
+
 
 try:
     engine.require_async_worker()
     app = create_app()
     atexit.register(shut_down, app)
 except StartupError as error:
-    if should_report_failure():
-        print(f"Confab cannot start: {error.sentence}", file=sys.stderr)
+    if not should_report_failure():
+        leave_report_to_other_worker()
+    print(f"Confab cannot start: {error.sentence}", file=sys.stderr)
     if is_replacement_worker():
         sys.exit(1)  # gunicorn starts it again; after status 3 it would stop all workers
     raise

@@ -30,7 +30,8 @@ def main() -> int:
     parser.add_argument("port")
     arguments = parser.parse_args()
     try:
-        check_web_concurrency()
+        if not arguments.next:
+            check_web_concurrency()
         wanted = parse_port(arguments.port)
         host = known_host(arguments.host)
         last = min(wanted + MAX_PORTS_TRIED, 65535) if arguments.next else wanted
@@ -46,9 +47,12 @@ def main() -> int:
 
 
 def check_web_concurrency() -> None:
-    """Raise NoAddress for a value with which gunicorn would end in a traceback."""
+    """Raise NoAddress for a value with which gunicorn would end in a traceback.
+
+    Only gunicorn reads it, and `make serve` does not look for the next port.
+    """
     workers = os.environ.get("WEB_CONCURRENCY", "1")
-    if not (workers.isascii() and workers.isdigit()):
+    if not (workers.isascii() and workers.strip().isdigit()):
         raise NoAddress(
             f"WEB_CONCURRENCY={workers} is not a number of workers: give 1 or more.", WRONG_SETTING
         )

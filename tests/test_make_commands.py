@@ -246,22 +246,29 @@ def test_an_address_of_another_machine_is_refused(installed_tree: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a" * 70, "no such host"])
-def test_a_host_that_is_no_address_is_ignored(installed_tree: Path, host: str) -> None:
+@pytest.mark.parametrize("target", ["run", "serve"])
+def test_a_host_that_is_no_address_is_ignored(installed_tree: Path, target: str, host: str) -> None:
     port = free_port()
 
-    with serving(installed_tree, "make", "serve", HOST=host, PORT=str(port)) as (url, log):
+    with serving(installed_tree, "make", target, HOST=host, PORT=str(port)) as (url, log):
         assert url == f"http://127.0.0.1:{port}"
     assert f"HOST={host} is not an address and is ignored.\n" in log
 
 
-@pytest.mark.parametrize("workers", ["x", "-1", "1.5"])
-@pytest.mark.parametrize("target", ["run", "serve"])
-def test_an_invalid_web_concurrency_is_refused(
-    installed_tree: Path, target: str, workers: str
-) -> None:
-    failure = failure_of(installed_tree, "make", target, WEB_CONCURRENCY=workers)
+@pytest.mark.parametrize("workers", ["x", "-1", "1.5", ""])
+def test_serve_refuses_an_invalid_web_concurrency(installed_tree: Path, workers: str) -> None:
+    port = str(free_port())
 
-    assert "is not a number of workers" in failure
+    failure = failure_of(installed_tree, "make", "serve", PORT=port, WEB_CONCURRENCY=workers)
+
+    assert failure.startswith(f"WEB_CONCURRENCY={workers} is not a number of workers")
+
+
+def test_run_starts_whatever_web_concurrency_is(installed_tree: Path) -> None:
+    port = free_port()
+
+    with serving(installed_tree, "make", "run", PORT=str(port), WEB_CONCURRENCY="x") as (url, _):
+        assert url == f"http://127.0.0.1:{port}"
 
 
 def test_an_unwritable_instance_folder_is_named_with_its_setting(

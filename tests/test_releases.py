@@ -30,6 +30,16 @@ ADDITIONS = (
     " op.add_column('rooms', sa.Column('topic', sa.Text(), nullable=False, server_default='none'))"
 )
 
+HOOKS_OF_0_1_0 = """
+worker_class = "eventlet"
+
+
+def post_worker_init(worker):
+    from chat.engine.worker import ready
+
+    ready(worker)
+"""
+
 
 @pytest.fixture
 def shared(tmp_path: Path, database: dict[str, str]) -> dict[str, str]:
@@ -97,6 +107,20 @@ def test_a_worker_of_the_old_release_can_restart_after_a_newer_one_has_migrated(
         assert topics == ["none", "none"]
         assert f"the schema of a newer Confab ({NEWER}), which this release can use" in old.log()
         assert "cannot start" not in old.log()
+
+
+def test_a_gunicorn_that_has_read_the_hooks_of_0_1_0_can_replace_a_worker(tmp_path: Path) -> None:
+    hooks = tmp_path / "gunicorn.conf.py"
+    hooks.write_text(HOOKS_OF_0_1_0)
+
+    def command(port: int) -> list[str]:
+        return [*gunicorn_command(port), "-c", str(hooks)]
+
+    server = ConfabServer(tmp_path / "server", command)
+    with _serving(server), Node() as node:
+        server.room("kitchen")
+        restart_worker(server)
+        check_exchange_of_messages(node, server, server)
 
 
 def check_exchange_of_messages(node: Node, old: ConfabServer, newer: ConfabServer) -> None:

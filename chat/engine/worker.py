@@ -57,6 +57,16 @@ def prepare_worker(
             worker.log.warning(warning)
 
 
+def ready(worker: Any) -> None:
+    """Do what `prepare_worker` does, for a gunicorn whose gunicorn.conf.py is that of 0.1.0.
+
+    A running gunicorn keeps the hooks it has read. If a worker ends after the files have been
+    updated, the new one calls this name.
+    """
+    services = worker.app.callable.extensions["confab"]
+    prepare_worker(worker, services.socketio.server.eio, services.bus.start, [])
+
+
 def _replace_accept_loop() -> None:
     sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's attribute
 

@@ -172,7 +172,7 @@ class PresenceTracker:
 
     def _run_once(self) -> None:
         now = time.monotonic()
-        self.announce(now)
+        run_logged(partial(self.announce, now), "Announcing presence")
         if self._bus.is_up and now - self._refreshed_at >= REFRESH_SECONDS:
             self._refreshed_at = now
             # In the background: Redis may be slow to answer.

@@ -1,4 +1,4 @@
-"""The pages for people: the front page, a new room, a room, and its QR code."""
+"""The pages for people: the home page, a new room, a room, and its QR code."""
 
 import io
 import secrets
@@ -41,7 +41,7 @@ blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 @blueprint.get("/")
 def about() -> str | AnyResponse:
-    """Show the front page; with `?room=label`, go to that room."""
+    """Show the home page; with `?room=label`, go to that room."""
     label = request.args.get("room", "").strip()
     if is_valid_label(label):
         return redirect(url_for("pages.room", label=label))

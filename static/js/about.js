@@ -1,4 +1,4 @@
-// Entry point of the front page: lists the rooms that this browser has visited.
+// Entry point of the home page: lists the rooms that this browser has visited.
 
 import { Preferences } from "./state/preferences.js"
 import { RecentRooms } from "./state/recent_rooms.js"

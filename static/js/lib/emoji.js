@@ -1,4 +1,4 @@
-// Recognizes texts that consist of emoji only. chat/markdown.py has the same rule in Python.
+// Recognizes texts that consist of emoji only. chat/text/markdown.py has the same rule in Python.
 
 const EMOJI =
   "(?:[\\u{1f1e6}-\\u{1f1ff}]{2}|[0-9#*]\\ufe0f\\u20e3|" +

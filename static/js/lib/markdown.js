@@ -1,4 +1,4 @@
-// Parses the Markdown subset of messages into a tree. chat/markdown.py is the same parser in
+// Parses the Markdown subset of messages into a tree. chat/text/markdown.py is the same parser in
 // Python.
 
 /**
