@@ -138,7 +138,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
     bus.subscribe("change", reconciler.on_message)
     bus.subscribe("presence", presence.on_message)
     bus.subscribe("typing", presence.on_typing)
-    bus.on_connect(presence.on_connect)
+    bus.on_connect(presence.on_bus_connect)
     bus.on_connect(reconciler.resync)
     return Services(
         socketio=socketio,

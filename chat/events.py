@@ -24,7 +24,7 @@ def join(data: object) -> JSON:
 
 def chat(data: object) -> JSON:
     """Post a message: stored, then broadcast to the room (was: ws_receive)."""
-    posted = wire.Chat.parse(data)  # exactly handle and message, plus the optional keys
+    posted = wire.Chat.parse(data)  # handle, message and the optional keys; nothing else
     room = joined_room()  # raises NotJoined
     command = PostMessage(room, author(), posted.handle, posted.message, posted.id, posted.reply_to)
     result = services().journal.submit(command)  # committed, and sent to chat-<label>

@@ -238,7 +238,10 @@ class RoomRow:
 
 @dataclass
 class MessageRow:
-    """A row of `messages`: its fields are the columns of the table, in the same order."""
+    """A row of `messages`: its fields are the columns of `Message`, in the same order.
+
+    `client_id` is the `id` of a message on the wire.
+    """
 
     room_id: int
     seq: int

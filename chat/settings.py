@@ -1,4 +1,4 @@
-"""Typed access to the settings of the app that handles the current request or event."""
+"""Typed access to the settings of the current app, which config.py defines."""
 
 from typing import cast
 

@@ -1,6 +1,7 @@
-"""Payloads: those of client events, which are parsed, and those of broadcasts and acknowledgements.
+"""The payloads that clients send (classes) and receive (functions).
 
-Payloads of presence are built in presence/roster.py; docs/protocol.md describes them all.
+A key of a message that is stored is also a column: see chat/models.py. Payloads of presence are
+built in presence/roster.py. docs/protocol.md describes them all.
 """
 
 from datetime import UTC, datetime
@@ -32,7 +33,10 @@ class Join(Payload):
 
 
 class Chat(Payload):
-    """Post a message: the two keys of the original chat; `id` makes it safe to send it twice."""
+    """Post a message. `id` makes it safe to send it twice.
+
+    `handle` and `message` are the keys of the original chat; the others are optional.
+    """
 
     handle: Handle
     message: MessageText

@@ -16,12 +16,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from chat.background import run_logged
 from chat.socket_server import SocketServer
 
-MAX_OUTBOX_MESSAGES = 5_000
+MAX_QUEUED_MESSAGES = 5_000
 """Messages that wait to be published; more are dropped."""
 
 MAX_PIPELINED_MESSAGES = 100
+"""Messages that are published in one round trip to Redis."""
+
 HEARTBEAT_SECONDS = 2.0
 
 SILENCE_SECONDS = 6.0
@@ -30,7 +33,7 @@ SILENCE_SECONDS = 6.0
 RECONNECT_SECONDS = (0.25, 0.5)
 
 START_WAIT_SECONDS = 2.0
-"""How long a worker that starts waits for what the other workers have registered."""
+"""How long a worker that starts waits for its first connection and the handlers of `on_connect`."""
 
 REDIS_OPTIONS: dict[str, Any] = {
     "socket_timeout": 2,
@@ -60,7 +63,7 @@ def redis_client(url: str, *, decode_responses: bool = False) -> redis.Redis:
 
 
 class Bus(ABC):
-    """Carries events between workers. `is_up` is true while those of other workers arrive."""
+    """Carries events between workers. `is_up`: whether events of other workers would arrive."""
 
     is_up = False
 
@@ -107,9 +110,9 @@ class RedisBus(Bus):
         self._worker_id = secrets.token_hex(8)  # by which it skips its own messages
         self._handlers: dict[str, MessageHandler] = {}
         self._connect_handlers: list[Callable[[], None]] = []
-        self._outbox: Any = None  # a queue of Socket.IO's async mode
-        self._outage: str | None = None  # the reported error, while Redis is unreachable
-        self._has_resynced = False
+        self._queue: Any = None  # of Socket.IO's async mode
+        self._outage_error: str | None = None  # the reported error, while Redis is unreachable
+        self._has_connected = False
         self._dropped = 0
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
@@ -121,14 +124,16 @@ class RedisBus(Bus):
         self._connect_handlers.append(handler)
 
     def start(self) -> None:
-        """Start the background tasks, and wait for the first connection (at most two seconds)."""
-        if self._outbox is not None:
+        """Start the tasks; wait for the first connection, at most START_WAIT_SECONDS."""
+        if self._queue is not None:
             return
-        self._outbox = self._socketio.server.eio.create_queue(maxsize=MAX_OUTBOX_MESSAGES)
+        self._queue = self._socketio.server.eio.create_queue(maxsize=MAX_QUEUED_MESSAGES)
         for task in (self._receive_forever, self._publish_forever, self._send_heartbeats):
             self._socketio.start_background_task(task)
         deadline = time.monotonic() + START_WAIT_SECONDS
-        while not self._has_resynced and self._outage is None and time.monotonic() < deadline:
+        while (
+            not self._has_connected and self._outage_error is None and time.monotonic() < deadline
+        ):
             self._socketio.sleep(0.01)
 
     def publish(self, event: str, payload: Payload) -> None:
@@ -137,10 +142,10 @@ class RedisBus(Bus):
         self._enqueue(json.dumps(message, ensure_ascii=False))
 
     def _enqueue(self, message: str) -> None:
-        if self._outbox is None:
+        if self._queue is None:
             return
         try:
-            self._outbox.put(message, block=False)
+            self._queue.put(message, block=False)
         except Exception:  # noqa: BLE001  # every async mode has a Full exception of its own
             self._dropped += 1
             if self._dropped == 1:
@@ -156,9 +161,9 @@ class RedisBus(Bus):
         while True:
             # A new pipeline each time: one that failed would keep its commands.
             pipeline = client.pipeline(transaction=False)
-            pipeline.publish(self._channel, self._outbox.get())
-            while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._outbox.empty():
-                pipeline.publish(self._channel, self._outbox.get())
+            pipeline.publish(self._channel, self._queue.get())
+            while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._queue.empty():
+                pipeline.publish(self._channel, self._queue.get())
             try:
                 pipeline.execute()
             except Exception as error:  # noqa: BLE001  # whatever it is, later messages are sent
@@ -187,23 +192,23 @@ class RedisBus(Bus):
                     continue
                 received_at = time.monotonic()
                 if message["type"] == "subscribe":
-                    self._connected()
+                    self._report_connected()
                 else:
                     self._receive(message["data"])
         raise redis.ConnectionError(f"no message for {SILENCE_SECONDS:.0f} s")
 
-    def _connected(self) -> None:
-        if self._outage is not None:
+    def _report_connected(self) -> None:
+        if self._outage_error is not None:
             log.warning("Redis is back: messages reach the other workers at once again.")
-        self._outage = None
+        self._outage_error = None
         self.is_up = True
         # In the background: the handlers read the database, and we have to go on receiving.
-        self._socketio.start_background_task(self._resync)
+        self._socketio.start_background_task(self._call_connect_handlers)
 
-    def _resync(self) -> None:
+    def _call_connect_handlers(self) -> None:
         for handler in self._connect_handlers:
-            handler()
-        self._has_resynced = True
+            run_logged(handler, "A handler of a new connection to Redis")
+        self._has_connected = True
 
     def _receive(self, data: bytes) -> None:
         """Hand a message from another worker to its handler; anything else is dropped."""
@@ -221,13 +226,13 @@ class RedisBus(Bus):
 
     def _report_outage(self, error: Exception) -> None:
         """Log the first error of an outage."""
-        if self._outage is None:
+        if self._outage_error is None:
             log.warning(
                 "Redis cannot be reached (%s): "
                 "messages reach the other workers through the database, up to 3.5 s later.",
                 error,
             )
-        self._outage = str(error)
+        self._outage_error = str(error)
 
     def _report_dropped(self) -> None:
         if self._dropped:

@@ -19,7 +19,11 @@ from chat.socket_server import SocketServer
 from chat.storage.database import read_transaction
 
 POLL_SECONDS = (2.0, 3.0)
-"""The shortest and the longest pause; random, so that workers do not poll at the same time."""
+"""The shortest and the longest pause; random, so that workers do not poll at the same time.
+
+With the time that a poll takes, a change is found within the 3.5 seconds that docs/delivery.md
+states.
+"""
 
 GAP_WAIT_SECONDS = 0.05
 """How long to wait for a missing number to arrive over the bus before it is read."""
@@ -27,7 +31,7 @@ GAP_WAIT_SECONDS = 0.05
 CATCH_UP_CHANGES = 200
 
 NEVER_ANNOUNCED = -1
-"""In place of a head: no room has this one, so the next poll announces the room."""
+"""A head that no room has, so that the next poll announces the room."""
 
 
 class Reconciler:
@@ -55,9 +59,9 @@ class Reconciler:
 
         Returns the `Room` object that all connections in the room share.
         """
-        shared = self.rooms.setdefault(room.label, room)
-        if shared is room:  # it was just read; a shared one may be old
+        if room.label not in self.rooms:  # it was just read; the head of a shared one is old
             self._reset_if_recreated(room)
+        shared = self.rooms.setdefault(room.label, room)
         self.sequencer.track(room.label, room.head)
         self._loop.start()
         return shared
@@ -68,8 +72,8 @@ class Reconciler:
         It was deleted and created again then, or its history restored: numbers up to the old head
         are new.
         """
-        announced = self._announced.get(room.label)
-        if announced is None or announced[1] != room.epoch:
+        announced = self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
+        if announced[1] != room.epoch:
             self._announced[room.label] = (NEVER_ANNOUNCED, room.epoch)
             self.sequencer.reset(room.label, room.head)
 
@@ -92,9 +96,12 @@ class Reconciler:
         self.sequencer.push(payload["label"], event, payload)
 
     def resync(self) -> None:
-        """Broadcast the changes that were lost while the bus was down, and announce every head."""
+        """Broadcast the changes that the bus did not deliver, and announce every head.
+
+        Called after every connection of the bus, the first one included.
+        """
         run_logged(
-            partial(self.poll, announce_all=True), "Reading the heads after the bus came back"
+            partial(self.poll, announce_all=True), "Reading the heads after the bus connected"
         )
 
     def poll(self, announce_all: bool = False) -> None:

@@ -30,10 +30,13 @@ from chat.engine.frames import (
 from chat.engine.scheduler import fair_scheduler
 from chat.engine.tcp import set_no_delay, set_user_timeout
 
-# The limits of a client that does not read, or reads too slowly.
+# The limits of a slow consumer: a client that does not read, or reads too slowly.
 MAX_QUEUED_FRAMES = 256
 MAX_QUEUED_BYTES = 1_000_000
-STALL_SECONDS = 15
+
+MAX_STALL_SECONDS = 15
+"""How long a client may accept or acknowledge nothing of what is sent (see TCP_USER_TIMEOUT)."""
+
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel buffers beyond our own send queue."""
 
@@ -121,11 +124,11 @@ class Connection:
         now = monotonic()
         self._awaits_pong = False
         self._last_activity = now  # of the last ping, pong or upgrade
-        self._last_progress = now  # when the kernel last accepted bytes
+        self._last_send_progress = now  # when the kernel last accepted bytes
         self._close_at: float | None = None  # None: the WebSocket is not being closed
 
         set_no_delay(socket)
-        set_user_timeout(socket, STALL_SECONDS)
+        set_user_timeout(socket, MAX_STALL_SECONDS)
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
         open_connections.add(self)
         self._start_reading()
@@ -195,7 +198,7 @@ class Connection:
             self._write_listener = None
             self.flush()
         if len(self._unsent) != unsent_before:
-            self._last_progress = monotonic()
+            self._last_send_progress = monotonic()
         if self._close_at is not None and not self._unsent:
             with suppress(OSError):
                 self._socket.shutdown(SHUT_WR)
@@ -319,7 +322,10 @@ class Connection:
     # Heartbeat
 
     def heartbeat(self, now: float) -> None:
-        """Send a ping when it is due; disconnect an unresponsive client. Called once a second."""
+        """Send a ping when it is due; disconnect a client that stalls or answers no ping.
+
+        Called once a second.
+        """
         if self._close_at is not None:
             if now > self._close_at:
                 self._release()
@@ -329,7 +335,7 @@ class Connection:
                 "reconnects."
             )
             self._start_closing(GOING_AWAY)
-        elif self._unsent and now - self._last_progress > STALL_SECONDS:
+        elif self._unsent and now - self._last_send_progress > MAX_STALL_SECONDS:
             self.abort()
         else:
             self._check_ping(now)

@@ -19,7 +19,7 @@ def set_no_delay(connection: Any) -> None:
 def set_user_timeout(connection: Any, seconds: int) -> None:
     """Set TCP_USER_TIMEOUT, where the connection and the system have it.
 
-    The system closes the connection when sent data is not acknowledged for so long.
+    The system closes the connection when sent data is not acknowledged for `seconds`.
     """
     if _is_tcp(connection) and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)

@@ -110,7 +110,7 @@ class PresenceTracker:
         expires_at = time.monotonic() + payload.get("seconds", LEASE_SECONDS)
         self.roster.on_message(worker_id, here, gone, expires_at, is_complete=payload["whole"])
 
-    def on_connect(self) -> None:
+    def on_bus_connect(self) -> None:
         """Publish all people of this worker, and read those that the other workers registered."""
         run_logged(self.refresh, "Registering the people of this worker")
         for worker_id, text, seconds in self._registry.load_all():

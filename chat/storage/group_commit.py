@@ -14,13 +14,16 @@ from typing import Generic, Protocol, TypeVar
 from chat.errors import Busy
 
 MAX_PENDING_ITEMS = 5_000
+"""Changes that wait to be stored; more are refused as busy."""
+
 MAX_BATCH_ITEMS = 500
+"""Changes (posts, edits, reactions and so on) stored in one transaction."""
 
 log = logging.getLogger(__name__)
 
 
 class Item(Protocol):
-    """A unit of work, used for one call of `submit`, which raises `failure` unless it is None."""
+    """One change. `submit` raises its `failure`, if there is one."""
 
     done: bool
     failure: Exception | None
@@ -42,8 +45,8 @@ class GroupCommit(Generic[T]):
     run that are ready, so that their items join the batch.
 
     `_condition` guards `_pending` and `_has_leader`; `work` and `yield_now` run without it. An item
-    is in the queue until a leader takes it, with a batch or to refuse it. That leader marks it as
-    done, also when the leader itself is stopped.
+    is in the queue until a leader takes it, either as part of a batch or to refuse it. That leader
+    marks it as done, also when the leader itself is stopped.
     """
 
     def __init__(
@@ -119,8 +122,8 @@ class GroupCommit(Generic[T]):
     def _attempt(self, batch: list[T]) -> None:
         """Work on a batch; when that fails, work on each of its items alone.
 
-        Raises Busy when the database is not available. Then, and when this thread is stopped, some
-        items may not be done.
+        Raises Busy when the database is not available. After that, or if this thread is stopped,
+        some items may not be done.
         """
         try:
             self._work(batch)

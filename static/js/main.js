@@ -199,12 +199,12 @@ function updateReading() {
 
 /** The button is shown while the unread divider is above the visible part. */
 function updateUnreadButton() {
-  const { dividerElement } = list
-  byId("first-unread").hidden = !dividerElement || !scroller.isAbove(dividerElement)
+  const { unreadDividerElement } = list
+  byId("first-unread").hidden = !unreadDividerElement || !scroller.isAbove(unreadDividerElement)
 }
 
 unread.addEventListener("divider", () => {
-  scroller.preservePosition(() => list.setDivider(unread.divider))
+  scroller.preservePosition(() => list.setUnreadDivider(unread.divider))
   updateUnreadButton()
 })
 unread.addEventListener("count", () => browserTab.setUnreadCount(unread.count))

@@ -12,7 +12,7 @@ from tests.servers import ConfabServer, flask_run, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
-BACK_MS = 15_000  # the longest pause between two tries is 7.5 s
+BACK_MS = 15_000  # the longest pause between two attempts is 5 s
 SECURE, PLAIN = (
     "127.0.0.1",
     "confab.test",
@@ -313,7 +313,7 @@ def test_after_a_long_absence_the_newest_page_and_all_the_rest_by_scrolling(
     ada.shows("sent", "before", *meanwhile)
     line = ada.page.locator('.message[data-seq="2"] .unread-divider')  # it stands where she was
     expect(line).to_have_text("260 messages while you were away")
-    expect(ada.page.locator(".day")).to_have_count(1)
+    expect(ada.page.locator(".day-divider")).to_have_count(1)
 
 
 def test_a_server_that_comes_back_with_other_transports_is_followed(

@@ -297,8 +297,8 @@ def test_a_group_says_its_name_once_and_days_begin_with_a_line(
         each.get_attribute("data-grouped") is not None for each in page.locator(".message").all()
     ]
     assert written == [False, True, False, True, True] + [False, True, True] * 2 + [False]
-    expect(page.locator(".day")).to_have_count(1)
-    expect(page.locator(".day")).to_have_text("Sunday, 1 March 2026")
+    expect(page.locator(".day-divider")).to_have_count(1)
+    expect(page.locator(".day-divider")).to_have_text("Sunday, 1 March 2026")
     expect(page.locator("#m-1 time")).to_have_attribute(
         "title", re.compile(r"Sunday.* 1 March 2026 at 09:02")
     )

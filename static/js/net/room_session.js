@@ -13,7 +13,7 @@ import { Refused, Unreachable } from "../lib/errors.js"
  */
 
 const GAP_WAIT_MS = 200
-const RETRY_DELAY_MS = 2000
+const REQUEST_RETRY_DELAY_MS = 2000
 const SAFETY_CHECK_MS = 60_000
 const PROBE_TIMEOUT_MS = 3000
 
@@ -243,7 +243,7 @@ export class RoomSession extends EventTarget {
     }
     const retryAfterMs = error instanceof Refused ? error.retryAfterMs : undefined
     const generation = this.#generation
-    this.#clock.schedule(retryAfterMs || RETRY_DELAY_MS, () => {
+    this.#clock.schedule(retryAfterMs || REQUEST_RETRY_DELAY_MS, () => {
       if (generation === this.#generation) this.#join(this.#timeline.applied)
     })
   }
@@ -294,7 +294,7 @@ export class RoomSession extends EventTarget {
     const hasAdvanced = await this.#fetchChanges().catch(() => false)
     this.#isCatchingUp = false
     if (this.#isJoined && !this.#timeline.isBehind) this.#setState("joined")
-    this.#scheduleCatchUp(hasAdvanced ? GAP_WAIT_MS : RETRY_DELAY_MS)
+    this.#scheduleCatchUp(hasAdvanced ? GAP_WAIT_MS : REQUEST_RETRY_DELAY_MS)
   }
 
   /**
@@ -405,7 +405,7 @@ export class RoomSession extends EventTarget {
   }
 
   /**
-   * The row of an own message.
+   * The row of an own message, from the outbox and the answer. It has every key of the broadcast.
    *
    * @param {Item} item
    * @param {Stored} answer

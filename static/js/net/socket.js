@@ -6,15 +6,16 @@ import { Refused, Unreachable } from "../lib/errors.js"
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
 
 const ACK_TIMEOUT_MS = 8000
-const RECONNECT_DELAY_MS = 500
-const MAX_RECONNECT_DELAY_MS = 5000
 const CONNECT_TIMEOUT_MS = 10_000
-const SERVER_CLOSED_DELAY_MS = 2000
-const JITTER = 0.5
+const FIRST_RECONNECT_DELAY_MS = 500 // doubled after each attempt, up to the longest
+const MAX_RECONNECT_DELAY_MS = 5000
+const SERVER_CLOSED_RECONNECT_DELAY_MS = 2000
+const JITTER_FRACTION = 0.5
 const TRANSPORTS_BY_PREFERENCE = ["websocket", "polling"]
 
 /**
- * Creates a connection that reconnects by itself; `open` opens it.
+ * Creates a connection that reconnects by itself, with exponential back-off and jitter. `open`
+ * opens it.
  *
  * @param {string[]} transports that the server offers
  * @param {() => string | null} getToken identifies a person whose browser has no cookies
@@ -24,9 +25,9 @@ export function connect(transports, getToken) {
     autoConnect: false,
     transports: sortTransports(transports),
     tryAllTransports: true,
-    reconnectionDelay: RECONNECT_DELAY_MS,
+    reconnectionDelay: FIRST_RECONNECT_DELAY_MS,
     reconnectionDelayMax: MAX_RECONNECT_DELAY_MS,
-    randomizationFactor: JITTER,
+    randomizationFactor: JITTER_FRACTION,
     timeout: CONNECT_TIMEOUT_MS,
     auth: (/** @type {(auth: object) => void} */ provide) => {
       const token = getToken()
@@ -100,12 +101,12 @@ export class Socket extends EventTarget {
     )
   }
 
-  /** Tries to connect at once, without the rest of the delay. */
+  /** Tries to connect at once, without waiting for the reconnect delay. */
   retryNow() {
     if (!this.#socket.connected) this.reconnect()
   }
 
-  /** Drops the connection, which may be dead, and opens a new one. */
+  /** Drops the connection, which may be dead, opens a new one, and restarts the back-off. */
   reconnect() {
     this.#socket.disconnect().connect()
   }
@@ -130,10 +131,11 @@ export class Socket extends EventTarget {
 
   #handleDisconnect() {
     this.dispatchEvent(new Event("disconnected"))
-    // Socket.IO does not reconnect when the server has closed the connection.
+    // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
+    // the connection.
     if (this.#socket.active) return
-    const jitter = JITTER + Math.random()
-    setTimeout(() => this.open(), SERVER_CLOSED_DELAY_MS * jitter)
+    const factor = 1 + JITTER_FRACTION * (2 * Math.random() - 1)
+    setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
   }
 
   /**

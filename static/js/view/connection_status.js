@@ -6,8 +6,8 @@ import { formatCount } from "../lib/text.js"
 /** @import { RoomState } from "../net/room_session.js" */
 /** @import { Outbox } from "../state/outbox.js" */
 
-const RECONNECTING_DELAY_MS = 2000
-const OFFLINE_DELAY_MS = 10_000
+const SHOW_CONNECTING_AFTER_MS = 2000
+const SHOW_OFFLINE_AFTER_MS = 10_000
 const RECONNECTED_DISPLAY_MS = 1500
 
 export class ConnectionStatus {
@@ -63,8 +63,8 @@ export class ConnectionStatus {
 
   #showDisconnectedLater() {
     const text = this.#wasJoined ? "Reconnecting…" : "Connecting…"
-    this.#schedule(RECONNECTING_DELAY_MS, () => this.#show("connecting", text))
-    this.#schedule(OFFLINE_DELAY_MS, () => this.#showOffline())
+    this.#schedule(SHOW_CONNECTING_AFTER_MS, () => this.#show("connecting", text))
+    this.#schedule(SHOW_OFFLINE_AFTER_MS, () => this.#showOffline())
   }
 
   #showOffline() {

@@ -1,4 +1,5 @@
 // The keyboard shortcuts of the page, and moving from message to message with the arrow keys.
+// message_menu.js has those on a message.
 
 /**
  * @typedef {object} ShortcutTargets

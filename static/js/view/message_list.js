@@ -56,9 +56,9 @@ export class MessageList {
    */
   #marksBySkeleton = new Map([["", ""]])
   /** @type {UnreadDivider | null} */
-  #divider = null
+  #unreadDivider = null
   /** @type {HTMLElement | null} */
-  #dividerElement = null
+  #unreadDividerElement = null
 
   /**
    * @param {HTMLElement} list may contain messages that the server has drawn
@@ -73,8 +73,8 @@ export class MessageList {
   }
 
   /** The unread divider, or null when it is not shown. */
-  get dividerElement() {
-    return this.#dividerElement?.isConnected ? this.#dividerElement : null
+  get unreadDividerElement() {
+    return this.#unreadDividerElement?.isConnected ? this.#unreadDividerElement : null
   }
 
   /**
@@ -97,13 +97,13 @@ export class MessageList {
       else if ("item" in update) this.#drawItem(update.item)
       else this.#remove(update.removed)
     }
-    this.#drawDivider()
+    this.#drawUnreadDivider()
   }
 
   /** @param {UnreadDivider | null} divider */
-  setDivider(divider) {
-    this.#divider = divider
-    this.#drawDivider()
+  setUnreadDivider(divider) {
+    this.#unreadDivider = divider
+    this.#drawUnreadDivider()
   }
 
   /**
@@ -382,23 +382,25 @@ export class MessageList {
       existing?.remove()
       return
     }
-    const divider = existing ?? this.#list.insertBefore(this.#cloneTemplate("day"), element)
-    const time = setText(divider, ".day__name", formatDay(timestampOf(element)))
+    const dayDivider =
+      existing ?? this.#list.insertBefore(this.#cloneTemplate("day-divider"), element)
+    const time = setText(dayDivider, ".day-divider__text", formatDay(timestampOf(element)))
     time.setAttribute("datetime", authorship.day)
   }
 
   /** Puts the unread divider above the first message after its position, if that is loaded. */
-  #drawDivider() {
-    const divider = this.#divider
+  #drawUnreadDivider() {
+    const divider = this.#unreadDivider
     const first =
       divider && this.#messages().find((message) => isStoredAfter(message, divider.after))
     if (!first) {
-      this.#dividerElement?.remove()
+      this.#unreadDividerElement?.remove()
       return
     }
-    this.#dividerElement ??= this.#cloneTemplate("unread-divider")
-    setText(this.#dividerElement, ".unread-divider__text", divider.text)
-    if (this.#dividerElement.parentElement !== first) first.prepend(this.#dividerElement)
+    this.#unreadDividerElement ??= this.#cloneTemplate("unread-divider")
+    setText(this.#unreadDividerElement, ".unread-divider__text", divider.text)
+    if (this.#unreadDividerElement.parentElement !== first)
+      first.prepend(this.#unreadDividerElement)
   }
 }
 
@@ -442,7 +444,7 @@ function timestampOf(message) {
 /** @param {Element | null} message */
 function dayDividerBefore(message) {
   const element = message?.previousElementSibling
-  return element?.matches(".day") ? /** @type {HTMLElement} */ (element) : null
+  return element?.matches(".day-divider") ? /** @type {HTMLElement} */ (element) : null
 }
 
 /** @param {HTMLElement} list */
