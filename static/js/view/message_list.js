@@ -399,8 +399,8 @@ export class MessageList {
     }
     this.#unreadDividerElement ??= this.#cloneTemplate("unread-divider")
     setText(this.#unreadDividerElement, ".unread-divider__text", divider.text)
-    if (this.#unreadDividerElement.parentElement !== first)
-      first.prepend(this.#unreadDividerElement)
+    if (this.#unreadDividerElement.parentElement === first) return
+    first.prepend(this.#unreadDividerElement)
   }
 }
 
