@@ -369,6 +369,23 @@ def test_findings_are_counted_as_lost_duplicated_and_out_of_order() -> None:
     assert (verdict.lost, verdict.duplicated, verdict.reordered) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("restored", [True, False])
+def test_only_after_a_restore_a_reaction_may_have_an_earlier_number(restored: bool) -> None:
+    example = Example()
+    removal = {"type": "invoke", "action": "react", "seq": 2, "emoji": "❤️", "on": False}
+    request = removal | {"client": BEN, "id": "late", "mark": "ben"}
+    answer = {"client": BEN, "type": "ok", "id": "late", "seq": 2, "rev": 2}
+    example.records[-3:-3] = [request, answer]
+    if restored:
+        example.records.insert(example.index("begin", ""), {"client": "", "type": "restored"})
+
+    is_found = "I6 out of order: sent after an acknowledgement, numbered before it" in (
+        example.check().findings
+    )
+
+    assert is_found is not restored
+
+
 def test_superseded_texts_are_those_that_no_message_has_any_more() -> None:
     example = Example()
 
