@@ -101,10 +101,10 @@ def bind(host: str, port: int) -> str:
 def reason(error: OSError, host: str, port: int) -> str:
     """Return what to do about a port that cannot be bound although it is free."""
     if isinstance(error, PermissionError):
-        return f"Port {port} is only for root: choose one from 1024 up with PORT=."
+        return f"Port {port} requires root: choose 1024 or higher with PORT=."
     return (
-        f"HOST={host} is no address of this machine: "
-        "use 127.0.0.1, or 0.0.0.0 to be reached from outside."
+        f"HOST={host} is not an address of this machine: "
+        "use 127.0.0.1, or 0.0.0.0 to accept connections from other machines."
     )
 
 

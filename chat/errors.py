@@ -26,7 +26,7 @@ class ServerError(Refusal):
     code = "server_error"
     status = 500
     retry = True
-    message = "Something went wrong on the server. Please try again."
+    message = "Something went wrong on the server."
 
 
 class BadRequest(Refusal):

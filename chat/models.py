@@ -54,7 +54,7 @@ class Room(Base):
         with read_transaction() as connection:
             row = connection.execute(SELECT_ROOM_BY_LABEL, {"label": label}).one_or_none()
         if row is None:
-            raise NotFound("There is no room of this name.")
+            raise NotFound("There is no room with this name.")
         return cls(**row._mapping)
 
     def mark(self, author: str) -> str:

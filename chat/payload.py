@@ -53,5 +53,5 @@ class Payload(BaseModel):
     @classmethod
     def _reject_null(cls, data: object) -> object:
         if isinstance(data, dict) and None in data.values():
-            raise PydanticCustomError("null", "null is not a value here: leave the key out")
+            raise PydanticCustomError("null", "null is not allowed: leave the key out")
         return data

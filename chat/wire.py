@@ -62,7 +62,7 @@ class History(Payload):
     @model_validator(mode="after")
     def _check_one_direction(self) -> Self:
         if len(self.model_fields_set & {"before", "after", "around"}) > 1:
-            raise PydanticCustomError("directions", "name only one of before, after and around")
+            raise PydanticCustomError("directions", "use only one of before, after and around")
         return self
 
 

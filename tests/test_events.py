@@ -79,7 +79,7 @@ def test_joining_an_unknown_room_is_refused_and_keeps_the_present_room(
     assert answer == {
         "ok": False,
         "code": "not_found",
-        "message": "There is no room of this name.",
+        "message": "There is no room with this name.",
         "retry": False,
     }
     ada.post("still here")

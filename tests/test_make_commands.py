@@ -242,7 +242,7 @@ def test_an_invalid_port_is_refused(installed_tree: Path, port: str) -> None:
 def test_an_address_of_another_machine_is_refused(installed_tree: Path) -> None:
     failure = failure_of(installed_tree, "make", "run", HOST="192.0.2.1")
 
-    assert "is no address of this machine" in failure
+    assert "is not an address of this machine" in failure
 
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a" * 70, "no such host"])

@@ -366,7 +366,7 @@ def test_text_that_is_not_one_emoji_is_refused(ada: Client, ben: Client, emoji: 
     assert react(ada, 1, emoji) == {
         "ok": False,
         "code": "bad_request",
-        "message": "emoji: is not one emoji",
+        "message": "emoji: is not a single emoji",
         "retry": False,
     }
     assert ben.received() == []

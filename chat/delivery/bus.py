@@ -199,7 +199,7 @@ class RedisBus(Bus):
 
     def _report_connected(self) -> None:
         if self._outage_error is not None:
-            log.warning("Redis is back: messages reach the other workers at once again.")
+            log.warning("Redis is back: messages reach the other workers immediately again.")
         self._outage_error = None
         self.is_up = True
         # In the background: the handlers read the database, and we have to go on receiving.

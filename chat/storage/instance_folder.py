@@ -51,8 +51,8 @@ def read_or_create_secret_key(folder: Path) -> str:
             _write_key(path, key)
     except OSError as error:
         raise StartupError(
-            f"The file {path} cannot be read or made ({error.strerror}): "
-            "give it to the user that runs Confab, or set SECRET_KEY."
+            f"The file {path} cannot be read or created ({error.strerror}): "
+            "make it owned by the user that runs Confab, or set SECRET_KEY."
         ) from error
     except UnicodeDecodeError as error:
         raise StartupError(

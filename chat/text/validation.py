@@ -35,14 +35,16 @@ def _normalize_line_ends(text: str) -> str:
 
 def _check_characters(text: str) -> str:
     if FORBIDDEN_CHARACTERS.search(text):
-        raise PydanticCustomError("forbidden_characters", "contains characters that are not text")
+        raise PydanticCustomError(
+            "forbidden_characters", "contains characters that are not allowed"
+        )
     return text
 
 
 def _check_name_characters(text: str) -> str:
     if FORBIDDEN_IN_NAMES.search(text):
         raise PydanticCustomError(
-            "forbidden_characters", "contains characters that do not belong in a name"
+            "forbidden_characters", "contains characters that are not allowed in a name"
         )
     return text
 
@@ -85,7 +87,7 @@ def _check_length(text: str, max_chars: int) -> str:
 
 def _check_emoji(text: str) -> str:
     if not is_emoji(text):
-        raise PydanticCustomError("emoji", "is not one emoji")
+        raise PydanticCustomError("emoji", "is not a single emoji")
     return text
 
 

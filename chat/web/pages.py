@@ -29,7 +29,10 @@ from chat.storage.commands import PostMessage
 from chat.text import markdown
 from chat.web.labels import LABEL_RULE, is_valid_label
 
-CSRF_MESSAGE = "Your session expired; please send again. This page needs the cookie of this site."
+CSRF_MESSAGE = (
+    "Your session expired; please send again. "
+    "Make sure that your browser accepts cookies from this site."
+)
 
 HAIKU_TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)
 """Digits of a new room's label, for each attempt: more when short labels were taken."""

@@ -196,12 +196,15 @@ function announceNameChanges({ session, people, composer }) {
     }
     const freeName = people.alternativeName(name, session.mark)
     if (freeName === "") return
-    composer.showHint(`Someone here is already called ${name}. Your marks will tell you apart.`, {
-      text: `Use "${freeName}"`,
-      run: () => {
-        composer.name = freeName
+    composer.showHint(
+      `Someone here is already called ${name}. A short code next to each name tells you apart.`,
+      {
+        text: `Use "${freeName}"`,
+        run: () => {
+          composer.name = freeName
+        },
       },
-    })
+    )
   })
 }
 
