@@ -22,14 +22,16 @@ def find_room(label: str) -> Room:
     A room in use on this worker is returned without a query: if it has been deleted meanwhile, the
     next read or write raises NotFound.
     """
-    return services().reconciler.rooms.get(label) or Room.find(label)
+    return services().reconciler.shared_room(label) or Room.find(label)
 
 
 def enter(room: Room) -> None:
     """Put this connection into a room, after taking it out of its previous one."""
+    # Before leaving: the reconciler forgets a room that nobody is in.
+    shared = services().reconciler.track(room)
     leave()
     # The session of a socket belongs to this connection alone and never reaches a cookie.
-    session["room"] = services().reconciler.track(room)
+    session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
 

@@ -59,12 +59,19 @@ class Reconciler:
 
         Returns the `Room` object that all connections in the room share.
         """
-        if room.label not in self.rooms:  # it was just read; the head of a shared one is old
+        shared = self.rooms.get(room.label)
+        if shared is None:
             self._reset_if_recreated(room)
-        shared = self.rooms.setdefault(room.label, room)
-        self.sequencer.track(room.label, room.head)
+        if shared is not room:  # it was just read; the head of a shared object is old
+            self.sequencer.track(room.label, room.head)
         self._loop.start()
-        return shared
+        return self.rooms.setdefault(room.label, room)
+
+    def shared_room(self, label: str) -> Room | None:
+        """Return the shared object of a room, as long as its changes are tracked."""
+        if self.sequencer.cursor(label) is None:
+            return None
+        return self.rooms.get(label)
 
     def _reset_if_recreated(self, room: Room) -> None:
         """Broadcast from the head of this room on, if it has another epoch than the announced one.
@@ -113,10 +120,17 @@ class Reconciler:
             for label in list(self._announced):
                 if label not in labels:
                     self._announced.pop(label, None)
+            epochs_before = {label: epoch for label, (_, epoch) in list(self._announced.items())}
             found = _find_rooms(labels)
             for room in found:
-                self._reconcile(room, announce_all)
+                if not self._is_outdated(room, epochs_before.get(room.label)):
+                    self._reconcile(room, announce_all)
         self._forget_deleted_rooms({room.label: room.id for room in found})
+
+    def _is_outdated(self, row: RoomRow, epoch_before: str | None) -> bool:
+        """Whether a connection entered the room under a newer epoch while the row was read."""
+        announced = self._announced.get(row.label)
+        return announced is not None and announced[1] not in (epoch_before, row.epoch)
 
     def _reconcile(self, room: RoomRow, announce: bool) -> None:
         current = (room.head, room.epoch)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from chat.models import rooms
+from chat.delivery import reconciler
+from chat.models import Room, RoomRow, rooms
 from chat.services import services_of
 from chat.storage.database import write_transaction
-from tests.conftest import Client, in_room
+from tests.conftest import Client, Patch, create_room, in_room
+from tests.storage.test_deleted_rooms import delete_room
 
 MESSAGES_BEFORE = 5
 
@@ -49,6 +51,83 @@ def test_a_newcomer_causes_no_repeated_messages(
 
     for client in (ben, newcomer):
         assert [message["message"] for message in client.received("chat")] == ["after the restore"]
+
+
+def call_after_reading(monkeypatch: Patch, action: Callable[[], None]) -> None:
+    """Make the next poll call `action` between reading the rooms and working on them."""
+    read = reconciler._find_rooms
+
+    def read_then_act(labels: set[str]) -> list[RoomRow]:
+        found = read(labels)
+        monkeypatch.setattr(reconciler, "_find_rooms", read)
+        action()
+        return found
+
+    monkeypatch.setattr(reconciler, "_find_rooms", read_then_act)
+
+
+def test_a_poll_while_the_only_member_joins_again_causes_no_repeated_messages(
+    app: Flask, ada: Client, ben: Client, kitchen: str, monkeypatch: Patch
+) -> None:
+    ben.ask("leave", {})
+    for number in range(MESSAGES_BEFORE):
+        ada.post(f"message {number}")
+    ada.received()
+    watching = services_of(app).reconciler
+    track = watching.track
+
+    def poll_then_track(room: Room) -> Room:
+        watching.poll()
+        return track(room)
+
+    monkeypatch.setattr(watching, "track", poll_then_track)
+
+    assert ada.join(kitchen)["head"] == MESSAGES_BEFORE
+    watching.poll()
+
+    assert ada.received("chat") == []
+
+
+def test_a_newcomer_who_joins_during_a_poll_after_all_have_left_gets_no_old_messages(
+    app: Flask, ada: Client, ben: Client, kitchen: str, cy: Client, monkeypatch: Patch
+) -> None:
+    for number in range(MESSAGES_BEFORE):
+        ada.post(f"message {number}")
+    still_used = services_of(app).reconciler.rooms[kitchen]
+    ada.close()
+    ben.close()
+    call_after_reading(monkeypatch, lambda: assert_joins(cy, kitchen))
+
+    for _ in range(2):
+        services_of(app).reconciler.poll()
+
+    assert still_used.label == kitchen
+    assert cy.received("chat") == []
+
+
+def test_a_poll_that_read_the_old_epoch_does_not_undo_the_new_one(
+    app: Flask, ada: Client, kitchen: str, cy: Client, monkeypatch: Patch
+) -> None:
+    for number in range(MESSAGES_BEFORE):
+        ada.post(f"message {number}")
+    services_of(app).reconciler.poll()
+
+    def recreate_and_join() -> None:
+        delete_room(app, kitchen)
+        create_room(app, kitchen)
+        assert_joins(cy, kitchen)
+
+    call_after_reading(monkeypatch, recreate_and_join)
+    services_of(app).reconciler.poll()
+    cy.received()
+
+    cy.post("the first message")
+
+    assert [message["message"] for message in cy.received("chat")] == ["the first message"]
+
+
+def assert_joins(client: Client, label: str) -> None:
+    assert client.join(label)["ok"]
 
 
 def test_the_members_are_told_the_new_epoch_once(
