@@ -175,11 +175,14 @@ def on_starting(server: Any) -> None:
     os.write(writing_end, b"1")
     os.close(writing_end)  # the other workers then find the end of the pipe
     os.environ["CONFAB_FAILURE_PIPE"] = str(reading_end)
+    os.environ["CONFAB_FIRST_WORKERS"] = str(server.num_workers)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Pass to the app how many workers there are, and whether this one replaces another."""
-    is_replacement = worker.age > server.num_workers
+    """Pass to the app how many workers there are, and whether this one is not among the first."""
+    # TTIN adds to server.num_workers. The variable is missing after a HUP from release 0.1.0.
+    first_workers = int(os.environ.get("CONFAB_FIRST_WORKERS", server.num_workers))
+    is_replacement = worker.age > first_workers
     os.environ["CONFAB_WORKERS"] = str(server.num_workers)
     os.environ["CONFAB_REPLACES"] = "yes" if is_replacement else ""
 

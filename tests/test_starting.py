@@ -4,6 +4,7 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,15 @@ import pytest
 
 from tests.clients import Node
 from tests.conftest import Patch
-from tests.servers import ROOT, ConfabServer, _serving, bound_by_permissions, free_port, wait_until
+from tests.servers import (
+    ROOT,
+    ConfabServer,
+    _serving,
+    bound_by_permissions,
+    free_port,
+    gunicorn,
+    wait_until,
+)
 
 GUNICORN = (sys.executable, "-m", "gunicorn", "app:app")
 FLASK = (sys.executable, "-m", "flask", "--app", "app", "run")
@@ -230,6 +239,23 @@ def test_only_one_of_several_workers_reports_that_it_cannot_start(
     environment |= {"PORT": str(free_port()), "WORKERS": "4", "SECRET_KEY": "short"}
 
     assert sentence(GUNICORN, environment).startswith("SECRET_KEY")
+
+
+@servers
+def test_an_added_worker_that_cannot_start_leaves_the_others_serving(tmp_path: Path) -> None:
+    with gunicorn(tmp_path) as server:
+        secret_key = next(tmp_path.rglob("secret_key"))
+        key = secret_key.read_bytes()
+        secret_key.write_bytes(b"\xff")
+        master, first = server.processes()
+        os.kill(master, signal.SIGTTIN)
+        wait_until(lambda: "Confab cannot start" in server.log(), what="the report")
+        assert server.is_ready()
+
+        secret_key.write_bytes(key)
+        wait_until(lambda: server.log().count("Booting worker") >= 3, what="another attempt")
+        assert first in server.processes()
+        assert server.is_ready()
 
 
 @servers

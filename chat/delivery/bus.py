@@ -112,7 +112,7 @@ class RedisBus(Bus):
         self._connect_handlers: list[Callable[[], None]] = []
         self._queue: Any = None  # of Socket.IO's async mode
         self._outage_error: str | None = None  # the reported error, while Redis is unreachable
-        self._has_connected = False
+        self._has_run_connect_handlers = False
         self._dropped = 0
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
@@ -132,7 +132,9 @@ class RedisBus(Bus):
             self._socketio.start_background_task(task)
         deadline = time.monotonic() + START_WAIT_SECONDS
         while (
-            not self._has_connected and self._outage_error is None and time.monotonic() < deadline
+            not self._has_run_connect_handlers
+            and self._outage_error is None
+            and time.monotonic() < deadline
         ):
             self._socketio.sleep(0.01)
 
@@ -170,6 +172,8 @@ class RedisBus(Bus):
                 self._report_outage(error)
             else:
                 self._report_dropped()
+                if self.is_up:
+                    self._report_recovery()
 
     def _receive_forever(self) -> None:
         while True:
@@ -192,23 +196,21 @@ class RedisBus(Bus):
                     continue
                 received_at = time.monotonic()
                 if message["type"] == "subscribe":
-                    self._report_connected()
+                    self._on_subscribed()
                 else:
                     self._receive(message["data"])
         raise redis.ConnectionError(f"no message for {SILENCE_SECONDS:.0f} s")
 
-    def _report_connected(self) -> None:
-        if self._outage_error is not None:
-            log.warning("Redis is back: messages reach the other workers immediately again.")
-        self._outage_error = None
+    def _on_subscribed(self) -> None:
         self.is_up = True
+        self._report_recovery()
         # In the background: the handlers read the database, and we have to go on receiving.
         self._socketio.start_background_task(self._call_connect_handlers)
 
     def _call_connect_handlers(self) -> None:
         for handler in self._connect_handlers:
             run_logged(handler, "A handler of a new connection to Redis")
-        self._has_connected = True
+        self._has_run_connect_handlers = True
 
     def _receive(self, data: bytes) -> None:
         """Hand a message from another worker to its handler; anything else is dropped."""
@@ -233,6 +235,12 @@ class RedisBus(Bus):
                 error,
             )
         self._outage_error = str(error)
+
+    def _report_recovery(self) -> None:
+        """Log the end of an outage."""
+        if self._outage_error is not None:
+            log.warning("Redis is back: messages reach the other workers immediately again.")
+        self._outage_error = None
 
     def _report_dropped(self) -> None:
         if self._dropped:

@@ -14,7 +14,7 @@ I10 At the end, a message reaches every client: page, bot, stock JavaScript and 
 
 import json
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import pairwise
 from math import inf
 
@@ -69,7 +69,8 @@ def check(records: list[Record], rooms: dict[str, StoredRoom], exact_clock: bool
         if restored_at == 0:
             _check_order_in_time(verdict, room_lasting)
         else:
-            _check_order_in_time(verdict, _with_effect(room_lasting, room_requests))
+            effective = _without_ineffective_removals(room_lasting, after_restore)
+            _check_order_in_time(verdict, effective)
         _check_outsiders_receive_nothing(verdict, in_room, label)
         _check_order_of_broadcasts(verdict, after_restore)
         _check_messages_are_new_once(verdict, after_restore)
@@ -368,14 +369,24 @@ def _check_nothing_is_invented(
             verdict.add_finding("I5 shown, but nobody sent it", row)
 
 
-def _with_effect(requests: list[SentRequest], all_requests: list[SentRequest]) -> list[SentRequest]:
-    """Return the requests without the reactions that were answered with an earlier number.
+def _without_ineffective_removals(
+    requests: list[SentRequest], records: list[Record]
+) -> list[SentRequest]:
+    """Return the requests without removals of reactions that the room does not have.
 
-    A client may remove a reaction that a backup does not have. Nothing changes then, and the answer
-    has the number of a change that somebody else requested.
+    A client may remove a reaction that a backup lacks. Nothing changes then, and the answer has the
+    number of an earlier change. A removal that has an effect is broadcast as a change.
     """
-    uses = Counter(request.rev for request in all_requests)
-    return [request for request in requests if request.action != "react" or uses[request.rev] == 1]
+    changed = {
+        (record["row"]["seq"], record["row"]["rev"])
+        for record in of_type(records, "receive")
+        if record["event"] == "change"
+    }
+    return [
+        request
+        for request in requests
+        if request.action != "react" or request.on or (request.seq, request.rev) in changed
+    ]
 
 
 def _check_order_in_time(verdict: Verdict, requests: list[SentRequest]) -> None:

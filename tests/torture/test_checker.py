@@ -370,7 +370,7 @@ def test_findings_are_counted_as_lost_duplicated_and_out_of_order() -> None:
 
 
 @pytest.mark.parametrize("restored", [True, False])
-def test_only_after_a_restore_a_reaction_may_have_an_earlier_number(restored: bool) -> None:
+def test_only_after_a_restore_a_removed_reaction_may_have_an_earlier_number(restored: bool) -> None:
     example = Example()
     removal = {"type": "invoke", "action": "react", "seq": 2, "emoji": "❤️", "on": False}
     request = removal | {"client": BEN, "id": "late", "mark": "ben"}
