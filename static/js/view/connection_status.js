@@ -72,7 +72,7 @@ export class ConnectionStatus {
     const { queuedCount, isPersisted } = this.#outbox
     const subject = queuedCount === 0 ? "Messages" : formatCount(queuedCount, "message")
     const text = `You're offline. ${subject} will be sent when you're back online.`
-    const warning = "Keep this page open: your browser couldn't save them."
+    const warning = "Keep this page open: your browser can't save unsent messages."
     this.#show("offline", isPersisted ? text : `${text} ${warning}`)
   }
 
