@@ -5,6 +5,7 @@ NUMBERS=1; see docs/delivery.md.
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Outcome
@@ -30,6 +32,7 @@ from tests.torture.soak import SOAK, soak
 
 MUTATIONS_NAME = "mutations"
 MAX_REASON_CHARACTERS = 200
+SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,14 @@ class Options:
         return MUTATIONS_NAME in self.only or (self.full and not self.only)
 
 
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    """Exit through all context managers, so that all servers are stopped."""
+    sys.exit(SIGTERM_STATUS)
+
+
 def main() -> int:
     """Run what the environment selects; return 1 if anything failed, 2 if ONLY is wrong."""
+    signal.signal(signal.SIGTERM, _exit)
     options = Options.from_environment()
     known = {scenario.number for scenario in SCENARIOS} | {MUTATIONS_NAME}
     unknown = options.only - known

@@ -240,7 +240,7 @@ class ScenarioRun:
         the body takes beyond the usual.
         """
         try:
-            self._clients = self._start_clients(seconds)
+            self._start_clients(seconds)
             for clients in self._clients:
                 clients.wait_for("ready")
             self._log_lengths = [len(server.log()) for server in self.servers]
@@ -277,7 +277,7 @@ class ScenarioRun:
                         "I9 deleted text is still in a database file", (file.name, text)
                     )
 
-    def _start_clients(self, seconds: float) -> list[ClientProcess]:
+    def _start_clients(self, seconds: float) -> None:
         node = shutil.which("node")
         assert node, "the fault scenarios need node"
         scripts = self.tree / "tests" / "torture"
@@ -293,10 +293,10 @@ class ScenarioRun:
                 stock_plan,
             ),
         }
-        return [
-            ClientProcess(name, command, process_plan, self.folder, self.tree)
-            for name, (command, process_plan) in commands.items()
-        ]
+        self._clients = []
+        for name, (command, process_plan) in commands.items():
+            started = ClientProcess(name, command, process_plan, self.folder, self.tree)
+            self._clients.append(started)
 
     def _plan(self, seconds: float) -> dict[str, Any]:
         """Return what all clients need to know."""
