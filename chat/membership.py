@@ -27,7 +27,7 @@ def find_room(label: str) -> Room:
 
 def enter(room: Room) -> None:
     """Put this connection into a room, after taking it out of its previous one."""
-    # Before leaving: the reconciler forgets a room that nobody is in.
+    # First, because the reconciler stops tracking a room without connections.
     shared = services().reconciler.track(room)
     leave()
     # The session of a socket belongs to this connection alone and never reaches a cookie.

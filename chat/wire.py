@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 JSON: TypeAlias = dict[str, Any]
 
 PROTOCOL_VERSION = 1
-"""In the answer to `join`; docs/protocol.md, section Stability, says what it stands for."""
+"""Sent in the answer to `join`; explained in docs/protocol.md, section Stability."""
 
 
 class Join(Payload):

@@ -148,7 +148,7 @@ class RedisBus(Bus):
             return
         try:
             self._queue.put(message, block=False)
-        except Exception:  # noqa: BLE001  # every async mode has a Full exception of its own
+        except Exception:  # noqa: BLE001  # each async mode has its own Full exception
             self._dropped += 1
             if self._dropped == 1:
                 log.warning("Messages to the other workers are dropped: the queue to Redis is full")

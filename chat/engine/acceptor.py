@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def accept(listener: Any, handle: ConnectionHandler, max_connections: int) -> None:
-    """Accept connections and handle each in a greenlet of its own, until the worker stops."""
+    """Accept connections and handle each in its own greenlet, until the worker stops."""
     pool = eventlet.GreenPool(max_connections)
     has_shortage = False
     while True:

@@ -148,8 +148,7 @@ def close_after_response(
 def _linger(connection: socket.socket) -> None:
     """Close a connection for writing, then discard for a moment what still arrives.
 
-    The system answers data that nobody reads with a reset, which may destroy the response before
-    the client has read it.
+    If data is left unread, the system resets the connection, and the client may lose the response.
     """
     with suppress(OSError):  # the client may have disconnected
         connection.shutdown(socket.SHUT_WR)

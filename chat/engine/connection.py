@@ -1,4 +1,4 @@
-"""The WebSocket connection of one client, without a greenlet of its own.
+"""The WebSocket connection of one client, which needs no greenlet.
 
 eventlet's hub calls a connection when its socket is readable or writable. Received packets are
 handled in order, by the fair scheduler. Frames to send wait in a send queue that is written once
@@ -112,7 +112,7 @@ class Connection:
         self._read_listener: Any = None
         self._write_listener: Any = None  # only while there are unsent bytes
 
-        self._unhandled: list[str | None] = []  # packets; None stands for the end of the connection
+        self._unhandled: list[str | None] = []  # packets; None: the connection has ended
         self._is_handling = False
         # No more packets are read; the WebSocket closes when those read are answered.
         self._is_going_away = False

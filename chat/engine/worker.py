@@ -68,7 +68,8 @@ def ready(worker: Any) -> None:
 
 
 def _replace_accept_loop() -> None:
-    sys.modules["gunicorn.workers.geventlet"]._eventlet_serve = accept  # type: ignore[attr-defined]  # a module's attribute
+    geventlet: Any = sys.modules["gunicorn.workers.geventlet"]
+    geventlet._eventlet_serve = accept
 
 
 def _compile_templates(app: Any) -> None:

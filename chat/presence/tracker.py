@@ -116,11 +116,15 @@ class PresenceTracker:
         for worker_id, text, seconds in self._registry.load_all():
             if worker_id == self._worker_id or self.roster.knows(worker_id):
                 continue
-            payload = json.loads(text) | {"seconds": seconds, "whole": False}
             run_logged(
-                partial(self.on_message, "presence", payload),
+                partial(self._take_in_registered, text, seconds),
                 "Reading the people of another worker",
             )
+
+    def _take_in_registered(self, text: str, seconds: float) -> None:
+        """Take in the people that another worker registered; they are valid for `seconds`."""
+        payload = json.loads(text) | {"seconds": seconds, "whole": False}
+        self.on_message("presence", payload)
 
     def announce(self, now: float) -> None:
         """Send what has changed to the other workers and to each local room."""

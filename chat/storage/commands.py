@@ -121,16 +121,22 @@ class PostMessage(Command):
 
 
 @dataclass
-class EditMessage(Command):
-    """Replace the text of one's own message."""
+class MessageCommand(Command):
+    """A command that changes an existing message, which it names by its `seq`."""
 
     seq: int
-    message: str
 
     @property
     def target(self) -> MessageKey | None:
-        """The message to edit."""
+        """The message to change."""
         return self.seq
+
+
+@dataclass
+class EditMessage(MessageCommand):
+    """Replace the text of one's own message."""
+
+    message: str
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the edited message. Raises NotFound, NotYours, Gone when it was deleted."""
@@ -143,15 +149,8 @@ class EditMessage(Command):
 
 
 @dataclass
-class DeleteMessage(Command):
+class DeleteMessage(MessageCommand):
     """Delete one's own message: its text is erased, its sequence number remains."""
-
-    seq: int
-
-    @property
-    def target(self) -> MessageKey | None:
-        """The message to delete."""
-        return self.seq
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the tombstone. Raises NotFound, NotYours."""
@@ -163,17 +162,11 @@ class DeleteMessage(Command):
 
 
 @dataclass
-class ReactToMessage(Command):
+class ReactToMessage(MessageCommand):
     """Add one's reaction to a message, or remove it (`on` is False)."""
 
-    seq: int
     emoji: str
     on: bool
-
-    @property
-    def target(self) -> MessageKey | None:
-        """The message to react to."""
-        return self.seq
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the message with its reactions. Raises NotFound, Gone, TooManyReactions."""
