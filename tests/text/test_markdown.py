@@ -22,25 +22,6 @@ from tests.text.markdown_texts import TEXTS
 VECTORS = json.loads((ROOT / "tests" / "vectors" / "markdown.json").read_text())
 MAX_PARSE_SECONDS = 0.1
 
-REPEATED_PARTS = [
-    "*",
-    "`",
-    "> ",
-    ">",
-    "*a ",
-    "**a *b ",
-    "`a``b",
-    "http://a",
-    "http://a)",
-    "(",
-    "```\n",
-    ">\n",
-    "> ```\n",
-    "\U0001f44d\u200d",
-    "```\nx```\n",
-]
-"""Parts of texts that are slow to parse when a parser looks ahead or back from each of them."""
-
 FUZZ_PATTERNS = [
     "{}",
     "http://{}",
@@ -157,8 +138,9 @@ def test_no_text_becomes_html(source: str) -> None:
         assert opening_tags == rendered.count(f"</{tag}>")
 
 
-@pytest.mark.parametrize("part", REPEATED_PARTS)
+@pytest.mark.parametrize("part", VECTORS["repeated_parts"])
 def test_repetitive_text_is_rendered_in_little_time(part: str) -> None:
+    """The parts make a parser slow if it looks ahead or back from each of them."""
     source = (part * 4000)[:4000]
     began = time.process_time()
 

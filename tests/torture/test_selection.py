@@ -7,7 +7,7 @@ import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Need, Scenario
-from tests.torture.mutations import MUTATIONS, Mutation, inject_nothing, kill_redis_once
+from tests.torture.mutations import MUTATIONS, REDIS_KILLED, Mutation, inject_nothing
 from tests.torture.runner import run_scenario
 from tests.torture.scenarios import disconnect_all, kill_workers
 
@@ -24,15 +24,7 @@ SELECTION = (
         needs=frozenset({Need.PROXY_FOR_HALF}),
         short=True,
     ),
-    Scenario(
-        "M4",
-        "Redis is killed while one client sends",
-        kill_redis_once,
-        senders=1,
-        rate=4,
-        bots=0,
-        needs=frozenset({Need.TWO_HOSTS}),
-    ),
+    REDIS_KILLED,
 )
 
 
