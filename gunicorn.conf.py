@@ -190,12 +190,12 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Prepare the worker, whose app has been loaded."""
     # Imported here: eventlet has to patch the standard library first.
+    from chat.current_config import current_config  # noqa: PLC0415
     from chat.engine.worker import prepare_worker  # noqa: PLC0415
     from chat.services import services_of  # noqa: PLC0415
-    from chat.settings import settings  # noqa: PLC0415
 
     app = worker.app.callable
     services = services_of(app)
     with app.app_context():
-        warnings = settings().warnings()
+        warnings = current_config().warnings()
     prepare_worker(worker, services.socketio.server.eio, services.bus.start, warnings)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from flask import session
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
+from chat.current_config import secret_key
 from chat.models import Room
-from chat.settings import secret_key
 from chat.wire import JSON
 
 NONCE_CHARS = 16

@@ -15,8 +15,8 @@ from typing import Any, Literal, Self, TypeAlias, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chat.current_config import current_config, secret_key
 from chat.errors import NotFound
-from chat.settings import secret_key, settings
 from chat.storage.database import Base, UTCDateTime, read_transaction
 
 NO_LIMIT_SEQ = 2**62
@@ -63,14 +63,14 @@ class Room(Base):
 
     def latest(self) -> "MessagePage":
         """Return the last messages. Raises NotFound when the room has been deleted, Busy."""
-        return self.history_before(NO_LIMIT_SEQ, settings().page)
+        return self.history_before(NO_LIMIT_SEQ, current_config().page)
 
     def missed(self, after: int) -> "MessagePage":
         """Return the changes after the number `after`, and how many messages are new since then.
 
         Raises NotFound when the room has been deleted, Busy.
         """
-        page = self.changes(after, settings().catch_up)
+        page = self.changes(after, current_config().catch_up)
         page.missed = sum(message.seq > after for message in page.messages)
         if page.upto < page.head:
             page.missed = self._count_messages_after(after)

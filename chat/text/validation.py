@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from chat.settings import settings
+from chat.current_config import current_config
 from chat.text.emoji import is_emoji
 
 # Control characters other than newline and tab, and lone surrogates: databases treat them
@@ -56,7 +56,7 @@ def _check_visible(text: str) -> str:
 
 
 def _check_handle(text: str) -> str:
-    return _check_length(text, settings().handle_chars)
+    return _check_length(text, current_config().handle_chars)
 
 
 def _check_room_name(text: str) -> str:
@@ -66,13 +66,13 @@ def _check_room_name(text: str) -> str:
 
 
 def _check_message(text: str) -> str:
-    limits = settings()
-    max_bytes = limits.message_bytes
+    config = current_config()
+    max_bytes = config.message_bytes
     if len(text.encode()) > max_bytes:
         raise PydanticCustomError(
             "too_long", "is longer than {max_bytes} bytes", {"max_bytes": max_bytes}
         )
-    return _check_length(text, limits.message_chars)
+    return _check_length(text, config.message_chars)
 
 
 def _check_length(text: str, max_chars: int) -> str:

@@ -19,11 +19,11 @@ from haikunator import Haikunator
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat import wire
+from chat.current_config import current_config
 from chat.errors import BadRequest, Busy, Refusal
 from chat.identity import author, csrf_token, is_valid_csrf_token, you
 from chat.models import MessagePage, Room
 from chat.services import services
-from chat.settings import settings
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
@@ -140,7 +140,7 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
         earlier=earlier,
         later=later,
         form=fields | form,
-        transports=settings().offered_transports(),
+        transports=current_config().offered_transports(),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 
@@ -160,7 +160,7 @@ def _requested_page(shown: Room) -> MessagePage | None:
         asked = wire.History.parse(given)
     except BadRequest:
         return None
-    page = shown.history(settings().page, asked.before, asked.after)
+    page = shown.history(current_config().page, asked.before, asked.after)
     return page if page.messages else None
 
 
