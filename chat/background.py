@@ -2,6 +2,7 @@
 
 import logging
 import random
+import threading
 from collections.abc import Callable
 
 from chat.errors import Refusal
@@ -30,6 +31,7 @@ class BackgroundLoop:
         self._work = work
         self._description = description
         self._running = False
+        self._at_work = threading.Lock()  # held while `work` runs
 
     def start(self) -> bool:
         """Start the loop, unless it runs already; return whether this call started it."""
@@ -40,15 +42,21 @@ class BackgroundLoop:
         return True
 
     def stop(self) -> None:
-        """End the loop after its current pause."""
+        """End the loop; return when no work of it runs, and none will.
+
+        Must not be called by `work`: it would wait for itself.
+        """
         self._running = False
+        with self._at_work:
+            pass
 
     def _run(self) -> None:
         while self._running:
             pause = random.uniform(*self._pause_seconds)  # noqa: S311  # not a secret
             self._socketio.sleep(pause)
-            if self._running:
-                run_logged(self._work, self._description)
+            with self._at_work:
+                if self._running:
+                    run_logged(self._work, self._description)
 
 
 def run_logged(work: Callable[[], None], description: str) -> None:

@@ -57,18 +57,29 @@ def init_app(app: Flask) -> None:
 
 
 def migrate_to_latest(app: Flask) -> None:
-    """Bring the schema up to date. Call it while holding the start-up lock. Raises StartupError."""
-    deadline = time.monotonic() + START_WAIT_SECONDS
+    """Bring the schema up to date. Call it while holding the start-up lock.
+
+    Raises StartupError, and then leaves no connection of the database open.
+    """
     with app.app_context():
-        while True:
-            try:
-                _upgrade(app)
-                return
-            except DBAPIError as error:
-                may_recover = isinstance(error, OperationalError) and time.monotonic() <= deadline
-                if not may_recover:
-                    raise _cannot_open(error) from error
-            time.sleep(RETRY_SECONDS)
+        try:
+            _upgrade_with_retries(app)
+        except StartupError:
+            db.engine.dispose()
+            raise
+
+
+def _upgrade_with_retries(app: Flask) -> None:
+    deadline = time.monotonic() + START_WAIT_SECONDS
+    while True:
+        try:
+            _upgrade(app)
+            return
+        except DBAPIError as error:
+            may_recover = isinstance(error, OperationalError) and time.monotonic() <= deadline
+            if not may_recover:
+                raise _cannot_open(error) from error
+        time.sleep(RETRY_SECONDS)
 
 
 def _cannot_open(error: DBAPIError) -> StartupError:

@@ -10,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import Pool
 
 from chat import create_app
 from chat.models import Room
@@ -278,6 +279,26 @@ def test_a_migration_that_fails_is_rolled_back(config: Config, tmp_path: Path) -
         assert revision() == "0002"
 
 
+@contextmanager
+def open_connections() -> Iterator[list[object]]:
+    """Yield the connections that are opened in the context and not closed yet."""
+    opened: list[object] = []
+
+    def on_connect(connection: object, _record: object) -> None:
+        opened.append(connection)
+
+    def on_close(connection: object, _record: object) -> None:
+        opened.remove(connection)
+
+    event.listen(Pool, "connect", on_connect)
+    event.listen(Pool, "close", on_close)
+    try:
+        yield opened
+    finally:
+        event.remove(Pool, "connect", on_connect)
+        event.remove(Pool, "close", on_close)
+
+
 def test_a_start_with_a_locked_database_raises_a_startup_error(
     sqlite: Config, monkeypatch: Patch
 ) -> None:
@@ -285,8 +306,10 @@ def test_a_start_with_a_locked_database_raises_a_startup_error(
     monkeypatch.setattr(migrations, "START_WAIT_SECONDS", 0.1)
     with schema_tools(sqlite):
         fill("0002")
-        with write_transaction(), pytest.raises(StartupError) as error:
-            create_app(sqlite)
+        with write_transaction(), open_connections() as opened:
+            with pytest.raises(StartupError) as error:
+                create_app(sqlite)
+            assert opened == [], "no connection of the app stays open"
 
     assert "database is locked" in error.value.sentence
 
