@@ -15,6 +15,13 @@ from sqlalchemy.exc import ArgumentError
 PROJECT_FOLDER = Path(__file__).resolve().parent
 
 TRANSPORTS = ("polling", "websocket")
+PLATFORM_HOST_VARIABLES = (
+    "HEROKU_APP_DEFAULT_DOMAIN_NAME",
+    "RENDER_EXTERNAL_HOSTNAME",
+    "RAILWAY_PUBLIC_DOMAIN",
+)
+"""Variables in which hosting platforms announce the name at which they serve an app over https."""
+
 DRIVERS = ("sqlite", "postgresql+psycopg2")
 
 MIN_SECRET_KEY_CHARS = 16
@@ -78,6 +85,13 @@ class Config:
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    public_urls: tuple[str, ...] = ()
+    """The addresses at which browsers reach this server, beside its own. Each is allowed as Host
+    and Origin."""
+
+    allow_any_host: bool = False
+    """Whether the Host of a request may be any name."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings. Raises StartupError when one of them is invalid."""
@@ -89,6 +103,8 @@ class Config:
             workers=_workers(environ.get("CONFAB_WORKERS") or "1"),  # set by gunicorn.conf.py
             engine=_switch("ENGINE", environ.get("ENGINE") or "on"),
             transports=_transports(environ.get("TRANSPORTS") or ""),
+            public_urls=_public_urls(environ),
+            allow_any_host=_allow_any_host(environ.get("ALLOWED_HOSTS") or ""),
         )
 
     def offered_transports(self) -> tuple[str, ...]:
@@ -231,3 +247,21 @@ def _transports(text: str) -> tuple[str, ...] | None:
             "TRANSPORTS names a transport that does not exist: choose from polling,websocket."
         )
     return transports or None
+
+
+def _public_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the addresses in PUBLIC_URL and those that the hosting platform announces."""
+    listed = environ.get("PUBLIC_URL") or ""
+    announced = [environ.get(name) or "" for name in PLATFORM_HOST_VARIABLES]
+    urls = [url.strip() for url in listed.split(",")]
+    urls += [f"https://{name}" for name in announced if name]
+    return tuple(url for url in urls if url)
+
+
+def _allow_any_host(text: str) -> bool:
+    if text not in ("", "*"):
+        raise StartupError(
+            "ALLOWED_HOSTS can only be *, which allows every host: list addresses in PUBLIC_URL, "
+            "such as PUBLIC_URL=https://chat.example.org."
+        )
+    return text == "*"

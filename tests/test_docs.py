@@ -386,7 +386,7 @@ def refusals() -> list[type[errors.Refusal]]:
 
 def test_every_limit_is_documented_with_its_number() -> None:
     rows = by_code(table(PROTOCOL, "Limits"), "Defined in")
-    settings = {"workers", "engine"}
+    settings = {"workers", "engine", "allow_any_host"}
     config = {
         f"config.{name}": value
         for name, value in vars(Config()).items()
