@@ -15,10 +15,16 @@ MAX_FUNCTION_LINES = 50
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
     {"current_config", "errors", "socket_server", "engine.*"},
-    {"background", "payload", "text.*", "storage.database", "storage.group_commit"},
+    {
+        "background",
+        "payload",
+        "text.*",
+        "storage.database",
+        "storage.group_commit",
+        "storage.instance_folder",
+    },
     {
         "models",
-        "storage.instance_folder",
         "storage.migrations",
         "storage.readiness",
         "wire",
