@@ -67,7 +67,6 @@ def _configure(app: Flask, config: Config) -> None:
         SECRET_KEY=config.secret_key or instance_folder.read_or_create_secret_key(config.instance),
         SQLALCHEMY_DATABASE_URI=config.database(),
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
-        SESSION_COOKIE_NAME="confab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
         SESSION_REFRESH_EACH_REQUEST=False,
