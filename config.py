@@ -92,6 +92,9 @@ class Config:
     allow_any_host: bool = False
     """Whether the Host of a request may be any name."""
 
+    security_contact: str | None = None
+    """The URL at which security problems can be reported. None: there is no security.txt."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings. Raises StartupError when one of them is invalid."""
@@ -105,6 +108,7 @@ class Config:
             transports=_transports(environ.get("TRANSPORTS") or ""),
             public_urls=_public_urls(environ),
             allow_any_host=_allow_any_host(environ.get("ALLOWED_HOSTS") or ""),
+            security_contact=_security_contact(environ.get("SECURITY_CONTACT") or None),
         )
 
     def offered_transports(self) -> tuple[str, ...]:
@@ -265,3 +269,17 @@ def _allow_any_host(text: str) -> bool:
             "such as PUBLIC_URL=https://chat.example.org."
         )
     return text == "*"
+
+
+def _security_contact(contact: str | None) -> str | None:
+    """Return a contact as a URL. Raises StartupError."""
+    if contact is None:
+        return None
+    if re.fullmatch(r"[^@\s:/]+@[^@\s:/]+", contact):
+        return f"mailto:{contact}"
+    if not re.fullmatch(r"(https://|mailto:|tel:)[!-~]+", contact):
+        raise StartupError(
+            "SECURITY_CONTACT is neither an e-mail address nor a URL: write "
+            "SECURITY_CONTACT=security@example.org."
+        )
+    return contact

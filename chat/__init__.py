@@ -21,7 +21,7 @@ from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
-from chat.web import assets, health, pages, responses
+from chat.web import assets, health, pages, responses, well_known
 from chat.web.allowed_hosts import AllowedHosts
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
@@ -78,7 +78,7 @@ def _configure(app: Flask, config: Config) -> None:
 
 def _add_pages(app: Flask) -> None:
     app.url_map.converters["label"] = LabelConverter
-    for module in (pages, assets, health):
+    for module in (pages, assets, health, well_known):
         app.register_blueprint(module.blueprint)
     responses.init_app(app)
 
