@@ -2,6 +2,7 @@
 
 import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
+import { fetchRefusal } from "./refusal.js"
 
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
 
@@ -34,22 +35,31 @@ export function connect(transports, getToken) {
       provide(token ? { token } : {})
     },
   })
-  return new Socket(socket)
+  return new Socket(socket, fetchRefusal)
 }
 
-/** Dispatches `connected` and `disconnected`. */
+/**
+ * Dispatches `connected` and `disconnected`, and `refused` with the reason when the server refuses
+ * connections from the address of this page.
+ */
 export class Socket extends EventTarget {
   #socket
+  #askForRefusal
+  #isConnected = false
   /**
    * Whether the transports were changed since the last connection: two servers that offer different
    * transports must not make the page alternate between them for ever.
    */
   #hasChangedTransports = false
 
-  /** @param {SocketIO} socket */
-  constructor(socket) {
+  /**
+   * @param {SocketIO} socket
+   * @param {() => Promise<string>} askForRefusal why the server refuses this address, or ""
+   */
+  constructor(socket, askForRefusal) {
     super()
     this.#socket = socket
+    this.#askForRefusal = askForRefusal
     socket.on("connect", () => this.#handleConnect())
     socket.on("disconnect", () => this.#handleDisconnect())
     socket.on("connect_error", (error) => {
@@ -125,17 +135,27 @@ export class Socket extends EventTarget {
   }
 
   #handleConnect() {
+    this.#isConnected = true
     this.#hasChangedTransports = false
     this.dispatchEvent(new Event("connected"))
   }
 
   #handleDisconnect() {
+    const hasFailedToConnect = !this.#isConnected
+    this.#isConnected = false
     this.dispatchEvent(new Event("disconnected"))
+    if (hasFailedToConnect) this.#reportRefusal()
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
     if (this.#socket.active) return
     const factor = 1 + JITTER_FRACTION * (2 * Math.random() - 1)
     setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
+  }
+
+  async #reportRefusal() {
+    const reason = await this.#askForRefusal()
+    if (reason === "" || this.#isConnected) return
+    this.dispatchEvent(new CustomEvent("refused", { detail: reason }))
   }
 
   /**
