@@ -38,7 +38,7 @@ class FakeSocketIO {
 }
 
 function socketWithAnswer(answer) {
-  return new Socket(new FakeSocketIO(answer), async () => "")
+  return new Socket(new FakeSocketIO(answer))
 }
 
 test("a request resolves with the answer", async () => {
@@ -68,7 +68,7 @@ test("without a connection a request fails at once and is not sent later", async
   const socketIO = new FakeSocketIO(() => assert.fail("it was sent"))
   socketIO.connected = false
 
-  await assert.rejects(new Socket(socketIO, async () => "").request("chat", {}), Unreachable)
+  await assert.rejects(new Socket(socketIO).request("chat", {}), Unreachable)
 })
 
 function refusedConnection(responseText) {
@@ -77,7 +77,7 @@ function refusedConnection(responseText) {
 
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO, async () => "")
+  new Socket(socketIO)
   const { listeners, io } = socketIO
   listeners.connect_error(refusedConnection('{"message": "No.", "transports": ["websocket"]}'))
   assert.deepEqual(io.opts.transports, ["websocket"])
@@ -95,7 +95,7 @@ test("a server that offers other transports is connected to with those, once", (
 
 test("a failed connection that names no known transport changes nothing", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO, async () => "")
+  new Socket(socketIO)
   const bodies = [
     undefined,
     "",

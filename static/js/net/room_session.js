@@ -9,8 +9,7 @@ import { Refused, Unreachable } from "../lib/errors.js"
 /** @import { Joined, Page, Row, Stored } from "../wire.js" */
 /** @import { Socket } from "./socket.js" */
 /**
- * @typedef {"connecting" | "joined" | "refused" | "closed"} RoomState `closed`: the server has
- *   refused the room; `refused`: it refuses connections from this address, which are tried again
+ * @typedef {"connecting" | "joined" | "closed"} RoomState `closed`: the server has refused the room
  */
 
 const GAP_WAIT_MS = 200
@@ -29,7 +28,7 @@ export class RoomSession extends EventTarget {
   outbox
   /** @type {RoomState} */
   state = "connecting"
-  /** Why the room is closed, or the connection refused. */
+  /** Why the room is closed. */
   closedReason = ""
   #socket
   #timeline
@@ -145,9 +144,6 @@ export class RoomSession extends EventTarget {
   #listenToSocket() {
     this.#socket.addEventListener("connected", () => this.#join(this.#timeline.applied))
     this.#socket.addEventListener("disconnected", () => this.#leave())
-    this.#socket.addEventListener("refused", (event) => {
-      this.#handleRefusal(/** @type {CustomEvent<string>} */ (event).detail)
-    })
     this.#socket.on("chat", (row) => this.#receiveRow(row))
     this.#socket.on("change", (row) => this.#receiveRow(row))
     this.#socket.on("head", (head) => this.#receiveHead(head))
@@ -256,14 +252,7 @@ export class RoomSession extends EventTarget {
     this.#generation += 1
     this.#isJoined = false
     this.outbox.pause()
-    const keepsReason = this.state === "closed" || this.state === "refused"
-    if (!keepsReason) this.#setState("connecting")
-  }
-
-  /** @param {string} reason */
-  #handleRefusal(reason) {
-    this.closedReason = reason
-    this.#setState("refused")
+    if (this.state !== "closed") this.#setState("connecting")
   }
 
   /** @param {RoomState} state */

@@ -39,8 +39,8 @@ export function connect(transports, getToken) {
 }
 
 /**
- * Dispatches `connected` and `disconnected`, and `refused` with the reason when the server refuses
- * connections from the address of this page.
+ * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
+ * the connection; it is tried again.
  */
 export class Socket extends EventTarget {
   #socket
@@ -54,9 +54,9 @@ export class Socket extends EventTarget {
 
   /**
    * @param {SocketIO} socket
-   * @param {() => Promise<string>} askForRefusal why the server refuses this address, or ""
+   * @param {() => Promise<string>} [askForRefusal] why the server refuses this address, or ""
    */
-  constructor(socket, askForRefusal) {
+  constructor(socket, askForRefusal = async () => "") {
     super()
     this.#socket = socket
     this.#askForRefusal = askForRefusal
@@ -144,7 +144,7 @@ export class Socket extends EventTarget {
     const hasFailedToConnect = !this.#isConnected
     this.#isConnected = false
     this.dispatchEvent(new Event("disconnected"))
-    if (hasFailedToConnect) this.#reportRefusal()
+    if (hasFailedToConnect) this.#checkAddress()
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
     if (this.#socket.active) return
@@ -152,7 +152,8 @@ export class Socket extends EventTarget {
     setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
   }
 
-  async #reportRefusal() {
+  /** Finds out whether the server refuses connections from the address of this page. */
+  async #checkAddress() {
     const reason = await this.#askForRefusal()
     if (reason === "" || this.#isConnected) return
     this.dispatchEvent(new CustomEvent("refused", { detail: reason }))

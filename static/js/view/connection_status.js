@@ -45,8 +45,19 @@ export class ConnectionStatus {
     for (const cancel of this.#cancelTimers.splice(0)) cancel()
     this.#isOfflineShown = false
     if (state === "joined") this.#showReconnected()
-    else if (state === "connecting") this.#showDisconnectedLater()
-    else this.#show("closed", closedReason)
+    else if (state === "closed") this.#show("closed", closedReason)
+    else this.#showDisconnectedLater()
+  }
+
+  /**
+   * Shows why the server has refused the connection, until it accepts one.
+   *
+   * @param {string} reason
+   */
+  showRefusal(reason) {
+    for (const cancel of this.#cancelTimers.splice(0)) cancel()
+    this.#isOfflineShown = false
+    this.#show("offline", reason)
   }
 
   /** Call it when the number of queued messages has changed. */
