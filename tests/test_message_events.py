@@ -1,22 +1,29 @@
 """The events edit, delete, title, react and rename: answers, broadcasts and refusals."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from chat.models import NAME_LOOKBACK_MESSAGES, Room, messages
 from chat.services import services_of
-from chat.storage.commands import ChangeHandle, Command, ReactToMessage, SetTitle
-from chat.storage.database import read_transaction
+from chat.storage.commands import (
+    MAX_EMOJI_PER_MESSAGE,
+    ChangeHandle,
+    Command,
+    ReactToMessage,
+    SetTitle,
+)
+from chat.storage.database import read_transaction, write_transaction
 from chat.text.emoji import is_emoji
 from tests.conftest import JSON, Client
 
 Open = Callable[..., Client]
 THUMB = "👍"
 HEART = "❤️"
-FAMILY = "👨🏽‍👩🏽‍👧🏽‍👦🏽"
+FAMILY = "👨‍👩‍👧‍👦"
 
 
 def react(client: Client, seq: int, emoji: str = THUMB, on: bool = True) -> JSON:
@@ -348,15 +355,34 @@ def test_an_emoji_takes_at_most_a_hundred_authors(ada: Client, app: Flask, kitch
     assert react(ada, 1, HEART)["ok"]
 
 
-@pytest.mark.parametrize("emoji", [THUMB, HEART, FAMILY, "🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑🏽‍❤️‍💋‍🧑🏽", "☺️"])
+@pytest.mark.parametrize("emoji", [THUMB, HEART, FAMILY, "🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑🏽‍❤️‍💋‍🧑🏿", "☺️", "🅰️"])
 def test_an_emoji_of_several_code_points_is_accepted(ada: Client, emoji: str) -> None:
     ada.post("hello")
 
     assert react(ada, 1, emoji)["ok"]
 
 
+INVISIBLE = "\u2062\ufe0f"
+KATAKANA = "\u30a2\ufe0f"
+BOX_LINE = "\u2500\ufe0f"
+
+
 @pytest.mark.parametrize(
-    "emoji", ["", "a", "👍👍", "👍 ", ":+1:", "1", "‍", "👍\n", "<b>", "❤" * 9, "🧑‍" * 9]
+    "emoji",
+    [
+        *["", "a", "👍👍", "👍 ", ":+1:", "1", "\u200d", "👍\n", "<b>", "❤" * 9, "🧑\u200d" * 9],
+        *[
+            INVISIBLE,
+            KATAKANA,
+            BOX_LINE,
+            "\u203b\ufe0f",
+            "\ufe0f",
+            "a\ufe0f",
+            "👍🏽🏽",
+            "🇩",
+            "👍\u200d👎",
+        ],
+    ],
 )
 def test_text_that_is_not_one_emoji_is_refused(ada: Client, ben: Client, emoji: str) -> None:
     ada.post("hello")
@@ -370,6 +396,35 @@ def test_text_that_is_not_one_emoji_is_refused(ada: Client, ben: Client, emoji: 
         "retry": False,
     }
     assert ben.received() == []
+
+
+def test_a_stored_reaction_that_is_no_emoji_is_shown_and_can_be_removed(
+    ada: Client, ben: Client, app: Flask, kitchen: str
+) -> None:
+    adas_mark = mark_of(ada)
+    ada.post("hello")
+    with app.app_context(), write_transaction() as connection:
+        author = connection.scalar(select(messages.c.author))
+        connection.execute(update(messages).values(reactions={KATAKANA: [author]}))
+
+    [message] = ben.ask("history", {})["messages"]
+    page = app.test_client().get(f"/{kitchen}/").text
+    answer = react(ada, 1, KATAKANA, on=False)
+
+    assert message["reactions"] == {KATAKANA: [adas_mark]}
+    assert f'data-emoji="{KATAKANA}"' in page
+    assert answer == {"ok": True, "rev": 2, "head": 2}
+    assert "reactions" not in ben.ask("history", {})["messages"][0]
+    assert react(ada, 1, KATAKANA)["code"] == "bad_request"
+
+
+def test_every_emoji_of_the_message_menu_is_accepted(app: Flask, ada: Client, kitchen: str) -> None:
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    offered = set(re.findall(r'data-emoji="([^"]+)"', page))
+
+    assert len(offered) > MAX_EMOJI_PER_MESSAGE
+    assert {emoji for emoji in offered if not is_emoji(emoji)} == set()
 
 
 # rename
