@@ -28,6 +28,9 @@ MAX_COUNTED_MISSED = 10_000
 NAME_LOOKBACK_MESSAGES = 500
 """How many of a room's last messages are searched for the handle that an author used last."""
 
+NO_AUTHOR = ""
+"""The author of a deleted message; its mark is "" too."""
+
 ReactionsByEmoji: TypeAlias = dict[str, list[str]]
 """The authors who reacted with each emoji, in the order in which they did."""
 
@@ -323,8 +326,10 @@ def _page_statement(*parts: PagePart) -> sa.Executable:
 def room_mark(label: str, author: str) -> str:
     """Return the mark of an author in the room `label`: 16 hexadecimal digits of an HMAC.
 
-    It is the same under every handle, and different in every room.
+    It is the same under every handle, and different in every room. NO_AUTHOR has the mark "".
     """
+    if author == NO_AUTHOR:
+        return ""
     return _mark(secret_key(), label, author)
 
 
