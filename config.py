@@ -78,6 +78,9 @@ class Config:
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    answer_bytes: int = 512 * 1024
+    """The answer to `join`, `since` or `history`. More messages are in the next answers."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings. Raises StartupError when one of them is invalid."""
