@@ -15,7 +15,6 @@ from flask import (
     session,
     url_for,
 )
-from haikunator import Haikunator
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat import wire
@@ -27,15 +26,15 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
-from chat.web.labels import LABEL_RULE, is_valid_label
+from chat.web.labels import LABEL_RULE, is_valid_label, random_label
 
 CSRF_MESSAGE = (
     "Your session expired; please send again. "
     "Make sure that your browser accepts cookies from this site."
 )
 
-HAIKU_TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)
-"""Digits of a new room's label, for each attempt: more when short labels were taken."""
+MAX_LABEL_ATTEMPTS = 5
+"""How many random labels are tried; two rooms hardly ever get the same one."""
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(markdown.html, "markdown")
@@ -53,9 +52,9 @@ def about() -> str | AnyResponse:
 
 @blueprint.route("/new/", methods=["GET", "POST"])
 def new() -> AnyResponse:
-    """Create a room with a random name and go there. Raises Busy when no name was free."""
-    for token_length in HAIKU_TOKEN_LENGTHS:
-        created = journal.create_room(Haikunator().haikunate(token_length=token_length))
+    """Create a room with a random label and go there. Raises Busy when no label was free."""
+    for _ in range(MAX_LABEL_ATTEMPTS):
+        created = journal.create_room(random_label())
         if created is not None:
             return redirect(url_for("pages.room", label=created.label), 303)
     raise Busy
