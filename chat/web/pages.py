@@ -36,6 +36,12 @@ CSRF_MESSAGE = (
 MAX_LABEL_ATTEMPTS = 5
 """How many random labels are tried; two rooms hardly ever get the same one."""
 
+MAX_QR_ADDRESS_CHARS = 300
+"""A longer address takes long to encode, and cameras hardly recognize its code."""
+
+MAX_CACHED_QR_CODES = 1_000
+"""A code takes 2 KB, that of the longest address 8 KB."""
+
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(markdown.html, "markdown")
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
@@ -92,12 +98,14 @@ def post_message(label: str) -> AnyResponse:
 def qr(label: str) -> AnyResponse:
     """Show the address of a room as a QR code. This does not create the room."""
     address = url_for("pages.room", label=label, _external=True)
+    if len(address) > MAX_QR_ADDRESS_CHARS:
+        abort(400, "The address of this room is too long for a QR code.")
     # Not in shared caches: the address is all that is needed to enter the room.
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(qr_svg(address), headers=headers, mimetype="image/svg+xml")
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=MAX_CACHED_QR_CODES)
 def qr_svg(address: str) -> bytes:
     """Return the QR code of an address as an SVG document."""
     document = io.BytesIO()

@@ -421,6 +421,44 @@ def test_the_qr_code_holds_the_address_of_the_room(app: Flask) -> None:
     assert app.test_client().get("/api/qr.svg").status_code == 404
 
 
+def test_the_qr_code_of_a_long_address_is_refused_without_encoding_it(
+    app: Flask, monkeypatch: Patch
+) -> None:
+    encoded: list[str] = []
+
+    def encode(address: str) -> bytes:
+        encoded.append(address)
+        return b"<svg/>"
+
+    monkeypatch.setattr(pages, "qr_svg", encode)
+    rest = len("http:///kitchen/")
+
+    def get(host_length: int) -> int:
+        host = ("x" * 60 + ".") * 5
+        url = f"http://{host[: host_length - 1]}x"
+        return app.test_client().get("/kitchen/qr.svg", base_url=url).status_code
+
+    statuses = [get(pages.MAX_QR_ADDRESS_CHARS - rest + surplus) for surplus in (0, 1)]
+
+    assert statuses == [200, 400]
+    assert [len(address) for address in encoded] == [pages.MAX_QR_ADDRESS_CHARS]
+
+
+def test_a_qr_code_is_encoded_once(app: Flask, monkeypatch: Patch) -> None:
+    addresses: list[str] = []
+    make_qr = segno.make_qr
+
+    def count(address: str, error: str) -> segno.QRCode:
+        addresses.append(address)
+        return make_qr(address, error=error)
+
+    monkeypatch.setattr(segno, "make_qr", count)
+    documents = {app.test_client().get("/attic/qr.svg").data for _ in range(3)}
+
+    assert len(documents) == 1
+    assert addresses == ["http://localhost/attic/"]
+
+
 def test_every_page_has_security_headers(app: Flask) -> None:
     for path in ("/", "/kitchen/", "/no.such.page"):
         headers = app.test_client().get(path).headers
