@@ -305,6 +305,9 @@ class ProtocolLimits(Settings):
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    answer_bytes: int = 512 * 1024
+    """The answer to `join`, `since` or `history`. More messages are in the next answers."""
+
 
 class Config(DataSettings, WorkerSettings, ProtocolLimits):
     """The settings of one installation. The defaults need no other service."""

@@ -15,7 +15,6 @@ from flask import (
     session,
     url_for,
 )
-from haikunator import Haikunator
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat import wire
@@ -27,15 +26,21 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
-from chat.web.labels import LABEL_RULE, is_valid_label
+from chat.web.labels import LABEL_RULE, is_valid_label, random_label
 
 CSRF_MESSAGE = (
     "Your session expired; please send again. "
     "Make sure that your browser accepts cookies from this site."
 )
 
-HAIKU_TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)
-"""Digits of a new room's label, for each attempt: more when short labels were taken."""
+MAX_LABEL_ATTEMPTS = 5
+"""How many random labels are tried; two rooms hardly ever get the same one."""
+
+MAX_QR_ADDRESS_CHARS = 300
+"""A longer address takes long to encode, and cameras hardly recognize its code."""
+
+MAX_CACHED_QR_CODES = 1_000
+"""A code takes 2 KB, that of the longest address 8 KB."""
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(markdown.html, "markdown")
@@ -53,9 +58,9 @@ def about() -> str | AnyResponse:
 
 @blueprint.route("/new/", methods=["GET", "POST"])
 def new() -> AnyResponse:
-    """Create a room with a random name and go there. Raises Busy when no name was free."""
-    for token_length in HAIKU_TOKEN_LENGTHS:
-        created = journal.create_room(Haikunator().haikunate(token_length=token_length))
+    """Create a room with a random label and go there. Raises Busy when no label was free."""
+    for _ in range(MAX_LABEL_ATTEMPTS):
+        created = journal.create_room(random_label())
         if created is not None:
             return redirect(url_for("pages.room", label=created.label), 303)
     raise Busy
@@ -93,12 +98,14 @@ def post_message(label: str) -> AnyResponse:
 def qr(label: str) -> AnyResponse:
     """Show the address of a room as a QR code. This does not create the room."""
     address = url_for("pages.room", label=label, _external=True)
+    if len(address) > MAX_QR_ADDRESS_CHARS:
+        abort(400, "The address of this room is too long for a QR code.")
     # Not in shared caches: the address is all that is needed to enter the room.
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(qr_svg(address), headers=headers, mimetype="image/svg+xml")
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=MAX_CACHED_QR_CODES)
 def qr_svg(address: str) -> bytes:
     """Return the QR code of an address as an SVG document."""
     document = io.BytesIO()

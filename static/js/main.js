@@ -386,7 +386,7 @@ async function importSecondary() {
 
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
 outbox.restore()
 connectionStatus.showState(session.state)
 socket.open()

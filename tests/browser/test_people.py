@@ -298,7 +298,9 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
 
     for page in (ada, ben):
         sees(page, "Message deleted", "oh")
-        expect(page.locator("#m-2 .reply")).to_have_text("Ada Message deleted")
+        expect(page.locator("#m-2 .reply")).to_have_text("Message deleted")
+        expect(page.locator("#m-1 .message__name")).to_be_empty()
+        expect(page.locator("#m-1")).to_have_attribute("data-side", "other")
         assert "a secret" not in page.locator("#messages").inner_text()
 
 

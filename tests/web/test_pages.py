@@ -1,6 +1,8 @@
 """The HTML pages: about, new rooms, rooms (also without scripts), QR codes, headers, cookies."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +17,14 @@ from chat.models import Room, messages
 from chat.services import services_of
 from chat.storage.database import read_transaction
 from chat.web import pages
-from chat.web.labels import LABEL_RULE, RESERVED_LABELS, is_valid_label
+from chat.web.labels import (
+    LABEL_RULE,
+    RESERVED_LABELS,
+    SUFFIX_CHARACTERS,
+    SUFFIX_LENGTH,
+    is_valid_label,
+    random_label,
+)
 from tests.conftest import Client, Patch, create_room, in_room
 
 RESERVED = [
@@ -68,34 +77,45 @@ def test_the_about_page_leads_to_a_new_room_and_to_a_room_by_name(app: Flask) ->
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_new_room_has_a_haiku_name(app: Flask, method: str) -> None:
+def test_a_new_room_has_a_random_label(app: Flask, method: str) -> None:
     answer = app.test_client().open("/new/", method=method.upper())
 
     assert answer.status_code == 303
-    assert re.fullmatch(r"/[a-z]+-[a-z]+-\d{4}/", answer.location)
+    assert re.fullmatch(r"/[a-z]+-[a-z]+-[a-z2-9]{6}/", answer.location)
     assert count_rooms(app) == 1
 
 
-def test_a_haiku_name_that_exists_is_generated_again_and_finally_lengthened(
-    app: Flask, monkeypatch: Patch
-) -> None:
-    token_lengths = []
-
-    def haikunate(_self: Haikunator, token_length: int) -> str:
-        token_lengths.append(token_length)
-        return f"old-pond-{'1' * token_length}"
-
-    monkeypatch.setattr(Haikunator, "haikunate", haikunate)
+def test_a_random_label_that_exists_is_generated_again(app: Flask, monkeypatch: Patch) -> None:
+    labels = iter(["old-pond", "old-pond", "new-pond"])
+    monkeypatch.setattr(pages, "random_label", lambda: next(labels))
     browser = app.test_client()
-    browser.get("/old-pond-1111/")
+    browser.get("/old-pond/")
 
     answer = browser.post("/new/")
 
-    assert token_lengths == [4, 4, 4, 4, 4, 5]
-    assert answer.location == "/old-pond-11111/"
+    assert answer.location == "/new-pond/"
 
 
-def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
+def test_a_random_label_has_at_least_forty_random_bits() -> None:
+    """Counted as the share of the most frequent choice: some words are in the lists twice."""
+    shares = [
+        max(Counter(choices).values()) / len(choices)
+        for choices in (Haikunator._adjectives, Haikunator._nouns, SUFFIX_CHARACTERS)
+    ]
+    adjective, noun, character = (-math.log2(share) for share in shares)
+
+    assert adjective + noun + SUFFIX_LENGTH * character >= 40
+    assert len({random_label() for _ in range(1000)}) == 1000
+
+
+def test_labels_of_earlier_releases_still_lead_to_their_rooms(app: Flask) -> None:
+    create_room(app, "quiet-otter-1234")
+
+    assert app.test_client().get("/quiet-otter-1234/").status_code == 200
+    assert app.test_client().get("/?room=quiet-otter-1234").location == "/quiet-otter-1234/"
+
+
+def test_a_random_label_is_never_reserved(app: Flask) -> None:
     label = app.test_client().post("/new/").location.strip("/")
 
     assert is_valid_label(label)
@@ -399,6 +419,44 @@ def test_the_qr_code_holds_the_address_of_the_room(app: Flask) -> None:
     assert f'viewBox="0 0 {code.symbol_size(border=4)[0]} ' in answer.text
     assert count_rooms(app) == 0
     assert app.test_client().get("/api/qr.svg").status_code == 404
+
+
+def test_the_qr_code_of_a_long_address_is_refused_without_encoding_it(
+    app: Flask, monkeypatch: Patch
+) -> None:
+    encoded: list[str] = []
+
+    def encode(address: str) -> bytes:
+        encoded.append(address)
+        return b"<svg/>"
+
+    monkeypatch.setattr(pages, "qr_svg", encode)
+    rest = len("http:///kitchen/")
+
+    def get(host_length: int) -> int:
+        host = ("x" * 60 + ".") * 5
+        url = f"http://{host[: host_length - 1]}x"
+        return app.test_client().get("/kitchen/qr.svg", base_url=url).status_code
+
+    statuses = [get(pages.MAX_QR_ADDRESS_CHARS - rest + surplus) for surplus in (0, 1)]
+
+    assert statuses == [200, 400]
+    assert [len(address) for address in encoded] == [pages.MAX_QR_ADDRESS_CHARS]
+
+
+def test_a_qr_code_is_encoded_once(app: Flask, monkeypatch: Patch) -> None:
+    addresses: list[str] = []
+    make_qr = segno.make_qr
+
+    def count(address: str, error: str) -> segno.QRCode:
+        addresses.append(address)
+        return make_qr(address, error=error)
+
+    monkeypatch.setattr(segno, "make_qr", count)
+    documents = {app.test_client().get("/attic/qr.svg").data for _ in range(3)}
+
+    assert len(documents) == 1
+    assert addresses == ["http://localhost/attic/"]
 
 
 def test_every_page_has_security_headers(app: Flask) -> None:
