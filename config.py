@@ -204,6 +204,15 @@ def _check_socket_path(url: str, path: str) -> None:
         )
 
 
+def _allowed_hosts(text: str | None) -> str | None:
+    if text not in (None, "*"):
+        raise StartupError(
+            "ALLOWED_HOSTS can only be *, which allows every host: list addresses in PUBLIC_URL, "
+            "such as PUBLIC_URL=https://chat.example.org."
+        )
+    return text
+
+
 Switch = Annotated[bool, BeforeValidator(_is_on)]
 """A setting that is `on` or `off`."""
 
@@ -254,6 +263,48 @@ class DataSettings(Settings):
         "`sqlite:////path/to/file` or `postgresql://user@host/name`.",
         default_meaning="SQLite in `instance/confab.db`",
     )
+
+
+class AddressSettings(Settings):
+    """Addresses of the server."""
+
+    public_url: CommaSeparated = setting(
+        None,
+        "The addresses at which browsers reach this server, separated by commas, such as "
+        "`https://chat.example.org`. Needed behind a proxy and for every other name of the server; "
+        "see [Allowed addresses](#allowed-addresses).",
+        default_meaning="none",
+    )
+    allowed_hosts: Annotated[str | None, AfterValidator(_allowed_hosts)] = setting(
+        None,
+        "`*` answers requests for every host. Any website can then talk to a server in the "
+        "visitor's own network.",
+        default_meaning="none: see [Allowed addresses](#allowed-addresses)",
+    )
+    heroku_app_default_domain_name: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Heroku"
+    )
+    render_external_hostname: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Render"
+    )
+    railway_public_domain: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Railway"
+    )
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """The addresses in PUBLIC_URL, and those that the hosting platform announces."""
+        announced = (
+            self.heroku_app_default_domain_name,
+            self.render_external_hostname,
+            self.railway_public_domain,
+        )
+        return (self.public_url or ()) + tuple(f"https://{name}" for name in announced if name)
+
+    @property
+    def allows_any_host(self) -> bool:
+        """Whether the Host of a request may be any name."""
+        return self.allowed_hosts == "*"
 
 
 class WorkerSettings(Settings):
@@ -309,7 +360,7 @@ class ProtocolLimits(Settings):
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 
 
-class Config(DataSettings, WorkerSettings, ProtocolLimits):
+class Config(DataSettings, AddressSettings, WorkerSettings, ProtocolLimits):
     """The settings of one installation. The defaults need no other service."""
 
     notices: tuple[str, ...] = ()

@@ -134,6 +134,7 @@ keepalive = 2
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True
+forwarder_headers = ""  # no client may set SCRIPT_NAME or PATH_INFO, not even through a proxy
 startup_warnings: list[str] = []  # logged by on_starting, when gunicorn has its log
 
 check_worker_class(explicit_setting("worker_class") or worker_class)

@@ -22,8 +22,10 @@ from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
 from chat.web import assets, health, pages, responses
+from chat.web.allowed_hosts import AllowedHosts
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
+from chat.web.request_guard import RequestGuard
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from config import Config
 
@@ -84,12 +86,7 @@ def _add_pages(app: Flask) -> None:
 
 def _add_sockets(app: Flask, config: Config) -> None:
     socketio = _build_socketio(app, config)
-    app.wsgi_app = BodyLimit(  # type: ignore[method-assign]  # as Flask documents
-        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
-        page_bytes=config.body_bytes,
-        socket_bytes=config.frame_bytes,
-        seconds=config.body_seconds,
-    )
+    app.wsgi_app = _add_middleware(app, config)  # type: ignore[method-assign]  # as Flask documents
     services = _build_services(app, config, socketio)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
@@ -100,6 +97,17 @@ def _add_sockets(app: Flask, config: Config) -> None:
     # Registered at python-socketio: it needs no request context.
     services.socketio.server.on("disconnect", services.presence.leave)
     register(socketio, handlers)
+
+
+def _add_middleware(app: Flask, config: Config) -> RequestGuard:
+    limited = BodyLimit(
+        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
+        page_bytes=config.body_bytes,
+        socket_bytes=config.frame_bytes,
+        seconds=config.body_seconds,
+    )
+    hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
+    return RequestGuard(limited, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
@@ -113,6 +121,7 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
         transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
         async_handlers=False,  # the events of one connection are handled in order
+        cors_allowed_origins=[],  # RequestGuard has checked the origin
         json=engine.StrictJSON,
         serializer=engine.TextPacket,
         max_http_buffer_size=config.frame_bytes,

@@ -161,6 +161,11 @@ def test_every_setting_is_accepted_under_both_names(tmp_path: Path) -> None:
         "secret_key": "secret enough to be used",
         "database_url": "sqlite:////tmp/confab.db",
         "redis_url": "redis://localhost",
+        "public_url": "https://chat.example.org",
+        "allowed_hosts": "*",
+        "heroku_app_default_domain_name": "chat.example.org",
+        "render_external_hostname": "chat.example.org",
+        "railway_public_domain": "chat.example.org",
         "transports": "polling, websocket",
         "engine": "off",
     }

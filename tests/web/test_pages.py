@@ -431,12 +431,14 @@ def test_the_qr_code_of_a_long_address_is_refused_without_encoding_it(
         return b"<svg/>"
 
     monkeypatch.setattr(pages, "qr_svg", encode)
-    rest = len("http:///kitchen/")
+    label = "k" * 50
+    rest = len(f"http:///{label}/")
+    host_end = "x.localhost"
 
     def get(host_length: int) -> int:
-        host = ("x" * 60 + ".") * 5
-        url = f"http://{host[: host_length - 1]}x"
-        return app.test_client().get("/kitchen/qr.svg", base_url=url).status_code
+        host = ("x" * 60 + ".") * 4
+        url = f"http://{host[: host_length - len(host_end)]}{host_end}"
+        return app.test_client().get(f"/{label}/qr.svg", base_url=url).status_code
 
     statuses = [get(pages.MAX_QR_ADDRESS_CHARS - rest + surplus) for surplus in (0, 1)]
 
