@@ -3,8 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from redis import ConnectionPool, RedisError, UnixDomainSocketConnection
@@ -21,6 +23,8 @@ MIN_SECRET_KEY_CHARS = 16
 MAX_UNIX_PATH_BYTES = 107
 """Of a socket's address on Linux, see unix(7)."""
 
+SECONDS_BY_UNIT = {"s": 1, "min": 60, "h": 3600}
+
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
 
@@ -31,6 +35,29 @@ class StartupError(SystemExit):
     def __init__(self, sentence: str) -> None:
         super().__init__(STARTUP_ERROR_STATUS)
         self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The size of a token bucket: `burst` at once, then `per_second`."""
+
+    burst: float
+    per_second: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a rate such as `5, 1/s` (5 at once, then one a second) or `600/min`.
+
+        Without a burst, it is the number before the slash. Raises ValueError.
+        """
+        found = re.fullmatch(r"(?:([0-9]{1,12}),\s*)?([0-9]{1,12})/(s|min|h)", text.strip())
+        if found is None:
+            raise ValueError(f"{text} is not a rate")
+        burst = int(found[1] or found[2])
+        per_second = int(found[2]) / SECONDS_BY_UNIT[found[3]]
+        if burst == 0 or per_second == 0:
+            raise ValueError(f"{text} allows nothing")
+        return cls(burst, per_second)
 
 
 @dataclass(frozen=True)
@@ -78,6 +105,28 @@ class Config:
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    # Rate limits: chat/limits.py applies them, docs/configuration.md explains them.
+    limits: bool = True
+    """Whether there are any rate limits. Off for benchmarks, and for tests of other things."""
+
+    limit_person_messages: Rate = Rate(5, 1)
+    limit_person_bytes: Rate = Rate(64 * 1024, 8 * 1024)
+    limit_person_changes: Rate = Rate(20, 2)
+    limit_person_names: Rate = Rate(5, 6 / 60)
+    limit_person_reads: Rate = Rate(40, 10)
+    limit_person_joins: Rate = Rate(20, 20 / 60)
+    limit_person_connections: int = 10
+    limit_address_messages: Rate = Rate(200, 60)
+    limit_address_reads: Rate = Rate(1_000, 200)
+    limit_address_joins: Rate = Rate(600, 600 / 60)
+    limit_address_failed_joins: Rate = Rate(60, 30 / 60)
+    limit_address_pages: Rate = Rate(300, 30)
+    limit_address_rooms: Rate = Rate(120, 120 / 3600)
+    limit_address_handshakes: Rate = Rate(1_000, 50)
+    limit_address_connections: int = 1_000
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    """The proxies whose X-Forwarded-For is trusted: addresses and networks, or `*` for all."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings. Raises StartupError when one of them is invalid."""
@@ -89,6 +138,9 @@ class Config:
             workers=_workers(environ.get("CONFAB_WORKERS") or "1"),  # set by gunicorn.conf.py
             engine=_switch("ENGINE", environ.get("ENGINE") or "on"),
             transports=_transports(environ.get("TRANSPORTS") or ""),
+            limits=_switch("LIMITS", environ.get("LIMITS") or "on"),
+            forwarded_allow_ips=_proxies(environ.get("FORWARDED_ALLOW_IPS")),
+            **_limits_from_environment(environ),
         )
 
     def offered_transports(self) -> tuple[str, ...]:
@@ -220,6 +272,52 @@ def _switch(name: str, value: str) -> bool:
     if value not in ("on", "off"):
         raise StartupError(f"{name} is neither on nor off: write {name}=off, or leave it out.")
     return value == "on"
+
+
+def _limits_from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the limits that are set, by the name of their field. Raises StartupError."""
+    found: dict[str, Any] = {}
+    for field in fields(Config):
+        if not field.name.startswith("limit_"):
+            continue
+        name = field.name.upper()
+        text = environ.get(name)
+        if text:
+            parse = _count if isinstance(field.default, int) else _rate
+            found[field.name] = parse(name, text)
+    return found
+
+
+def _rate(name: str, text: str) -> Rate:
+    try:
+        return Rate.parse(text)
+    except ValueError:
+        raise StartupError(
+            f"{name}={text} is not a rate: write 5, 1/s for 5 at once and then one a second; the "
+            "units are s, min and h."
+        ) from None
+
+
+def _count(name: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
+        raise StartupError(f"{name}={text} is not a number of connections: give 1 or more.")
+    return int(text)
+
+
+def _proxies(text: str | None) -> str:
+    """Check a list of addresses and networks, as gunicorn does. Raises StartupError."""
+    if text is None:
+        return Config.forwarded_allow_ips
+    try:
+        for part in text.split(","):
+            if part.strip() not in ("", "*"):
+                ip_network(part.strip())
+    except ValueError:
+        raise StartupError(
+            "FORWARDED_ALLOW_IPS is not a list of addresses: write 10.0.0.2, or 10.0.0.0/8 for a "
+            "network, with commas between several."
+        ) from None
+    return text
 
 
 def _transports(text: str) -> tuple[str, ...] | None:

@@ -8,13 +8,14 @@ from typing import Any, cast
 from flask import Flask
 from flask_socketio import SocketIO
 
-from chat import engine, events, message_events
+from chat import engine, event_limits, events, message_events
 from chat.broadcasts import Broadcaster
 from chat.delivery.bus import Bus, LocalBus, RedisBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
 from chat.dispatch import register
 from chat.identity import load_identity
+from chat.limits import Limits
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
@@ -22,6 +23,7 @@ from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
 from chat.web import assets, health, pages, responses
+from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
@@ -84,11 +86,14 @@ def _add_pages(app: Flask) -> None:
 
 def _add_sockets(app: Flask, config: Config) -> None:
     socketio = _build_socketio(app, config)
-    app.wsgi_app = BodyLimit(  # type: ignore[method-assign]  # as Flask documents
+    body_limit = BodyLimit(
         SocketRequestGuard(app.wsgi_app, config.offered_transports()),
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
+    )
+    app.wsgi_app = ClientAddress(  # type: ignore[method-assign]  # as Flask documents
+        body_limit, config.forwarded_allow_ips
     )
     services = _build_services(app, config, socketio)
     set_services(app, services)
@@ -99,12 +104,13 @@ def _add_sockets(app: Flask, config: Config) -> None:
     socketio.on_event("connect", partial(_on_connect, services))
     # Registered at python-socketio: it needs no request context.
     services.socketio.server.on("disconnect", services.presence.leave)
-    register(socketio, handlers)
+    register(socketio, handlers, services.limits)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
     services.bus.start()  # under `flask run`; a gunicorn worker has started it already
-    load_identity(auth)
+    is_known = load_identity(auth)
+    event_limits.prepare(services.limits, is_known=is_known)
 
 
 def _build_socketio(app: Flask, config: Config) -> SocketServer:
@@ -146,6 +152,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
         reconciler=reconciler,
         presence=presence,
         journal=Journal(publisher.publish, engine.yield_now),
+        limits=Limits(config, app.config["SECRET_KEY"]),
     )
 
 

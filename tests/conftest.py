@@ -5,6 +5,7 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,11 +71,18 @@ class Client:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    """Confab with an empty SQLite database.
+    """Confab with an empty SQLite database and without rate limits.
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    made = create_app(Config(instance=tmp_path / "instance"))
+    with open_app(Config(instance=tmp_path / "instance", limits=False)) as made:
+        yield made
+
+
+@contextmanager
+def open_app(config: Config) -> Iterator[Flask]:
+    """Create an app, and stop it in the end."""
+    made = create_app(config)
     yield made
     services_of(made).reconciler.stop()
     services_of(made).presence.stop()

@@ -38,6 +38,11 @@ from tests.conftest import Client
         ("REDIS_URL", f"unix:///{'x' * 107}", "too long"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
         ("ENGINE", "steam", "ENGINE=off"),
+        ("LIMITS", "none", "LIMITS=off"),
+        ("LIMIT_PERSON_BYTES", "64 KiB", "5, 1/s"),
+        ("LIMIT_ADDRESS_CONNECTIONS", "0", "1 or more"),
+        ("FORWARDED_ALLOW_IPS", "proxy.example", "10.0.0.2"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "10.0.0.2"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_its_remedy(name: str, value: str, remedy: str) -> None:

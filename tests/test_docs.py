@@ -21,7 +21,7 @@ from chat.models import MessageRow, Room
 from chat.payload import Payload
 from chat.services import services_of
 from chat.web import labels
-from config import Config
+from config import Config, Rate
 from tests.conftest import Client
 from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 from tests.torture.report import title
@@ -386,7 +386,7 @@ def refusals() -> list[type[errors.Refusal]]:
 
 def test_every_limit_is_documented_with_its_number() -> None:
     rows = by_code(table(PROTOCOL, "Limits"), "Defined in")
-    settings = {"workers", "engine"}
+    settings = {"workers", "engine", "limits"}
     config = {
         f"config.{name}": value
         for name, value in vars(Config()).items()
@@ -457,6 +457,18 @@ def test_every_setting_is_documented() -> None:
     Config.from_environment(environment)
 
     assert set(by_code(table(CONFIGURATION, "Settings"), "Variable")) == environment.read
+
+
+def test_the_default_of_every_rate_limit_is_documented() -> None:
+    rows = by_code(table(CONFIGURATION, "Settings"), "Variable")
+    rates = {
+        name.upper(): value for name, value in vars(Config()).items() if isinstance(value, Rate)
+    }
+
+    assert rates
+    for name, rate in rates.items():
+        [default] = code(rows[name]["Default"])
+        assert Rate.parse(default) == rate, name
 
 
 def test_every_variable_of_the_commands_is_documented() -> None:

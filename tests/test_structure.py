@@ -15,19 +15,20 @@ MAX_FUNCTION_LINES = 50
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
     {"current_config", "errors", "socket_server", "engine.*"},
-    {"background", "payload", "text.*", "storage.database", "storage.group_commit"},
+    {"background", "limits", "payload", "text.*", "storage.database", "storage.group_commit"},
     {
         "models",
         "storage.instance_folder",
         "storage.migrations",
         "storage.readiness",
         "wire",
+        "web.client_address",
         "web.labels",
         "web.middleware",
         "web.sessions",
     },
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
-    {"presence.registry", "presence.roster", "web.static_files"},
+    {"event_limits", "presence.registry", "presence.roster", "web.static_files"},
     {"web.health", "web.preload"},
     {"web.responses"},
     {"delivery.reconciler", "delivery.publisher", "presence.tracker", "storage.journal"},
