@@ -117,11 +117,21 @@ class RateLimited(Refusal):
     code = "rate_limited"
     status = 429
     retry = True
-    message = "You are doing this too often. Please wait a moment."
+    message = "There are too many requests. Please wait a moment."
 
     def __init__(self, message: str | None = None, *, retry_after_ms: int) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+
+
+class TooManyConnections(Refusal):
+    """A connection above the number that a person or an address may have open at a time."""
+
+    code = "too_many_connections"
+    status = 503
+    retry = True
+    retry_after_ms = 10_000
+    message = "You have this chat open too many times. Close it in another tab or window."
 
 
 class Draining(Refusal):

@@ -7,16 +7,27 @@ from typing import Any
 
 from flask import request, session
 
+from chat.connection_limits import OpenConnections
+from chat.errors import TooManyConnections
 from chat.identity import author
 from chat.limits import Limits, Requester, text_of
-from chat.web.client_address import ADDRESS_KEY
+from chat.web.client_address import client_address
 
 
 def prepare(limits: Limits, *, is_known: bool) -> None:
     """Prepare a new connection; `is_known`: its identity has been used before."""
-    address = request.environ.get(ADDRESS_KEY)
-    session["requester"] = limits.requester(author(), address)
+    session["requester"] = limits.requester(author(), client_address())
     session["may_rejoin"] = is_known
+
+
+def count_connection(limits: Limits, connections: OpenConnections) -> None:
+    """Count the current connection as one of its person. Raises TooManyConnections."""
+    if not limits.is_enabled:
+        return
+    person = requester().person
+    if connections.is_full(person):
+        raise TooManyConnections
+    connections.add(person, request.sid)  # type: ignore[attr-defined]  # set by Flask-SocketIO
 
 
 def check(limits: Limits, event: str, data: Any) -> None:

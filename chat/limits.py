@@ -37,15 +37,21 @@ KEY_BYTES = 8
 PERSON = "person"
 ADDRESS = "address"
 
+MESSAGE_FOR_PERSON = "You are doing this too often. Please wait a moment."
+MESSAGE_FOR_ADDRESS = "There are too many requests from your network. Please wait a moment."
+
 
 class TokenBuckets:
-    """The token buckets of one limit, by key.
+    """The token buckets of one limit, by key. `message` explains a refusal to people.
 
     Threads (under `flask run`) may now and then take the same token twice; a lock would cost more
     than the rest.
     """
 
-    def __init__(self, rate: Rate, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, rate: Rate, message: str = MESSAGE_FOR_PERSON, *, is_shared: bool = False
+    ) -> None:
+        self._message = message
         self._burst = rate.burst
         self._seconds_per_token = 1 / rate.per_second
         self._burst_seconds = rate.burst / rate.per_second
@@ -99,6 +105,10 @@ class TokenBuckets:
         missing_seconds = self._full_at.get(key, now) - now + self._seconds_per_token
         wait_seconds = missing_seconds - self._burst_seconds
         return wait_seconds if wait_seconds > TOLERANCE_SECONDS else 0
+
+    def refusal(self, wait_seconds: float) -> RateLimited:
+        """Return the refusal of a request for which there are too few tokens."""
+        return RateLimited(self._message, retry_after_ms=math.ceil(wait_seconds * 1000))
 
     def collect_unshared(self) -> dict[str, float]:
         """Return what was taken here since the last call, by key."""
@@ -183,7 +193,9 @@ class Limits:
         self.is_enabled = config.limits
         self.clock = clock
         self.buckets = {
-            name.removeprefix("limit_"): TokenBuckets(value, is_shared=is_shared)
+            name.removeprefix("limit_"): TokenBuckets(
+                value, _message_for(name), is_shared=is_shared
+            )
             for name, value in vars(config).items()
             if isinstance(value, Rate)
         }
@@ -223,7 +235,7 @@ class Limits:
             return
         wait_seconds = self.buckets[name].wait_seconds(key, self.clock())
         if wait_seconds:
-            raise _rate_limited(wait_seconds)
+            raise self.buckets[name].refusal(wait_seconds)
 
     def overdraw(self, name: str, key: str | None) -> None:
         """Take a token from a bucket, even if it has none."""
@@ -241,7 +253,7 @@ class Limits:
             wait_seconds = buckets.take(key, amount, now)
             if wait_seconds:
                 _give_back(charges[:position])
-                raise _rate_limited(wait_seconds)
+                raise buckets.refusal(wait_seconds)
 
 
 def _give_back(charges: list[Charge]) -> None:
@@ -250,8 +262,9 @@ def _give_back(charges: list[Charge]) -> None:
             buckets.give_back(key, amount)
 
 
-def _rate_limited(wait_seconds: float) -> RateLimited:
-    return RateLimited(retry_after_ms=math.ceil(wait_seconds * 1000))
+def _message_for(setting: str) -> str:
+    is_for_address = setting.startswith("limit_address_")
+    return MESSAGE_FOR_ADDRESS if is_for_address else MESSAGE_FOR_PERSON
 
 
 def _utf8_length(text: str) -> int:

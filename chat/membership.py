@@ -23,25 +23,28 @@ def find_room(label: str) -> Room:
     A room in use on this worker is returned without a query: if it has been deleted meanwhile, the
     next read or write raises NotFound.
     """
-    _check_failed_joins(label)
+    address = requester().address
+    check_failed_joins(label, address)
     shared = services().reconciler.shared_room(label)
     if shared is not None:
         return shared
     try:
         return Room.find(label)
     except NotFound:
-        services().limits.overdraw("address_failed_joins", requester().address)
+        services().limits.overdraw("address_failed_joins", address)
         raise
 
 
-def _check_failed_joins(label: str) -> None:
+def check_failed_joins(label: str, address: str | None) -> None:
     """Refuse to look for a room after too many that do not exist. Raises RateLimited.
+
+    `address` is the key of the client address.
 
     Rooms that exist are refused too, because labels could be found by trying otherwise. People who
     are in the room already may join it again: they learn nothing from the answer.
     """
     try:
-        services().limits.check("address_failed_joins", requester().address)
+        services().limits.check("address_failed_joins", address)
     except RateLimited:
         mark = room_mark(label, author())
         if mark not in services().presence.roster.handles(label):

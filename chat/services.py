@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
 from chat.limits import Limits
@@ -25,6 +26,7 @@ class Services:
     presence: PresenceTracker
     journal: Journal
     limits: Limits
+    connections_of_person: OpenConnections
 
 
 def services() -> Services:

@@ -6,6 +6,7 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,10 +64,26 @@ class Client:
             return [each for each in events if each["name"] != "presence"]
         return [each["args"][0] for each in events if each["name"] == event]
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server has accepted the connection, and it has not ended."""
+        return bool(self._client.is_connected())
+
     def close(self) -> None:
         """Disconnect, unless the connection has ended already."""
         if self._client.is_connected():
             self._client.disconnect()
+
+
+class StoppedClock:
+    """A clock for rate limits that stands still until a test sets `now`, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
 
 
 @pytest.fixture
@@ -88,6 +105,23 @@ def open_app(config: Config) -> Iterator[Flask]:
     services_of(made).presence.stop()
     with made.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture
+def limited_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """A function that creates an app with limits, whose clock stands still."""
+    opened: list[Any] = []
+
+    def make(**settings: Any) -> Flask:
+        context = open_app(replace(Config(instance=tmp_path / "instance"), **settings))
+        opened.append(context)
+        app = context.__enter__()
+        services_of(app).limits.clock = StoppedClock()
+        return app
+
+    yield make
+    for context in opened:
+        context.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The rate limits: token buckets, and what they do to events."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,21 +11,10 @@ from chat.errors import RateLimited
 from chat.limits import LIMITS_BY_EVENT, Limits, TokenBuckets
 from chat.services import services_of
 from config import Config, Rate, StartupError
-from tests.conftest import Client, create_room, in_room, open_app
+from tests.conftest import Client, StoppedClock, create_room, in_room
 
-NOW = 1_000.0
+NOW = StoppedClock().now
 SECRET = "a secret of the tests"
-
-
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
 
 
 def take_all(buckets: TokenBuckets, key: str, now: float) -> int:
@@ -114,7 +101,7 @@ def test_with_too_many_buckets_in_use_the_emptiest_are_kept() -> None:
 
 def test_what_several_buckets_must_give_is_taken_from_all_or_none() -> None:
     config = Config(limit_person_bytes=Rate(100, 1))
-    made = Limits(config, SECRET, clock=Clock())
+    made = Limits(config, SECRET, clock=StoppedClock())
     ada = made.requester("ada", "192.0.2.1")
     made.take_event("chat", ada, "x" * 100)
 
@@ -128,7 +115,7 @@ def test_what_several_buckets_must_give_is_taken_from_all_or_none() -> None:
 
 
 def test_a_refusal_says_when_to_try_again() -> None:
-    clock = Clock()
+    clock = StoppedClock()
     made = Limits(Config(), SECRET, clock=clock)
     ada = made.requester("ada", None)
     for _ in range(5):
@@ -144,7 +131,7 @@ def test_a_refusal_says_when_to_try_again() -> None:
 
 
 def test_people_behind_one_address_share_its_limits() -> None:
-    made = Limits(Config(), SECRET, clock=Clock())
+    made = Limits(Config(), SECRET, clock=StoppedClock())
 
     def posts(number: int) -> bool:
         try:
@@ -203,32 +190,15 @@ def test_every_event_has_limits() -> None:
 
 
 @pytest.fixture
-def limited_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """A function that creates an app with limits, whose clock stands still."""
-    opened: list[Any] = []
-
-    def make(**settings: Any) -> Flask:
-        context = open_app(replace(Config(instance=tmp_path / "instance"), **settings))
-        opened.append(context)
-        app = context.__enter__()
-        services_of(app).limits.clock = Clock()
-        return app
-
-    yield make
-    for context in opened:
-        context.__exit__(None, None, None)
-
-
-@pytest.fixture
 def app_with_limits(limited_app: Callable[..., Flask]) -> Flask:
     """An app with the default limits, whose clock stands still."""
     return limited_app()
 
 
-def clock_of(app: Flask) -> Clock:
+def clock_of(app: Flask) -> StoppedClock:
     """Return the clock of an app's limits."""
     clock = services_of(app).limits.clock
-    assert isinstance(clock, Clock)
+    assert isinstance(clock, StoppedClock)
     return clock
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from flask import request
+
 ADDRESS_KEY = "confab.address"
 """In an environ: the client's address, or the /64 network of an IPv6 address. "" if unknown.
 
@@ -87,6 +89,12 @@ class ClientAddress:
             "FORWARDED_ALLOW_IPS to the addresses of your proxies, or to nothing.",
             peer or "the Unix socket",
         )
+
+
+def client_address() -> str:
+    """Return the client's address of the current request, or of the current event's connection."""
+    address: str = request.environ.get(ADDRESS_KEY, "")
+    return address
 
 
 @lru_cache(maxsize=10_000)
