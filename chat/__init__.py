@@ -18,6 +18,7 @@ from chat.delivery.reconciler import Reconciler
 from chat.dispatch import register
 from chat.errors import TooManyConnections
 from chat.identity import load_identity
+from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
@@ -55,7 +56,7 @@ def create_app(config: Config | None = None) -> Flask:
         database.init_app(app)
         migrations.init_app(app)
         migrations.migrate_to_latest(app)
-    limits = Limits(config, app.config["SECRET_KEY"])
+    limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
     _add_pages(app, limits)
     _add_sockets(app, config, limits)
     return app
@@ -167,11 +168,14 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
+    limit_sharing = LimitSharing(socketio, bus, limits)
     publisher = Publisher(reconciler.sequencer, bus)
     bus.subscribe("chat", reconciler.on_message)
     bus.subscribe("change", reconciler.on_message)
     bus.subscribe("presence", presence.on_message)
     bus.subscribe("typing", presence.on_typing)
+    bus.subscribe("taken", limit_sharing.on_message)
+    bus.on_connect(limit_sharing.start)
     bus.on_connect(presence.on_bus_connect)
     bus.on_connect(reconciler.resync)
     return Services(

@@ -131,6 +131,8 @@ class TokenBuckets:
             emptiest = sorted(used, key=lambda key: used[key], reverse=True)
             used = {key: used[key] for key in emptiest[:kept_buckets]}
         self._full_at = used
+        if self._unshared is not None and len(self._unshared) > MAX_BUCKETS:
+            self._unshared = {}  # Redis has been away for long
         self._purge_size = min(MAX_BUCKETS, max(FIRST_PURGE_BUCKETS, 2 * len(used)))
 
 
