@@ -186,6 +186,8 @@ def post_fork(server: Any, worker: Any) -> None:
     is_replacement = worker.age > first_workers
     os.environ["CONFAB_WORKERS"] = str(server.num_workers)
     os.environ["CONFAB_REPLACES"] = "yes" if is_replacement else ""
+    # Also when it comes from the command line.
+    os.environ.update(FORWARDED_ALLOW_IPS=",".join(server.cfg.forwarded_allow_ips))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -27,19 +27,21 @@ def author() -> str:
     return created
 
 
-def load_identity(auth: object = None) -> None:
-    """Set the identity of a new connection that has no cookie.
+def load_identity(auth: object = None) -> bool:
+    """Set the identity of a new connection that has no cookie; return whether it was known before.
 
     It comes from the token in `auth`; without a valid one, a new identity is created.
     """
     if "author" in session:
-        return
+        return True
     signer = URLSafeSerializer(secret_key(), salt="confab-identity")
     match auth:
         case {"token": str(token)}:
             with suppress(BadData, ValueError):
                 session["author"] = signer.loads(token)
+    is_known = "author" in session
     session["token"] = signer.dumps(author())
+    return is_known
 
 
 def you(room: Room) -> JSON:

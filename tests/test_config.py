@@ -42,6 +42,11 @@ from tests.conftest import Client, Patch
         ("REDIS_URL", f"unix:///{'x' * 107}", "too long"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
         ("ENGINE", "steam", "ENGINE=off"),
+        ("LIMITS", "none", "LIMITS=off"),
+        ("LIMIT_PERSON_BYTES", "64 KiB", "5, 1/s"),
+        ("LIMIT_ADDRESS_CONNECTIONS", "0", "1 or more"),
+        ("FORWARDED_ALLOW_IPS", "proxy.example", "10.0.0.2"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "10.0.0.2"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_its_remedy(name: str, value: str, remedy: str) -> None:
@@ -168,8 +173,13 @@ def test_every_setting_is_accepted_under_both_names(tmp_path: Path) -> None:
         "railway_public_domain": "chat.example.org",
         "transports": "polling, websocket",
         "engine": "off",
+        "limits": "off",
     }
-    assert set(values) == set(settings(Config)) - {"env_file", "workers"}
+    for name in settings(Config):
+        if name.startswith("limit_"):
+            values[name] = "7" if name.endswith("_connections") else "7, 7/min"
+    without_prefix = {"env_file", "workers", "forwarded_allow_ips"}
+    assert set(values) == set(settings(Config)) - without_prefix
 
     for name, value in values.items():
         for variable in (name.upper(), f"CONFAB_{name.upper()}"):
@@ -259,3 +269,17 @@ def test_a_value_of_the_wrong_type_is_refused_without_repeating_it() -> None:
         assert error.value.sentence.startswith("SIZE is not valid: it should be")
         assert problem in error.value.sentence
         assert "much" not in error.value.sentence
+
+
+def test_trusted_proxies_are_read_from_the_environment_only_and_may_be_nobody(
+    tmp_path: Path,
+) -> None:
+    assert read(tmp_path, {}).forwarded_allow_ips == "127.0.0.1,::1"
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": ""}).forwarded_allow_ips == ""
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": "10.0.0.2"}).forwarded_allow_ips == "10.0.0.2"
+
+    from_file = read(tmp_path, {}, "FORWARDED_ALLOW_IPS=10.0.0.2")
+
+    assert from_file.forwarded_allow_ips == "127.0.0.1,::1"
+    [notice] = from_file.notices
+    assert notice.startswith("FORWARDED_ALLOW_IPS has no effect in .env")

@@ -19,14 +19,17 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from chat import wire
 from chat.current_config import current_config
-from chat.errors import BadRequest, Busy, Refusal
+from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
 from chat.identity import author, csrf_token, is_valid_csrf_token, you
+from chat.membership import check_failed_joins
 from chat.models import MessagePage, Room
 from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.web.client_address import client_address
 from chat.web.labels import LABEL_RULE, is_valid_label, random_label
+from chat.web.retry_after import retry_after_headers
 
 CSRF_MESSAGE = (
     "Your session expired; please send again. "
@@ -58,7 +61,11 @@ def about() -> str | AnyResponse:
 
 @blueprint.route("/new/", methods=["GET", "POST"])
 def new() -> AnyResponse:
-    """Create a room with a random label and go there. Raises Busy when no label was free."""
+    """Create a room with a random label and go there.
+
+    Raises RateLimited, and Busy when no label was free.
+    """
+    _take_new_room()
     for _ in range(MAX_LABEL_ATTEMPTS):
         created = journal.create_room(random_label())
         if created is not None:
@@ -84,12 +91,16 @@ def post_message(label: str) -> AnyResponse:
             raise BadRequest(CSRF_MESSAGE)
         posted = wire.Chat.parse(form)
         command = PostMessage(posted_room, author(), posted.handle, posted.message, posted.id)
+        limits = services().limits
+        limits.take_event("chat", limits.requester(author(), client_address()), posted.message)
         result = services().journal.submit(command)
     except Refusal as refusal:
         if not refusal.retry:
             # With `retry` the message may have been stored: the same id makes a repetition safe.
             del form["id"]
-        return _render_room(posted_room, form | {"refused": str(refusal)}, refusal.status)
+        response = _render_room(posted_room, form | {"refused": str(refusal)}, refusal.status)
+        response.headers.update(retry_after_headers(refusal))
+        return response
     session["handle"] = form["handle"]
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{result.seq}"), 303)
 
@@ -123,8 +134,32 @@ def qr_svg(address: str) -> bytes:
 
 
 def _get_or_create_room(label: str) -> Room:
+    """Return a room, created on the first visit. Raises RateLimited, Busy."""
     author()  # sets the cookie by which the page's socket is the same person
+    check_failed_joins(label, _address_key())
+    try:
+        return Room.find(label)
+    except NotFound:
+        return _create_visited_room(label)
+
+
+def _create_visited_room(label: str) -> Room:
+    try:
+        _take_new_room()
+    except RateLimited:
+        # Otherwise the answers would reveal, without a limit, which labels exist.
+        services().limits.overdraw("address_failed_joins", _address_key())
+        raise
     return journal.get_or_create_room(label)
+
+
+def _take_new_room() -> None:
+    """Count a new room of this client address. Raises RateLimited."""
+    services().limits.take("address_rooms", _address_key())
+
+
+def _address_key() -> str | None:
+    return services().limits.address_key(client_address())
 
 
 def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Response:
