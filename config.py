@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
@@ -313,7 +313,7 @@ MaxConnections = Annotated[int, BeforeValidator(_connections)]
 class Settings(BaseSettings):
     """The base class of all settings. They are read from the environment only on request."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def settings_customise_sources(
@@ -477,6 +477,17 @@ class LimitSettings(Settings):
     )
 
 
+class LogSettings(Settings):
+    """Log."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The least important lines that are logged: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = setting(
+        "text", "`json` writes each line as a JSON object. See [Logs](operations.md#logs)."
+    )
+
+
 class ProtocolLimits(Settings):
     """Limits that clients rely on: they are the same in every installation."""
 
@@ -504,7 +515,9 @@ class ProtocolLimits(Settings):
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 
 
-class Config(DataSettings, AddressSettings, WorkerSettings, LimitSettings, ProtocolLimits):
+class Config(
+    DataSettings, AddressSettings, WorkerSettings, LimitSettings, LogSettings, ProtocolLimits
+):
     """The settings of one installation. The defaults need no other service."""
 
     notices: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from chat.errors import TooManyConnections
 from chat.identity import load_identity
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
+from chat.logs import quiet_logger
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
@@ -151,6 +152,8 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
         app,
         transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
+        logger=quiet_logger("socketio.server"),
+        engineio_logger=quiet_logger("engineio.server"),
         async_handlers=False,  # the events of one connection are handled in order
         cors_allowed_origins=[],  # RequestGuard has checked the origin
         json=engine.StrictJSON,

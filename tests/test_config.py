@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from chat.delivery.bus import redis_client
 from chat.storage import instance_folder
-from config import Config, StartupError, setting, settings
+from config import Config, Rate, StartupError, setting, settings
 from tests.conftest import Client, Patch
 
 
@@ -160,33 +160,43 @@ def test_a_setting_is_found_under_both_names_and_the_environment_takes_precedenc
     assert read(tmp_path, environment, lines).redis_url == url
 
 
-def test_every_setting_is_accepted_under_both_names(tmp_path: Path) -> None:
-    values = {
-        "instance": "elsewhere",
-        "secret_key": "secret enough to be used",
-        "database_url": "sqlite:////tmp/confab.db",
-        "redis_url": "redis://localhost",
-        "public_url": "https://chat.example.org",
-        "allowed_hosts": "*",
-        "heroku_app_default_domain_name": "chat.example.org",
-        "render_external_hostname": "chat.example.org",
-        "railway_public_domain": "chat.example.org",
-        "transports": "polling, websocket",
-        "engine": "off",
-        "limits": "off",
-    }
-    for name in settings(Config):
-        if name.startswith("limit_"):
-            values[name] = "7" if name.endswith("_connections") else "7, 7/min"
-    without_prefix = {"env_file", "workers", "forwarded_allow_ips"}
-    assert set(values) == set(settings(Config)) - without_prefix
+TEXTS = {
+    "instance": "elsewhere",
+    "secret_key": "secret enough to be used",
+    "database_url": "sqlite:////tmp/confab.db",
+    "redis_url": "redis://localhost",
+    "public_url": "https://chat.example.org",
+    "allowed_hosts": "*",
+    "heroku_app_default_domain_name": "chat.example.org",
+    "render_external_hostname": "chat.example.org",
+    "railway_public_domain": "chat.example.org",
+    "transports": "polling, websocket",
+    "log_level": "debug",
+    "log_format": "json",
+}
+"""A valid value other than the default, for each setting that is no number, rate or switch."""
 
-    for name, value in values.items():
-        for variable in (name.upper(), f"CONFAB_{name.upper()}"):
-            assert getattr(read(tmp_path, {variable: value}), name) != getattr(Config(), name)
-            assert getattr(read(tmp_path, {}, f"{variable}={value}"), name) != getattr(
-                Config(), name
-            )
+
+def another_value(name: str) -> str:
+    """Return a valid value of a setting that is not its default."""
+    default = settings(Config)[name].default
+    if isinstance(default, bool):
+        return "off" if default else "on"
+    if isinstance(default, Rate):
+        return "7, 7/min"
+    return str(default + 1) if isinstance(default, int | float) else TEXTS[name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(settings(Config)) - {"env_file", "workers", "forwarded_allow_ips"})
+)
+def test_a_setting_is_accepted_under_both_names_and_from_a_file(tmp_path: Path, name: str) -> None:
+    for variable in (name.upper(), f"CONFAB_{name.upper()}"):
+        for config in (
+            read(tmp_path, {variable: another_value(name)}),
+            read(tmp_path, {}, f"{variable}={another_value(name)}"),
+        ):
+            assert getattr(config, name) != getattr(Config(), name)
 
 
 def test_the_env_file_of_the_working_directory_is_read(tmp_path: Path, monkeypatch: Patch) -> None:

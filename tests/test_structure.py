@@ -14,7 +14,7 @@ MAX_FUNCTION_LINES = 50
 # Lowest first: a module imports only from the layers below its own. `package.*` stands for all
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
-    {"answer_size", "current_config", "errors", "socket_server", "engine.*"},
+    {"answer_size", "current_config", "errors", "logs", "outage", "socket_server", "engine.*"},
     {
         "background",
         "connection_limits",
