@@ -1,6 +1,7 @@
 """The WSGI entry point of `flask run` and gunicorn. No other module imports it."""
 
 import atexit
+import logging
 import signal
 import sys
 import time
@@ -27,6 +28,9 @@ try:
     engine.require_async_worker()
     app = create_app()
     atexit.register(shut_down, app)
+    if not engine.runs_under_gunicorn():  # of whose workers only one logs them
+        for warning in app.config["CONFAB"].warnings():
+            logging.getLogger(__name__).warning(warning)
 except StartupError as error:
     if not should_report_failure():
         leave_report_to_other_worker()

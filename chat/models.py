@@ -67,14 +67,14 @@ class Room(Base):
 
     def latest(self) -> "MessagePage":
         """Return the last messages. Raises NotFound when the room has been deleted, Busy."""
-        return self.history_before(NO_LIMIT_SEQ, current_config().page)
+        return self.history_before(NO_LIMIT_SEQ, current_config().page_messages)
 
     def missed(self, after: int) -> "MessagePage":
         """Return the changes after the number `after`, and how many messages are new since then.
 
         Raises NotFound when the room has been deleted, Busy.
         """
-        page = self.changes(after, current_config().catch_up)
+        page = self.changes(after, current_config().catch_up_changes)
         page.missed = sum(message.seq > after for message in page.messages)
         if page.upto < page.head:
             page.missed = self._count_messages_after(after)

@@ -10,7 +10,7 @@ from chat.engine.concurrency import async_mode, time_limit, yield_now
 from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
-from chat.engine.startup import require_async_worker
+from chat.engine.startup import require_async_worker, runs_under_gunicorn
 
 __all__ = [
     "StrictJSON",
@@ -22,6 +22,7 @@ __all__ = [
     "protect",
     "read_body",
     "require_async_worker",
+    "runs_under_gunicorn",
     "time_limit",
     "yield_now",
 ]

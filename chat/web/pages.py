@@ -168,7 +168,7 @@ def _requested_page(shown: Room) -> MessagePage | None:
         asked = wire.History.parse(given)
     except BadRequest:
         return None
-    page = shown.history(current_config().page, asked.before, asked.after)
+    page = shown.history(current_config().page_messages, asked.before, asked.after)
     return page if page.messages else None
 
 
