@@ -15,7 +15,14 @@ MAX_FUNCTION_LINES = 50
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
     {"answer_size", "current_config", "errors", "socket_server", "engine.*"},
-    {"background", "payload", "text.*", "storage.database", "storage.group_commit"},
+    {
+        "background",
+        "delivery.signatures",
+        "payload",
+        "text.*",
+        "storage.database",
+        "storage.group_commit",
+    },
     {
         "models",
         "storage.instance_folder",
