@@ -15,6 +15,7 @@ from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus, LocalBus, RedisBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
 from chat.errors import TooManyConnections
 from chat.identity import load_identity
@@ -173,8 +174,18 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     registry: WorkerRegistry = NoWorkerRegistry()
     bus_grace_seconds = inf if config.workers == 1 else 0.0
     if config.redis_url is not None:
-        bus = RedisBus(socketio, config.redis_url, _redis_name("queue", app))
-        registry = RedisWorkerRegistry(config.redis_url, _redis_name("people", app))
+        secret_key: str = app.config["SECRET_KEY"]
+        bus = RedisBus(
+            socketio,
+            config.redis_url,
+            _redis_name("signed queue", app),
+            MessageSigner(secret_key, "bus"),
+        )
+        registry = RedisWorkerRegistry(
+            config.redis_url,
+            _redis_name("signed people", app),
+            MessageSigner(secret_key, "people"),
+        )
         bus_grace_seconds = BUS_GRACE_SECONDS
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)

@@ -18,6 +18,7 @@ LAYERS = [
     {
         "background",
         "connection_limits",
+        "delivery.signatures",
         "limits",
         "payload",
         "text.*",

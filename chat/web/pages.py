@@ -17,7 +17,7 @@ from flask import (
 )
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import wire
+from chat import engine, wire
 from chat.current_config import current_config
 from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
 from chat.identity import author, csrf_token, is_valid_csrf_token, you
@@ -27,6 +27,7 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
 from chat.web.labels import LABEL_RULE, is_valid_label, random_label
 from chat.web.retry_after import retry_after_headers
@@ -46,7 +47,7 @@ MAX_CACHED_QR_CODES = 1_000
 """A code takes 2 KB, that of the longest address 8 KB."""
 
 blueprint = Blueprint("pages", __name__)
-blueprint.add_app_template_filter(markdown.html, "markdown")
+blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
