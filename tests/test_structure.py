@@ -32,6 +32,7 @@ LAYERS = [
         "web.labels",
         "web.middleware",
         "web.sessions",
+        "web.visits",
     },
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {"presence.registry", "presence.roster", "web.static_files"},
