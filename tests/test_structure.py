@@ -37,6 +37,7 @@ LAYERS = [
         "web.labels",
         "web.middleware",
         "web.sessions",
+        "web.visits",
     },
     {"web.allowed_hosts"},
     {"web.request_guard"},

@@ -31,6 +31,7 @@ from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
 from chat.web.labels import LABEL_RULE, is_valid_label, random_label
 from chat.web.retry_after import retry_after_headers
+from chat.web.visits import is_navigation, is_visit
 
 CSRF_MESSAGE = (
     "Your session expired; please send again. "
@@ -52,20 +53,45 @@ blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
 @blueprint.get("/")
-def about() -> str | AnyResponse:
+def about() -> AnyResponse:
     """Show the home page; with `?room=label`, go to that room."""
     label = request.args.get("room", "").strip()
     if is_valid_label(label):
         return redirect(url_for("pages.room", label=label))
-    return render_template("about.html", refused=LABEL_RULE if label else "")
+    return _render_about(LABEL_RULE if label else "")
 
 
-@blueprint.route("/new/", methods=["GET", "POST"])
+@blueprint.get("/new/")
 def new() -> AnyResponse:
-    """Create a room with a random label and go there.
+    """Create a room with a random label and go there; show the home page if nobody visits this.
 
     Raises RateLimited, and Busy when no label was free.
     """
+    if not is_visit(request) or not is_navigation(request):
+        return _render_about()
+    return _go_to_new_room()
+
+
+@blueprint.post("/new/")
+def post_new() -> AnyResponse:
+    """Create a room for the form of the home page.
+
+    Raises RateLimited, and Busy when no label was free.
+    """
+    if not is_valid_csrf_token(request.form.get("csrf", "")):
+        return _render_about(not_created=CSRF_MESSAGE, status=400)
+    return _go_to_new_room()
+
+
+def _render_about(refused: str = "", not_created: str = "", status: int = 200) -> Response:
+    """Render the home page, with the reason why a label was refused, or no room created."""
+    text = render_template(
+        "about.html", refused=refused, not_created=not_created, csrf=csrf_token()
+    )
+    return Response(text, status, {"Cache-Control": "no-store"})
+
+
+def _go_to_new_room() -> AnyResponse:
     _take_new_room()
     for _ in range(MAX_LABEL_ATTEMPTS):
         created = journal.create_room(random_label())
@@ -77,7 +103,15 @@ def new() -> AnyResponse:
 @blueprint.get("/<label:label>/")
 def room(label: str) -> AnyResponse:
     """Show a room with its last messages, or an earlier page of them; create it on first visit."""
-    return _render_room(_get_or_create_room(label), {})
+    if is_visit(request):
+        return _render_room(_get_or_create_room(label), {})
+    check_failed_joins(label, _address_key())
+    try:
+        existing = Room.find(label)
+    except NotFound:
+        services().limits.overdraw("address_failed_joins", _address_key())
+        return _render_missing_room(label)
+    return _render_room(existing, {})
 
 
 @blueprint.post("/<label:label>/")
@@ -167,6 +201,25 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
     """Render a room. `form` holds the fields of a refused message, and the reason as `refused`."""
     latest = shown.latest()
     listed = _requested_page(shown) or latest
+    return _room_response(shown, latest, listed, form, status)
+
+
+def _render_missing_room(label: str) -> Response:
+    """Render the empty page of a room that does not exist, without creating it."""
+    missing = Room(label=label, name="", head=0, epoch="")
+    empty = MessagePage(head=0, epoch="", name="", messages=[], upto=0)
+    return _room_response(missing, empty, empty, {}, is_missing=True)
+
+
+def _room_response(
+    shown: Room,
+    latest: MessagePage,
+    listed: MessagePage,
+    form: dict[str, str],
+    status: int = 200,
+    is_missing: bool = False,
+) -> Response:
+    """Render the page of a room. Scripts start from `latest`; without them `listed` is shown."""
     earlier, later = _page_links(shown, listed)
     # A fresh id makes it safe to send the form twice.
     fields = {
@@ -184,6 +237,7 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
         later=later,
         form=fields | form,
         transports=current_config().offered_transports(),
+        is_missing=is_missing,
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 

@@ -329,6 +329,24 @@ byId("first-unread").addEventListener("click", () => {
 
 // Start
 
+/**
+ * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
+ * does not exist yet: a request without the header of a prefetch creates it.
+ */
+async function openSocket() {
+  await untilVisited()
+  if ("missing" in byId("room").dataset) await fetch(location.pathname).catch(() => {})
+  socket.open()
+}
+
+/** Waits while the browser renders the page ahead of the visit. */
+async function untilVisited() {
+  if (!("prerendering" in document && document.prerendering)) return
+  await new Promise((resolve) => {
+    document.addEventListener("prerenderingchange", resolve, { once: true })
+  })
+}
+
 /** Returns to the position when the page was left, or goes to the linked message. */
 function restorePosition() {
   const position = savedPosition()
@@ -389,7 +407,7 @@ timeline.load(page)
 unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
 outbox.restore()
 connectionStatus.showState(session.state)
-socket.open()
+openSocket()
 /** Exported for tests, which wait for it. */
 export const secondary = loadSecondary()
 restorePosition()

@@ -66,6 +66,28 @@ def reactions(page: Page, seq: int) -> list[str]:
     return [text.strip() for text in page.locator(f"#m-{seq} .reaction").all_inner_texts()]
 
 
+# Rooms that do not exist yet
+
+
+def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
+    server: ConfabServer, visit: Visit
+) -> None:
+    def fetch_ahead(route: Route) -> None:
+        is_page = route.request.resource_type == "document"
+        headers = {"sec-purpose": "prefetch"} if is_page else {}
+        route.continue_(headers=route.request.headers | headers)
+
+    ada = visit("/")
+    ada.route("**/fetched-ahead/", fetch_ahead)
+    ada.goto(f"{server.url}/fetched-ahead/")
+    expect(ada.locator("#room")).to_have_attribute("data-missing", "")
+
+    says(is_called(ada, "Ada"), "hello")
+
+    sees(ada, "hello")
+    sees(visit("/fetched-ahead/"), "hello")
+
+
 # Names
 
 
