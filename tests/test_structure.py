@@ -14,7 +14,16 @@ MAX_FUNCTION_LINES = 50
 # Lowest first: a module imports only from the layers below its own. `package.*` stands for all
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
-    {"answer_size", "current_config", "errors", "logs", "outage", "socket_server", "engine.*"},
+    {
+        "answer_size",
+        "current_config",
+        "errors",
+        "logs",
+        "outage",
+        "socket_server",
+        "storage.instance_folder",
+        "engine.*",
+    },
     {
         "background",
         "connection_limits",
@@ -27,7 +36,6 @@ LAYERS = [
     },
     {
         "models",
-        "storage.instance_folder",
         "storage.migrations",
         "storage.readiness",
         "wire",

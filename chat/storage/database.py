@@ -1,6 +1,7 @@
 """Access to the database: connections, the two kinds of transaction, and translated errors."""
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from chat.errors import Busy
 from chat.outage import Outage
+from chat.storage.instance_folder import restrict_to_owner
 
 LOCK_WAIT_SECONDS = 5.0
 """How long a writer waits for the lock of SQLite before it raises Busy."""
@@ -33,6 +35,7 @@ POOL_OPTIONS = {
     "max_overflow": 5,
     "hide_parameters": True,  # an error would quote the text of messages in the log
 }
+SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 SQLITE_PRAGMAS = ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON")
 POSTGRESQL_SETTINGS = (
     "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
@@ -105,6 +108,7 @@ def init_app(app: Flask) -> None:
     app.extensions[_OUTAGES] = Outages(Outage(log), Outage(log), Outage(log))
     with app.app_context():
         if is_sqlite():
+            _restrict_sqlite_files(Path(db.engine.url.database or ""))
             event.listen(db.engine, "connect", _configure_sqlite_connection)
             event.listen(db.engine, "begin", _begin_sqlite_transaction)
 
@@ -205,6 +209,19 @@ def _vacuum_if_small() -> None:
     # Refused while another process writes.
     with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
         connection.cursor().execute("VACUUM")
+
+
+def _restrict_sqlite_files(path: Path) -> None:
+    """Keep other users from opening the database; create it if it does not exist.
+
+    SQLite creates the files beside it with the same permissions. Where the file cannot be created,
+    the first connection reports it.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+    for suffix in SQLITE_SUFFIXES:
+        with suppress(FileNotFoundError):
+            restrict_to_owner(path.with_name(path.name + suffix))
 
 
 def _configure_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
