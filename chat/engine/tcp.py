@@ -6,6 +6,12 @@ A Unix socket, such as that of a proxy on the same host, has none of them.
 import socket
 from typing import Any
 
+MAX_STALL_SECONDS = 15
+"""How long a client may accept or acknowledge nothing of what is sent (see TCP_USER_TIMEOUT)."""
+
+SEND_BUFFER_BYTES = 128 * 1024
+"""The kernel doubles it, for its own bookkeeping."""
+
 
 def set_no_delay(connection: Any) -> None:
     """Set TCP_NODELAY, where the connection has it.
@@ -23,6 +29,14 @@ def set_user_timeout(connection: Any, seconds: int) -> None:
     """
     if _is_tcp(connection) and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+
+
+def limit_send_buffer(connection: Any) -> None:
+    """Limit what the kernel keeps of sent data that the client has not read.
+
+    The kernel's own limit grows to several megabytes for each connection.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _is_tcp(connection: Any) -> bool:
