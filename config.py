@@ -78,6 +78,18 @@ class Config:
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    join_seconds: int = 15
+    """How long a new connection has to join a room."""
+
+    left_seconds: int = 600
+    """How long a connection that has left its room may stay connected."""
+
+    head_seconds: int = 10
+    """How long the request line and the headers of a request may take to arrive."""
+
+    stall_seconds: int = 15
+    """How long a client may read nothing of the answer to its request."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
         """Read the settings. Raises StartupError when one of them is invalid."""

@@ -15,6 +15,7 @@ from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
 from chat.dispatch import register
 from chat.identity import load_identity
+from chat.join_timeout import JoinTimeout
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
@@ -89,11 +90,13 @@ def _add_sockets(app: Flask, config: Config) -> None:
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
+        stall_seconds=config.stall_seconds,
     )
     services = _build_services(app, config, socketio)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
-    engine.protect(socketio, events=handlers)
+    engine.limit_dev_server(config.head_seconds)
+    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
     if config.engine:
         engine.install(socketio)
     socketio.on_event("connect", partial(_on_connect, services))
@@ -133,6 +136,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
+    join_timeout = JoinTimeout(
+        socketio,
+        partial(engine.close_transport, socketio.server.eio),
+        join_seconds=config.join_seconds,
+        left_seconds=config.left_seconds,
+    )
     publisher = Publisher(reconciler.sequencer, bus)
     bus.subscribe("chat", reconciler.on_message)
     bus.subscribe("change", reconciler.on_message)
@@ -146,6 +155,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
         reconciler=reconciler,
         presence=presence,
         journal=Journal(publisher.publish, engine.yield_now),
+        join_timeout=join_timeout,
     )
 
 

@@ -6,7 +6,7 @@ from typing import cast
 from flask import request, session
 
 from chat.broadcasts import socketio_room
-from chat.errors import NotFound, NotJoined
+from chat.errors import Busy, NotFound, NotJoined
 from chat.identity import author
 from chat.models import MessagePage, Room
 from chat.services import services
@@ -22,7 +22,11 @@ def find_room(label: str) -> Room:
     A room in use on this worker is returned without a query: if it has been deleted meanwhile, the
     next read or write raises NotFound.
     """
-    return services().reconciler.shared_room(label) or Room.find(label)
+    try:
+        return services().reconciler.shared_room(label) or Room.find(label)
+    except Busy:
+        services().join_timeout.postpone(_transport_id())
+        raise
 
 
 def enter(room: Room) -> None:
@@ -34,6 +38,7 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
+    services().join_timeout.joined(_transport_id())
 
 
 def enter_recreated(deleted: Room) -> Room:
@@ -71,6 +76,7 @@ def leave() -> None:
         return
     services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
     services().presence.leave(_connection_id())
+    services().join_timeout.left(_transport_id())
 
 
 def joined_room() -> Room:
@@ -110,3 +116,9 @@ def announce_typing(handle: str) -> None:
 
 def _connection_id() -> str:
     return cast(str, request.sid)  # type: ignore[attr-defined]  # set by Flask-SocketIO
+
+
+def _transport_id() -> str:
+    """Return the session id of Engine.IO, which Socket.IO uses as its transport."""
+    manager = services().socketio.server.manager
+    return cast(str, manager.eio_sid_from_sid(_connection_id(), "/"))

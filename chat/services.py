@@ -7,6 +7,7 @@ from flask import Flask, current_app
 
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
+from chat.join_timeout import JoinTimeout
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
 from chat.storage.journal import Journal
@@ -23,6 +24,7 @@ class Services:
     reconciler: Reconciler
     presence: PresenceTracker
     journal: Journal
+    join_timeout: JoinTimeout
 
 
 def services() -> Services:

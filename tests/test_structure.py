@@ -17,6 +17,7 @@ LAYERS = [
     {"current_config", "errors", "socket_server", "engine.*"},
     {"background", "payload", "text.*", "storage.database", "storage.group_commit"},
     {
+        "join_timeout",
         "models",
         "storage.instance_folder",
         "storage.migrations",
