@@ -532,6 +532,18 @@ class ProtocolLimits(Settings):
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    join_seconds: int = 15
+    """How long a new connection has to join a room."""
+
+    left_seconds: int = 600
+    """How long a connection that has left its room may stay connected."""
+
+    head_seconds: int = 10
+    """How long the request line and the headers of a request may take to arrive."""
+
+    stall_seconds: int = 15
+    """How long a client may read nothing of the answer to its request."""
+
     answer_bytes: int = 512 * 1024
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 

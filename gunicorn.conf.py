@@ -184,6 +184,9 @@ worker_connections = 10_000
 # An idle connection delays the end of a worker by this many seconds. Never 0: a client could then
 # send its headers for ever.
 keepalive = 2
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True

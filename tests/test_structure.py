@@ -35,6 +35,7 @@ LAYERS = [
         "storage.group_commit",
     },
     {
+        "join_timeout",
         "models",
         "storage.migrations",
         "storage.readiness",
