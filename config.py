@@ -287,6 +287,20 @@ def _proxies(text: str) -> str:
     return text
 
 
+def _security_contact(contact: str | None) -> str | None:
+    """Return a contact as a URL. Raises StartupError."""
+    if contact is None:
+        return None
+    if re.fullmatch(r"[^@\s:/]+@[^@\s:/]+", contact):
+        return f"mailto:{contact}"
+    if not re.fullmatch(r"(https://|mailto:|tel:)[!-~]+", contact):
+        raise StartupError(
+            "SECURITY_CONTACT is neither an e-mail address nor a URL: write "
+            "SECURITY_CONTACT=security@example.org."
+        )
+    return contact
+
+
 def _allowed_hosts(text: str | None) -> str | None:
     if text not in (None, "*"):
         raise StartupError(
@@ -379,6 +393,13 @@ class AddressSettings(Settings):
     )
     railway_public_domain: str | None = setting(
         None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Railway"
+    )
+
+    security_contact: Annotated[str | None, AfterValidator(_security_contact)] = setting(
+        None,
+        "An e-mail address or URL for reports of security problems, shown in "
+        "`/.well-known/security.txt`.",
+        default_meaning="none: there is no `security.txt`",
     )
 
     @property

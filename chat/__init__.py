@@ -28,7 +28,7 @@ from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
-from chat.web import assets, health, page_limits, pages, responses
+from chat.web import assets, health, page_limits, pages, responses, well_known
 from chat.web.allowed_hosts import AllowedHosts
 from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
@@ -77,7 +77,6 @@ def _configure(app: Flask, config: Config) -> None:
         SECRET_KEY=config.secret_key or instance_folder.read_or_create_secret_key(config.instance),
         SQLALCHEMY_DATABASE_URI=config.database(),
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
-        SESSION_COOKIE_NAME="confab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
         SESSION_REFRESH_EACH_REQUEST=False,
@@ -90,7 +89,7 @@ def _configure(app: Flask, config: Config) -> None:
 def _add_pages(app: Flask, limits: Limits) -> None:
     page_limits.init_app(app, limits)
     app.url_map.converters["label"] = LabelConverter
-    for module in (pages, assets, health):
+    for module in (pages, assets, health, well_known):
         app.register_blueprint(module.blueprint)
     responses.init_app(app)
 

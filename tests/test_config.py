@@ -167,6 +167,7 @@ TEXTS = {
     "redis_url": "redis://localhost",
     "public_url": "https://chat.example.org",
     "allowed_hosts": "*",
+    "security_contact": "security@example.org",
     "heroku_app_default_domain_name": "chat.example.org",
     "render_external_hostname": "chat.example.org",
     "railway_public_domain": "chat.example.org",

@@ -69,7 +69,7 @@ LAYERS = [
     {"services"},
     {"membership"},
     {"dispatch"},
-    {"events", "message_events", "web.assets", "web.pages"},
+    {"events", "message_events", "web.assets", "web.pages", "web.well_known"},
     {""},  # chat/__init__.py: the application factory
 ]
 MAY_IMPORT_SERVICES = {"", "membership", "events", "message_events", "web.pages"}

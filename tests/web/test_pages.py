@@ -172,7 +172,7 @@ def test_a_label_without_a_slash_redirects_to_the_room(app: Flask, path: str) ->
     answer = app.test_client().get(path)
 
     assert answer.status_code == 308
-    assert answer.location == f"http://localhost{path}/"
+    assert answer.location == f"{path}/"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_reserved_word_is_not_a_room(
     "label", ["helper", "my-help", "help-", "Help_1", "news", "xlogin", "host2"]
 )
 def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -> None:
-    assert app.test_client().get(f"/{label}").location == f"http://localhost/{label}/"
+    assert app.test_client().get(f"/{label}").location == f"/{label}/"
     assert app.test_client().get(f"/{label}/").status_code == 200
 
 
