@@ -305,6 +305,9 @@ class ProtocolLimits(Settings):
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
 
+    reaction_seconds: float = 0.25
+    """The shortest time between two changes of the reactions to one message, on each worker."""
+
     answer_bytes: int = 512 * 1024
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 

@@ -156,7 +156,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
         bus=bus,
         reconciler=reconciler,
         presence=presence,
-        journal=Journal(publisher.publish, engine.yield_now),
+        journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
     )
 
 

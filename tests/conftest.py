@@ -74,7 +74,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    made = create_app(Config(instance=tmp_path / "instance"))
+    made = create_app(Config(instance=tmp_path / "instance", reaction_seconds=0))
     yield made
     services_of(made).reconciler.stop()
     services_of(made).presence.stop()

@@ -35,7 +35,7 @@ LAYERS = [
         "web.visits",
     },
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
-    {"presence.registry", "presence.roster", "web.static_files"},
+    {"presence.registry", "presence.roster", "storage.reactions", "web.static_files"},
     {"web.health", "web.preload"},
     {"web.responses"},
     {"delivery.reconciler", "delivery.publisher", "presence.tracker", "storage.journal"},
