@@ -8,9 +8,11 @@ bin/settings_page.py.
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
@@ -38,6 +40,8 @@ MAX_UNIX_PATH_BYTES = 107
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
 
+SECONDS_BY_UNIT = {"s": 1, "min": 60, "h": 3600}
+
 PREFIX = "CONFAB_"
 
 SET_BY_GUNICORN_CONF = {
@@ -47,8 +51,19 @@ SET_BY_GUNICORN_CONF = {
     "CONFAB_FAILURE_PIPE",
 }
 
-COMMAND_VARIABLES = {"HOST", "PORT", "WORKERS", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "PYTHON"}
+COMMAND_VARIABLES = {
+    "FORWARDED_ALLOW_IPS",
+    "GUNICORN_CMD_ARGS",
+    "HOST",
+    "PORT",
+    "PYTHON",
+    "WEB_CONCURRENCY",
+    "WORKERS",
+}
 """Read by the commands and by gunicorn, and never from a .env file."""
+
+READ_BY_GUNICORN = {"FORWARDED_ALLOW_IPS"}
+"""Settings that gunicorn reads too: without a prefix, and empty is a value of its own."""
 
 FLASK_PREFIX = "FLASK_"
 """`flask run` reads its own options from .env too."""
@@ -62,6 +77,29 @@ class StartupError(SystemExit):
     def __init__(self, sentence: str) -> None:
         super().__init__(STARTUP_ERROR_STATUS)
         self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The size of a token bucket: `burst` at once, then `per_second`."""
+
+    burst: float
+    per_second: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a rate such as `5, 1/s` (5 at once, then one a second) or `600/min`.
+
+        Without a burst, it is the number before the slash. Raises ValueError.
+        """
+        found = re.fullmatch(r"(?:([0-9]{1,12}),\s*)?([0-9]{1,12})/(s|min|h)", text.strip())
+        if found is None:
+            raise ValueError(f"{text} is not a rate")
+        burst = int(found[1] or found[2])
+        per_second = int(found[2]) / SECONDS_BY_UNIT[found[3]]
+        if burst == 0 or per_second == 0:
+            raise ValueError(f"{text} allows nothing")
+        return cls(burst, per_second)
 
 
 def setting(
@@ -81,6 +119,11 @@ def setting(
     return Field(default, description=meaning, json_schema_extra=extra, ge=ge, le=le)
 
 
+def rate_setting(default: str, meaning: str) -> Rate:
+    """Declare a setting that is a rate. Its default is written as an operator writes it."""
+    return setting(Rate.parse(default), meaning, default_meaning=f"`{default}`")
+
+
 class Variables(PydanticBaseSettingsSource):
     """Finds settings in the variables of the environment, or in those of a .env file.
 
@@ -97,7 +140,9 @@ class Variables(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return the value of a field or None, its name, and that the value is not JSON."""
         for variable in variable_names(field_name):
-            if value := self._variables.get(variable):  # an empty variable is one that is not set
+            value = self._variables.get(variable)
+            # Apart from those of gunicorn, an empty variable is one that is not set.
+            if value or (value is not None and variable in READ_BY_GUNICORN):
                 return value, field_name, False
         return None, field_name, False
 
@@ -119,6 +164,8 @@ def variable_names(field_name: str) -> tuple[str, ...]:
     prefixed = PREFIX + field_name.upper()
     if prefixed in SET_BY_GUNICORN_CONF:
         return (prefixed,)  # WORKERS is what an operator asks of gunicorn
+    if field_name.upper() in READ_BY_GUNICORN:
+        return (field_name.upper(),)
     return (prefixed, field_name.upper())
 
 
@@ -204,6 +251,65 @@ def _check_socket_path(url: str, path: str) -> None:
         )
 
 
+def _rate(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return Rate.parse(value)
+    except ValueError:
+        name = (info.field_name or "").upper()
+        raise StartupError(
+            f"{name}={value} is not a rate: write 5, 1/s for 5 at once and then one a second; the "
+            "units are s, min and h."
+        ) from None
+
+
+def _connections(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
+        name = (info.field_name or "").upper()
+        raise StartupError(f"{name}={value} is not a number of connections: use 1 or more.")
+    return int(value)
+
+
+def _proxies(text: str) -> str:
+    """Check a list of addresses and networks, as gunicorn does. Raises StartupError."""
+    try:
+        for part in text.split(","):
+            if part.strip() not in ("", "*"):
+                ip_network(part.strip())
+    except ValueError:
+        raise StartupError(
+            "FORWARDED_ALLOW_IPS is not a list of addresses: write 10.0.0.2, or 10.0.0.0/8 for a "
+            "network, with commas between several."
+        ) from None
+    return text
+
+
+def _security_contact(contact: str | None) -> str | None:
+    """Return a contact as a URL. Raises StartupError."""
+    if contact is None:
+        return None
+    if re.fullmatch(r"[^@\s:/]+@[^@\s:/]+", contact):
+        return f"mailto:{contact}"
+    if not re.fullmatch(r"(https://|mailto:|tel:)[!-~]+", contact):
+        raise StartupError(
+            "SECURITY_CONTACT is neither an e-mail address nor a URL: write "
+            "SECURITY_CONTACT=security@example.org."
+        )
+    return contact
+
+
+def _allowed_hosts(text: str | None) -> str | None:
+    if text not in (None, "*"):
+        raise StartupError(
+            "ALLOWED_HOSTS can only be *, which allows every host: list addresses in PUBLIC_URL, "
+            "such as PUBLIC_URL=https://chat.example.org."
+        )
+    return text
+
+
 Switch = Annotated[bool, BeforeValidator(_is_on)]
 """A setting that is `on` or `off`."""
 
@@ -211,10 +317,17 @@ CommaSeparated = Annotated[tuple[str, ...] | None, BeforeValidator(_parts)]
 """A setting that is a list with commas; None when it is empty."""
 
 
+RateLimit = Annotated[Rate, BeforeValidator(_rate)]
+"""A setting that is a rate, such as `5, 1/s`."""
+
+MaxConnections = Annotated[int, BeforeValidator(_connections)]
+"""A setting that is a number of open connections."""
+
+
 class Settings(BaseSettings):
     """The base class of all settings. They are read from the environment only on request."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def settings_customise_sources(
@@ -256,6 +369,55 @@ class DataSettings(Settings):
     )
 
 
+class AddressSettings(Settings):
+    """Addresses of the server."""
+
+    public_url: CommaSeparated = setting(
+        None,
+        "The addresses at which browsers reach this server, separated by commas, such as "
+        "`https://chat.example.org`. Needed behind a proxy and for every other name of the server; "
+        "see [Allowed addresses](#allowed-addresses).",
+        default_meaning="none",
+    )
+    allowed_hosts: Annotated[str | None, AfterValidator(_allowed_hosts)] = setting(
+        None,
+        "`*` answers requests for every host. Any website can then talk to a server in the "
+        "visitor's own network.",
+        default_meaning="none: see [Allowed addresses](#allowed-addresses)",
+    )
+    heroku_app_default_domain_name: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Heroku"
+    )
+    render_external_hostname: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Render"
+    )
+    railway_public_domain: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Railway"
+    )
+
+    security_contact: Annotated[str | None, AfterValidator(_security_contact)] = setting(
+        None,
+        "An e-mail address or URL for reports of security problems, shown in "
+        "`/.well-known/security.txt`.",
+        default_meaning="none: there is no `security.txt`",
+    )
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """The addresses in PUBLIC_URL, and those that the hosting platform announces."""
+        announced = (
+            self.heroku_app_default_domain_name,
+            self.render_external_hostname,
+            self.railway_public_domain,
+        )
+        return (self.public_url or ()) + tuple(f"https://{name}" for name in announced if name)
+
+    @property
+    def allows_any_host(self) -> bool:
+        """Whether the Host of a request may be any name."""
+        return self.allowed_hosts == "*"
+
+
 class WorkerSettings(Settings):
     """Workers and connections."""
 
@@ -279,6 +441,71 @@ class WorkerSettings(Settings):
         True,
         "`off` disables Confab's own WebSocket implementation and uses that of the libraries: "
         "everything works, but more slowly.",
+    )
+
+
+class LimitSettings(Settings):
+    """Rate limits."""
+
+    limits: Switch = setting(
+        True, "`off` disables all [rate limits](#rate-limits). For benchmarks and tests only."
+    )
+    limit_person_messages: RateLimit = rate_setting("5, 1/s", "Messages per person.")
+    limit_person_bytes: RateLimit = rate_setting(
+        "65536, 8192/s", "Bytes of UTF-8 in the messages and edits of a person."
+    )
+    limit_person_changes: RateLimit = rate_setting(
+        "20, 2/s", "Edits, deletions and reactions per person."
+    )
+    limit_person_names: RateLimit = rate_setting(
+        "5, 6/min", "Changes of the own name or of the room's name, per person."
+    )
+    limit_person_reads: RateLimit = rate_setting(
+        "40, 10/s", "Requests for older or missed messages, and all other events, per person."
+    )
+    limit_person_joins: RateLimit = rate_setting(
+        "20/min", "Joins per person, except after a reconnect."
+    )
+    limit_person_connections: MaxConnections = setting(
+        10, "Open connections per person and worker."
+    )
+    limit_address_messages: RateLimit = rate_setting(
+        "200, 60/s", "Messages, edits, deletions, reactions and name changes per address."
+    )
+    limit_address_reads: RateLimit = rate_setting(
+        "1000, 200/s", "The events of `LIMIT_PERSON_READS` per address."
+    )
+    limit_address_joins: RateLimit = rate_setting(
+        "600/min", "Joins per address, except after a reconnect."
+    )
+    limit_address_failed_joins: RateLimit = rate_setting(
+        "60, 30/min", "Attempts to enter a room that does not exist, per address."
+    )
+    limit_address_pages: RateLimit = rate_setting(
+        "300, 30/s", "Pages per address. Static files and health checks do not count."
+    )
+    limit_address_rooms: RateLimit = rate_setting("120/h", "New rooms per address.")
+    limit_address_handshakes: RateLimit = rate_setting(
+        "1000, 50/s", "New Socket.IO connections per address."
+    )
+    limit_address_connections: MaxConnections = setting(
+        1_000, "Open Socket.IO connections per address and worker."
+    )
+    forwarded_allow_ips: Annotated[str, AfterValidator(_proxies)] = setting(
+        "127.0.0.1,::1",
+        "The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted: addresses and "
+        "networks, `*` for all, or nothing. See [Behind a proxy](deployment.md#behind-a-proxy).",
+    )
+
+
+class LogSettings(Settings):
+    """Log."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The least important lines that are logged: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = setting(
+        "text", "`json` writes each line as a JSON object. See [Logs](operations.md#logs)."
     )
 
 
@@ -312,7 +539,9 @@ class ProtocolLimits(Settings):
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 
 
-class Config(DataSettings, WorkerSettings, ProtocolLimits):
+class Config(
+    DataSettings, AddressSettings, WorkerSettings, LimitSettings, LogSettings, ProtocolLimits
+):
     """The settings of one installation. The defaults need no other service."""
 
     notices: tuple[str, ...] = ()
@@ -326,7 +555,10 @@ class Config(DataSettings, WorkerSettings, ProtocolLimits):
         """
         given = Variables(cls, environ)()
         file_variables = _read_env_file(given.get("env_file"))
-        values = Variables(cls, file_variables)() | given
+        usable = {
+            name: value for name, value in file_variables.items() if name not in COMMAND_VARIABLES
+        }
+        values = Variables(cls, usable)() | given
         try:
             return cls(**values, notices=tuple(_notices(environ, file_variables)))
         except ValidationError as error:
@@ -409,7 +641,7 @@ def _notices(environ: Iterable[str], file_variables: Iterable[str]) -> Iterator[
     in_environment = {variable for variable in environ if variable.startswith(PREFIX)}
     in_file = {variable for variable in file_variables if not variable.startswith(FLASK_PREFIX)}
     for variable in sorted((in_environment - SET_BY_GUNICORN_CONF) | in_file):
-        if variable not in known:
+        if variable not in known or variable in READ_BY_GUNICORN:
             yield _notice(variable, known)
 
 

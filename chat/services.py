@@ -5,8 +5,10 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
+from chat.limits import Limits
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
 from chat.storage.journal import Journal
@@ -23,6 +25,8 @@ class Services:
     reconciler: Reconciler
     presence: PresenceTracker
     journal: Journal
+    limits: Limits
+    connections_of_person: OpenConnections
 
 
 def services() -> Services:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from chat.delivery.bus import redis_client
 from chat.storage import instance_folder
-from config import Config, StartupError, setting, settings
+from config import Config, Rate, StartupError, setting, settings
 from tests.conftest import Client, Patch
 
 
@@ -42,6 +42,11 @@ from tests.conftest import Client, Patch
         ("REDIS_URL", f"unix:///{'x' * 107}", "too long"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
         ("ENGINE", "steam", "ENGINE=off"),
+        ("LIMITS", "none", "LIMITS=off"),
+        ("LIMIT_PERSON_BYTES", "64 KiB", "5, 1/s"),
+        ("LIMIT_ADDRESS_CONNECTIONS", "0", "1 or more"),
+        ("FORWARDED_ALLOW_IPS", "proxy.example", "10.0.0.2"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "10.0.0.2"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_its_remedy(name: str, value: str, remedy: str) -> None:
@@ -155,23 +160,44 @@ def test_a_setting_is_found_under_both_names_and_the_environment_takes_precedenc
     assert read(tmp_path, environment, lines).redis_url == url
 
 
-def test_every_setting_is_accepted_under_both_names(tmp_path: Path) -> None:
-    values = {
-        "instance": "elsewhere",
-        "secret_key": "secret enough to be used",
-        "database_url": "sqlite:////tmp/confab.db",
-        "redis_url": "redis://localhost",
-        "transports": "polling, websocket",
-        "engine": "off",
-    }
-    assert set(values) == set(settings(Config)) - {"env_file", "workers"}
+TEXTS = {
+    "instance": "elsewhere",
+    "secret_key": "secret enough to be used",
+    "database_url": "sqlite:////tmp/confab.db",
+    "redis_url": "redis://localhost",
+    "public_url": "https://chat.example.org",
+    "allowed_hosts": "*",
+    "security_contact": "security@example.org",
+    "heroku_app_default_domain_name": "chat.example.org",
+    "render_external_hostname": "chat.example.org",
+    "railway_public_domain": "chat.example.org",
+    "transports": "polling, websocket",
+    "log_level": "debug",
+    "log_format": "json",
+}
+"""A valid value other than the default, for each setting that is no number, rate or switch."""
 
-    for name, value in values.items():
-        for variable in (name.upper(), f"CONFAB_{name.upper()}"):
-            assert getattr(read(tmp_path, {variable: value}), name) != getattr(Config(), name)
-            assert getattr(read(tmp_path, {}, f"{variable}={value}"), name) != getattr(
-                Config(), name
-            )
+
+def another_value(name: str) -> str:
+    """Return a valid value of a setting that is not its default."""
+    default = settings(Config)[name].default
+    if isinstance(default, bool):
+        return "off" if default else "on"
+    if isinstance(default, Rate):
+        return "7, 7/min"
+    return str(default + 1) if isinstance(default, int | float) else TEXTS[name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(settings(Config)) - {"env_file", "workers", "forwarded_allow_ips"})
+)
+def test_a_setting_is_accepted_under_both_names_and_from_a_file(tmp_path: Path, name: str) -> None:
+    for variable in (name.upper(), f"CONFAB_{name.upper()}"):
+        for config in (
+            read(tmp_path, {variable: another_value(name)}),
+            read(tmp_path, {}, f"{variable}={another_value(name)}"),
+        ):
+            assert getattr(config, name) != getattr(Config(), name)
 
 
 def test_the_env_file_of_the_working_directory_is_read(tmp_path: Path, monkeypatch: Patch) -> None:
@@ -254,3 +280,17 @@ def test_a_value_of_the_wrong_type_is_refused_without_repeating_it() -> None:
         assert error.value.sentence.startswith("SIZE is not valid: it should be")
         assert problem in error.value.sentence
         assert "much" not in error.value.sentence
+
+
+def test_trusted_proxies_are_read_from_the_environment_only_and_may_be_nobody(
+    tmp_path: Path,
+) -> None:
+    assert read(tmp_path, {}).forwarded_allow_ips == "127.0.0.1,::1"
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": ""}).forwarded_allow_ips == ""
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": "10.0.0.2"}).forwarded_allow_ips == "10.0.0.2"
+
+    from_file = read(tmp_path, {}, "FORWARDED_ALLOW_IPS=10.0.0.2")
+
+    assert from_file.forwarded_allow_ips == "127.0.0.1,::1"
+    [notice] = from_file.notices
+    assert notice.startswith("FORWARDED_ALLOW_IPS has no effect in .env")

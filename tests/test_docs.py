@@ -22,7 +22,7 @@ from chat.models import MessageRow, Room
 from chat.payload import Payload
 from chat.services import services_of
 from chat.web import labels
-from config import Config, ProtocolLimits, settings, variable_names
+from config import Config, ProtocolLimits, Rate, settings, variable_names
 from tests.conftest import Client
 from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 from tests.torture.report import title
@@ -388,7 +388,9 @@ def refusals() -> list[type[errors.Refusal]]:
 def test_every_limit_is_documented_with_its_number() -> None:
     rows = by_code(table(PROTOCOL, "Limits"), "Defined in")
     config = {
-        f"config.{name}": field.default for name, field in ProtocolLimits.model_fields.items()
+        f"config.{name}": field.default
+        for name, field in Config.model_fields.items()
+        if name in ProtocolLimits.model_fields or name.endswith("_connections")
     }
 
     assert {name for name in rows if name.startswith("config.")} == set(config)
@@ -445,6 +447,20 @@ def test_every_setting_is_documented_once() -> None:
 
     variables = [variable_names(name)[-1] for name in settings(Config)]
     assert sorted(by_code(rows, "Variable")) == sorted(variables)
+
+
+def test_the_default_of_every_rate_limit_is_documented() -> None:
+    rows = by_code([row for rows in tables(SETTINGS, "Settings") for row in rows], "Variable")
+    rates = {
+        name.upper(): field.default
+        for name, field in settings(Config).items()
+        if isinstance(field.default, Rate)
+    }
+
+    assert rates
+    for name, rate in rates.items():
+        [default] = code(rows[name]["Default"])
+        assert Rate.parse(default) == rate, name
 
 
 def test_every_variable_of_the_commands_is_documented() -> None:

@@ -240,7 +240,7 @@ def test_four_workers_start_concurrently_with_an_empty_database(
             secret_key = server.folder / "instance" / "secret_key"
             assert secret_key.stat().st_mode & 0o777 == 0o600
             wait_until(lambda: len(server.processes()) == 5)
-            assert not re.search(r"\[ERROR\]|\[CRITICAL\]|Error:", server.log())
+            assert not re.search(r"Z (ERROR|CRITICAL) |Error:", server.log())
 
 
 def count_rows(server: ConfabServer, table: str) -> int:

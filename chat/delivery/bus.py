@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from chat.background import run_logged
 from chat.delivery.signatures import MessageSigner
+from chat.outage import Outage
 from chat.socket_server import SocketServer
 
 MAX_QUEUED_MESSAGES = 5_000
@@ -124,7 +125,7 @@ class RedisBus(Bus):
         self._handlers: dict[str, MessageHandler] = {}
         self._connect_handlers: list[Callable[[], None]] = []
         self._queue: Any = None  # of Socket.IO's async mode
-        self._outage_error: str | None = None  # the reported error, while Redis is unreachable
+        self._outage = Outage(log)  # of Redis
         self._has_run_connect_handlers = False
         self._dropped = 0
         self.unverified = 0  # received messages without a valid signature
@@ -149,7 +150,7 @@ class RedisBus(Bus):
         deadline = time.monotonic() + START_WAIT_SECONDS
         while (
             not self._has_run_connect_handlers
-            and self._outage_error is None
+            and not self._outage.is_ongoing
             and time.monotonic() < deadline
         ):
             self._socketio.sleep(0.01)
@@ -255,19 +256,17 @@ class RedisBus(Bus):
 
     def _report_outage(self, error: Exception) -> None:
         """Log the first error of an outage."""
-        if self._outage_error is None:
-            log.warning(
-                "Redis cannot be reached (%s): "
-                "messages reach the other workers through the database, up to 3.5 s later.",
-                error,
-            )
-        self._outage_error = str(error)
+        self._outage.begin(
+            "Redis cannot be reached (%s): "
+            "messages reach the other workers through the database, up to 3.5 s later.",
+            error,
+        )
 
     def _report_recovery(self) -> None:
         """Log the end of an outage."""
-        if self._outage_error is not None:
-            log.warning("Redis is back: messages reach the other workers immediately again.")
-        self._outage_error = None
+        self._outage.end(
+            "Redis is back after %.1f s: messages reach the other workers immediately again."
+        )
 
     def _report_unverified(self) -> None:
         """Log how many messages had no valid signature, at most once in a while."""

@@ -10,6 +10,7 @@ from chat.engine.concurrency import async_mode, time_limit, yield_now
 from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
+from chat.engine.sessions import observe_sessions
 from chat.engine.startup import require_async_worker, runs_under_gunicorn
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "close_after_response",
     "install",
     "is_draining",
+    "observe_sessions",
     "protect",
     "read_body",
     "require_async_worker",

@@ -19,15 +19,18 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from chat import engine, wire
 from chat.current_config import current_config
-from chat.errors import BadRequest, Busy, NotFound, Refusal
+from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
 from chat.identity import author, csrf_token, is_valid_csrf_token, you
+from chat.membership import check_failed_joins
 from chat.models import MessagePage, Room
 from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
 from chat.text.rendered_messages import RenderedMessages
+from chat.web.client_address import client_address
 from chat.web.labels import LABEL_RULE, is_valid_label, random_label
+from chat.web.retry_after import retry_after_headers
 from chat.web.visits import is_navigation, is_visit
 
 CSRF_MESSAGE = (
@@ -62,7 +65,7 @@ def about() -> AnyResponse:
 def new() -> AnyResponse:
     """Create a room with a random label and go there; show the home page if nobody visits this.
 
-    Raises Busy when no label was free.
+    Raises RateLimited, and Busy when no label was free.
     """
     if not is_visit(request) or not is_navigation(request):
         return _render_about()
@@ -71,7 +74,10 @@ def new() -> AnyResponse:
 
 @blueprint.post("/new/")
 def post_new() -> AnyResponse:
-    """Create a room for the form of the home page. Raises Busy when no label was free."""
+    """Create a room for the form of the home page.
+
+    Raises RateLimited, and Busy when no label was free.
+    """
     if not is_valid_csrf_token(request.form.get("csrf", "")):
         return _render_about(not_created=CSRF_MESSAGE, status=400)
     return _go_to_new_room()
@@ -86,6 +92,7 @@ def _render_about(refused: str = "", not_created: str = "", status: int = 200) -
 
 
 def _go_to_new_room() -> AnyResponse:
+    _take_new_room()
     for _ in range(MAX_LABEL_ATTEMPTS):
         created = journal.create_room(random_label())
         if created is not None:
@@ -98,9 +105,11 @@ def room(label: str) -> AnyResponse:
     """Show a room with its last messages, or an earlier page of them; create it on first visit."""
     if is_visit(request):
         return _render_room(_get_or_create_room(label), {})
+    check_failed_joins(label, _address_key())
     try:
         existing = Room.find(label)
     except NotFound:
+        services().limits.overdraw("address_failed_joins", _address_key())
         return _render_missing_room(label)
     return _render_room(existing, {})
 
@@ -117,12 +126,16 @@ def post_message(label: str) -> AnyResponse:
             raise BadRequest(CSRF_MESSAGE)
         posted = wire.Chat.parse(form)
         command = PostMessage(posted_room, author(), posted.handle, posted.message, posted.id)
+        limits = services().limits
+        limits.take_event("chat", limits.requester(author(), client_address()), posted.message)
         result = services().journal.submit(command)
     except Refusal as refusal:
         if not refusal.retry:
             # With `retry` the message may have been stored: the same id makes a repetition safe.
             del form["id"]
-        return _render_room(posted_room, form | {"refused": str(refusal)}, refusal.status)
+        response = _render_room(posted_room, form | {"refused": str(refusal)}, refusal.status)
+        response.headers.update(retry_after_headers(refusal))
+        return response
     session["handle"] = form["handle"]
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{result.seq}"), 303)
 
@@ -156,8 +169,32 @@ def qr_svg(address: str) -> bytes:
 
 
 def _get_or_create_room(label: str) -> Room:
+    """Return a room, created on the first visit. Raises RateLimited, Busy."""
     author()  # sets the cookie by which the page's socket is the same person
+    check_failed_joins(label, _address_key())
+    try:
+        return Room.find(label)
+    except NotFound:
+        return _create_visited_room(label)
+
+
+def _create_visited_room(label: str) -> Room:
+    try:
+        _take_new_room()
+    except RateLimited:
+        # Otherwise the answers would reveal, without a limit, which labels exist.
+        services().limits.overdraw("address_failed_joins", _address_key())
+        raise
     return journal.get_or_create_room(label)
+
+
+def _take_new_room() -> None:
+    """Count a new room of this client address. Raises RateLimited."""
+    services().limits.take("address_rooms", _address_key())
+
+
+def _address_key() -> str | None:
+    return services().limits.address_key(client_address())
 
 
 def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Response:

@@ -26,6 +26,7 @@ import { MessageList } from "./view/message_list.js"
 import { Navigation } from "./view/navigation.js"
 import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
+import { SendCountdown } from "./view/send_countdown.js"
 import { createToast } from "./view/toast.js"
 
 /** @import { Secondary } from "./secondary.js" */
@@ -82,6 +83,12 @@ const connectionStatus = new ConnectionStatus(byId("connection"), {
   retryNow: () => socket.retryNow(),
 })
 const announcer = new Announcer(byId("announcements"), clock)
+const sendCountdown = new SendCountdown(byId("send-countdown"), {
+  clock,
+  outbox,
+  announce: (text) => announcer.announce(text),
+  isConnected: () => session.state === "joined",
+})
 const showToast = createToast(byId("toast"))
 const navigation = new Navigation({
   loader: session,
@@ -222,6 +229,7 @@ addEventListener("pagehide", () => {
 session.addEventListener("state", () => {
   byId("room").dataset.joined = String(session.state === "joined")
   connectionStatus.showState(session.state, session.closedReason)
+  sendCountdown.update()
 })
 session.addEventListener("identity", (event) => {
   const { mark, token } = /** @type {CustomEvent<You>} */ (event).detail
@@ -233,6 +241,9 @@ session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
 socket.addEventListener("disconnected", () => people.disconnect())
+socket.addEventListener("refused", (event) => {
+  connectionStatus.showRefusal(/** @type {CustomEvent<string>} */ (event).detail)
+})
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
 })
@@ -241,6 +252,7 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  list.learnNames(people.present)
 })
 
 // The composer
@@ -294,7 +306,10 @@ composer.addEventListener("namechange", () => {
   list.updateMentions()
 })
 for (const type of ["change", "removed", "sent"]) {
-  outbox.addEventListener(type, () => connectionStatus.updateCount())
+  outbox.addEventListener(type, () => {
+    connectionStatus.updateCount()
+    sendCountdown.update()
+  })
 }
 outbox.addEventListener("change", handleRefusedChanges)
 document.addEventListener("visibilitychange", handleRefusedChanges)

@@ -1,5 +1,6 @@
 """The page in Chromium: people, actions on messages, and the composer."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
 
 
 @pytest.mark.parametrize(
-    "other", ["Ada", "adá", "Ad\u0430"], ids=["the same", "an accent", "a Cyrillic letter"]
+    "other",
+    ["Ada", "adá", "Ad\u0430", "A\u200dda"],
+    ids=["the same", "an accent", "a Cyrillic letter", "an invisible letter"],
 )
 def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
     visit: Visit, room: str, other: str
@@ -155,8 +158,26 @@ def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
     marks = [cy.locator(f"#m-{seq} .message__mark") for seq in (1, 3)]
     for mark in marks:
         expect(mark).to_be_visible()
+        assert re.fullmatch("[0-9a-f]{10}", mark.inner_text().strip())
     assert marks[0].inner_text() != marks[1].inner_text()
     expect(cy.locator(".person__mark").first).to_be_visible()
+
+
+def test_somebody_who_takes_the_name_of_a_silent_person_is_told_apart(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "hello")
+    with somebody(server, room) as ben:
+        for _ in range(50):
+            post(ben, "and so on")
+    cy = visit(f"/{room}/", **WIDE)  # has not loaded the message of Ada, who is still here
+    expect(cy.locator("#m-51")).to_be_visible()
+    expect(cy.locator("#m-1")).to_have_count(0)
+    expect(cy.locator("#messages")).not_to_have_attribute("data-show-marks", "")
+
+    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "give me your keys")
+
+    expect(cy.locator("#m-52 .message__mark")).to_be_visible()
 
 
 def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:

@@ -123,7 +123,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What `make run` serves."""
-    with flask_run(tmp_path_factory.mktemp("server")) as started:
+    with flask_run(tmp_path_factory.mktemp("server"), ALLOWED_HOSTS="*") as started:
         yield started
 
 

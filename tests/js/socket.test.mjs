@@ -109,3 +109,15 @@ test("a failed connection that names no known transport changes nothing", () => 
   assert.deepEqual(socketIO.io.opts.transports, ["websocket", "polling"])
   assert.equal(socketIO.connectCount, 0)
 })
+
+test("the reason why the server has refused a connection is reported", () => {
+  const socketIO = new FakeSocketIO()
+  const reasons = []
+  new Socket(socketIO).addEventListener("refused", ({ detail }) => reasons.push(detail))
+  const data = { ok: false, code: "too_many_connections", message: "Too many.", retry: true }
+
+  socketIO.listeners.connect_error(Object.assign(new Error("Too many."), { data }))
+  socketIO.listeners.connect_error(new Error("websocket error"))
+
+  assert.deepEqual(reasons, ["Too many."])
+})

@@ -3,6 +3,7 @@
 import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
 
+/** @import { Refusal } from "../wire.js" */
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
 
 const ACK_TIMEOUT_MS = 8000
@@ -37,7 +38,10 @@ export function connect(transports, getToken) {
   return new Socket(socket)
 }
 
-/** Dispatches `connected` and `disconnected`. */
+/**
+ * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
+ * the connection; it is tried again.
+ */
 export class Socket extends EventTarget {
   #socket
   /**
@@ -55,6 +59,7 @@ export class Socket extends EventTarget {
     socket.on("connect_error", (error) => {
       this.#handleDisconnect()
       this.#adoptOfferedTransports(error)
+      this.#reportRefusal(error)
     })
   }
 
@@ -136,6 +141,12 @@ export class Socket extends EventTarget {
     if (this.#socket.active) return
     const factor = 1 + JITTER_FRACTION * (2 * Math.random() - 1)
     setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
+  }
+
+  /** @param {Error} error of a refused connection; its `data` is a refusal */
+  #reportRefusal(error) {
+    const { data } = /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error))
+    if (data?.message) this.dispatchEvent(new CustomEvent("refused", { detail: data.message }))
   }
 
   /**

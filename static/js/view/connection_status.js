@@ -49,6 +49,17 @@ export class ConnectionStatus {
     else this.#showDisconnectedLater()
   }
 
+  /**
+   * Shows why the server has refused the connection, until it accepts one.
+   *
+   * @param {string} reason
+   */
+  showRefusal(reason) {
+    for (const cancel of this.#cancelTimers.splice(0)) cancel()
+    this.#isOfflineShown = false
+    this.#show("offline", reason)
+  }
+
   /** Call it when the number of queued messages has changed. */
   updateCount() {
     if (this.#isOfflineShown) this.#showOffline()

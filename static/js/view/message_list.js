@@ -135,6 +135,17 @@ export class MessageList {
     setTimeout(() => delete message.dataset.highlighted, HIGHLIGHT_MS)
   }
 
+  /**
+   * Takes into account which names people in the room use who have not written anything here.
+   *
+   * @param {{ mark: string, name: string }[]} people
+   */
+  learnNames(people) {
+    for (const { mark, name } of people) {
+      if (name !== "") this.#compareNames(nameSkeleton(name), mark)
+    }
+  }
+
   /** Call it when the name of the reader has changed. */
   updateMentions() {
     for (const message of this.#messages()) this.#markMention(message)
