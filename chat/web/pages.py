@@ -140,6 +140,15 @@ def post_message(label: str) -> AnyResponse:
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{result.seq}"), 303)
 
 
+@blueprint.post("/privacy/forget")
+def forget() -> AnyResponse:
+    """Delete the cookie of this browser: its next visit gets a new identity."""
+    if not is_valid_csrf_token(request.form.get("csrf", "")):
+        raise BadRequest(CSRF_MESSAGE)
+    session.clear()
+    return redirect(url_for("pages.about"), 303)
+
+
 @blueprint.get("/<label:label>/qr.svg")
 def qr(label: str) -> AnyResponse:
     """Show the address of a room as a QR code. This does not create the room."""

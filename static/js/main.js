@@ -241,9 +241,6 @@ session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
 socket.addEventListener("disconnected", () => people.disconnect())
-socket.addEventListener("refused", (event) => {
-  connectionStatus.showRefusal(/** @type {CustomEvent<string>} */ (event).detail)
-})
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
 })

@@ -131,6 +131,33 @@ def test_a_cookie_that_was_not_renewed_expires(app: Flask, monkeypatch: Patch) -
     assert visit(browser) != mark
 
 
+@pytest.mark.parametrize("base_url", ["http://localhost", HTTPS])
+def test_a_browser_can_be_forgotten(app: Flask, base_url: str) -> None:
+    browser = app.test_client()
+    visit(browser)  # sets the cookie without prefix
+    page = browser.get("/kitchen/", base_url=base_url).text
+    mark = mark_on(page)
+    [csrf] = set(re.findall(r'name="csrf" value="([^"]+)"', page))
+
+    answer = browser.post("/privacy/forget", base_url=base_url, data={"csrf": csrf})
+
+    assert (answer.status_code, answer.location) == (303, "/")
+    for name in ("confab", "__Host-confab"):
+        assert browser.get_cookie(name) is None
+    assert visit(browser, base_url) != mark
+
+
+def test_another_site_cannot_make_a_browser_forget(app: Flask) -> None:
+    browser = app.test_client()
+    mark = visit(browser)
+
+    assert browser.post("/privacy/forget", data={"csrf": "x" * 40}).status_code == 400
+    assert browser.post("/privacy/forget").status_code == 400
+    assert browser.get("/privacy/forget").status_code in (404, 405)
+
+    assert visit(browser) == mark
+
+
 # Tokens
 
 
