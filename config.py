@@ -544,6 +544,9 @@ class ProtocolLimits(Settings):
     stall_seconds: int = 15
     """How long a client may read nothing of the answer to its request."""
 
+    reaction_seconds: float = 0.25
+    """The shortest time between two changes of the reactions to one message, on each worker."""
+
     answer_bytes: int = 512 * 1024
     """The answer to `join`, `since` or `history`. More messages are in the next answers."""
 

@@ -213,7 +213,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         bus=bus,
         reconciler=reconciler,
         presence=presence,
-        journal=Journal(publisher.publish, engine.yield_now),
+        journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
         limits=limits,
         connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
         join_timeout=join_timeout,

@@ -55,6 +55,7 @@ LAYERS = [
         "event_limits",
         "presence.registry",
         "presence.roster",
+        "storage.reactions",
         "web.socket_limits",
         "web.static_files",
     },
