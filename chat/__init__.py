@@ -109,7 +109,10 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
         seconds=config.body_seconds,
     )
     app.wsgi_app = ClientAddress(  # type: ignore[method-assign]  # as Flask documents
-        body_limit, config.forwarded_allow_ips
+        body_limit,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
     )
     services = _build_services(app, config, socketio, limits)
     set_services(app, services)
