@@ -131,7 +131,12 @@ def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
         stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
-    addressed = ClientAddress(limited, config.forwarded_allow_ips)
+    addressed = ClientAddress(
+        limited,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
+    )
     return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
