@@ -350,7 +350,6 @@ class DataSettings(Settings):
         "A file with settings, one `NAME=value` a line. The environment takes precedence over it.",
         default_meaning="`.env` in the working directory, if it exists",
     )
-
     instance: Annotated[Path, AfterValidator(Path.absolute)] = setting(
         PROJECT_FOLDER / "instance",
         "The folder for the data of this installation: the database and the secret key.",

@@ -141,11 +141,10 @@ def workers_from_environment() -> int:
 
 def read_setting(name: str) -> str | None:
     """Return a setting of config.py that the master needs too; workers check its value."""
-    variables = find_variable(os.environ, "ENV_FILE")
-    file: Mapping[str, str | None] = {}
-    with suppress(OSError, ValueError):
-        file = dotenv_values(variables or ".env")
-    return find_variable(os.environ, name) or find_variable(file, name)
+    in_file: Mapping[str, str | None] = {}
+    with suppress(OSError, ValueError):  # which workers report
+        in_file = dotenv_values(find_variable(os.environ, "ENV_FILE") or ".env")
+    return find_variable(os.environ, name) or find_variable(in_file, name)
 
 
 def find_variable(variables: Mapping[str, str | None], name: str) -> str | None:
