@@ -7,26 +7,36 @@ from typing import Any, cast
 
 from flask import Flask
 from flask_socketio import SocketIO
+from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 
-from chat import engine, events, message_events
+from chat import engine, event_limits, events, message_events, wire
 from chat.broadcasts import Broadcaster
+from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus, LocalBus, RedisBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
+from chat.errors import TooManyConnections
 from chat.identity import load_identity
+from chat.join_timeout import JoinTimeout
+from chat.limit_sharing import LimitSharing
+from chat.limits import Limits
+from chat.logs import quiet_logger
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
-from chat.web import assets, health, pages, responses, well_known
+from chat.web import assets, health, page_limits, pages, responses, well_known
 from chat.web.allowed_hosts import AllowedHosts
+from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.request_guard import RequestGuard
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
+from chat.web.socket_limits import SocketLimits
 from config import Config
 
 MAX_FORM_PARTS = 10
@@ -51,8 +61,9 @@ def create_app(config: Config | None = None) -> Flask:
         database.init_app(app)
         migrations.init_app(app)
         migrations.migrate_to_latest(app)
-    _add_pages(app)
-    _add_sockets(app, config)
+    limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
+    _add_pages(app, limits)
+    _add_sockets(app, config, limits)
     return app
 
 
@@ -76,42 +87,72 @@ def _configure(app: Flask, config: Config) -> None:
     )
 
 
-def _add_pages(app: Flask) -> None:
+def _add_pages(app: Flask, limits: Limits) -> None:
+    page_limits.init_app(app, limits)
     app.url_map.converters["label"] = LabelConverter
     for module in (pages, assets, health, well_known):
         app.register_blueprint(module.blueprint)
     responses.init_app(app)
 
 
-def _add_sockets(app: Flask, config: Config) -> None:
+def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     socketio = _build_socketio(app, config)
-    app.wsgi_app = _add_middleware(app, config)  # type: ignore[method-assign]  # as Flask documents
-    services = _build_services(app, config, socketio)
+    eio_sockets = socketio.server.eio.sockets
+    connections_of_address = OpenConnections(
+        config.limit_address_connections, eio_sockets.__contains__
+    )
+    socket_limits = SocketLimits(
+        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
+        limits,
+        connections_of_address,
+    )
+    app.wsgi_app = _add_middleware(socket_limits, config)  # type: ignore[method-assign]  # as Flask documents
+    services = _build_services(app, config, socketio, limits)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
-    engine.protect(socketio, events=handlers)
+    engine.limit_dev_server(config.head_seconds)
+    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
     if config.engine:
         engine.install(socketio)
+    engine.observe_sessions(socketio, socket_limits.on_opened, socket_limits.on_closed)
     socketio.on_event("connect", partial(_on_connect, services))
     # Registered at python-socketio: it needs no request context.
-    services.socketio.server.on("disconnect", services.presence.leave)
-    register(socketio, handlers)
+    services.socketio.server.on("disconnect", partial(_on_disconnect, services))
+    register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: Flask, config: Config) -> RequestGuard:
+def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
+    """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
-        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
+        app,
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
+        stall_seconds=config.stall_seconds,
     )
-    hosts = AllowedHosts(config.public_urls, allow_any=config.allow_any_host)
-    return RequestGuard(limited, hosts, health_paths=health.PATHS)
+    hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
+    addressed = ClientAddress(
+        limited,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
+    )
+    return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
     services.bus.start()  # under `flask run`; a gunicorn worker has started it already
-    load_identity(auth)
+    is_known = load_identity(auth)
+    event_limits.prepare(services.limits, is_known=is_known)
+    try:
+        event_limits.count_connection(services.limits, services.connections_of_person)
+    except TooManyConnections as refusal:
+        raise ConnectionRefused(str(refusal), wire.refused(refusal)) from None
+
+
+def _on_disconnect(services: Services, connection: str, _reason: object = None) -> None:
+    services.connections_of_person.remove(connection)
+    services.presence.leave(connection)
 
 
 def _build_socketio(app: Flask, config: Config) -> SocketServer:
@@ -119,6 +160,8 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
         app,
         transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
+        logger=quiet_logger("socketio.server"),
+        engineio_logger=quiet_logger("engineio.server"),
         async_handlers=False,  # the events of one connection are handled in order
         cors_allowed_origins=[],  # RequestGuard has checked the origin
         json=engine.StrictJSON,
@@ -130,22 +173,44 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
     return cast(SocketServer, socketio)  # see socket_server.py
 
 
-def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Services:
+def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: Limits) -> Services:
+    def is_connected(connection: str) -> bool:
+        return bool(socketio.server.manager.is_connected(connection, "/"))
+
     bus: Bus = LocalBus()
     registry: WorkerRegistry = NoWorkerRegistry()
     bus_grace_seconds = inf if config.workers == 1 else 0.0
     if config.redis_url is not None:
-        bus = RedisBus(socketio, config.redis_url, _redis_name("queue", app))
-        registry = RedisWorkerRegistry(config.redis_url, _redis_name("people", app))
+        secret_key: str = app.config["SECRET_KEY"]
+        bus = RedisBus(
+            socketio,
+            config.redis_url,
+            _redis_name("signed queue", app),
+            MessageSigner(secret_key, "bus"),
+        )
+        registry = RedisWorkerRegistry(
+            config.redis_url,
+            _redis_name("signed people", app),
+            MessageSigner(secret_key, "people"),
+        )
         bus_grace_seconds = BUS_GRACE_SECONDS
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
+    limit_sharing = LimitSharing(socketio, bus, limits)
+    join_timeout = JoinTimeout(
+        socketio,
+        partial(engine.close_transport, socketio.server.eio),
+        join_seconds=config.join_seconds,
+        left_seconds=config.left_seconds,
+    )
     publisher = Publisher(reconciler.sequencer, bus)
     bus.subscribe("chat", reconciler.on_message)
     bus.subscribe("change", reconciler.on_message)
     bus.subscribe("presence", presence.on_message)
     bus.subscribe("typing", presence.on_typing)
+    bus.subscribe("taken", limit_sharing.on_message)
+    bus.on_connect(limit_sharing.start)
     bus.on_connect(presence.on_bus_connect)
     bus.on_connect(reconciler.resync)
     return Services(
@@ -153,7 +218,10 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer) -> Servi
         bus=bus,
         reconciler=reconciler,
         presence=presence,
-        journal=Journal(publisher.publish, engine.yield_now),
+        journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
+        limits=limits,
+        connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        join_timeout=join_timeout,
     )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeAlias
 
+from chat import event_limits
 from chat.errors import BadRequest, Refusal, ServerError
+from chat.limits import Limits
 from chat.socket_server import SocketServer
 from chat.wire import JSON, refused
 
@@ -15,23 +17,25 @@ Handler: TypeAlias = Callable[[Any], JSON]
 log = logging.getLogger(__name__)
 
 
-def register(socketio: SocketServer, handlers: dict[str, Handler]) -> None:
+def register(socketio: SocketServer, handlers: dict[str, Handler], limits: Limits) -> None:
     """Register handlers by event. Whatever happens, an event is acknowledged."""
     for event, handler in handlers.items():
-        socketio.on_event(event, _acknowledged(handler))
+        socketio.on_event(event, _acknowledged(event, handler, limits))
 
 
-def _acknowledged(handler: Handler) -> Callable[..., JSON]:
+def _acknowledged(event: str, handler: Handler, limits: Limits) -> Callable[..., JSON]:
     @wraps(handler)
     def acknowledge(*arguments: object) -> JSON:
         try:
             if len(arguments) != 1:
                 raise BadRequest("An event takes exactly one object.")
+            if limits.is_enabled:
+                event_limits.check(limits, event, arguments[0])
             return handler(arguments[0])
         except Refusal as refusal:
             return refused(refusal)
         except Exception:
-            log.exception("The event %s failed", handler.__name__)
+            log.exception("The event %s failed", event)
             return refused(ServerError())
 
     return acknowledge

@@ -13,7 +13,7 @@ class Refusal(Exception):
     code: ClassVar[str]
     status: ClassVar[int]
     retry: ClassVar[bool] = False
-    retry_after_ms: ClassVar[int | None] = None
+    retry_after_ms: int | None = None
     message: ClassVar[str]
 
     def __init__(self, message: str | None = None) -> None:
@@ -109,6 +109,29 @@ class Busy(Refusal):
     retry = True
     retry_after_ms = 5000
     message = "The server is busy."
+
+
+class RateLimited(Refusal):
+    """A request above a rate limit."""
+
+    code = "rate_limited"
+    status = 429
+    retry = True
+    message = "There are too many requests. Please wait a moment."
+
+    def __init__(self, message: str | None = None, *, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class TooManyConnections(Refusal):
+    """A connection above the number that a person or an address may have open at a time."""
+
+    code = "too_many_connections"
+    status = 503
+    retry = True
+    retry_after_ms = 10_000
+    message = "You have this chat open too many times. Close it in another tab or window."
 
 
 class Draining(Refusal):

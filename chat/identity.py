@@ -35,20 +35,22 @@ def author() -> str:
     return created
 
 
-def load_identity(auth: object = None) -> None:
-    """Set the identity of a new connection that has no cookie.
+def load_identity(auth: object = None) -> bool:
+    """Set the identity of a new connection that has no cookie; return whether it was known before.
 
     It comes from the token in `auth`; without a valid one, a new identity is created. The client
     gets a new token, which replaces the one it has.
     """
     if "author" in session:
-        return
+        return True
     match auth:
         case {"token": str(token)}:
             known = _author_in(token)
             if known is not None:
                 session["author"] = known
+    is_known = "author" in session
     session["token"] = URLSafeTimedSerializer(secret_key(), salt=TOKEN_SALT).dumps(author())
+    return is_known
 
 
 def _author_in(token: str) -> str | None:

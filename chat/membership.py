@@ -6,9 +6,10 @@ from typing import cast
 from flask import request, session
 
 from chat.broadcasts import socketio_room
-from chat.errors import NotFound, NotJoined
+from chat.errors import Busy, NotFound, NotJoined, RateLimited
+from chat.event_limits import requester
 from chat.identity import author
-from chat.models import MessagePage, Room
+from chat.models import MessagePage, Room, room_mark
 from chat.services import services
 from chat.wire import JSON
 
@@ -17,12 +18,40 @@ TYPING_SECONDS = 2
 
 
 def find_room(label: str) -> Room:
-    """Return the room with this label. Raises NotFound, Busy.
+    """Return the room with this label. Raises NotFound, RateLimited, Busy.
 
     A room in use on this worker is returned without a query: if it has been deleted meanwhile, the
     next read or write raises NotFound.
     """
-    return services().reconciler.shared_room(label) or Room.find(label)
+    address = requester().address
+    check_failed_joins(label, address)
+    shared = services().reconciler.shared_room(label)
+    if shared is not None:
+        return shared
+    try:
+        return Room.find(label)
+    except NotFound:
+        services().limits.overdraw("address_failed_joins", address)
+        raise
+    except Busy:
+        services().join_timeout.postpone(_transport_id())
+        raise
+
+
+def check_failed_joins(label: str, address: str | None) -> None:
+    """Refuse to look for a room after too many that do not exist. Raises RateLimited.
+
+    `address` is the key of the client address.
+
+    Rooms that exist are refused too, because labels could be found by trying otherwise. People who
+    are in the room already may join it again: they learn nothing from the answer.
+    """
+    try:
+        services().limits.check("address_failed_joins", address)
+    except RateLimited:
+        mark = room_mark(label, author())
+        if mark not in services().presence.roster.handles(label):
+            raise
 
 
 def enter(room: Room) -> None:
@@ -34,6 +63,7 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
+    services().join_timeout.joined(_transport_id())
 
 
 def enter_recreated(deleted: Room) -> Room:
@@ -71,6 +101,7 @@ def leave() -> None:
         return
     services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
     services().presence.leave(_connection_id())
+    services().join_timeout.left(_transport_id())
 
 
 def joined_room() -> Room:
@@ -110,3 +141,9 @@ def announce_typing(handle: str) -> None:
 
 def _connection_id() -> str:
     return cast(str, request.sid)  # type: ignore[attr-defined]  # set by Flask-SocketIO
+
+
+def _transport_id() -> str:
+    """Return the session id of Engine.IO, which Socket.IO uses as its transport."""
+    manager = services().socketio.server.manager
+    return cast(str, manager.eio_sid_from_sid(_connection_id(), "/"))

@@ -5,8 +5,11 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
+from chat.join_timeout import JoinTimeout
+from chat.limits import Limits
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
 from chat.storage.journal import Journal
@@ -23,6 +26,9 @@ class Services:
     reconciler: Reconciler
     presence: PresenceTracker
     journal: Journal
+    limits: Limits
+    connections_of_person: OpenConnections
+    join_timeout: JoinTimeout
 
 
 def services() -> Services:

@@ -304,15 +304,18 @@ def _close_code(payload: bytes) -> int | None:
 
 
 class Stranger(WebSocket):
-    """A Socket.IO client over WebSocket, written by hand: it sends any text as a payload."""
+    """A Socket.IO client over WebSocket, written by hand: it sends any text as a payload.
 
-    def __init__(self, url: str, **headers: str) -> None:
+    With a token it has the identity of an earlier connection.
+    """
+
+    def __init__(self, url: str, token: str | None = None, **headers: str) -> None:
         super().__init__(url, **headers)
         self._calls = count(1)
         self._heard: list[tuple[str, JSON]] = []
         self.answers: dict[int, JSON] = {}
         assert self.receive().startswith("0")
-        self.send("40")
+        self.send("40" if token is None else f"40{json.dumps({'token': token})}")
         assert self.receive().startswith("40")
 
     def emit(self, event: str, *arguments: str) -> int:

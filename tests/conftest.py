@@ -5,6 +5,7 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,24 +63,65 @@ class Client:
             return [each for each in events if each["name"] != "presence"]
         return [each["args"][0] for each in events if each["name"] == event]
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server has accepted the connection, and it has not ended."""
+        return bool(self._client.is_connected())
+
     def close(self) -> None:
         """Disconnect, unless the connection has ended already."""
         if self._client.is_connected():
             self._client.disconnect()
 
 
+class StoppedClock:
+    """A clock for rate limits that stands still until a test sets `now`, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    """Confab with an empty SQLite database.
+    """Confab with an empty SQLite database and without rate limits.
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    made = create_app(Config(instance=tmp_path / "instance"))
+    config = Config(instance=tmp_path / "instance", limits=False, reaction_seconds=0)
+    with open_app(config) as made:
+        yield made
+
+
+@contextmanager
+def open_app(config: Config) -> Iterator[Flask]:
+    """Create an app, and stop it in the end."""
+    made = create_app(config)
     yield made
     services_of(made).reconciler.stop()
     services_of(made).presence.stop()
     with made.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture
+def limited_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """A function that creates an app with limits, whose clock stands still."""
+    opened: list[Any] = []
+
+    def make(**settings: Any) -> Flask:
+        context = open_app(Config(instance=tmp_path / "instance", **settings))
+        opened.append(context)
+        app = context.__enter__()
+        services_of(app).limits.clock = StoppedClock()
+        return app
+
+    yield make
+    for context in opened:
+        context.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from chat.web import health
 from chat.web.addresses import parse_address
 from chat.web.labels import LABEL_RULE
 from chat.web.middleware import REFUSAL_KEY
+from chat.web.retry_after import retry_after_headers
 from chat.web.static_files import FAST, best_coding
 
 CONTENT_SECURITY_POLICY = (
@@ -127,10 +128,10 @@ def handle_http_error(error: HTTPException) -> AnyResponse | tuple[str, int]:
     return render_template("error.html", code=code, title=title, text=text), code
 
 
-def handle_refusal(refusal: Refusal) -> AnyResponse | tuple[str, int]:
+def handle_refusal(refusal: Refusal) -> AnyResponse | tuple[str, int, dict[str, str]]:
     """Show a page for a refusal; health checks get JSON."""
     if health.is_health_check():
         return health.refusal_response(refusal)
     title = "Please try again later" if refusal.retry else "That did not work"
     page = render_template("error.html", code=refusal.status, title=title, text=str(refusal))
-    return page, refusal.status
+    return page, refusal.status, retry_after_headers(refusal)

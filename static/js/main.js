@@ -26,6 +26,7 @@ import { MessageList } from "./view/message_list.js"
 import { Navigation } from "./view/navigation.js"
 import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
+import { SendCountdown } from "./view/send_countdown.js"
 import { createToast } from "./view/toast.js"
 
 /** @import { Secondary } from "./secondary.js" */
@@ -82,6 +83,12 @@ const connectionStatus = new ConnectionStatus(byId("connection"), {
   retryNow: () => socket.retryNow(),
 })
 const announcer = new Announcer(byId("announcements"), clock)
+const sendCountdown = new SendCountdown(byId("send-countdown"), {
+  clock,
+  outbox,
+  announce: (text) => announcer.announce(text),
+  isConnected: () => session.state === "joined",
+})
 const showToast = createToast(byId("toast"))
 const navigation = new Navigation({
   loader: session,
@@ -222,6 +229,7 @@ addEventListener("pagehide", () => {
 session.addEventListener("state", () => {
   byId("room").dataset.joined = String(session.state === "joined")
   connectionStatus.showState(session.state, session.closedReason)
+  sendCountdown.update()
 })
 session.addEventListener("identity", (event) => {
   const { mark, token } = /** @type {CustomEvent<You>} */ (event).detail
@@ -233,9 +241,6 @@ session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
 socket.addEventListener("disconnected", () => people.disconnect())
-socket.addEventListener("refused", (event) => {
-  connectionStatus.showRefusal(/** @type {CustomEvent<string>} */ (event).detail)
-})
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
 })
@@ -298,7 +303,10 @@ composer.addEventListener("namechange", () => {
   list.updateMentions()
 })
 for (const type of ["change", "removed", "sent"]) {
-  outbox.addEventListener(type, () => connectionStatus.updateCount())
+  outbox.addEventListener(type, () => {
+    connectionStatus.updateCount()
+    sendCountdown.update()
+  })
 }
 outbox.addEventListener("change", handleRefusedChanges)
 document.addEventListener("visibilitychange", handleRefusedChanges)
@@ -332,6 +340,24 @@ byId("first-unread").addEventListener("click", () => {
 })
 
 // Start
+
+/**
+ * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
+ * does not exist yet: a request without the header of a prefetch creates it.
+ */
+async function openSocket() {
+  await untilVisited()
+  if ("missing" in byId("room").dataset) await fetch(location.pathname).catch(() => {})
+  socket.open()
+}
+
+/** Waits while the browser renders the page ahead of the visit. */
+async function untilVisited() {
+  if (!("prerendering" in document && document.prerendering)) return
+  await new Promise((resolve) => {
+    document.addEventListener("prerenderingchange", resolve, { once: true })
+  })
+}
 
 /** Returns to the position when the page was left, or goes to the linked message. */
 function restorePosition() {
@@ -390,10 +416,10 @@ async function importSecondary() {
 
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
 outbox.restore()
 connectionStatus.showState(session.state)
-socket.open()
+openSocket()
 /** Exported for tests, which wait for it. */
 export const secondary = loadSecondary()
 restorePosition()

@@ -67,6 +67,28 @@ def reactions(page: Page, seq: int) -> list[str]:
     return [text.strip() for text in page.locator(f"#m-{seq} .reaction").all_inner_texts()]
 
 
+# Rooms that do not exist yet
+
+
+def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    def fetch_ahead(route: Route) -> None:
+        is_page = route.request.resource_type == "document"
+        headers = {"sec-purpose": "prefetch"} if is_page else {}
+        route.continue_(headers=route.request.headers | headers)
+
+    ada = visit(f"/{room}/")
+    ada.route("**/fetched-ahead/", fetch_ahead)
+    ada.goto(f"{server.url}/fetched-ahead/")
+    expect(ada.locator("#room")).to_have_attribute("data-missing", "")
+
+    says(is_called(ada, "Ada"), "hello")
+
+    sees(ada, "hello")
+    sees(visit("/fetched-ahead/"), "hello")
+
+
 # Names
 
 
@@ -319,7 +341,9 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
 
     for page in (ada, ben):
         sees(page, "Message deleted", "oh")
-        expect(page.locator("#m-2 .reply")).to_have_text("Ada Message deleted")
+        expect(page.locator("#m-2 .reply")).to_have_text("Message deleted")
+        expect(page.locator("#m-1 .message__name")).to_be_empty()
+        expect(page.locator("#m-1")).to_have_attribute("data-side", "other")
         assert "a secret" not in page.locator("#messages").inner_text()
 
 

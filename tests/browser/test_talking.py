@@ -141,7 +141,7 @@ def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(
         ada, cy = visit(server.url), visit(server.url)
         for visitor in (ada, cy):
             visitor.page.get_by_role("button", name="New room").click()
-            visitor.page.wait_for_url(re.compile(r"/[a-z]+-[a-z]+-\d{4}/$"))
+            visitor.page.wait_for_url(re.compile(r"/[a-z]+-[a-z]+-[a-z2-9]{6}/$"))
         ben = visit(server.url, ada.page.url.removeprefix(server.url))
         for name, visitor in {"Ada": ada, "Ben": ben, "Cy": cy}.items():
             visitor.is_called(name)

@@ -63,6 +63,44 @@ function alwaysThrow(error) {
   }
 }
 
+// Rate limits
+
+test("a message above a rate limit waits, and is sent by itself with the same id", async () => {
+  answer = alwaysThrow(
+    refusal({ code: "rate_limited", message: "Too often.", retry_after_ms: 3000 }),
+  )
+  outbox.resume()
+  const [first] = [post("first"), post("second")]
+  await flushPromises()
+  assert.equal(outbox.waitsUntil, clock.now() + 3000)
+  assert.equal(outbox.queuedCount, 2)
+  assert.equal(changes.at(-1).state, "queued")
+  assert.equal(changes.at(-1).reason, undefined)
+  answer = async () => stored(1)
+
+  await clock.advance(2999)
+  assert.deepEqual(sentTexts(), ["first"])
+  await clock.advance(1)
+
+  assert.deepEqual(sentTexts(), ["first", "first", "second"])
+  assert.equal(sent[1].id, first.id)
+  assert.equal(outbox.waitsUntil, 0)
+})
+
+test("a reconnect does not end the wait that a rate limit asks for", async () => {
+  answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 3000 }))
+  outbox.resume()
+  post("first")
+  await flushPromises()
+  outbox.pause()
+  await clock.advance(1000)
+  outbox.resume()
+  await clock.advance(1999)
+
+  assert.deepEqual(sentTexts(), ["first"])
+  assert.equal(outbox.waitsUntil, clock.now() + 1)
+})
+
 // Order
 
 test("forty messages are sent one at a time and in order", async () => {
@@ -147,7 +185,7 @@ test("a rate limit delays all messages as long as the server asks", async () => 
   await clock.advance(4999)
   assert.deepEqual(sentTexts(), ["one"])
   assert.equal(changes[1].state, "queued")
-  assert.equal(changes[1].reason, "Busy.")
+  assert.equal(changes[1].reason, undefined, "it is no error of the message")
 
   await clock.advance(1)
   assert.deepEqual(sentTexts(), ["one", "one", "two"])

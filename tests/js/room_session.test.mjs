@@ -103,6 +103,17 @@ test("a room that does not exist is closed, with the reason", async () => {
   assert.equal(session.closedReason, message)
 })
 
+test("a refused connection has a reason, until one works", async () => {
+  const reason = "This server does not accept connections from http://evil.example."
+  socket.dispatchEvent(new CustomEvent("refused", { detail: reason }))
+  socket.dispatchEvent(new Event("disconnected"))
+  assert.equal(session.state, "refused")
+  assert.equal(session.closedReason, reason)
+
+  await connect()
+  assert.equal(session.state, "joined")
+})
+
 test("a busy server is asked again after the delay that it names", async () => {
   socket.answer = () => ({ ...BUSY, retry_after_ms: 5000 })
   await connect()
@@ -327,6 +338,21 @@ test("the page before the loaded messages is loaded", async () => {
 
   assert.equal(timeline.rows.length, 81)
   assert.equal(timeline.hasOlder, false)
+})
+
+test("older messages above a rate limit are loaded after the wait", async () => {
+  await connect()
+  const limited = { ...BUSY, code: "rate_limited", retry_after_ms: 300 }
+  socket.answer = () => limited
+  let hasLoaded
+  session.loadEarlier().then((result) => (hasLoaded = result))
+  await clock.advance(299)
+  assert.equal(hasLoaded, undefined)
+  answerNormally()
+  await clock.advance(1)
+
+  assert.equal(hasLoaded, true)
+  assert.deepEqual(requestedEvents().slice(-2), ["history", "history"])
 })
 
 test("a page of a restored history makes the timeline start over", async () => {

@@ -38,7 +38,7 @@ class FakeSocketIO {
 }
 
 function socketWithAnswer(answer) {
-  return new Socket(new FakeSocketIO(answer))
+  return new Socket(new FakeSocketIO(answer), async () => "")
 }
 
 test("a request resolves with the answer", async () => {
@@ -68,7 +68,7 @@ test("without a connection a request fails at once and is not sent later", async
   const socketIO = new FakeSocketIO(() => assert.fail("it was sent"))
   socketIO.connected = false
 
-  await assert.rejects(new Socket(socketIO).request("chat", {}), Unreachable)
+  await assert.rejects(new Socket(socketIO, async () => "").request("chat", {}), Unreachable)
 })
 
 function refusedConnection(responseText) {
@@ -77,7 +77,7 @@ function refusedConnection(responseText) {
 
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO)
+  new Socket(socketIO, async () => "")
   const { listeners, io } = socketIO
   listeners.connect_error(refusedConnection('{"message": "No.", "transports": ["websocket"]}'))
   assert.deepEqual(io.opts.transports, ["websocket"])
@@ -95,7 +95,7 @@ test("a server that offers other transports is connected to with those, once", (
 
 test("a failed connection that names no known transport changes nothing", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO)
+  new Socket(socketIO, async () => "")
   const bodies = [
     undefined,
     "",
@@ -110,6 +110,19 @@ test("a failed connection that names no known transport changes nothing", () => 
 
   assert.deepEqual(socketIO.io.opts.transports, ["websocket", "polling"])
   assert.equal(socketIO.connectCount, 0)
+})
+
+test("the reason why the server has refused a connection is reported", () => {
+  const socketIO = new FakeSocketIO()
+  const reasons = []
+  const socket = new Socket(socketIO, async () => "")
+  socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
+  const data = { ok: false, code: "too_many_connections", message: "Too many.", retry: true }
+
+  socketIO.listeners.connect_error(Object.assign(new Error("Too many."), { data }))
+  socketIO.listeners.connect_error(new Error("websocket error"))
+
+  assert.deepEqual(reasons, ["Too many."])
 })
 
 test("a connection that the server refuses has the reason, and is tried again", async () => {

@@ -54,7 +54,7 @@ def test_other_programs_on_this_machine_are_not_bound_to_https(app: Flask) -> No
 
 
 def test_plain_http_gets_no_headers_that_browsers_warn_about(tmp_path: Path) -> None:
-    app = create_app(Config(instance=tmp_path / "i", allow_any_host=True))
+    app = create_app(Config(instance=tmp_path / "i", allowed_hosts="*"))
 
     headers = app.test_client().get("/", base_url="http://chat.example").headers
 
@@ -85,7 +85,7 @@ def test_errors_are_not_cached(app: Flask, monkeypatch: Patch) -> None:
         browser.get("/.well-known/security.txt"),
     ]
     monkeypatch.setattr("chat.storage.journal.get_or_create_room", fail)
-    answers.append(browser.get("/kitchen/"))
+    answers.append(browser.get("/garden/"))
 
     assert [each.status_code for each in answers] == [404, 404, 400, 413, 405, 404, 500]
     for answer in answers:

@@ -4,6 +4,7 @@ import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
 import { fetchRefusal } from "./refusal.js"
 
+/** @import { Refusal } from "../wire.js" */
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
 
 const ACK_TIMEOUT_MS = 8000
@@ -40,7 +41,7 @@ export function connect(transports, getToken) {
 
 /**
  * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
- * the connection; it is tried again.
+ * the connection, or all connections from the address of this page. It is tried again.
  */
 export class Socket extends EventTarget {
   #socket
@@ -54,16 +55,16 @@ export class Socket extends EventTarget {
 
   /**
    * @param {SocketIO} socket
-   * @param {() => Promise<string>} [askForRefusal] why the server refuses this address, or ""
+   * @param {() => Promise<string>} askForRefusal why the server refuses this address, or ""
    */
-  constructor(socket, askForRefusal = async () => "") {
+  constructor(socket, askForRefusal) {
     super()
     this.#socket = socket
     this.#askForRefusal = askForRefusal
     socket.on("connect", () => this.#handleConnect())
     socket.on("disconnect", () => this.#handleDisconnect())
     socket.on("connect_error", (error) => {
-      this.#handleDisconnect()
+      this.#handleDisconnect(reasonIn(error))
       this.#adoptOfferedTransports(error)
     })
   }
@@ -140,11 +141,12 @@ export class Socket extends EventTarget {
     this.dispatchEvent(new Event("connected"))
   }
 
-  #handleDisconnect() {
+  /** @param {string} [reason] why the server has refused the connection, if it has told */
+  #handleDisconnect(reason = "") {
     const hasFailedToConnect = !this.#isConnected
     this.#isConnected = false
     this.dispatchEvent(new Event("disconnected"))
-    if (hasFailedToConnect) this.#checkAddress()
+    if (hasFailedToConnect) this.#reportRefusal(reason)
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
     if (this.#socket.active) return
@@ -152,9 +154,9 @@ export class Socket extends EventTarget {
     setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
   }
 
-  /** Finds out whether the server refuses connections from the address of this page. */
-  async #checkAddress() {
-    const reason = await this.#askForRefusal()
+  /** @param {string} knownReason "" if the server has to be asked */
+  async #reportRefusal(knownReason) {
+    const reason = knownReason || (await this.#askForRefusal())
     if (reason === "" || this.#isConnected) return
     this.dispatchEvent(new CustomEvent("refused", { detail: reason }))
   }
@@ -173,6 +175,15 @@ export class Socket extends EventTarget {
     if (!this.#hasChangedTransports) this.reconnect()
     this.#hasChangedTransports = true
   }
+}
+
+/**
+ * @param {Error} error of a refused connection; its `data` is a refusal
+ * @returns {string} the reason, or ""
+ */
+function reasonIn(error) {
+  const { data } = /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error))
+  return data?.message ?? ""
 }
 
 /** @param {string[]} offered */

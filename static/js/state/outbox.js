@@ -13,6 +13,7 @@ const FIRST_RETRY_DELAY_MS = 1000
 const MAX_RETRY_DELAY_MS = 30_000
 const MAX_AGE_MS = 24 * 3600 * 1000
 const EXPIRED = "Couldn't send for 24 hours."
+const RATE_LIMITED = "rate_limited"
 
 /**
  * The outbox also contains the items of other tabs in the same room; one tab at a time sends them.
@@ -57,6 +58,15 @@ export class Outbox extends EventTarget {
   /** The number of items that wait to be sent. */
   get queuedCount() {
     return this.#queue().length
+  }
+
+  /**
+   * Until when the server has asked to wait before the next item, in milliseconds since 1970; 0 if
+   * it has not.
+   */
+  get waitsUntil() {
+    const next = this.#queue()[0]
+    return next && this.#waitMs(next) > 0 ? (next.not_before ?? 0) : 0
   }
 
   /** Whether all items survive a reload of the page. */
@@ -192,9 +202,8 @@ export class Outbox extends EventTarget {
    * @returns {Promise<number>} the delay before anything else is sent, in milliseconds
    */
   async #deliver(item) {
-    const waitMs = (item.not_before ?? 0) - this.#clock.now()
-    // No server asks for more than MAX_AGE_MS: then the clock has been set back.
-    if (waitMs > 0 && waitMs < MAX_AGE_MS) return waitMs
+    const waitMs = this.#waitMs(item)
+    if (waitMs > 0) return waitMs
     try {
       this.#finish(item, await this.#send(item))
       this.#failureCount = 0
@@ -205,6 +214,16 @@ export class Outbox extends EventTarget {
       if (current?.state !== "queued") return 0
       return this.#handleFailure(current, error)
     }
+  }
+
+  /**
+   * @param {Item} item
+   * @returns {number} how long the server has asked to wait, in milliseconds from now
+   */
+  #waitMs(item) {
+    const waitMs = (item.not_before ?? 0) - this.#clock.now()
+    // No server asks for more than MAX_AGE_MS: then the clock has been set back.
+    return waitMs < MAX_AGE_MS ? Math.max(0, waitMs) : 0
   }
 
   /**
@@ -223,10 +242,12 @@ export class Outbox extends EventTarget {
       return 0
     }
     const retryDelay = this.#nextRetryDelay()
-    const { message, retryAfterMs } = error
+    const { retryAfterMs } = error
+    // A rate limit is no error of this message. The composer shows how long it waits.
+    const reason = error.code === RATE_LIMITED ? undefined : error.message
     // Stored with the item, so that another tab or the next page respects the server's rate limit.
     const not_before = retryAfterMs === undefined ? undefined : this.#clock.now() + retryAfterMs
-    this.#update({ ...item, reason: message, not_before })
+    this.#update({ ...item, reason, not_before })
     return retryAfterMs ?? retryDelay
   }
 

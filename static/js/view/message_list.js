@@ -222,11 +222,11 @@ export class MessageList {
    * Name, mark, time and note.
    *
    * @param {HTMLElement} element
-   * @param {{ handle: string, timestamp: string, mark: string }} message
+   * @param {Pick<Row, "handle" | "timestamp" | "mark" | "deleted">} message
    * @param {string} note
    */
-  #drawHeader(element, { handle, timestamp, mark }, note) {
-    setText(element, ".message__name", handle || NAMELESS)
+  #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
+    setText(element, ".message__name", handle || (deleted ? "" : NAMELESS))
     setMark(element, ".message__mark", mark, handle)
     if (mark) this.#compareNames(nameSkeleton(handle), mark)
     setText(element, ".message__note", note)

@@ -1,0 +1,150 @@
+"""The client address of a request: that of the connection, or the one a trusted proxy names.
+
+X-Forwarded-For is believed only from the peers in FORWARDED_ALLOW_IPS and over a Unix socket, which
+only the proxy should be able to open. `flask run` believes no proxy.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import request
+
+ADDRESS_KEY = "confab.address"
+"""In an environ: the client's address, or the /64 network of an IPv6 address. "" if unknown.
+
+It is text, so that it stays in the environ of a socket.
+"""
+
+IPV6_PREFIX_BITS = 64
+"""What one subscriber usually gets: every address in it counts as the same client."""
+
+log = logging.getLogger(__name__)
+
+
+class ClientAddress:
+    """WSGI middleware that puts the client's address into the environ.
+
+    `trusted` is the setting FORWARDED_ALLOW_IPS: addresses and networks with commas between them,
+    or `*` for every peer. Requests for `local_paths` may come from a proxy itself, as health checks
+    do; what they lack is not reported. Without rate limits, `reports_problems` is false.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        trusted: str,
+        local_paths: Collection[str] = (),
+        *,
+        reports_problems: bool = True,
+    ) -> None:
+        self._app = app
+        self._local_paths = local_paths
+        parts = [part.strip() for part in trusted.split(",") if part.strip()]
+        self._trusts_all = "*" in parts
+        self._networks = [ipaddress.ip_network(part) for part in parts if part != "*"]
+        self._is_trusted = lru_cache(maxsize=1_000)(self._is_in_networks)
+        self._has_reported_missing = not reports_problems
+        self._has_reported_untrusted = not reports_problems
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request."""
+        environ[ADDRESS_KEY] = self.address_of(environ)
+        return self._app(environ, start_response)
+
+    def address_of(self, environ: WSGIEnvironment) -> str:
+        """Return the client's address; "" if a trusted proxy does not name it."""
+        peer = environ.get("REMOTE_ADDR", "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if "werkzeug.socket" in environ:
+            return network_of(peer) or ""
+        if not self._is_trusted(peer):
+            if forwarded:
+                self._report_untrusted_peer(peer)
+            return network_of(peer) or ""
+        address = network_of(self._last_untrusted(forwarded))
+        if address is None and environ.get("PATH_INFO") not in self._local_paths:
+            self._report_missing_header(peer)
+        return address or ""
+
+    def _is_in_networks(self, address: str) -> bool:
+        """Return whether an address may be that of a proxy; that of a Unix socket is empty."""
+        if address == "" or self._trusts_all:
+            return True
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+    def _last_untrusted(self, forwarded: str) -> str:
+        """Return the last address of X-Forwarded-For that is not a proxy's, "" without one.
+
+        Each proxy adds the address of its peer at the end; what is before it, a client can invent.
+        """
+        parts = [part.strip() for part in forwarded.split(",")]
+        addresses = [_without_port(part) for part in parts if part]
+        if not addresses:
+            return ""
+        if self._trusts_all:
+            return addresses[-1]
+        for address in reversed(addresses):
+            if not self._is_trusted(address):
+                return address
+        return addresses[0]
+
+    def _report_missing_header(self, peer: str) -> None:
+        if self._has_reported_missing:
+            return
+        self._has_reported_missing = True
+        log.warning(
+            "Requests from %s have no valid X-Forwarded-For header, so there are no limits per "
+            "address. If it is a proxy, let it set the header; if clients connect directly, set "
+            "FORWARDED_ALLOW_IPS to the addresses of your proxies, or to nothing.",
+            peer or "the Unix socket",
+        )
+
+    def _report_untrusted_peer(self, peer: str) -> None:
+        """Report, once, what may be a proxy whose clients all count as one address."""
+        if self._has_reported_untrusted:
+            return
+        self._has_reported_untrusted = True
+        log.warning(
+            "X-Forwarded-For from %s is ignored. If this is your proxy, add the address to "
+            "FORWARDED_ALLOW_IPS: otherwise all its clients share the limits of one address.",
+            peer,
+        )
+
+
+def client_address() -> str:
+    """Return the client's address of the current request, or of the current event's connection."""
+    address: str = request.environ.get(ADDRESS_KEY, "")
+    return address
+
+
+@lru_cache(maxsize=10_000)
+def network_of(address: str) -> str | None:
+    """Return an address as limits count it: an IPv6 address as its network. None if it is none."""
+    parsed = _parse(address)
+    if parsed is None:
+        return None
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX_BITS), strict=False))
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])  # without the zone of fe80::1%eth0
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped  # a socket for both versions has ::ffff:192.0.2.1
+    return parsed
+
+
+def _without_port(address: str) -> str:
+    """Return an address without the port that some proxies add: 192.0.2.1:80, [2001:db8::1]:80."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    host, _, port = address.partition(":")
+    return host if port.isdecimal() else address

@@ -1,0 +1,70 @@
+"""WSGI middleware that limits the handshakes and the open connections of a client address."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from chat.connection_limits import OpenConnections
+from chat.errors import RateLimited, Refusal, TooManyConnections
+from chat.limits import Limits
+from chat.web.client_address import ADDRESS_KEY
+from chat.web.middleware import SOCKET_PATH
+from chat.web.retry_after import retry_after_headers
+
+
+class SocketLimits:
+    """Answers a handshake of Engine.IO above the limits with 429 or 503, and passes on the rest.
+
+    A request of an existing session, such as an upgrade, is no handshake.
+    """
+
+    def __init__(self, app: WSGIApplication, limits: Limits, connections: OpenConnections) -> None:
+        self._app = app
+        self._limits = limits
+        self._connections = connections
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request."""
+        if self._limits.is_enabled and _is_handshake(environ):
+            try:
+                self._check(self._key(environ))
+            except Refusal as refusal:
+                return _refuse(start_response, refusal)
+        return self._app(environ, start_response)
+
+    def on_opened(self, sid: str, environ: dict[str, Any]) -> None:
+        """Count a session that has been opened."""
+        if self._limits.is_enabled:
+            self._connections.add(self._key(environ), sid)
+
+    def on_closed(self, sid: str) -> None:
+        """Forget a session that has ended."""
+        self._connections.remove(sid)
+
+    def _key(self, environ: dict[str, Any]) -> str | None:
+        return self._limits.address_key(environ.get(ADDRESS_KEY))
+
+    def _check(self, key: str | None) -> None:
+        """Raise RateLimited or TooManyConnections."""
+        self._limits.take("address_handshakes", key)
+        if self._connections.is_full(key):
+            raise TooManyConnections("Too many connections from your network are open.")
+
+
+def _is_handshake(environ: WSGIEnvironment) -> bool:
+    if not environ["PATH_INFO"].startswith(SOCKET_PATH):
+        return False
+    return "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
+
+
+def _refuse(start_response: StartResponse, refusal: Refusal) -> list[bytes]:
+    reason = str(refusal).encode()
+    name = "TOO MANY REQUESTS" if isinstance(refusal, RateLimited) else "SERVICE UNAVAILABLE"
+    headers = [
+        ("Content-Type", "text/plain"),
+        ("Content-Length", str(len(reason))),
+        *retry_after_headers(refusal).items(),
+    ]
+    start_response(f"{refusal.status} {name}", headers)
+    return [reason]

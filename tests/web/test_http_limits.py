@@ -1,0 +1,287 @@
+"""The rate limits of HTTP: pages, new rooms, messages without JavaScript, and handshakes."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from config import Rate
+from tests.conftest import Client, create_room
+
+SCHOOL = {"X-Forwarded-For": "203.0.113.7"}
+HOME = {"X-Forwarded-For": "198.51.100.1"}
+HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
+
+
+class PollingClient:
+    """A Socket.IO client over polling, in this process, with a client address."""
+
+    def __init__(
+        self, app: Flask, headers: dict[str, str], auth: dict[str, str] | None = None
+    ) -> None:
+        self._browser = app.test_client()
+        self._headers = headers
+        opened = self._browser.get(HANDSHAKE, headers=headers)
+        assert opened.status_code == 200, opened.text
+        self.path = f"{HANDSHAKE}&sid={json.loads(opened.text[1:])['sid']}"
+        self.connected = self._exchange("40" + (json.dumps(auth) if auth else ""))
+
+    def ask(self, event: str, data: Any) -> dict[str, Any]:
+        """Send an event and return its answer."""
+        found = re.search(
+            r"431(\[.*?\])(?:\x1e|$)", self._exchange(f"421{json.dumps([event, data])}")
+        )
+        assert found
+        answer: dict[str, Any] = json.loads(found[1])[0]
+        return answer
+
+    def close(self) -> None:
+        """End the session."""
+        self._browser.post(self.path, data="1", headers=self._headers)
+
+    def _exchange(self, packet: str) -> str:
+        posted = self._browser.post(self.path, data=packet, headers=self._headers)
+        assert posted.text == "OK"
+        return self._browser.get(self.path, headers=self._headers).text
+
+
+def statuses(answers: list[TestResponse]) -> list[int]:
+    """Return the statuses of some answers."""
+    return [answer.status_code for answer in answers]
+
+
+def form_of(browser: FlaskClient, label: str, headers: dict[str, str]) -> dict[str, str]:
+    """Return the hidden fields of a room's form."""
+    page = browser.get(f"/{label}/", headers=headers).text
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+
+# Pages
+
+
+@pytest.mark.parametrize("path", ["/", "/kitchen/", "/kitchen/qr.svg", "/no/such/page"])
+def test_pages_are_limited_per_address(limited_app: Callable[..., Flask], path: str) -> None:
+    app = limited_app(limit_address_pages=Rate(5, 0.25))
+    create_room(app, "kitchen")
+    browser = app.test_client()
+
+    answers = [browser.get(path, headers=SCHOOL) for _ in range(7)]
+
+    assert 429 not in statuses(answers[:5])
+    assert statuses(answers[5:]) == [429, 429]
+    assert answers[-1].headers["Retry-After"] == "4"
+    assert "Please wait" in answers[-1].text
+    assert browser.get(path, headers=HOME).status_code != 429
+
+
+def test_static_files_and_health_checks_are_not_limited(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_pages=Rate(1, 0.1))
+    browser = app.test_client()
+    page = browser.get("/", headers=SCHOOL).text
+    [style, *_] = re.findall(r'href="(/static/[^"]+\.css)"', page)
+
+    answers = [browser.get(path, headers=SCHOOL) for path in (style, "/healthz", "/readyz") * 3]
+
+    assert set(statuses(answers)) == {200}
+
+
+def test_pages_are_not_limited_when_a_proxy_names_no_address(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_pages=Rate(1, 0.1))
+
+    assert set(statuses([app.test_client().get("/") for _ in range(5)])) == {200}
+
+
+# New rooms
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_new_rooms_are_limited_per_address(limited_app: Callable[..., Flask], method: str) -> None:
+    app = limited_app(limit_address_rooms=Rate(3, 1 / 30))
+    browser = app.test_client()
+    [csrf] = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/").text)
+
+    def create(headers: dict[str, str]) -> TestResponse:
+        form = {"csrf": csrf} if method == "POST" else None
+        return browser.open("/new/", method=method, headers=headers, data=form)
+
+    answers = [create(SCHOOL) for _ in range(5)]
+
+    assert statuses(answers) == [303, 303, 303, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "30"
+    assert create(HOME).status_code == 303
+
+
+def test_rooms_created_by_a_visit_count_as_new_rooms(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_rooms=Rate(3, 1 / 30))
+    browser = app.test_client()
+
+    answers = [browser.get(f"/room-{number}/", headers=SCHOOL) for number in range(5)]
+
+    assert statuses(answers) == [200, 200, 200, 429, 429]
+    assert browser.get("/room-0/", headers=SCHOOL).status_code == 200
+    with app.app_context():
+        assert browser.get("/room-4/", headers=HOME).status_code == 200
+
+
+# Labels
+
+
+def test_after_too_many_rooms_that_do_not_exist_nothing_can_be_found_out(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_failed_joins=Rate(5, 0.5))
+    create_room(app, "kitchen")
+    scanner = PollingClient(app, SCHOOL)
+
+    guesses = [scanner.ask("join", {"label": f"guess-{number}"})["code"] for number in range(7)]
+
+    assert guesses == ["not_found"] * 5 + ["rate_limited"] * 2
+    assert scanner.ask("join", {"label": "kitchen"})["code"] == "rate_limited"
+    assert scanner.ask("join", {"label": "kitchen", "after": 0})["code"] == "rate_limited"
+    page = app.test_client().get("/kitchen/", headers=SCHOOL)
+    assert page.status_code == 429
+    assert PollingClient(app, HOME).ask("join", {"label": "kitchen"})["ok"]
+
+
+def test_rooms_that_exist_cost_no_failed_join(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_failed_joins=Rate(2, 0.1))
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+
+    assert all(ada.ask("join", {"label": "kitchen"})["ok"] for _ in range(10))
+
+
+def test_people_in_a_room_can_join_it_again_while_somebody_guesses_labels(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_failed_joins=Rate(2, 0.1))
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+    ada.ask("join", {"label": "kitchen"})
+    scanner = PollingClient(app, SCHOOL)
+    for number in range(5):
+        scanner.ask("join", {"label": f"guess-{number}"})
+
+    assert ada.ask("join", {"label": "kitchen", "after": 0})["ok"]
+    assert scanner.ask("join", {"label": "kitchen", "after": 0})["code"] == "rate_limited"
+
+
+def test_visits_to_rooms_that_cannot_be_created_count_as_failed_joins(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_rooms=Rate(1, 0.001), limit_address_failed_joins=Rate(3, 0.1))
+    create_room(app, "kitchen")
+    browser = app.test_client()
+    for number in range(4):
+        browser.get(f"/guess-{number}/", headers=SCHOOL)
+
+    assert browser.get("/kitchen/", headers=SCHOOL).status_code == 429
+    assert browser.get("/kitchen/", headers=HOME).status_code == 200
+
+
+# Messages without JavaScript
+
+
+def test_messages_without_scripts_are_limited_and_stay_in_the_form(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app()
+    browser = app.test_client()
+    forms = [form_of(browser, "kitchen", HOME) | {"handle": "Ada"} for _ in range(6)]
+
+    answers = [
+        browser.post("/kitchen/", data=form | {"message": f"message {number}"}, headers=HOME)
+        for number, form in enumerate(forms)
+    ]
+
+    assert statuses(answers) == [303] * 5 + [429]
+    assert answers[-1].headers["Retry-After"] == "1"
+    assert "message 5</textarea>" in answers[-1].text
+    assert f'name="id" value="{forms[-1]["id"]}"' in answers[-1].text
+
+
+# Sockets
+
+
+def test_handshakes_are_limited_per_address(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_handshakes=Rate(3, 0.5))
+    browser = app.test_client()
+
+    answers = [browser.get(HANDSHAKE, headers=SCHOOL) for _ in range(5)]
+
+    assert statuses(answers) == [200, 200, 200, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "2"
+    assert browser.get(HANDSHAKE, headers=HOME).status_code == 200
+
+
+def test_requests_of_an_open_session_are_no_handshakes(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_handshakes=Rate(1, 0.1))
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+
+    assert all(ada.ask("join", {"label": "kitchen"})["ok"] for _ in range(5))
+
+
+def test_open_connections_are_limited_per_address(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_connections=3)
+    clients = [PollingClient(app, SCHOOL) for _ in range(3)]
+
+    refused = app.test_client().get(HANDSHAKE, headers=SCHOOL)
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "10"
+    PollingClient(app, HOME)
+    clients[0].close()
+    PollingClient(app, SCHOOL)
+    assert app.test_client().get(HANDSHAKE, headers=SCHOOL).status_code == 503
+
+
+def test_open_connections_are_limited_per_person(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_person_connections=2)
+    create_room(app, "kitchen")
+    browser = app.test_client()
+    browser.get("/kitchen/")
+    clients = [Client(app, browser) for _ in range(3)]
+    joined = [client.join("kitchen") if client.is_connected else None for client in clients]
+
+    assert [answer is not None for answer in joined] == [True, True, False]
+    clients[0].close()
+    assert Client(app, browser).is_connected
+    assert Client(app, None).is_connected
+
+
+def test_a_refused_connection_is_told_why(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_person_connections=1)
+    create_room(app, "kitchen")
+    first = PollingClient(app, HOME)
+    token = first.ask("join", {"label": "kitchen"})["you"]["token"]
+    second = PollingClient(app, HOME, auth={"token": token})
+
+    kind, data = second.connected[:2], json.loads(second.connected[2:])
+
+    assert kind == "44"
+    assert data["data"]["code"] == "too_many_connections"
+    assert data["data"]["retry"]
+
+
+def test_limits_that_are_off_have_no_effect(limited_app: Callable[..., Flask]) -> None:
+    one = Rate(1, 0.001)
+    app = limited_app(
+        limits=False,
+        limit_address_handshakes=one,
+        limit_address_pages=one,
+        limit_address_rooms=one,
+        limit_address_connections=1,
+    )
+    browser = app.test_client()
+
+    answers = [browser.get(path, headers=SCHOOL) for path in (HANDSHAKE, "/a/", "/b/", HANDSHAKE)]
+
+    assert set(statuses(answers)) == {200}
