@@ -1,13 +1,14 @@
 """The WSGI entry point of `flask run` and gunicorn. No other module imports it."""
 
 import atexit
+import logging
 import signal
 import sys
 import time
 from typing import NoReturn
 
-from chat import create_app, engine, shut_down
-from config import StartupError, is_replacement_worker, should_report_failure
+from chat import create_app, engine, logs, shut_down
+from config import Config, StartupError, is_replacement_worker, should_report_failure
 
 REPORT_SECONDS = 1.0
 """Within this time, gunicorn stops all workers after one has ended with status 3."""
@@ -25,8 +26,14 @@ def leave_report_to_other_worker() -> NoReturn:
 
 try:
     engine.require_async_worker()
-    app = create_app()
+    config = Config.from_environment()
+    if not logging.root.handlers:  # neither gunicorn.conf.py nor the operator has configured it
+        logs.configure(config.log_level, config.log_format)
+    app = create_app(config)
     atexit.register(shut_down, app)
+    if not engine.runs_under_gunicorn():  # of whose workers only one logs them
+        for warning in config.warnings():
+            app.logger.warning(warning)
 except StartupError as error:
     if not should_report_failure():
         leave_report_to_other_worker()

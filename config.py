@@ -1,14 +1,28 @@
-"""The settings; this is the only module that reads the environment."""
+"""The settings; this is the only module that reads the environment.
+
+A setting is a field of Config with a description. Its variable is the name of the field in capital
+letters, as in REDIS_URL; CONFAB_REDIS_URL is the same. docs/settings.md is generated from them by
+bin/settings_page.py.
+"""
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from redis import ConnectionPool, RedisError, UnixDomainSocketConnection
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
@@ -23,10 +37,38 @@ MIN_SECRET_KEY_CHARS = 16
 MAX_UNIX_PATH_BYTES = 107
 """Of a socket's address on Linux, see unix(7)."""
 
-SECONDS_BY_UNIT = {"s": 1, "min": 60, "h": 3600}
-
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
+
+SECONDS_BY_UNIT = {"s": 1, "min": 60, "h": 3600}
+
+PREFIX = "CONFAB_"
+
+SET_BY_GUNICORN_CONF = {
+    "CONFAB_WORKERS",
+    "CONFAB_FIRST_WORKERS",
+    "CONFAB_REPLACES",
+    "CONFAB_FAILURE_PIPE",
+}
+
+COMMAND_VARIABLES = {
+    "FORWARDED_ALLOW_IPS",
+    "GUNICORN_CMD_ARGS",
+    "HOST",
+    "PORT",
+    "PYTHON",
+    "WEB_CONCURRENCY",
+    "WORKERS",
+}
+"""Read by the commands and by gunicorn, and never from a .env file."""
+
+READ_BY_GUNICORN = {"FORWARDED_ALLOW_IPS"}
+"""Settings that gunicorn reads too: without a prefix, and empty is a value of its own."""
+
+FLASK_PREFIX = "FLASK_"
+"""`flask run` reads its own options from .env too."""
+
+T = TypeVar("T")
 
 
 class StartupError(SystemExit):
@@ -60,143 +102,108 @@ class Rate:
         return cls(burst, per_second)
 
 
-@dataclass(frozen=True)
-class Config:
-    """The settings of one installation. The defaults need no other service."""
+def setting(
+    default: T,
+    meaning: str,
+    *,
+    default_meaning: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+) -> T:
+    """Declare a setting: a field of Config that is read from the environment.
 
-    instance: Path = PROJECT_FOLDER / "instance"
-    """The folder with the data of this installation: the database and the secret key."""
-
-    secret_key: str | None = None
-    """None: generated at the first start and kept in the instance folder."""
-
-    database_url: str | None = None
-    """None: SQLite in the instance folder."""
-
-    redis_url: str | None = None
-    """A `redis://`, `rediss://` or `unix://` URL. None: workers share only the database."""
-
-    workers: int = 1
-    """How many workers gunicorn runs."""
-
-    transports: tuple[str, ...] | None = None
-    """None: those that work with this number of workers."""
-
-    engine: bool = True
-    """Whether to use our own, faster WebSocket where that is possible."""
-
-    handle_chars: int = 64
-    message_chars: int = 4000
-    message_bytes: int = 16 * 1024
-    frame_bytes: int = 32 * 1024
-    body_bytes: int = 64 * 1024
-    """Of a page's form: the longest message takes 48 KiB of it, percent-encoded."""
-
-    body_seconds: int = 10
-    page: int = 50
-    """Messages in the answer to `join`, in a page and in one step of the history."""
-
-    catch_up: int = 200
-    """Messages in one answer to `since`."""
-
-    cookie_seconds: int = 400 * 24 * 3600
-    """The longest that browsers keep a cookie."""
-
-    ping_seconds: int = 20
-    ping_grace_seconds: int = 15
-
-    # Rate limits: chat/limits.py applies them, docs/configuration.md explains them.
-    limits: bool = True
-    """Whether there are any rate limits. Off for benchmarks, and for tests of other things."""
-
-    limit_person_messages: Rate = Rate(5, 1)
-    limit_person_bytes: Rate = Rate(64 * 1024, 8 * 1024)
-    limit_person_changes: Rate = Rate(20, 2)
-    limit_person_names: Rate = Rate(5, 6 / 60)
-    limit_person_reads: Rate = Rate(40, 10)
-    limit_person_joins: Rate = Rate(20, 20 / 60)
-    limit_person_connections: int = 10
-    limit_address_messages: Rate = Rate(200, 60)
-    limit_address_reads: Rate = Rate(1_000, 200)
-    limit_address_joins: Rate = Rate(600, 600 / 60)
-    limit_address_failed_joins: Rate = Rate(60, 30 / 60)
-    limit_address_pages: Rate = Rate(300, 30)
-    limit_address_rooms: Rate = Rate(120, 120 / 3600)
-    limit_address_handshakes: Rate = Rate(1_000, 50)
-    limit_address_connections: int = 1_000
-    forwarded_allow_ips: str = "127.0.0.1,::1"
-    """The proxies whose X-Forwarded-For is trusted: addresses and networks, or `*` for all."""
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """Read the settings. Raises StartupError when one of them is invalid."""
-        return cls(
-            instance=Path(environ.get("INSTANCE") or cls.instance).absolute(),
-            secret_key=_secret_key(environ.get("SECRET_KEY") or None),
-            database_url=environ.get("DATABASE_URL") or None,
-            redis_url=_redis_url(environ.get("REDIS_URL") or None),
-            workers=_workers(environ.get("CONFAB_WORKERS") or "1"),  # set by gunicorn.conf.py
-            engine=_switch("ENGINE", environ.get("ENGINE") or "on"),
-            transports=_transports(environ.get("TRANSPORTS") or ""),
-            limits=_switch("LIMITS", environ.get("LIMITS") or "on"),
-            forwarded_allow_ips=_proxies(environ.get("FORWARDED_ALLOW_IPS")),
-            **_limits_from_environment(environ),
-        )
-
-    def offered_transports(self) -> tuple[str, ...]:
-        """Return the transports to offer.
-
-        Long-polling needs the same worker for each request, so several workers offer only
-        WebSocket, unless the operator decides otherwise.
-        """
-        if self.transports is not None:
-            return self.transports
-        return TRANSPORTS if self.workers == 1 else ("websocket",)
-
-    def warnings(self) -> list[str]:
-        """Return what an operator who starts it with these settings should know."""
-        warnings = []
-        if self.workers > 1 and self.redis_url is None:
-            warnings.append(
-                f"{self.workers} workers without REDIS_URL: clients of different workers receive "
-                "messages up to 3.5 s late."
-            )
-        if self.workers > 1 and self.transports is None:
-            warnings.append(
-                f"{self.workers} workers offer only WebSocket; behind a sticky proxy, set "
-                "TRANSPORTS."
-            )
-        return warnings
-
-    def database(self) -> URL:
-        """Return the URL of the database, with the driver. Raises StartupError."""
-        if self.database_url is None:
-            return URL.create("sqlite", database=str(self.instance / "confab.db"))
-        url = _parse_database_url(self.database_url)
-        if url.drivername == "postgresql":
-            url = url.set(drivername="postgresql+psycopg2")
-        if url.drivername not in DRIVERS:
-            raise StartupError(
-                f"DATABASE_URL names {url.drivername}, but Confab supports sqlite and postgresql."
-            )
-        return url
-
-
-def is_replacement_worker(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this process replaces a worker that ended, according to gunicorn.conf.py."""
-    return bool(environ.get("CONFAB_REPLACES"))
-
-
-def should_report_failure(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this process should report that it cannot start. Call it once.
-
-    The first workers of a gunicorn all fail for the same reason. gunicorn.conf.py has written one
-    byte into a pipe, and only the worker that reads it reports the failure.
+    `meaning` is its row in docs/settings.md, and `default_meaning` describes a default whose value
+    does not explain itself. A number is at least `ge` and at most `le`.
     """
-    pipe = environ.get("CONFAB_FAILURE_PIPE")
-    if pipe is None or is_replacement_worker(environ):
-        return True
-    return os.read(int(pipe), 1) != b""
+    extra: dict[str, Any] = {"default_meaning": default_meaning}
+    return Field(default, description=meaning, json_schema_extra=extra, ge=ge, le=le)
+
+
+def rate_setting(default: str, meaning: str) -> Rate:
+    """Declare a setting that is a rate. Its default is written as an operator writes it."""
+    return setting(Rate.parse(default), meaning, default_meaning=f"`{default}`")
+
+
+class Variables(PydanticBaseSettingsSource):
+    """Finds settings in the variables of the environment, or in those of a .env file.
+
+    Unlike the sources of the library, it returns the values by the names of the fields. So a value
+    of the environment replaces that of the file under whichever of the two names each is given.
+    """
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]
+    ) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the value of a field or None, its name, and that the value is not JSON."""
+        for variable in variable_names(field_name):
+            value = self._variables.get(variable)
+            # Apart from those of gunicorn, an empty variable is one that is not set.
+            if value or (value is not None and variable in READ_BY_GUNICORN):
+                return value, field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values that are set, by field."""
+        fields = settings(self.settings_cls)
+        values = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def settings(settings_class: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """Return the fields that are settings. The others have the same value in every installation."""
+    fields = settings_class.model_fields
+    return {name: field for name, field in fields.items() if field.description is not None}
+
+
+def variable_names(field_name: str) -> tuple[str, ...]:
+    """Return the names of the variables for a setting; the first one that is set applies."""
+    prefixed = PREFIX + field_name.upper()
+    if prefixed in SET_BY_GUNICORN_CONF:
+        return (prefixed,)  # WORKERS is what an operator asks of gunicorn
+    if field_name.upper() in READ_BY_GUNICORN:
+        return (field_name.upper(),)
+    return (prefixed, field_name.upper())
+
+
+def _is_on(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    name = (info.field_name or "").upper()
+    if value not in ("on", "off"):
+        raise StartupError(f"{name} is neither on nor off: write {name}=off, or leave it out.")
+    return value == "on"
+
+
+def _workers(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch("[0-9]{1,4}", value) or int(value) == 0:
+        raise StartupError(
+            f"CONFAB_WORKERS={value} is not a number of workers: leave it unset; gunicorn.conf.py "
+            "sets it."
+        )
+    return int(value)
+
+
+def _parts(value: object) -> object:
+    """Return the parts of a list with commas; None for an empty list."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    return tuple(part for part in parts if part) or None
+
+
+def _transports(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is not None and not set(names) <= set(TRANSPORTS):
+        raise StartupError(
+            "TRANSPORTS names a transport that does not exist: use polling, websocket, or "
+            "polling,websocket."
+        )
+    return names
 
 
 def _secret_key(key: str | None) -> str | None:
@@ -210,33 +217,9 @@ def _secret_key(key: str | None) -> str | None:
     has_surrogate = any("\ud800" <= character <= "\udfff" for character in key)
     if has_surrogate:
         raise StartupError(
-            "SECRET_KEY is not text in UTF-8: give it letters and digits, 16 characters or more."
+            "SECRET_KEY is not valid UTF-8: give it letters and digits, 16 characters or more."
         )
     return key
-
-
-def _workers(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,4}", text) or int(text) == 0:
-        raise StartupError(
-            f"CONFAB_WORKERS={text} is not a number of workers: leave it out, gunicorn.conf.py "
-            "sets it."
-        )
-    return int(text)
-
-
-def _parse_database_url(text: str) -> URL:
-    # Heroku and others still write postgres://, which SQLAlchemy no longer accepts.
-    text = text.replace("postgres://", "postgresql://", 1)
-    try:
-        url = make_url(text)
-        if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
-            raise ValueError("no file")
-    except (ArgumentError, ValueError):
-        raise StartupError(
-            "DATABASE_URL is not a database address: write sqlite:////path/to/file or "
-            "postgresql://user@host/name."
-        ) from None
-    return url
 
 
 def _redis_url(url: str | None) -> str | None:
@@ -268,46 +251,30 @@ def _check_socket_path(url: str, path: str) -> None:
         )
 
 
-def _switch(name: str, value: str) -> bool:
-    if value not in ("on", "off"):
-        raise StartupError(f"{name} is neither on nor off: write {name}=off, or leave it out.")
-    return value == "on"
-
-
-def _limits_from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the limits that are set, by the name of their field. Raises StartupError."""
-    found: dict[str, Any] = {}
-    for field in fields(Config):
-        if not field.name.startswith("limit_"):
-            continue
-        name = field.name.upper()
-        text = environ.get(name)
-        if text:
-            parse = _count if isinstance(field.default, int) else _rate
-            found[field.name] = parse(name, text)
-    return found
-
-
-def _rate(name: str, text: str) -> Rate:
+def _rate(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
     try:
-        return Rate.parse(text)
+        return Rate.parse(value)
     except ValueError:
+        name = (info.field_name or "").upper()
         raise StartupError(
-            f"{name}={text} is not a rate: write 5, 1/s for 5 at once and then one a second; the "
+            f"{name}={value} is not a rate: write 5, 1/s for 5 at once and then one a second; the "
             "units are s, min and h."
         ) from None
 
 
-def _count(name: str, text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
-        raise StartupError(f"{name}={text} is not a number of connections: give 1 or more.")
-    return int(text)
+def _connections(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
+        name = (info.field_name or "").upper()
+        raise StartupError(f"{name}={value} is not a number of connections: use 1 or more.")
+    return int(value)
 
 
-def _proxies(text: str | None) -> str:
+def _proxies(text: str) -> str:
     """Check a list of addresses and networks, as gunicorn does. Raises StartupError."""
-    if text is None:
-        return Config.forwarded_allow_ips
     try:
         for part in text.split(","):
             if part.strip() not in ("", "*"):
@@ -320,12 +287,387 @@ def _proxies(text: str | None) -> str:
     return text
 
 
-def _transports(text: str) -> tuple[str, ...] | None:
-    """Return the transports in a list with commas; None for an empty one. Raises StartupError."""
-    names = [part.strip() for part in text.split(",")]
-    transports = tuple(name for name in names if name)
-    if not set(transports) <= set(TRANSPORTS):
+def _security_contact(contact: str | None) -> str | None:
+    """Return a contact as a URL. Raises StartupError."""
+    if contact is None:
+        return None
+    if re.fullmatch(r"[^@\s:/]+@[^@\s:/]+", contact):
+        return f"mailto:{contact}"
+    if not re.fullmatch(r"(https://|mailto:|tel:)[!-~]+", contact):
         raise StartupError(
-            "TRANSPORTS names a transport that does not exist: choose from polling,websocket."
+            "SECURITY_CONTACT is neither an e-mail address nor a URL: write "
+            "SECURITY_CONTACT=security@example.org."
         )
-    return transports or None
+    return contact
+
+
+def _allowed_hosts(text: str | None) -> str | None:
+    if text not in (None, "*"):
+        raise StartupError(
+            "ALLOWED_HOSTS can only be *, which allows every host: list addresses in PUBLIC_URL, "
+            "such as PUBLIC_URL=https://chat.example.org."
+        )
+    return text
+
+
+Switch = Annotated[bool, BeforeValidator(_is_on)]
+"""A setting that is `on` or `off`."""
+
+CommaSeparated = Annotated[tuple[str, ...] | None, BeforeValidator(_parts)]
+"""A setting that is a list with commas; None when it is empty."""
+
+
+RateLimit = Annotated[Rate, BeforeValidator(_rate)]
+"""A setting that is a rate, such as `5, 1/s`."""
+
+MaxConnections = Annotated[int, BeforeValidator(_connections)]
+"""A setting that is a number of open connections."""
+
+
+class Settings(BaseSettings):
+    """The base class of all settings. They are read from the environment only on request."""
+
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Use what the constructor is given, to which `from_environment` passes the variables."""
+        return (init_settings,)
+
+
+class DataSettings(Settings):
+    """Data and identity."""
+
+    env_file: Path = setting(
+        Path(".env"),
+        "A file with settings, one `NAME=value` a line. The environment takes precedence over it.",
+        default_meaning="`.env` in the working directory, if it exists",
+    )
+
+    instance: Annotated[Path, AfterValidator(Path.absolute)] = setting(
+        PROJECT_FOLDER / "instance",
+        "The folder for the data of this installation: the database and the secret key.",
+        default_meaning="`instance`, beside `app.py`",
+    )
+    secret_key: Annotated[str | None, AfterValidator(_secret_key)] = setting(
+        None,
+        "Signs cookies and tokens, and is the key for marks; at least 16 characters. If it "
+        "changes, every browser gets a new identity.",
+        default_meaning="generated at the first start, kept in `instance/secret_key`",
+    )
+    database_url: str | None = setting(
+        None,
+        "`sqlite:////path/to/file` or `postgresql://user@host/name`.",
+        default_meaning="SQLite in `instance/confab.db`",
+    )
+
+
+class AddressSettings(Settings):
+    """Addresses of the server."""
+
+    public_url: CommaSeparated = setting(
+        None,
+        "The addresses at which browsers reach this server, separated by commas, such as "
+        "`https://chat.example.org`. Needed behind a proxy and for every other name of the server; "
+        "see [Allowed addresses](#allowed-addresses).",
+        default_meaning="none",
+    )
+    allowed_hosts: Annotated[str | None, AfterValidator(_allowed_hosts)] = setting(
+        None,
+        "`*` answers requests for every host. Any website can then talk to a server in the "
+        "visitor's own network.",
+        default_meaning="none: see [Allowed addresses](#allowed-addresses)",
+    )
+    heroku_app_default_domain_name: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Heroku"
+    )
+    render_external_hostname: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Render"
+    )
+    railway_public_domain: str | None = setting(
+        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Railway"
+    )
+
+    security_contact: Annotated[str | None, AfterValidator(_security_contact)] = setting(
+        None,
+        "An e-mail address or URL for reports of security problems, shown in "
+        "`/.well-known/security.txt`.",
+        default_meaning="none: there is no `security.txt`",
+    )
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """The addresses in PUBLIC_URL, and those that the hosting platform announces."""
+        announced = (
+            self.heroku_app_default_domain_name,
+            self.render_external_hostname,
+            self.railway_public_domain,
+        )
+        return (self.public_url or ()) + tuple(f"https://{name}" for name in announced if name)
+
+    @property
+    def allows_any_host(self) -> bool:
+        """Whether the Host of a request may be any name."""
+        return self.allowed_hosts == "*"
+
+
+class WorkerSettings(Settings):
+    """Workers and connections."""
+
+    redis_url: Annotated[str | None, AfterValidator(_redis_url)] = setting(
+        None,
+        "The Redis message queue between workers: `redis://host:6379/0`, `rediss://host:6379/0` "
+        "for TLS, or `unix:///path/to/redis.sock`. See "
+        "[Several workers](deployment.md#several-workers).",
+        default_meaning="none: workers share only the database",
+    )
+    workers: Annotated[int, BeforeValidator(_workers)] = setting(
+        1, "The number of workers. `gunicorn.conf.py` sets it; do not set it yourself."
+    )
+    transports: Annotated[CommaSeparated, AfterValidator(_transports)] = setting(
+        None,
+        "`polling,websocket` offers long-polling with several workers too; this needs a proxy "
+        "with sticky sessions.",
+        default_meaning="both with one worker, otherwise `websocket`",
+    )
+    engine: Switch = setting(
+        True,
+        "`off` disables Confab's own WebSocket implementation and uses that of the libraries: "
+        "everything works, but more slowly.",
+    )
+
+
+class LimitSettings(Settings):
+    """Rate limits."""
+
+    limits: Switch = setting(
+        True, "`off` disables all [rate limits](#rate-limits). For benchmarks and tests only."
+    )
+    limit_person_messages: RateLimit = rate_setting("5, 1/s", "Messages per person.")
+    limit_person_bytes: RateLimit = rate_setting(
+        "65536, 8192/s", "Bytes of UTF-8 in the messages and edits of a person."
+    )
+    limit_person_changes: RateLimit = rate_setting(
+        "20, 2/s", "Edits, deletions and reactions per person."
+    )
+    limit_person_names: RateLimit = rate_setting(
+        "5, 6/min", "Changes of the own name or of the room's name, per person."
+    )
+    limit_person_reads: RateLimit = rate_setting(
+        "40, 10/s", "Requests for older or missed messages, and all other events, per person."
+    )
+    limit_person_joins: RateLimit = rate_setting(
+        "20/min", "Joins per person, except after a reconnect."
+    )
+    limit_person_connections: MaxConnections = setting(
+        10, "Open connections per person and worker."
+    )
+    limit_address_messages: RateLimit = rate_setting(
+        "200, 60/s", "Messages, edits, deletions, reactions and name changes per address."
+    )
+    limit_address_reads: RateLimit = rate_setting(
+        "1000, 200/s", "The events of `LIMIT_PERSON_READS` per address."
+    )
+    limit_address_joins: RateLimit = rate_setting(
+        "600/min", "Joins per address, except after a reconnect."
+    )
+    limit_address_failed_joins: RateLimit = rate_setting(
+        "60, 30/min", "Attempts to enter a room that does not exist, per address."
+    )
+    limit_address_pages: RateLimit = rate_setting(
+        "300, 30/s", "Pages per address. Static files and health checks do not count."
+    )
+    limit_address_rooms: RateLimit = rate_setting("120/h", "New rooms per address.")
+    limit_address_handshakes: RateLimit = rate_setting(
+        "1000, 50/s", "New Socket.IO connections per address."
+    )
+    limit_address_connections: MaxConnections = setting(
+        1_000, "Open Socket.IO connections per address and worker."
+    )
+    forwarded_allow_ips: Annotated[str, AfterValidator(_proxies)] = setting(
+        "127.0.0.1,::1",
+        "The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted: addresses and "
+        "networks, `*` for all, or nothing. See [Behind a proxy](deployment.md#behind-a-proxy).",
+    )
+
+
+class LogSettings(Settings):
+    """Log."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The least important lines that are logged: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = setting(
+        "text", "`json` writes each line as a JSON object. See [Logs](operations.md#logs)."
+    )
+
+
+class ProtocolLimits(Settings):
+    """Limits that clients rely on: they are the same in every installation."""
+
+    handle_chars: int = 64
+    message_chars: int = 4000
+    message_bytes: int = 16 * 1024
+    frame_bytes: int = 32 * 1024
+    body_bytes: int = 64 * 1024
+    """Of a page's form: the longest message takes 48 KiB of it, percent-encoded."""
+
+    body_seconds: int = 10
+    page_messages: int = 50
+    """Messages in the answer to `join`, in a page and in one step of the history."""
+
+    catch_up_changes: int = 200
+    """Changes in one answer to `since`."""
+
+    cookie_seconds: int = 400 * 24 * 3600
+    """The longest that browsers keep a cookie."""
+
+    ping_seconds: int = 20
+    ping_grace_seconds: int = 15
+
+    answer_bytes: int = 512 * 1024
+    """The answer to `join`, `since` or `history`. More messages are in the next answers."""
+
+
+class Config(
+    DataSettings, AddressSettings, WorkerSettings, LimitSettings, LogSettings, ProtocolLimits
+):
+    """The settings of one installation. The defaults need no other service."""
+
+    notices: tuple[str, ...] = ()
+    """What the operator should know about the variables that were read."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
+        """Read the settings from the environment, and those it lacks from a .env file.
+
+        Raises StartupError when one of them is invalid.
+        """
+        given = Variables(cls, environ)()
+        file_variables = _read_env_file(given.get("env_file"))
+        usable = {
+            name: value for name, value in file_variables.items() if name not in COMMAND_VARIABLES
+        }
+        values = Variables(cls, usable)() | given
+        try:
+            return cls(**values, notices=tuple(_notices(environ, file_variables)))
+        except ValidationError as error:
+            raise StartupError(_sentence(error)) from None
+
+    def offered_transports(self) -> tuple[str, ...]:
+        """Return the transports to offer.
+
+        Long-polling needs the same worker for each request, so several workers offer only
+        WebSocket, unless the operator decides otherwise.
+        """
+        if self.transports is not None:
+            return self.transports
+        return TRANSPORTS if self.workers == 1 else ("websocket",)
+
+    def warnings(self) -> list[str]:
+        """Return what an operator who starts it with these settings should know."""
+        warnings = list(self.notices)
+        if self.workers > 1 and self.redis_url is None:
+            warnings.append(
+                f"{self.workers} workers without REDIS_URL: messages between clients of "
+                "different workers arrive up to 3.5 s late."
+            )
+        if self.workers > 1 and self.transports is None:
+            warnings.append(
+                f"{self.workers} workers offer only WebSocket; behind a proxy with sticky "
+                "sessions, set TRANSPORTS=polling,websocket to offer polling too."
+            )
+        return warnings
+
+    def database(self) -> URL:
+        """Return the URL of the database, with the driver. Raises StartupError."""
+        if self.database_url is None:
+            return URL.create("sqlite", database=str(self.instance / "confab.db"))
+        url = _parse_database_url(self.database_url)
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg2")
+        if url.drivername not in DRIVERS:
+            raise StartupError(
+                f"DATABASE_URL names {url.drivername}, but Confab supports only sqlite and "
+                "postgresql."
+            )
+        return url
+
+
+def is_replacement_worker(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process replaces a worker that ended, according to gunicorn.conf.py."""
+    return bool(environ.get("CONFAB_REPLACES"))
+
+
+def should_report_failure(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process should report that it cannot start. Call it once.
+
+    The first workers of a gunicorn all fail for the same reason. gunicorn.conf.py has written one
+    byte into a pipe, and only the worker that reads it reports the failure.
+    """
+    pipe = environ.get("CONFAB_FAILURE_PIPE")
+    if pipe is None or is_replacement_worker(environ):
+        return True
+    return os.read(int(pipe), 1) != b""
+
+
+def _read_env_file(path: str | None) -> Mapping[str, str | None]:
+    """Return the variables in a .env file, by default the one in the working directory.
+
+    Raises StartupError when the file cannot be read, or when one that is named does not exist.
+    """
+    if path is not None and not Path(path).exists():
+        raise StartupError(f"ENV_FILE={path} does not exist: name a file, or leave it out.")
+    file = Path(path) if path is not None else Config.model_fields["env_file"].default
+    try:
+        return DotEnvSettingsSource(Config, env_file=file, case_sensitive=True).env_vars
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The settings in {file} cannot be read: {error}.") from None
+
+
+def _notices(environ: Iterable[str], file_variables: Iterable[str]) -> Iterator[str]:
+    """Return what to report about variables that have no effect."""
+    known = {variable for name in settings(Config) for variable in variable_names(name)}
+    in_environment = {variable for variable in environ if variable.startswith(PREFIX)}
+    in_file = {variable for variable in file_variables if not variable.startswith(FLASK_PREFIX)}
+    for variable in sorted((in_environment - SET_BY_GUNICORN_CONF) | in_file):
+        if variable not in known or variable in READ_BY_GUNICORN:
+            yield _notice(variable, known)
+
+
+def _notice(variable: str, known: set[str]) -> str:
+    if variable in COMMAND_VARIABLES:
+        return f"{variable} has no effect in .env: set it in the environment of the command."
+    nearest = get_close_matches(variable.upper(), sorted(known), n=1)
+    if not nearest:
+        return f"{variable} is not a setting and has no effect: docs/settings.md lists them."
+    return f"{variable} is not a setting and has no effect: did you mean {nearest[0]}?"
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong with a setting, without its value, which may be secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    problem = first["msg"].removeprefix("Input ")
+    return f"{str(first['loc'][0]).upper()} is not valid: it {problem}."
+
+
+def _parse_database_url(text: str) -> URL:
+    # Heroku and others still write postgres://, which SQLAlchemy no longer accepts.
+    text = text.replace("postgres://", "postgresql://", 1)
+    try:
+        url = make_url(text)
+        if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError("no file")
+    except (ArgumentError, ValueError):
+        raise StartupError(
+            "DATABASE_URL is not a database address: write sqlite:////path/to/file or "
+            "postgresql://user@host/name."
+        ) from None
+    return url

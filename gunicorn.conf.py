@@ -2,18 +2,25 @@
 
 It runs in gunicorn's master and imports nothing of Confab there: what the master has imported, new
 workers inherit after a HUP, even when the files have changed. What the hooks do in a worker is in
-chat/engine/worker.py.
+chat/engine/worker.py. The form of the log is in chat/logs.py, which is run and not imported.
 """
 
 import ipaddress
 import os
 import re
+import runpy
 import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NoReturn
 
 import gunicorn  # type: ignore[import-untyped]  # a stub package for two names would be one more to pin
+from dotenv import dotenv_values
 from gunicorn.config import Config  # type: ignore[import-untyped]  # likewise
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # likewise
 
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
@@ -25,8 +32,14 @@ PACKAGE_BY_WORKER_CLASS = {
     "gevent_pywsgi": "gevent",
 }
 INSTALL_PINNED = "install the versions that requirements/run.txt pins"
+EVENTLET_NOTICE = (
+    "eventlet gets fixes but no new features: Confab is tested with the pinned versions of "
+    "eventlet and gunicorn, and you need to do nothing."
+)
+LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_PORT = "5000"
 MAX_PORT = 65535
+LOGS = runpy.run_path(str(Path(__file__).with_name("chat") / "logs.py"))
 
 
 def fail(sentence: str) -> NoReturn:
@@ -126,6 +139,46 @@ def workers_from_environment() -> int:
     return int(value)
 
 
+def read_setting(name: str) -> str | None:
+    """Return a setting of config.py that the master needs too; workers check its value."""
+    variables = find_variable(os.environ, "ENV_FILE")
+    file: Mapping[str, str | None] = {}
+    with suppress(OSError, ValueError):
+        file = dotenv_values(variables or ".env")
+    return find_variable(os.environ, name) or find_variable(file, name)
+
+
+def find_variable(variables: Mapping[str, str | None], name: str) -> str | None:
+    """Return the value of a variable, which may have the prefix."""
+    return variables.get(f"CONFAB_{name}") or variables.get(name)
+
+
+class Log(Logger):  # type: ignore[misc]  # it has no types
+    """gunicorn's log, which Confab logs to as well, in the form of chat/logs.py."""
+
+    def setup(self, cfg: Any) -> None:
+        """Configure the log of the master, which workers inherit."""
+        super().setup(cfg)
+        if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json:
+            return  # the operator configures it
+        LOGS["configure"](log_level, read_setting("LOG_FORMAT"))
+
+    def warning(self, message: str, *arguments: Any, **options: Any) -> None:
+        """Log a warning, but not the notice for which `on_starting` has one sentence."""
+        if not message.startswith("The eventlet worker is DEPRECATED"):
+            super().warning(message, *arguments, **options)
+
+
+# The sentence in `on_starting` says what there is to know about these notices.
+warnings.filterwarnings("ignore", r"\s*Eventlet is deprecated")
+warnings.filterwarnings("ignore", "The eventlet worker is deprecated")
+
+log_level = read_setting("LOG_LEVEL") or "info"
+if log_level not in LOG_LEVELS:
+    log_level = "info"  # a worker reports it
+loglevel = log_level  # of gunicorn's own lines
+logger_class = Log
+
 worker_class = "eventlet"
 worker_connections = 10_000
 # An idle connection delays the end of a worker by this many seconds. Never 0: a client could then
@@ -134,6 +187,7 @@ keepalive = 2
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True
+forwarder_headers = ""  # no client may set SCRIPT_NAME or PATH_INFO, not even through a proxy
 startup_warnings: list[str] = []  # logged by on_starting, when gunicorn has its log
 
 check_worker_class(explicit_setting("worker_class") or worker_class)
@@ -157,8 +211,8 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
         return  # a running gunicorn gets more or fewer workers
     if server.cfg.preload_app:
         fail(
-            "With --preload nobody could connect, because Confab has to be loaded in its worker: "
-            "leave --preload out."
+            "With --preload, clients could not connect, because Confab has to be loaded in its "
+            "worker: leave --preload out."
         )
     if new_value < 1:
         fail("gunicorn would run no worker (-w or WEB_CONCURRENCY is 0): give 1 or more.")
@@ -169,6 +223,8 @@ def on_starting(server: Any) -> None:
 
     The worker that reads the only byte in the pipe reports it.
     """
+    if server.cfg.worker_class_str == "eventlet":
+        server.log.info(EVENTLET_NOTICE)
     for warning in startup_warnings:
         server.log.warning(warning)
     reading_end, writing_end = os.pipe()

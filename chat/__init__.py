@@ -15,21 +15,25 @@ from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus, LocalBus, RedisBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
 from chat.errors import TooManyConnections
 from chat.identity import load_identity
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
+from chat.logs import quiet_logger
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
 from chat.storage import database, instance_folder, migrations
 from chat.storage.journal import Journal
-from chat.web import assets, health, page_limits, pages, responses
+from chat.web import assets, health, page_limits, pages, responses, well_known
+from chat.web.allowed_hosts import AllowedHosts
 from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
+from chat.web.request_guard import RequestGuard
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
 from config import Config
@@ -73,7 +77,6 @@ def _configure(app: Flask, config: Config) -> None:
         SECRET_KEY=config.secret_key or instance_folder.read_or_create_secret_key(config.instance),
         SQLALCHEMY_DATABASE_URI=config.database(),
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(config.database()),
-        SESSION_COOKIE_NAME="confab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=config.cookie_seconds,
         SESSION_REFRESH_EACH_REQUEST=False,
@@ -86,7 +89,7 @@ def _configure(app: Flask, config: Config) -> None:
 def _add_pages(app: Flask, limits: Limits) -> None:
     page_limits.init_app(app, limits)
     app.url_map.converters["label"] = LabelConverter
-    for module in (pages, assets, health):
+    for module in (pages, assets, health, well_known):
         app.register_blueprint(module.blueprint)
     responses.init_app(app)
 
@@ -102,18 +105,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
         limits,
         connections_of_address,
     )
-    body_limit = BodyLimit(
-        socket_limits,
-        page_bytes=config.body_bytes,
-        socket_bytes=config.frame_bytes,
-        seconds=config.body_seconds,
-    )
-    app.wsgi_app = ClientAddress(  # type: ignore[method-assign]  # as Flask documents
-        body_limit,
-        config.forwarded_allow_ips,
-        local_paths=health.PATHS,
-        reports_problems=config.limits,
-    )
+    app.wsgi_app = _add_middleware(socket_limits, config)  # type: ignore[method-assign]  # as Flask documents
     services = _build_services(app, config, socketio, limits)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
@@ -125,6 +117,24 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     # Registered at python-socketio: it needs no request context.
     services.socketio.server.on("disconnect", partial(_on_disconnect, services))
     register(socketio, handlers, services.limits)
+
+
+def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
+    """Return the app behind what every request passes first, of a page and of a socket."""
+    limited = BodyLimit(
+        app,
+        page_bytes=config.body_bytes,
+        socket_bytes=config.frame_bytes,
+        seconds=config.body_seconds,
+    )
+    hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
+    addressed = ClientAddress(
+        limited,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
+    )
+    return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
@@ -147,7 +157,10 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
         app,
         transports=list(config.offered_transports()),  # type: ignore[call-arg]  # unknown to the stubs
         async_mode=engine.async_mode(),
+        logger=quiet_logger("socketio.server"),
+        engineio_logger=quiet_logger("engineio.server"),
         async_handlers=False,  # the events of one connection are handled in order
+        cors_allowed_origins=[],  # RequestGuard has checked the origin
         json=engine.StrictJSON,
         serializer=engine.TextPacket,
         max_http_buffer_size=config.frame_bytes,
@@ -165,8 +178,18 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     registry: WorkerRegistry = NoWorkerRegistry()
     bus_grace_seconds = inf if config.workers == 1 else 0.0
     if config.redis_url is not None:
-        bus = RedisBus(socketio, config.redis_url, _redis_name("queue", app))
-        registry = RedisWorkerRegistry(config.redis_url, _redis_name("people", app))
+        secret_key: str = app.config["SECRET_KEY"]
+        bus = RedisBus(
+            socketio,
+            config.redis_url,
+            _redis_name("signed queue", app),
+            MessageSigner(secret_key, "bus"),
+        )
+        registry = RedisWorkerRegistry(
+            config.redis_url,
+            _redis_name("signed people", app),
+            MessageSigner(secret_key, "people"),
+        )
         bus_grace_seconds = BUS_GRACE_SECONDS
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)

@@ -64,6 +64,7 @@ def run_logged(work: Callable[[], None], description: str) -> None:
     try:
         work()
     except Refusal as refusal:
-        log.warning("%s failed: %s", description, refusal)
+        # The database has logged its outage. This work is repeated for as long as that lasts.
+        log.debug("%s failed: %s", description, refusal)
     except Exception:
         log.exception("%s failed", description)

@@ -4,13 +4,21 @@ import secrets
 from contextlib import suppress
 
 from flask import session
-from itsdangerous import BadData, Signer, URLSafeSerializer
+from itsdangerous import (
+    BadData,
+    SignatureExpired,
+    Signer,
+    URLSafeSerializer,
+    URLSafeTimedSerializer,
+)
 
-from chat.current_config import secret_key
+from chat.current_config import current_config, secret_key
 from chat.models import Room
 from chat.wire import JSON
 
 NONCE_CHARS = 16
+TOKEN_SALT = "confab-token"  # noqa: S105  # no secret: it separates uses of the key
+UNTIMED_TOKEN_SALT = "confab-identity"  # noqa: S105  # likewise
 
 
 def author() -> str:
@@ -30,18 +38,37 @@ def author() -> str:
 def load_identity(auth: object = None) -> bool:
     """Set the identity of a new connection that has no cookie; return whether it was known before.
 
-    It comes from the token in `auth`; without a valid one, a new identity is created.
+    It comes from the token in `auth`; without a valid one, a new identity is created. The client
+    gets a new token, which replaces the one it has.
     """
     if "author" in session:
         return True
-    signer = URLSafeSerializer(secret_key(), salt="confab-identity")
     match auth:
         case {"token": str(token)}:
-            with suppress(BadData, ValueError):
-                session["author"] = signer.loads(token)
+            known = _author_in(token)
+            if known is not None:
+                session["author"] = known
     is_known = "author" in session
-    session["token"] = signer.dumps(author())
+    session["token"] = URLSafeTimedSerializer(secret_key(), salt=TOKEN_SALT).dumps(author())
     return is_known
+
+
+def _author_in(token: str) -> str | None:
+    """Return the author id in a token; None when it is not valid, or as old as no cookie can be.
+
+    A token of release 0.1.0 has no time.
+    """
+    timed = URLSafeTimedSerializer(secret_key(), salt=TOKEN_SALT)
+    untimed = URLSafeSerializer(secret_key(), salt=UNTIMED_TOKEN_SALT)
+    with suppress(BadData, ValueError):
+        try:
+            known: str = timed.loads(token, max_age=current_config().cookie_seconds)
+        except SignatureExpired:
+            return None
+        except BadData:
+            known = untimed.loads(token)
+        return known
+    return None
 
 
 def you(room: Room) -> JSON:

@@ -23,7 +23,7 @@ def edit(data: object) -> JSON:
 
 
 def delete(data: object) -> JSON:
-    """Delete one's own message: its text is erased, its sequence number remains."""
+    """Delete one's own message: text, handle and author are erased, its number remains."""
     asked = wire.Delete.parse(data)
     command = DeleteMessage(joined_room(), author(), asked.seq)
     return ok(wire.changed(services().journal.submit(command)))

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeAlias, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chat.answer_size import count_fitting
 from chat.current_config import current_config, secret_key
 from chat.errors import NotFound
 from chat.storage.database import Base, UTCDateTime, read_transaction
@@ -27,6 +28,9 @@ MAX_COUNTED_MISSED = 10_000
 
 NAME_LOOKBACK_MESSAGES = 500
 """How many of a room's last messages are searched for the handle that an author used last."""
+
+NO_AUTHOR = ""
+"""The author of a deleted message; its mark is "" too."""
 
 ReactionsByEmoji: TypeAlias = dict[str, list[str]]
 """The authors who reacted with each emoji, in the order in which they did."""
@@ -63,14 +67,14 @@ class Room(Base):
 
     def latest(self) -> "MessagePage":
         """Return the last messages. Raises NotFound when the room has been deleted, Busy."""
-        return self.history_before(NO_LIMIT_SEQ, current_config().page)
+        return self.history_before(NO_LIMIT_SEQ, current_config().page_messages)
 
     def missed(self, after: int) -> "MessagePage":
         """Return the changes after the number `after`, and how many messages are new since then.
 
         Raises NotFound when the room has been deleted, Busy.
         """
-        page = self.changes(after, current_config().catch_up)
+        page = self.changes(after, current_config().catch_up_changes)
         page.missed = sum(message.seq > after for message in page.messages)
         if page.upto < page.head:
             page.missed = self._count_messages_after(after)
@@ -79,12 +83,14 @@ class Room(Base):
     def changes(self, after: int, limit: int) -> "MessagePage":
         """Return at most `limit` messages changed after the number `after`, in `rev` order.
 
+        Fewer if they would not fit into one answer; so do all methods that return a page.
         Raises NotFound when the room has been deleted, Busy.
         """
         page = self._read_page("changed", pivot=after, limit_from=limit + 1)
         page.messages.sort(key=lambda message: message.rev)
-        if len(page.messages) > limit:
-            page.messages.pop()
+        count = min(limit, _count_fitting(page.messages))
+        if count < len(page.messages):
+            page.messages = page.messages[:count]
             page.upto = page.messages[-1].rev
         return page
 
@@ -109,9 +115,10 @@ class Room(Base):
         """Return the last `limit` messages with a `seq` below `before`."""
         page = self._read_page("before", pivot=before, limit_before=limit + 1)
         page.messages.sort(key=lambda message: message.seq)
-        page.older = len(page.messages) > limit
+        count = min(limit, _count_fitting(page.messages[::-1]))
+        page.older = len(page.messages) > count
         page.newer = before != NO_LIMIT_SEQ and self._any_message(Message.seq >= before)
-        page.messages = page.messages[-limit:]
+        page.messages = page.messages[-count:]
         return page
 
     def history_after(self, after: int, limit: int) -> "MessagePage":
@@ -119,9 +126,10 @@ class Room(Base):
         first = after + 1
         page = self._read_page("from", pivot=first, limit_from=limit + 1)
         page.messages.sort(key=lambda message: message.seq)
+        count = min(limit, _count_fitting(page.messages))
         page.older = self._any_message(Message.seq < first)
-        page.newer = len(page.messages) > limit
-        page.messages = page.messages[:limit]
+        page.newer = len(page.messages) > count
+        page.messages = page.messages[:count]
         return page
 
     def history_around(self, around: int, limit: int) -> "MessagePage":
@@ -134,10 +142,11 @@ class Room(Base):
         page.messages.sort(key=lambda message: message.seq)
         before = [message for message in page.messages if message.seq < around]
         following = page.messages[len(before) :]
-        page.older = len(before) > limit_before
-        page.newer = len(following) > limit_from
-        kept_before = before[-limit_before:] if limit_before else []
-        page.messages = kept_before + following[:limit_from]
+        count_before = min(limit_before, _count_fitting(before[::-1], parts=2))
+        count_from = min(limit_from, _count_fitting(following, parts=2))
+        page.older = len(before) > count_before
+        page.newer = len(following) > count_from
+        page.messages = before[len(before) - count_before :] + following[:count_from]
         return page
 
     def recent_handles(self, authors: Collection[str]) -> dict[str, str]:
@@ -290,6 +299,11 @@ class MessagePage:
     missed: int | None = None
 
 
+def _count_fitting(messages: Sequence[MessageRow], parts: int = 1) -> int:
+    """Return how many of the first messages fit into one of `parts` equal parts of an answer."""
+    return count_fitting(messages, current_config().answer_bytes // parts)
+
+
 PagePart: TypeAlias = Literal["before", "from", "changed"]
 
 
@@ -323,8 +337,10 @@ def _page_statement(*parts: PagePart) -> sa.Executable:
 def room_mark(label: str, author: str) -> str:
     """Return the mark of an author in the room `label`: 16 hexadecimal digits of an HMAC.
 
-    It is the same under every handle, and different in every room.
+    It is the same under every handle, and different in every room. NO_AUTHOR has the mark "".
     """
+    if author == NO_AUTHOR:
+        return ""
     return _mark(secret_key(), label, author)
 
 

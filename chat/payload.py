@@ -24,7 +24,7 @@ TEXT_REFUSALS: dict[str, type[Refusal]] = {"empty": Empty, "too_long": TooLong}
 class Payload(BaseModel):
     """The one argument of an event: an object with these keys, of these types, and nothing else."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def parse(cls, data: object) -> Self:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.errors import Refusal
 from chat.payload import ClientId, Limit, Number, Payload
-from chat.text.validation import Emoji, Handle, MessageText, RoomName, Text
+from chat.text.emoji import is_emoji
+from chat.text.validation import Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
     from chat.models import MessagePage, MessageRow, Room, RoomRow
@@ -83,8 +84,17 @@ class React(Payload):
     """Add a reaction to a message, or remove it (`on` is false)."""
 
     seq: Number
-    emoji: Emoji
-    on: bool
+    on: bool  # before `emoji`, whose validation depends on it
+    emoji: Text
+
+    @field_validator("emoji")
+    @classmethod
+    def _check_emoji(cls, text: str, info: ValidationInfo) -> str:
+        # Earlier versions accepted more than emoji: what is stored can still be removed.
+        is_removal = info.data.get("on") is False
+        if not is_removal and not is_emoji(text):
+            raise PydanticCustomError("emoji", "is not a single emoji")
+        return text
 
 
 class Rename(Payload):

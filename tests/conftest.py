@@ -6,7 +6,6 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,7 +112,7 @@ def limited_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     opened: list[Any] = []
 
     def make(**settings: Any) -> Flask:
-        context = open_app(replace(Config(instance=tmp_path / "instance"), **settings))
+        context = open_app(Config(instance=tmp_path / "instance", **settings))
         opened.append(context)
         app = context.__enter__()
         services_of(app).limits.clock = StoppedClock()

@@ -163,6 +163,9 @@ class ConfabServer(Program):
         settings = {
             "INSTANCE": str(folder / "instance"),
             "LIMITS": "off",
+            # Neither Confab nor `flask run` reads the .env of whoever runs the tests.
+            "ENV_FILE": os.devnull,
+            "FLASK_SKIP_DOTENV": "1",
             "PYTHONUNBUFFERED": "1",
             # With ENGINE=off before pytest, all tests that do not choose run with the engine off.
             "ENGINE": os.environ.get("ENGINE", "on"),

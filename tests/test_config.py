@@ -1,12 +1,16 @@
 """The settings: an invalid one is refused with a sentence that names the remedy."""
 
+import os
+from pathlib import Path
+
 import pytest
 from flask import Flask
+from pydantic import ValidationError
 
 from chat.delivery.bus import redis_client
 from chat.storage import instance_folder
-from config import Config, StartupError
-from tests.conftest import Client
+from config import Config, Rate, StartupError, setting, settings
+from tests.conftest import Client, Patch
 
 
 @pytest.mark.parametrize(
@@ -14,14 +18,14 @@ from tests.conftest import Client
     [
         ("SECRET_KEY", "short", "16 characters"),
         ("SECRET_KEY", "not in UTF-8: \udcff\udcfe", "UTF-8"),
-        ("CONFAB_WORKERS", "x", "leave it out"),
-        ("CONFAB_WORKERS", "0", "leave it out"),
-        ("CONFAB_WORKERS", "-1", "leave it out"),
-        ("CONFAB_WORKERS", "1_0", "leave it out"),
+        ("CONFAB_WORKERS", "x", "leave it unset"),
+        ("CONFAB_WORKERS", "0", "leave it unset"),
+        ("CONFAB_WORKERS", "-1", "leave it unset"),
+        ("CONFAB_WORKERS", "1_0", "leave it unset"),
         ("DATABASE_URL", "nonsense", "write sqlite:"),
         ("DATABASE_URL", "sqlite://", "write sqlite:"),
         ("DATABASE_URL", "postgresql://ada@host:port/name", "write sqlite:"),
-        ("DATABASE_URL", "mysql://ada@host/name", "supports sqlite and postgresql"),
+        ("DATABASE_URL", "mysql://ada@host/name", "supports only sqlite and postgresql"),
         ("REDIS_URL", "http://localhost", "write redis:"),
         ("REDIS_URL", "redis://localhost:port/0", "write redis:"),
         ("REDIS_URL", "redis://localhost:6379/0?foo=bar", "write redis:"),
@@ -125,3 +129,168 @@ def test_a_handle_without_visible_characters_is_refused(ada: Client) -> None:
     for name in ("\u200d", "\u3164\u2800", "\u200b \u2060"):
         assert ada.post("hello", handle=name)["code"] == "empty"
     assert ada.post("hello", handle="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")["ok"]
+
+
+def read(folder: Path, environment: dict[str, str], lines: str = "") -> Config:
+    """Read the settings from an environment and from a .env file with such lines."""
+    file = folder / "settings.env"
+    file.write_text(lines)
+    return Config.from_environment({"ENV_FILE": str(file), **environment})
+
+
+@pytest.mark.parametrize(
+    ("environment", "lines", "url"),
+    [
+        ({"REDIS_URL": "redis://a"}, "", "redis://a"),
+        ({"CONFAB_REDIS_URL": "redis://a"}, "", "redis://a"),
+        ({"CONFAB_REDIS_URL": "redis://a", "REDIS_URL": "redis://b"}, "", "redis://a"),
+        ({"CONFAB_REDIS_URL": "", "REDIS_URL": "redis://b"}, "", "redis://b"),
+        ({}, "REDIS_URL=redis://c", "redis://c"),
+        ({}, "# our Redis\nexport CONFAB_REDIS_URL='redis://c'\n", "redis://c"),
+        ({"REDIS_URL": "redis://a"}, "REDIS_URL=redis://c", "redis://a"),
+        ({"REDIS_URL": "redis://a"}, "CONFAB_REDIS_URL=redis://c", "redis://a"),
+        ({"CONFAB_REDIS_URL": "redis://a"}, "REDIS_URL=redis://c", "redis://a"),
+        ({"REDIS_URL": ""}, "REDIS_URL=redis://c", "redis://c"),
+        ({"redis_url": "redis://a"}, "redis_url=redis://c", None),
+    ],
+)
+def test_a_setting_is_found_under_both_names_and_the_environment_takes_precedence(
+    tmp_path: Path, environment: dict[str, str], lines: str, url: str | None
+) -> None:
+    assert read(tmp_path, environment, lines).redis_url == url
+
+
+TEXTS = {
+    "instance": "elsewhere",
+    "secret_key": "secret enough to be used",
+    "database_url": "sqlite:////tmp/confab.db",
+    "redis_url": "redis://localhost",
+    "public_url": "https://chat.example.org",
+    "allowed_hosts": "*",
+    "security_contact": "security@example.org",
+    "heroku_app_default_domain_name": "chat.example.org",
+    "render_external_hostname": "chat.example.org",
+    "railway_public_domain": "chat.example.org",
+    "transports": "polling, websocket",
+    "log_level": "debug",
+    "log_format": "json",
+}
+"""A valid value other than the default, for each setting that is no number, rate or switch."""
+
+
+def another_value(name: str) -> str:
+    """Return a valid value of a setting that is not its default."""
+    default = settings(Config)[name].default
+    if isinstance(default, bool):
+        return "off" if default else "on"
+    if isinstance(default, Rate):
+        return "7, 7/min"
+    return str(default + 1) if isinstance(default, int | float) else TEXTS[name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(settings(Config)) - {"env_file", "workers", "forwarded_allow_ips"})
+)
+def test_a_setting_is_accepted_under_both_names_and_from_a_file(tmp_path: Path, name: str) -> None:
+    for variable in (name.upper(), f"CONFAB_{name.upper()}"):
+        for config in (
+            read(tmp_path, {variable: another_value(name)}),
+            read(tmp_path, {}, f"{variable}={another_value(name)}"),
+        ):
+            assert getattr(config, name) != getattr(Config(), name)
+
+
+def test_the_env_file_of_the_working_directory_is_read(tmp_path: Path, monkeypatch: Patch) -> None:
+    (tmp_path / ".env").write_text("ENGINE=off\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert not Config.from_environment({}).engine
+    monkeypatch.chdir(tmp_path.parent)
+    assert Config.from_environment({}).engine
+
+
+def test_an_env_file_that_is_missing_or_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"SECRET_KEY=\xe9\xe8\n")
+
+    for name, problem in (("none", "does not exist"), ("latin", "cannot be read")):
+        with pytest.raises(StartupError) as error:
+            Config.from_environment({"ENV_FILE": str(tmp_path / name)})
+        assert str(tmp_path / name) in error.value.sentence
+        assert problem in error.value.sentence
+
+
+def test_the_number_of_workers_is_not_what_the_operator_asks_of_gunicorn(tmp_path: Path) -> None:
+    assert read(tmp_path, {"WORKERS": "4"}, "WORKERS=4").workers == 1
+    assert read(tmp_path, {"CONFAB_WORKERS": "4"}).workers == 4
+
+
+def test_the_constructor_does_not_read_the_environment(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("ENGINE", "off")
+    monkeypatch.setenv("PING_SECONDS", "1")
+
+    assert Config().engine
+    assert Config.from_environment().ping_seconds == Config().ping_seconds == 20
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().engine = False  # type: ignore[misc]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("environment", "lines", "unknown", "nearest"),
+    [
+        ({"CONFAB_REDIS_URI": "redis://a"}, "", "CONFAB_REDIS_URI", "CONFAB_REDIS_URL"),
+        ({"CONFAB_TRANSPORT": "polling"}, "", "CONFAB_TRANSPORT", "CONFAB_TRANSPORTS"),
+        ({}, "DATABASE_URI=sqlite:////tmp/x", "DATABASE_URI", "DATABASE_URL"),
+        ({}, "redis_url=redis://a", "redis_url", "REDIS_URL"),
+        ({}, "SECRETKEY=", "SECRETKEY", "SECRET_KEY"),
+        ({"CONFAB_XYZZY": "1"}, "", "CONFAB_XYZZY", "docs/settings.md"),
+        ({}, "PORT=8000", "PORT", "environment of the command"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_reported_with_the_nearest_one(
+    tmp_path: Path, environment: dict[str, str], lines: str, unknown: str, nearest: str
+) -> None:
+    [warning] = read(tmp_path, environment, lines).warnings()
+
+    assert warning.startswith(f"{unknown} ")
+    assert nearest in warning
+
+
+def test_known_names_and_names_of_others_are_not_reported(tmp_path: Path) -> None:
+    environment = {
+        "CONFAB_WORKERS": "1",
+        "CONFAB_REPLACES": "",
+        "CONFAB_ENGINE": "on",
+        "REDIS_URI": "of another program",
+        "PORT": "8000",
+    }
+
+    assert read(tmp_path, environment, "FLASK_DEBUG=1\nINSTANCE=x\n").warnings() == []
+
+
+def test_a_value_of_the_wrong_type_is_refused_without_repeating_it() -> None:
+    class Numbered(Config):
+        size: int = setting(1, "A number.", ge=1)
+
+    for value, problem in (("much", "valid integer"), ("0", "greater than or equal to 1")):
+        with pytest.raises(StartupError) as error:
+            Numbered.from_environment({"SIZE": value, "ENV_FILE": os.devnull})
+        assert error.value.sentence.startswith("SIZE is not valid: it should be")
+        assert problem in error.value.sentence
+        assert "much" not in error.value.sentence
+
+
+def test_trusted_proxies_are_read_from_the_environment_only_and_may_be_nobody(
+    tmp_path: Path,
+) -> None:
+    assert read(tmp_path, {}).forwarded_allow_ips == "127.0.0.1,::1"
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": ""}).forwarded_allow_ips == ""
+    assert read(tmp_path, {"FORWARDED_ALLOW_IPS": "10.0.0.2"}).forwarded_allow_ips == "10.0.0.2"
+
+    from_file = read(tmp_path, {}, "FORWARDED_ALLOW_IPS=10.0.0.2")
+
+    assert from_file.forwarded_allow_ips == "127.0.0.1,::1"
+    [notice] = from_file.notices
+    assert notice.startswith("FORWARDED_ALLOW_IPS has no effect in .env")

@@ -6,8 +6,9 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from chat.models import MessageRow, Room
 from chat.payload import Payload
 from chat.services import services_of
 from chat.web import labels
-from config import Config, Rate
+from config import Config, ProtocolLimits, Rate, settings, variable_names
 from tests.conftest import Client
 from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
 from tests.torture.report import title
@@ -31,10 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (DOCS / "architecture.md").read_text()
-CONFIGURATION = (DOCS / "configuration.md").read_text()
 DELIVERY = (DOCS / "delivery.md").read_text()
 DEVELOPMENT = (DOCS / "development.md").read_text()
 PROTOCOL = (DOCS / "protocol.md").read_text()
+SETTINGS = (DOCS / "settings.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), ROOT / "bench" / "README.md"])
 
 EVENTS = events.EVENTS | message_events.EVENTS
@@ -386,11 +387,10 @@ def refusals() -> list[type[errors.Refusal]]:
 
 def test_every_limit_is_documented_with_its_number() -> None:
     rows = by_code(table(PROTOCOL, "Limits"), "Defined in")
-    settings = {"workers", "engine", "limits"}
     config = {
-        f"config.{name}": value
-        for name, value in vars(Config()).items()
-        if isinstance(value, int) and name not in settings
+        f"config.{name}": field.default
+        for name, field in Config.model_fields.items()
+        if name in ProtocolLimits.model_fields or name.endswith("_connections")
     }
 
     assert {name for name in rows if name.startswith("config.")} == set(config)
@@ -435,34 +435,26 @@ def test_the_page_of_a_room_embeds_the_documented_part_of_the_answer_to_join(
 # The settings
 
 
-class RecordingEnvironment(Mapping[str, str]):
-    """An empty environment that records which variables are read."""
+def test_the_tables_of_settings_are_current() -> None:
+    words = [sys.executable, "-m", "bin.settings_page", "--check"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30)
 
-    def __init__(self) -> None:
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.read.add(name)
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
+    assert done.returncode == 0, done.stderr
 
 
-def test_every_setting_is_documented() -> None:
-    environment = RecordingEnvironment()
-    Config.from_environment(environment)
+def test_every_setting_is_documented_once() -> None:
+    rows = [row for rows in tables(SETTINGS, "Settings") for row in rows]
 
-    assert set(by_code(table(CONFIGURATION, "Settings"), "Variable")) == environment.read
+    variables = [variable_names(name)[-1] for name in settings(Config)]
+    assert sorted(by_code(rows, "Variable")) == sorted(variables)
 
 
 def test_the_default_of_every_rate_limit_is_documented() -> None:
-    rows = by_code(table(CONFIGURATION, "Settings"), "Variable")
+    rows = by_code([row for rows in tables(SETTINGS, "Settings") for row in rows], "Variable")
     rates = {
-        name.upper(): value for name, value in vars(Config()).items() if isinstance(value, Rate)
+        name.upper(): field.default
+        for name, field in settings(Config).items()
+        if isinstance(field.default, Rate)
     }
 
     assert rates
@@ -480,7 +472,7 @@ def test_every_variable_of_the_commands_is_documented() -> None:
     read |= set(re.findall(r'os\.environ(?:\.get\(|\[)"([A-Z_]+)"', server))
 
     internal = {name for name in read if name.startswith("CONFAB_")}
-    documented = by_code(table(CONFIGURATION, "Variables of the commands"), "Variable")
+    documented = by_code(table(SETTINGS, "Variables for the commands"), "Variable")
     assert set(documented) == read - internal
 
 

@@ -1,22 +1,31 @@
 """The events edit, delete, title, react and rename: answers, broadcasts and refusals."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from chat.models import NAME_LOOKBACK_MESSAGES, Room, messages
 from chat.services import services_of
-from chat.storage.commands import ChangeHandle, Command, ReactToMessage, SetTitle
-from chat.storage.database import read_transaction
+from chat.storage.commands import (
+    MAX_EMOJI_PER_MESSAGE,
+    ChangeHandle,
+    Command,
+    DeleteMessage,
+    ReactToMessage,
+    SetTitle,
+)
+from chat.storage.database import read_transaction, write_transaction
 from chat.text.emoji import is_emoji
 from tests.conftest import JSON, Client
 
 Open = Callable[..., Client]
+MESSAGE_ID = "a-random-id-0001"
 THUMB = "👍"
 HEART = "❤️"
-FAMILY = "👨🏽‍👩🏽‍👧🏽‍👦🏽"
+FAMILY = "👨‍👩‍👧‍👦"
 
 
 def react(client: Client, seq: int, emoji: str = THUMB, on: bool = True) -> JSON:
@@ -64,21 +73,98 @@ def test_an_edit_is_broadcast_as_a_change(ada: Client, ben: Client) -> None:
     assert ben.ask("history", {})["messages"] == [change]
 
 
-def test_deleting_a_message_erases_its_text_in_the_database(ada: Client, app: Flask) -> None:
-    seq = ada.post("a secret")["seq"]
-
-    assert ada.ask("delete", {"seq": seq}) == {"ok": True, "rev": 2, "head": 2}
+def test_deleting_a_message_erases_text_handle_and_author_in_the_database(
+    ada: Client, app: Flask
+) -> None:
+    answer = ada.post("a secret", handle="Ada", id=MESSAGE_ID)
     with app.app_context(), read_transaction() as connection:
-        assert connection.execute(select(messages).where(messages.c.seq == seq)).one().message == ""
+        before = connection.execute(select(messages)).one()
+
+    assert ada.ask("delete", {"seq": answer["seq"]}) == {"ok": True, "rev": 2, "head": 2}
+    with app.app_context(), read_transaction() as connection:
+        after = connection.execute(select(messages)).one()
+    assert (after.message, after.handle, after.author) == ("", "", "")
+    assert (after.seq, after.rev, after.client_id) == (1, 2, MESSAGE_ID)
+    assert (after.timestamp, after.edited_at) == (before.timestamp, before.edited_at)
 
 
 def test_a_deletion_is_broadcast_as_a_change(ada: Client, ben: Client) -> None:
-    seq = ada.post("a secret")["seq"]
+    seq = ada.post("a secret", handle="Ada")["seq"]
     ada.ask("delete", {"seq": seq})
 
     [change] = ben.received("change")
     assert (change["seq"], change["rev"], change["message"], change["deleted"]) == (1, 2, "", True)
+    assert (change["handle"], change["mark"]) == ("", "")
     assert ben.ask("history", {})["messages"] == [change]
+    assert ben.ask("since", {"after": 0})["messages"] == [change]
+    assert ben.join("kitchen")["messages"] == [change]
+
+
+def test_the_page_of_a_room_does_not_show_who_wrote_a_deleted_message(
+    ada: Client, app: Flask, kitchen: str
+) -> None:
+    mark = mark_of(ada)
+    ada.post("a secret", handle="Ada the First")
+    ada.ask("delete", {"seq": 1})
+
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    assert "Message deleted" in page
+    assert '<bdi class="message__name"></bdi>' in page
+    for erased in ("a secret", "Ada the First", mark[:4]):
+        assert erased not in page
+
+
+def test_a_deleted_message_is_nobodys_last_message(ada: Client, open_client: Open) -> None:
+    ada.post("hello", handle="Ada")
+    ada.ask("delete", {"seq": 1})
+
+    assert ada.ask("rename", {"handle": "Bea"}) == {"ok": True, "rev": 2, "head": 2}
+
+
+def test_a_message_repeated_after_its_deletion_is_a_duplicate(
+    ada: Client, ben: Client, app: Flask
+) -> None:
+    first = ada.post("a secret", handle="Ada", id=MESSAGE_ID)
+    ada.ask("delete", {"seq": 1})
+    ben.received()
+
+    for text in ("a secret", "another text"):
+        again = ada.post(text, handle="Ada", id=MESSAGE_ID)
+        assert (again["seq"], again["rev"], again["duplicate"]) == (first["seq"], 2, True)
+
+    assert ben.received() == []
+    [message] = ben.ask("history", {})["messages"]
+    assert (message["message"], message["handle"], message["mark"]) == ("", "", "")
+
+
+def test_a_deletion_is_acknowledged_again_whoever_asks(ada: Client, ben: Client) -> None:
+    """The answer does not depend on who wrote the message, so it tells nobody."""
+    ada.post("hello")
+    first = ada.ask("delete", {"seq": 1})
+    ada.post("later")
+    ben.received()
+
+    repeated = [client.ask("delete", {"seq": 1}) for client in (ada, ben, ada)]
+
+    assert first == {"ok": True, "rev": 2, "head": 2}
+    assert repeated == [{"ok": True, "rev": 2, "head": 3}] * 3
+    assert ben.received() == []
+
+
+def test_a_deletion_and_its_repetition_in_one_batch_consume_one_number(
+    ada: Client, app: Flask, kitchen: str
+) -> None:
+    ada.post("hello")
+    with app.app_context(), read_transaction() as connection:
+        author = connection.scalar(select(messages.c.author)) or ""
+    room = find_room(app, kitchen)
+    batch: list[Command] = [DeleteMessage(room, name, 1) for name in (author, "ben", author)]
+
+    store(app, batch)
+
+    assert results_of(batch) == [(2, False), (2, True), (2, True)]
+    assert len(ada.received("change")) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,11 +198,12 @@ def test_a_repeated_edit_or_deletion_consumes_no_number(ada: Client, ben: Client
     assert len(ben.received("change")) == 2
 
 
-def test_a_deleted_message_cannot_be_edited(ada: Client) -> None:
+def test_a_deleted_message_cannot_be_edited(ada: Client, ben: Client) -> None:
     ada.post("hello")
     ada.ask("delete", {"seq": 1})
 
-    assert ada.ask("edit", {"seq": 1, "message": "hi"})["code"] == "gone"
+    for client in (ada, ben):
+        assert client.ask("edit", {"seq": 1, "message": "hi"})["code"] == "gone"
 
 
 def test_editing_an_unknown_message_is_refused(ada: Client) -> None:
@@ -348,15 +435,34 @@ def test_an_emoji_takes_at_most_a_hundred_authors(ada: Client, app: Flask, kitch
     assert react(ada, 1, HEART)["ok"]
 
 
-@pytest.mark.parametrize("emoji", [THUMB, HEART, FAMILY, "🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑🏽‍❤️‍💋‍🧑🏽", "☺️"])
+@pytest.mark.parametrize("emoji", [THUMB, HEART, FAMILY, "🇩🇪", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑🏽‍❤️‍💋‍🧑🏿", "☺️", "🅰️"])
 def test_an_emoji_of_several_code_points_is_accepted(ada: Client, emoji: str) -> None:
     ada.post("hello")
 
     assert react(ada, 1, emoji)["ok"]
 
 
+INVISIBLE = "\u2062\ufe0f"
+KATAKANA = "\u30a2\ufe0f"
+BOX_LINE = "\u2500\ufe0f"
+
+
 @pytest.mark.parametrize(
-    "emoji", ["", "a", "👍👍", "👍 ", ":+1:", "1", "‍", "👍\n", "<b>", "❤" * 9, "🧑‍" * 9]
+    "emoji",
+    [
+        *["", "a", "👍👍", "👍 ", ":+1:", "1", "\u200d", "👍\n", "<b>", "❤" * 9, "🧑\u200d" * 9],
+        *[
+            INVISIBLE,
+            KATAKANA,
+            BOX_LINE,
+            "\u203b\ufe0f",
+            "\ufe0f",
+            "a\ufe0f",
+            "👍🏽🏽",
+            "🇩",
+            "👍\u200d👎",
+        ],
+    ],
 )
 def test_text_that_is_not_one_emoji_is_refused(ada: Client, ben: Client, emoji: str) -> None:
     ada.post("hello")
@@ -370,6 +476,35 @@ def test_text_that_is_not_one_emoji_is_refused(ada: Client, ben: Client, emoji: 
         "retry": False,
     }
     assert ben.received() == []
+
+
+def test_a_stored_reaction_that_is_no_emoji_is_shown_and_can_be_removed(
+    ada: Client, ben: Client, app: Flask, kitchen: str
+) -> None:
+    adas_mark = mark_of(ada)
+    ada.post("hello")
+    with app.app_context(), write_transaction() as connection:
+        author = connection.scalar(select(messages.c.author))
+        connection.execute(update(messages).values(reactions={KATAKANA: [author]}))
+
+    [message] = ben.ask("history", {})["messages"]
+    page = app.test_client().get(f"/{kitchen}/").text
+    answer = react(ada, 1, KATAKANA, on=False)
+
+    assert message["reactions"] == {KATAKANA: [adas_mark]}
+    assert f'data-emoji="{KATAKANA}"' in page
+    assert answer == {"ok": True, "rev": 2, "head": 2}
+    assert "reactions" not in ben.ask("history", {})["messages"][0]
+    assert react(ada, 1, KATAKANA)["code"] == "bad_request"
+
+
+def test_every_emoji_of_the_message_menu_is_accepted(app: Flask, ada: Client, kitchen: str) -> None:
+    page = app.test_client().get(f"/{kitchen}/").text
+
+    offered = set(re.findall(r'data-emoji="([^"]+)"', page))
+
+    assert len(offered) > MAX_EMOJI_PER_MESSAGE
+    assert {emoji for emoji in offered if not is_emoji(emoji)} == set()
 
 
 # rename

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.servers import (
     ConfabServer,
     _serving,
     bound_by_permissions,
+    flask_run,
     free_port,
     gunicorn,
     wait_until,
@@ -40,6 +42,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "INSTANCE": str(tmp_path / "instance"),
+        "ENV_FILE": os.devnull,
+        "FLASK_SKIP_DOTENV": "1",
     }
 
 
@@ -105,6 +109,21 @@ def test_a_host_that_is_not_an_address_is_ignored_and_reported_once(tmp_path: Pa
         wait_until(lambda: f"Listening at: http://0.0.0.0:{port} " in server.log())
         reported = re.findall(r"HOST=x86_64-pc-linux-gnu is not an IP address.*", server.log())
         assert len(reported) == 1
+
+
+@servers
+@pytest.mark.parametrize(
+    "serve", [flask_run, partial(gunicorn, workers=2)], ids=["flask", "gunicorn"]
+)
+def test_a_name_that_is_no_setting_is_reported_once(
+    tmp_path: Path, serve: Callable[..., AbstractContextManager[ConfabServer]]
+) -> None:
+    with serve(tmp_path, CONFAB_REDIS_URI="redis://localhost") as server:
+        report = (
+            "CONFAB_REDIS_URI is not a setting and has no effect: did you mean CONFAB_REDIS_URL?"
+        )
+        wait_until(lambda: report in server.log())
+        assert server.log().count("CONFAB_REDIS_URI") == 1
 
 
 @contextmanager

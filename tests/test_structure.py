@@ -14,10 +14,20 @@ MAX_FUNCTION_LINES = 50
 # Lowest first: a module imports only from the layers below its own. `package.*` stands for all
 # modules of a package, which may import each other as long as there is no cycle.
 LAYERS = [
-    {"current_config", "errors", "socket_server", "engine.*"},
+    {
+        "answer_size",
+        "current_config",
+        "errors",
+        "logs",
+        "outage",
+        "socket_server",
+        "storage.instance_folder",
+        "engine.*",
+    },
     {
         "background",
         "connection_limits",
+        "delivery.signatures",
         "limits",
         "payload",
         "text.*",
@@ -26,16 +36,19 @@ LAYERS = [
     },
     {
         "models",
-        "storage.instance_folder",
         "storage.migrations",
         "storage.readiness",
         "wire",
+        "web.addresses",
         "web.client_address",
         "web.retry_after",
         "web.labels",
         "web.middleware",
         "web.sessions",
+        "web.visits",
     },
+    {"web.allowed_hosts"},
+    {"web.request_guard"},
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {
         "event_limits",
@@ -56,7 +69,7 @@ LAYERS = [
     {"services"},
     {"membership"},
     {"dispatch"},
-    {"events", "message_events", "web.assets", "web.pages"},
+    {"events", "message_events", "web.assets", "web.pages", "web.well_known"},
     {""},  # chat/__init__.py: the application factory
 ]
 MAY_IMPORT_SERVICES = {"", "membership", "events", "message_events", "web.pages"}

@@ -103,6 +103,7 @@ class Installation:
     def server(self, folder: Path, data: Path, cores: str, **environment: str) -> Server:
         """Return one worker, not started yet, whose instance folder is in `data`."""
         settings = {"INSTANCE": str(data / "instance"), **self.limits}
+        settings["ENV_FILE"] = os.devnull  # not the .env of whoever runs the benchmark
         if "ENGINE" in os.environ:
             settings["ENGINE"] = os.environ["ENGINE"]
         command = [self.python, *GUNICORN, "-b", "127.0.0.1:{port}"]

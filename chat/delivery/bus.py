@@ -10,6 +10,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import inf
 from typing import Any, TypeAlias
 
 import redis
@@ -17,6 +18,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chat.background import run_logged
+from chat.delivery.signatures import MessageSigner
+from chat.outage import Outage
 from chat.socket_server import SocketServer
 
 MAX_QUEUED_MESSAGES = 5_000
@@ -31,6 +34,9 @@ SILENCE_SECONDS = 6.0
 """A connection without any message for so long, even its own heartbeat, counts as dead."""
 
 RECONNECT_SECONDS = (0.25, 0.5)
+
+UNVERIFIED_REPORT_SECONDS = 1.0
+"""How often messages without a valid signature are logged at most."""
 
 START_WAIT_SECONDS = 2.0
 """How long a worker that starts waits for its first connection and the handlers of `on_connect`."""
@@ -101,19 +107,30 @@ class LocalBus(Bus):
 
 
 class RedisBus(Bus):
-    """Redis pub/sub on one channel, with one publishing and one receiving background task."""
+    """Redis pub/sub on one channel, with one publishing and one receiving background task.
 
-    def __init__(self, socketio: SocketServer, url: str, channel: str) -> None:
+    Every message is signed. Those that are not signed by a worker of this installation are dropped,
+    so a forged message can neither be broadcast nor take the number of a real one. A signed message
+    that is repeated has no effect, because the sequencer drops numbers that were broadcast.
+    """
+
+    def __init__(
+        self, socketio: SocketServer, url: str, channel: str, signer: MessageSigner
+    ) -> None:
         self._socketio = socketio
         self._url = url
         self._channel = channel
+        self._signer = signer
         self._worker_id = secrets.token_hex(8)  # by which it skips its own messages
         self._handlers: dict[str, MessageHandler] = {}
         self._connect_handlers: list[Callable[[], None]] = []
         self._queue: Any = None  # of Socket.IO's async mode
-        self._outage_error: str | None = None  # the reported error, while Redis is unreachable
+        self._outage = Outage(log)  # of Redis
         self._has_run_connect_handlers = False
         self._dropped = 0
+        self.unverified = 0  # received messages without a valid signature
+        self._unverified_reported = 0
+        self._unverified_reported_at = -inf
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
         """Call `handler` for each such event from another worker. Only before the start."""
@@ -133,13 +150,16 @@ class RedisBus(Bus):
         deadline = time.monotonic() + START_WAIT_SECONDS
         while (
             not self._has_run_connect_handlers
-            and self._outage_error is None
+            and not self._outage.is_ongoing
             and time.monotonic() < deadline
         ):
             self._socketio.sleep(0.01)
 
     def publish(self, event: str, payload: Payload) -> None:
-        """Queue an event for the other workers; drop and count it when the queue is full."""
+        """Queue an event for the other workers.
+
+        It is dropped and counted when the queue is full, or when Redis cannot be reached.
+        """
         message = {"from": self._worker_id, "event": event, "payload": payload}
         self._enqueue(json.dumps(message, ensure_ascii=False))
 
@@ -147,7 +167,7 @@ class RedisBus(Bus):
         if self._queue is None:
             return
         try:
-            self._queue.put(message, block=False)
+            self._queue.put(self._signer.sign(message.encode()), block=False)
         except Exception:  # noqa: BLE001  # each async mode has its own Full exception
             self._dropped += 1
             if self._dropped == 1:
@@ -156,6 +176,7 @@ class RedisBus(Bus):
     def _send_heartbeats(self) -> None:
         while True:
             self._enqueue(json.dumps({"tick": self._worker_id}))
+            self._report_unverified()
             self._socketio.sleep(HEARTBEAT_SECONDS)
 
     def _publish_forever(self) -> None:
@@ -166,9 +187,11 @@ class RedisBus(Bus):
             pipeline.publish(self._channel, self._queue.get())
             while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._queue.empty():
                 pipeline.publish(self._channel, self._queue.get())
+            number_of_messages = len(pipeline)
             try:
                 pipeline.execute()
-            except Exception as error:  # noqa: BLE001  # whatever it is, later messages are sent
+            except Exception as error:  # noqa: BLE001  # no error may end this loop
+                self._dropped += number_of_messages
                 self._report_outage(error)
             else:
                 self._report_dropped()
@@ -198,7 +221,7 @@ class RedisBus(Bus):
                 if message["type"] == "subscribe":
                     self._on_subscribed()
                 else:
-                    self._receive(message["data"])
+                    self.receive(message["data"])
         raise redis.ConnectionError(f"no message for {SILENCE_SECONDS:.0f} s")
 
     def _on_subscribed(self) -> None:
@@ -212,10 +235,15 @@ class RedisBus(Bus):
             run_logged(handler, "A handler of a new connection to Redis")
         self._has_run_connect_handlers = True
 
-    def _receive(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Hand a message from another worker to its handler; anything else is dropped."""
+        verified = self._signer.verify(data)
+        if verified is None:
+            self.unverified += 1
+            self._report_unverified()
+            return
         try:
-            message = json.loads(data, parse_constant=_reject_constant)
+            message = json.loads(verified, parse_constant=_reject_constant)
             if not isinstance(message, dict) or message.get("from") in (None, self._worker_id):
                 return
             handler = self._handlers.get(message["event"])
@@ -228,19 +256,31 @@ class RedisBus(Bus):
 
     def _report_outage(self, error: Exception) -> None:
         """Log the first error of an outage."""
-        if self._outage_error is None:
-            log.warning(
-                "Redis cannot be reached (%s): "
-                "messages reach the other workers through the database, up to 3.5 s later.",
-                error,
-            )
-        self._outage_error = str(error)
+        self._outage.begin(
+            "Redis cannot be reached (%s): "
+            "messages reach the other workers through the database, up to 3.5 s later.",
+            error,
+        )
 
     def _report_recovery(self) -> None:
         """Log the end of an outage."""
-        if self._outage_error is not None:
-            log.warning("Redis is back: messages reach the other workers immediately again.")
-        self._outage_error = None
+        self._outage.end(
+            "Redis is back after %.1f s: messages reach the other workers immediately again."
+        )
+
+    def _report_unverified(self) -> None:
+        """Log how many messages had no valid signature, at most once in a while."""
+        count = self.unverified - self._unverified_reported
+        now = time.monotonic()
+        if count == 0 or now - self._unverified_reported_at < UNVERIFIED_REPORT_SECONDS:
+            return
+        self._unverified_reported = self.unverified
+        self._unverified_reported_at = now
+        log.warning(
+            "%d messages on the Redis channel were dropped: they are not signed with the secret "
+            "key of this installation. Restrict access to Redis: somebody else can publish there.",
+            count,
+        )
 
     def _report_dropped(self) -> None:
         if self._dropped:

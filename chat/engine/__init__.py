@@ -11,7 +11,7 @@ from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
 from chat.engine.sessions import observe_sessions
-from chat.engine.startup import require_async_worker
+from chat.engine.startup import require_async_worker, runs_under_gunicorn
 
 __all__ = [
     "StrictJSON",
@@ -24,6 +24,7 @@ __all__ = [
     "protect",
     "read_body",
     "require_async_worker",
+    "runs_under_gunicorn",
     "time_limit",
     "yield_now",
 ]

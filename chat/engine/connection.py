@@ -2,8 +2,8 @@
 
 eventlet's hub calls a connection when its socket is readable or writable. Received packets are
 handled in order, by the fair scheduler. Frames to send wait in a send queue that is written once
-per hub iteration, so several frames take one system call. The queue is bounded: slow consumers are
-disconnected.
+per hub iteration, so several frames take one system call. Slow consumers are disconnected: those
+whose send queue is full, or makes no progress for MAX_STALL_SECONDS.
 """
 
 import logging
@@ -33,9 +33,13 @@ from chat.engine.tcp import set_no_delay, set_user_timeout
 # The limits of a slow consumer: a client that does not read, or reads too slowly.
 MAX_QUEUED_FRAMES = 256
 MAX_QUEUED_BYTES = 1_000_000
-
 MAX_STALL_SECONDS = 15
-"""How long a client may accept or acknowledge nothing of what is sent (see TCP_USER_TIMEOUT)."""
+"""How long the kernel may accept none of the bytes that wait, and how long the client may leave
+bytes unacknowledged that the kernel has accepted (TCP_USER_TIMEOUT).
+
+A client that does not read answers no ping either, so a much higher value has no effect: the ping
+timeout ends the connection first.
+"""
 
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel buffers beyond our own send queue."""

@@ -13,9 +13,13 @@ def require_async_worker() -> None:
     of these starts in the master, with a clearer sentence. This check is for those with another
     configuration file, or with a worker class of the operator's own.
     """
-    is_gunicorn = "gunicorn.workers.base" in sys.modules  # which every worker class imports
-    if is_gunicorn and async_mode() == "threading":
+    if runs_under_gunicorn() and async_mode() == "threading":
         raise StartupError(
             "gunicorn runs Confab with a worker class that cannot serve it: start it with our "
             "gunicorn.conf.py, leave -k out, and leave --preload out."
         )
+
+
+def runs_under_gunicorn() -> bool:
+    """Return whether this process is a worker of gunicorn."""
+    return "gunicorn.workers.base" in sys.modules  # which every worker class imports

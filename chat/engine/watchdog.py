@@ -49,6 +49,7 @@ class Watchdog:
                     "The event loop of this worker was blocked for %.0f ms:\n%s",
                     delay * 1000,
                     stack or "(its stack is unknown)",
+                    extra={"multiline": True},  # see chat/logs.py
                 )
 
     def _watch(self) -> None:

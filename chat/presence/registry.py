@@ -9,6 +9,7 @@ from contextlib import suppress
 import redis
 
 from chat.delivery.bus import redis_client
+from chat.delivery.signatures import MessageSigner
 
 
 class WorkerRegistry(ABC):
@@ -35,17 +36,22 @@ class NoWorkerRegistry(WorkerRegistry):
 
 
 class RedisWorkerRegistry(WorkerRegistry):
-    """A key with an expiry for each worker, and a set with the ids of all workers."""
+    """A key with an expiry for each worker, and a set with the ids of all workers.
 
-    def __init__(self, url: str, key: str) -> None:
+    Every text is signed; those that no worker of this installation has signed are ignored.
+    """
+
+    def __init__(self, url: str, key: str, signer: MessageSigner) -> None:
         self._redis = redis_client(url, decode_responses=True)
         self._key = key
+        self._signer = signer
 
     def save(self, worker_id: str, text: str, seconds: float) -> None:
         """Store a worker's text for so many seconds, if Redis can be reached."""
         milliseconds = int(seconds * 1000)
+        signed = self._signer.sign(text.encode())
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(f"{self._key}:{worker_id}", text, px=milliseconds)
+        pipeline.set(f"{self._key}:{worker_id}", signed, px=milliseconds)
         pipeline.sadd(self._key, worker_id)
         pipeline.pexpire(self._key, milliseconds)
         with suppress(redis.RedisError):
@@ -57,9 +63,11 @@ class RedisWorkerRegistry(WorkerRegistry):
         with suppress(redis.RedisError):
             for worker_id in map(str, self._redis.smembers(self._key)):
                 key = f"{self._key}:{worker_id}"
-                text = self._redis.get(key)
-                if text is None:
+                signed = self._redis.get(key)
+                if signed is None:
                     self._redis.srem(self._key, worker_id)
-                else:
-                    entries.append((worker_id, str(text), self._redis.pttl(key) / 1000))
+                    continue
+                text = self._signer.verify(str(signed).encode())
+                if text is not None:
+                    entries.append((worker_id, text.decode(), self._redis.pttl(key) / 1000))
         return entries

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from chat.errors import Gone, IdTaken, NotFound, NotYours, TooManyReactions
-from chat.models import MessageRow, Room, RoomRow
+from chat.models import NO_AUTHOR, MessageRow, Room, RoomRow
 
 MAX_EMOJI_PER_MESSAGE = 20
 MAX_PEOPLE_PER_EMOJI = 100
@@ -131,6 +131,11 @@ class MessageCommand(Command):
         """The message to change."""
         return self.seq
 
+    def _check_author(self, message: MessageRow) -> None:
+        """Raise NotYours unless the message is of the author of this command."""
+        if message.author != self.author:
+            raise NotYours
+
 
 @dataclass
 class EditMessage(MessageCommand):
@@ -140,9 +145,10 @@ class EditMessage(MessageCommand):
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the edited message. Raises NotFound, NotYours, Gone when it was deleted."""
-        message = _own_message(target, self.author)
+        message = _user_message(target)
         if message.deleted_at is not None:
             raise Gone
+        self._check_author(message)
         if message.message == self.message:
             return Unchanged(message)
         return replace(message, rev=number, message=self.message, edited_at=datetime.now(UTC))
@@ -150,15 +156,27 @@ class EditMessage(MessageCommand):
 
 @dataclass
 class DeleteMessage(MessageCommand):
-    """Delete one's own message: its text is erased, its sequence number remains."""
+    """Delete one's own message: text, handle and author are erased, its sequence number remains.
+
+    Who wrote a deleted message is not known any more. So deleting it again succeeds for everybody,
+    which makes a late retry idempotent, and tells nobody whose message it was.
+    """
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the tombstone. Raises NotFound, NotYours."""
-        message = _own_message(target, self.author)
+        message = _user_message(target)
         if message.deleted_at is not None:
             return Unchanged(message)
-        deleted_at = datetime.now(UTC)
-        return replace(message, rev=number, message="", reactions=None, deleted_at=deleted_at)
+        self._check_author(message)
+        return replace(
+            message,
+            rev=number,
+            author=NO_AUTHOR,
+            handle="",
+            message="",
+            reactions=None,
+            deleted_at=datetime.now(UTC),
+        )
 
 
 @dataclass
@@ -241,14 +259,6 @@ def _user_message(message: MessageRow | None) -> MessageRow:
     if message is None or message.kind is not None:
         raise NotFound("There is no such message in this room.")
     return message
-
-
-def _own_message(message: MessageRow | None, author: str) -> MessageRow:
-    """Return the message if it exists and this author wrote it. Raises NotFound, NotYours."""
-    existing = _user_message(message)
-    if existing.author != author:
-        raise NotYours
-    return existing
 
 
 def _system_message(

@@ -1,15 +1,16 @@
 """Access to the database: connections, the two kinds of transaction, and translated errors."""
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -17,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
 
 from chat.errors import Busy
+from chat.outage import Outage
+from chat.storage.instance_folder import restrict_to_owner
 
 LOCK_WAIT_SECONDS = 5.0
 """How long a writer waits for the lock of SQLite before it raises Busy."""
@@ -27,13 +30,33 @@ MAX_LOCK_PAUSE_SECONDS = 0.05
 MAX_VACUUM_BYTES = 64 * 2**20
 """A larger file is not rewritten: that would keep other processes from writing for too long."""
 
-POOL_OPTIONS = {"pool_size": 10, "max_overflow": 5}
+POOL_OPTIONS = {
+    "pool_size": 10,
+    "max_overflow": 5,
+    "hide_parameters": True,  # an error would quote the text of messages in the log
+}
+SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 SQLITE_PRAGMAS = ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON")
 POSTGRESQL_SETTINGS = (
     "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
 )
 
+_OUTAGES = "confab_database_outages"  # in app.extensions
+
 log = logging.getLogger(__name__)
+
+
+class Outages(NamedTuple):
+    """What of the database of one app fails: a full disk, for example, can still be read."""
+
+    reading: Outage
+    writing: Outage
+    readiness: Outage
+
+
+def outages() -> Outages:
+    """Return the outages of the current app's database."""
+    return cast(Outages, current_app.extensions[_OUTAGES])
 
 
 class Base(DeclarativeBase):
@@ -82,8 +105,10 @@ def engine_options(url: URL) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Connect the app to its database."""
     db.init_app(app)
+    app.extensions[_OUTAGES] = Outages(Outage(log), Outage(log), Outage(log))
     with app.app_context():
         if is_sqlite():
+            _restrict_sqlite_files(Path(db.engine.url.database or ""))
             event.listen(db.engine, "connect", _configure_sqlite_connection)
             event.listen(db.engine, "begin", _begin_sqlite_transaction)
 
@@ -96,8 +121,10 @@ def is_sqlite() -> bool:
 @contextmanager
 def read_transaction() -> Iterator[Connection]:
     """Open a connection for one statement that reads. Raises Busy."""
-    with translate_errors(), db.engine.connect() as connection:
+    outage = outages().reading
+    with translate_errors(outage, "read"), db.engine.connect() as connection:
         yield connection
+    outage.end("The database can be read again, after %.1f s.")
 
 
 @contextmanager
@@ -107,8 +134,14 @@ def write_transaction() -> Iterator[Connection]:
     On SQLite it holds the write lock from its begin. Raises Busy when the database is locked, full
     or unreachable.
     """
-    with translate_errors(), writing_connection() as connection, connection.begin():
+    outage = outages().writing
+    with (
+        translate_errors(outage, "store a change"),
+        writing_connection() as connection,
+        connection.begin(),
+    ):
         yield connection
+    outage.end("The database stores changes again, after %.1f s.")
 
 
 def writing_connection() -> Connection:
@@ -117,19 +150,20 @@ def writing_connection() -> Connection:
 
 
 @contextmanager
-def translate_errors() -> Iterator[None]:
+def translate_errors(outage: Outage, purpose: str) -> Iterator[None]:
     """Raise Busy instead of an error of the database that may not occur again later."""
     try:
         yield
     except (OperationalError, PoolTimeout) as error:
         reason = first_line(error)
-        log.warning("The database refused: %s", reason)
+        outage.begin("The database refused to %s: %s", purpose, reason)
         is_full = "full" in reason or "No space" in reason
         raise Busy("The server has no space left to store this." if is_full else None) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Busy from error
-        raise
+        if not error.connection_invalidated:
+            raise
+        outage.begin("The database refused to %s: %s", purpose, first_line(error))
+        raise Busy from error
 
 
 def first_line(error: Exception) -> str:
@@ -175,6 +209,19 @@ def _vacuum_if_small() -> None:
     # Refused while another process writes.
     with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
         connection.cursor().execute("VACUUM")
+
+
+def _restrict_sqlite_files(path: Path) -> None:
+    """Keep other users from opening the database; create it if it does not exist.
+
+    SQLite creates the files beside it with the same permissions. Where the file cannot be created,
+    the first connection reports it.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+    for suffix in SQLITE_SUFFIXES:
+        with suppress(FileNotFoundError):
+            restrict_to_owner(path.with_name(path.name + suffix))
 
 
 def _configure_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:

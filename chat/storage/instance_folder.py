@@ -1,7 +1,9 @@
-"""The instance folder: the secret key of this installation, and the start-up lock."""
+"""The instance folder: its permissions, the secret key, and the start-up lock."""
 
+import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ except ImportError:  # Windows
     ) from None
 
 MIN_KEY_CHARS = 16
+FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,6 +31,7 @@ def startup_lock(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        restrict_to_owner(folder)
         lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartupError(
@@ -35,6 +41,27 @@ def startup_lock(folder: Path) -> Iterator[None]:
     with os.fdopen(lock):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def restrict_to_owner(path: Path) -> None:
+    """Remove the permissions of other users from a file or folder.
+
+    Logs a warning when this user may not do that. A folder that many users share, such as /tmp, is
+    left as it is.
+    """
+    mode = path.stat().st_mode
+    is_shared_folder = bool(mode & stat.S_ISVTX)
+    if is_shared_folder or not mode & FOR_OTHERS:
+        return
+    try:
+        path.chmod(stat.S_IMODE(mode) & ~FOR_OTHERS)
+    except OSError as error:
+        log.warning(
+            "Other users can open %s (%s): make it owned by the user that runs Confab, or remove "
+            "their permissions.",
+            path,
+            error.strerror,
+        )
 
 
 def read_or_create_secret_key(folder: Path) -> str:

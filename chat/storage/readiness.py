@@ -1,6 +1,5 @@
 """The readiness probe: whether the database can store messages."""
 
-import logging
 from urllib.parse import quote
 
 from sqlalchemy import URL, column, create_engine, false, table, update
@@ -9,7 +8,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from chat.errors import Busy
-from chat.storage.database import begin_immediate, db, engine_options, first_line, is_sqlite
+from chat.storage.database import (
+    begin_immediate,
+    db,
+    engine_options,
+    first_line,
+    is_sqlite,
+    outages,
+)
 
 LOCK_WAIT_SECONDS = 1.0
 """How long another writer may hold the lock before the database counts as not ready."""
@@ -18,8 +24,6 @@ LOCK_WAIT_SECONDS = 1.0
 # right to write, and without tables. BEGIN IMMEDIATE alone is not refused: on a read-only file
 # SQLite begins a transaction that reads.
 UPDATE_NO_ROW = update(table("rooms", column("head"))).values(head=column("head")).where(false())
-
-log = logging.getLogger(__name__)
 
 
 def check_writable() -> None:
@@ -33,10 +37,11 @@ def check_writable() -> None:
         else:
             _check_postgresql()
     except (DBAPIError, PoolTimeout) as error:
-        log.warning("The database cannot be written: %s", first_line(error))
+        outages().readiness.begin("The database cannot be written: %s", first_line(error))
         raise Busy(
             "Nothing can be stored: the database is locked, read-only or cannot be reached."
         ) from error
+    outages().readiness.end("The database can be written again, after %.1f s.")
 
 
 def _check_sqlite() -> None:

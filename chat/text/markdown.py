@@ -50,7 +50,9 @@ FENCE = "```"
 FENCE_START = re.compile(r"```([^`]*)")
 FENCE_LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20} *")
 BLANK = re.compile(rf"[{SPACE}]*")
-STARTS_WITH_ALPHANUMERIC = re.compile(r"[A-Za-z0-9]")
+SPACES = frozenset(re.findall(rf"[{SPACE}]", "".join(map(chr, range(0x10000)))))
+"""The single characters that BLANK matches; a look-up takes less time than a match."""
+
 KIND_BY_STARS = {"*": "italic", "**": "bold"}
 STARS_OF_RUN = {"": (), "*": ("*",), "**": ("**",), "***": ("**", "*")}
 """How a run of stars is split: two are bold, one is italic."""
@@ -60,23 +62,23 @@ EMOJI_ONLY = re.compile(rf"[ \n]*(?:{EMOJI_PATTERN}[ \n]*){{1,8}}")
 MAX_EMOJI_ONLY_CHARS = 160
 """Eight of the longest emoji."""
 
-TEMPLATES = {
-    "bold": Markup("<strong>{}</strong>"),
-    "italic": Markup("<em>{}</em>"),
-    "code": Markup("<code>{}</code>"),
-    "fence": Markup('<pre class="fence"><code>{}</code></pre>'),
-    "quote": Markup("<blockquote>{}</blockquote>"),
-    "host": Markup('<b class="link__host">{}</b>'),
+TAGS = {
+    "bold": ("<strong>", "</strong>"),
+    "italic": ("<em>", "</em>"),
+    "code": ("<code>", "</code>"),
+    "fence": ('<pre class="fence"><code>', "</code></pre>"),
+    "quote": ("<blockquote>", "</blockquote>"),
+    "host": ('<b class="link__host">', "</b>"),
 }
-"""HTML by the kind of an element; a link has an address, too."""
+"""The HTML before and after an element, by its kind; that of a link contains its address."""
 
-LINK_TEMPLATE = Markup(
-    '<a class="link" href="{href}" target="_blank" rel="noopener noreferrer nofollow ugc">{}</a>'
-)
+LINK_START = '<a class="link" href="'
+LINK_ATTRIBUTES = '" target="_blank" rel="noopener noreferrer nofollow ugc">'
+LINK_END = "</a>"
 
 
 class Element(NamedTuple):
-    """A node with content. Its kind is a key of TEMPLATES, or "link"."""
+    """A node with content. Its kind is a key of TAGS, or "link"."""
 
     kind: str
     children: "list[Node]"
@@ -94,7 +96,9 @@ class Block(NamedTuple):
 
 def html(source: str) -> Markup:
     """Return a message as HTML. All text in it is escaped."""
-    return _render(parse(source))
+    output: list[str] = []
+    _render(parse(source), output)
+    return Markup("".join(output))  # noqa: S704  # made of our tags and of escaped text
 
 
 def is_emoji_only(source: str) -> bool:
@@ -110,16 +114,25 @@ def parse(source: str) -> list[Node]:
 # Rendering
 
 
-def _render(nodes: list[Node]) -> Markup:
-    rendered = (escape(node) if isinstance(node, str) else _render_element(node) for node in nodes)
-    return Markup("").join(rendered)
+def _render(nodes: list[Node], output: list[str]) -> None:
+    """Append the HTML of nodes to `output`."""
+    for node in nodes:
+        if isinstance(node, str):
+            output.append(escape(node))
+        else:
+            _render_element(node, output)
 
 
-def _render_element(element: Element) -> Markup:
-    content = _render(element.children)
+def _render_element(element: Element, output: list[str]) -> None:
     if element.kind == "link":
-        return LINK_TEMPLATE.format(content, href=_text_of(element.children))
-    return TEMPLATES[element.kind].format(content)
+        address = escape(_text_of(element.children))
+        start = f"{LINK_START}{address}{LINK_ATTRIBUTES}"
+        end = LINK_END
+    else:
+        start, end = TAGS[element.kind]
+    output.append(start)
+    _render(element.children, output)
+    output.append(end)
 
 
 def _text_of(nodes: list[Node]) -> str:
@@ -282,6 +295,14 @@ def _link_children(address: str) -> list[Node]:
 # Emphasis
 
 
+def _is_blank(character: str) -> bool:
+    return character == "" or character in SPACES
+
+
+def _is_alphanumeric(character: str) -> bool:
+    return character.isalnum() and character.isascii()
+
+
 def _append_nodes(nodes: list[Node], added: Iterable[Node]) -> None:
     """Append nodes; adjacent texts become one."""
     for node in added:
@@ -320,8 +341,8 @@ class _LineOutput:
         if len(run) > MAX_STARS:
             self.add(run)
             return
-        can_close = not BLANK.fullmatch(before) and not STARTS_WITH_ALPHANUMERIC.match(after)
-        can_open = not BLANK.fullmatch(after) and not STARTS_WITH_ALPHANUMERIC.match(before)
+        can_close = not _is_blank(before) and not _is_alphanumeric(after)
+        can_open = not _is_blank(after) and not _is_alphanumeric(before)
         remaining = self._close_all(run) if can_close else run
         for stars in STARS_OF_RUN[remaining]:
             if can_open:

@@ -10,7 +10,6 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from chat.current_config import current_config
-from chat.text.emoji import is_emoji
 
 # Control characters other than newline and tab, and lone surrogates: databases treat them
 # differently, and no text needs them.
@@ -85,12 +84,6 @@ def _check_length(text: str, max_chars: int) -> str:
     return text
 
 
-def _check_emoji(text: str) -> str:
-    if not is_emoji(text):
-        raise PydanticCustomError("emoji", "is not a single emoji")
-    return text
-
-
 Text: TypeAlias = Annotated[
     str, AfterValidator(_normalize_line_ends), AfterValidator(_check_characters)
 ]
@@ -98,4 +91,3 @@ Name: TypeAlias = Annotated[Text, AfterValidator(_check_name_characters)]
 Handle: TypeAlias = Annotated[Name, AfterValidator(_check_visible), AfterValidator(_check_handle)]
 RoomName: TypeAlias = Annotated[Name, AfterValidator(_check_room_name)]
 MessageText: TypeAlias = Annotated[Text, AfterValidator(_check_message)]
-Emoji: TypeAlias = Annotated[Text, AfterValidator(_check_emoji)]

@@ -1,7 +1,9 @@
 """Labels: which texts may name a room in its address."""
 
 import re
+from random import SystemRandom
 
+from haikunator import Haikunator
 from werkzeug.routing import BaseConverter
 
 RESERVED_LABELS = {
@@ -29,9 +31,17 @@ RESERVED_LABELS = {
 LABEL_PATTERN = rf"(?!(?i:{'|'.join(sorted(RESERVED_LABELS))})\Z)[A-Za-z0-9_-]{{1,50}}"
 
 LABEL_RULE = (
-    "A room name in a link has 1 to 50 characters: letters A to Z, digits, hyphens, underscores. "
-    "A few words, such as about, help and login, are reserved."
+    "A room name in a link has 1 to 50 characters: letters (A to Z, a to z), digits, hyphens and "
+    "underscores. "
+    "Some names, such as “about”, “help” and “login”, are reserved."
 )
+
+
+SUFFIX_CHARACTERS = "23456789abcdefghijkmnpqrstuvwxyz"
+"""Without 0, 1, l and o, which look like others."""
+
+SUFFIX_LENGTH = 6
+"""Of 32 characters each: 30 random bits. The two words have 13, so a label has 43."""
 
 
 class LabelConverter(BaseConverter):
@@ -43,3 +53,11 @@ class LabelConverter(BaseConverter):
 def is_valid_label(text: str) -> bool:
     """Return whether a room may have this label."""
     return re.fullmatch(LABEL_PATTERN, text) is not None
+
+
+def random_label() -> str:
+    """Return a label for a new room that cannot be guessed, such as `quiet-otter-k7wq2m`."""
+    haiku = Haikunator()
+    haiku.random = SystemRandom()  # its own generator can be predicted from a few labels
+    label: str = haiku.haikunate(token_length=SUFFIX_LENGTH, token_chars=SUFFIX_CHARACTERS)
+    return label

@@ -15,10 +15,9 @@ from flask import (
     session,
     url_for,
 )
-from haikunator import Haikunator
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat import wire
+from chat import engine, wire
 from chat.current_config import current_config
 from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
 from chat.identity import author, csrf_token, is_valid_csrf_token, you
@@ -28,41 +27,74 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
-from chat.web.labels import LABEL_RULE, is_valid_label
+from chat.web.labels import LABEL_RULE, is_valid_label, random_label
 from chat.web.retry_after import retry_after_headers
+from chat.web.visits import is_navigation, is_visit
 
 CSRF_MESSAGE = (
     "Your session expired; please send again. "
     "Make sure that your browser accepts cookies from this site."
 )
 
-HAIKU_TOKEN_LENGTHS = (4, 4, 4, 4, 4, 5, 6, 8, 10, 12)
-"""Digits of a new room's label, for each attempt: more when short labels were taken."""
+MAX_LABEL_ATTEMPTS = 5
+"""How many random labels are tried; two rooms hardly ever get the same one."""
+
+MAX_QR_ADDRESS_CHARS = 300
+"""A longer address takes long to encode, and cameras hardly recognize its code."""
+
+MAX_CACHED_QR_CODES = 1_000
+"""A code takes 2 KB, that of the longest address 8 KB."""
 
 blueprint = Blueprint("pages", __name__)
-blueprint.add_app_template_filter(markdown.html, "markdown")
+blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
 @blueprint.get("/")
-def about() -> str | AnyResponse:
+def about() -> AnyResponse:
     """Show the home page; with `?room=label`, go to that room."""
     label = request.args.get("room", "").strip()
     if is_valid_label(label):
         return redirect(url_for("pages.room", label=label))
-    return render_template("about.html", refused=LABEL_RULE if label else "")
+    return _render_about(LABEL_RULE if label else "")
 
 
-@blueprint.route("/new/", methods=["GET", "POST"])
+@blueprint.get("/new/")
 def new() -> AnyResponse:
-    """Create a room with a random name and go there.
+    """Create a room with a random label and go there; show the home page if nobody visits this.
 
-    Raises RateLimited, and Busy when no name was free.
+    Raises RateLimited, and Busy when no label was free.
     """
+    if not is_visit(request) or not is_navigation(request):
+        return _render_about()
+    return _go_to_new_room()
+
+
+@blueprint.post("/new/")
+def post_new() -> AnyResponse:
+    """Create a room for the form of the home page.
+
+    Raises RateLimited, and Busy when no label was free.
+    """
+    if not is_valid_csrf_token(request.form.get("csrf", "")):
+        return _render_about(not_created=CSRF_MESSAGE, status=400)
+    return _go_to_new_room()
+
+
+def _render_about(refused: str = "", not_created: str = "", status: int = 200) -> Response:
+    """Render the home page, with the reason why a label was refused, or no room created."""
+    text = render_template(
+        "about.html", refused=refused, not_created=not_created, csrf=csrf_token()
+    )
+    return Response(text, status, {"Cache-Control": "no-store"})
+
+
+def _go_to_new_room() -> AnyResponse:
     _take_new_room()
-    for token_length in HAIKU_TOKEN_LENGTHS:
-        created = journal.create_room(Haikunator().haikunate(token_length=token_length))
+    for _ in range(MAX_LABEL_ATTEMPTS):
+        created = journal.create_room(random_label())
         if created is not None:
             return redirect(url_for("pages.room", label=created.label), 303)
     raise Busy
@@ -71,7 +103,15 @@ def new() -> AnyResponse:
 @blueprint.get("/<label:label>/")
 def room(label: str) -> AnyResponse:
     """Show a room with its last messages, or an earlier page of them; create it on first visit."""
-    return _render_room(_get_or_create_room(label), {})
+    if is_visit(request):
+        return _render_room(_get_or_create_room(label), {})
+    check_failed_joins(label, _address_key())
+    try:
+        existing = Room.find(label)
+    except NotFound:
+        services().limits.overdraw("address_failed_joins", _address_key())
+        return _render_missing_room(label)
+    return _render_room(existing, {})
 
 
 @blueprint.post("/<label:label>/")
@@ -100,16 +140,27 @@ def post_message(label: str) -> AnyResponse:
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{result.seq}"), 303)
 
 
+@blueprint.post("/privacy/forget")
+def forget() -> AnyResponse:
+    """Delete the cookie of this browser: its next visit gets a new identity."""
+    if not is_valid_csrf_token(request.form.get("csrf", "")):
+        raise BadRequest(CSRF_MESSAGE)
+    session.clear()
+    return redirect(url_for("pages.about"), 303)
+
+
 @blueprint.get("/<label:label>/qr.svg")
 def qr(label: str) -> AnyResponse:
     """Show the address of a room as a QR code. This does not create the room."""
     address = url_for("pages.room", label=label, _external=True)
+    if len(address) > MAX_QR_ADDRESS_CHARS:
+        abort(400, "The address of this room is too long for a QR code.")
     # Not in shared caches: the address is all that is needed to enter the room.
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(qr_svg(address), headers=headers, mimetype="image/svg+xml")
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=MAX_CACHED_QR_CODES)
 def qr_svg(address: str) -> bytes:
     """Return the QR code of an address as an SVG document."""
     document = io.BytesIO()
@@ -159,6 +210,25 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
     """Render a room. `form` holds the fields of a refused message, and the reason as `refused`."""
     latest = shown.latest()
     listed = _requested_page(shown) or latest
+    return _room_response(shown, latest, listed, form, status)
+
+
+def _render_missing_room(label: str) -> Response:
+    """Render the empty page of a room that does not exist, without creating it."""
+    missing = Room(label=label, name="", head=0, epoch="")
+    empty = MessagePage(head=0, epoch="", name="", messages=[], upto=0)
+    return _room_response(missing, empty, empty, {}, is_missing=True)
+
+
+def _room_response(
+    shown: Room,
+    latest: MessagePage,
+    listed: MessagePage,
+    form: dict[str, str],
+    status: int = 200,
+    is_missing: bool = False,
+) -> Response:
+    """Render the page of a room. Scripts start from `latest`; without them `listed` is shown."""
     earlier, later = _page_links(shown, listed)
     # A fresh id makes it safe to send the form twice.
     fields = {
@@ -176,6 +246,7 @@ def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Respon
         later=later,
         form=fields | form,
         transports=current_config().offered_transports(),
+        is_missing=is_missing,
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 
@@ -195,7 +266,7 @@ def _requested_page(shown: Room) -> MessagePage | None:
         asked = wire.History.parse(given)
     except BadRequest:
         return None
-    page = shown.history(current_config().page, asked.before, asked.after)
+    page = shown.history(current_config().page_messages, asked.before, asked.after)
     return page if page.messages else None
 
 

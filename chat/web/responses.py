@@ -1,11 +1,15 @@
 """What every response gets: security headers, compression, and a page for errors."""
 
+from http import HTTPStatus
+
 from flask import Flask, Response, render_template, request
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat.errors import Refusal
 from chat.web import health
+from chat.web.addresses import parse_address
 from chat.web.labels import LABEL_RULE
 from chat.web.middleware import REFUSAL_KEY
 from chat.web.retry_after import retry_after_headers
@@ -13,7 +17,7 @@ from chat.web.static_files import FAST, best_coding
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self' {sockets}; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 ERROR_PAGES = {
@@ -27,17 +31,21 @@ ERROR_PAGES = {
         "Files cannot be sent",
         "Confab takes text only. Go back, and send the message without a file.",
     ),
-    500: ("Something went wrong", "The error is in the server's log. Please try again."),
+    500: ("Something went wrong", "The error has been logged. Please try again."),
 }
 """Title and text of the page, by HTTP status."""
 
 COMPRESSED_TYPES = ("text/html", "image/svg+xml")
 STATIC_ENDPOINT = "assets.static"
 
+STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+"""For a year, browsers use https only. Other hosts of the domain are not ours to decide about."""
+
 
 def init_app(app: Flask) -> None:
     """Apply security headers, compression and error pages to all responses of the app."""
     app.before_request(raise_body_refusal)
+    app.after_request(make_redirect_relative)
     app.after_request(add_security_headers)
     app.after_request(compress)
     app.register_error_handler(HTTPException, handle_http_error)
@@ -51,17 +59,45 @@ def raise_body_refusal() -> None:
         raise refusal
 
 
+def make_redirect_relative(response: Response) -> Response:
+    """Remove the scheme and host of a redirect to our own pages: a proxy may have changed both."""
+    own_address = request.host_url.removesuffix("/")
+    if response.location and response.location.startswith(f"{own_address}/"):
+        response.location = response.location.removeprefix(own_address)
+    return response
+
+
 def add_security_headers(response: Response) -> Response:
-    """Allow only our own files, no frames, no search engines; and no referrer to other sites."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    """Allow only our own files, no frames, no search engines; and no referrer to other sites.
+
+    Errors are not cached: they may have gone at the next request.
+    """
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
+        headers.setdefault("Cache-Control", "no-store")
+    _add_https_headers(headers)
     if request.endpoint == STATIC_ENDPOINT:
         return response  # not a page
-    sockets = f"ws://{request.host} wss://{request.host}"
-    policy = CONTENT_SECURITY_POLICY.format(sockets=sockets)
-    response.headers.setdefault("Content-Security-Policy", policy)
-    response.headers.setdefault("Referrer-Policy", "same-origin")
-    response.headers.setdefault("X-Robots-Tag", "noindex")
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("X-Robots-Tag", "noindex")
     return response
+
+
+def _add_https_headers(headers: Headers) -> None:
+    """Add the headers that depend on how the browser reaches us.
+
+    Strict-Transport-Security is not for loopback: it would apply to all ports, and so to whatever
+    else a developer serves there. Browsers ignore Cross-Origin-Opener-Policy, with a warning, where
+    the connection is not secure.
+    """
+    address = parse_address(request.host)
+    is_loopback = address is not None and address.is_loopback
+    if request.is_secure and not is_loopback:
+        headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)
+    if request.is_secure or is_loopback:
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
 
 
 def compress(response: Response) -> Response:

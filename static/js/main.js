@@ -241,9 +241,6 @@ session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
 socket.addEventListener("disconnected", () => people.disconnect())
-socket.addEventListener("refused", (event) => {
-  connectionStatus.showRefusal(/** @type {CustomEvent<string>} */ (event).detail)
-})
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
 })
@@ -252,6 +249,7 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  list.learnNames(people.present)
 })
 
 // The composer
@@ -343,6 +341,24 @@ byId("first-unread").addEventListener("click", () => {
 
 // Start
 
+/**
+ * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
+ * does not exist yet: a request without the header of a prefetch creates it.
+ */
+async function openSocket() {
+  await untilVisited()
+  if ("missing" in byId("room").dataset) await fetch(location.pathname).catch(() => {})
+  socket.open()
+}
+
+/** Waits while the browser renders the page ahead of the visit. */
+async function untilVisited() {
+  if (!("prerendering" in document && document.prerendering)) return
+  await new Promise((resolve) => {
+    document.addEventListener("prerenderingchange", resolve, { once: true })
+  })
+}
+
 /** Returns to the position when the page was left, or goes to the linked message. */
 function restorePosition() {
   const position = savedPosition()
@@ -400,10 +416,10 @@ async function importSecondary() {
 
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
 outbox.restore()
 connectionStatus.showState(session.state)
-socket.open()
+openSocket()
 /** Exported for tests, which wait for it. */
 export const secondary = loadSecondary()
 restorePosition()

@@ -3,12 +3,14 @@
 
 import { clock } from "./lib/clock.js"
 import { truncate } from "./lib/text.js"
+import { deleteCookie } from "./net/forgetting.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
 import { copyText } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
 import { byId, cloneTemplate } from "./view/dom.js"
+import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
 import { MessageMenu } from "./view/message_menu.js"
 import { previewText } from "./view/message_parts.js"
@@ -99,6 +101,7 @@ export function startSecondary(page) {
   suggestNames(page)
   showReactors(page)
   setUpDialogs()
+  setUpForgetting(page)
   setUpShortcuts(page)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
@@ -295,6 +298,15 @@ function showReactors({ timeline, session, people }) {
   }
   byId("messages").addEventListener("pointerover", showNames)
   byId("messages").addEventListener("focusin", showNames)
+}
+
+/** @param {RoomPage} page */
+function setUpForgetting({ preferences, showToast }) {
+  setUpForgetDialog(/** @type {HTMLDialogElement} */ (byId("forget")), {
+    deleteCookie,
+    deleteStored: () => preferences.deleteAll(),
+    showError: showToast,
+  })
 }
 
 /** @param {RoomPage} page */

@@ -84,7 +84,7 @@ Browsing = Callable[[], BrowserContext]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ConfabServer]:
     """What `make run` serves."""
-    with flask_run(tmp_path / "server") as started:
+    with flask_run(tmp_path / "server", ALLOWED_HOSTS="*") as started:
         yield started
 
 

@@ -1,5 +1,6 @@
 """The page in Chromium: people, actions on messages, and the composer."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,28 @@ def reactions(page: Page, seq: int) -> list[str]:
     return [text.strip() for text in page.locator(f"#m-{seq} .reaction").all_inner_texts()]
 
 
+# Rooms that do not exist yet
+
+
+def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
+    server: ConfabServer, visit: Visit
+) -> None:
+    def fetch_ahead(route: Route) -> None:
+        is_page = route.request.resource_type == "document"
+        headers = {"sec-purpose": "prefetch"} if is_page else {}
+        route.continue_(headers=route.request.headers | headers)
+
+    ada = visit("/")
+    ada.route("**/fetched-ahead/", fetch_ahead)
+    ada.goto(f"{server.url}/fetched-ahead/")
+    expect(ada.locator("#room")).to_have_attribute("data-missing", "")
+
+    says(is_called(ada, "Ada"), "hello")
+
+    sees(ada, "hello")
+    sees(visit("/fetched-ahead/"), "hello")
+
+
 # Names
 
 
@@ -114,7 +137,9 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
 
 
 @pytest.mark.parametrize(
-    "other", ["Ada", "adá", "Ad\u0430"], ids=["the same", "an accent", "a Cyrillic letter"]
+    "other",
+    ["Ada", "adá", "Ad\u0430", "A\u200dda"],
+    ids=["the same", "an accent", "a Cyrillic letter", "an invisible letter"],
 )
 def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
     visit: Visit, room: str, other: str
@@ -133,8 +158,26 @@ def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
     marks = [cy.locator(f"#m-{seq} .message__mark") for seq in (1, 3)]
     for mark in marks:
         expect(mark).to_be_visible()
+        assert re.fullmatch("[0-9a-f]{10}", mark.inner_text().strip())
     assert marks[0].inner_text() != marks[1].inner_text()
     expect(cy.locator(".person__mark").first).to_be_visible()
+
+
+def test_somebody_who_takes_the_name_of_a_silent_person_is_told_apart(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "hello")
+    with somebody(server, room) as ben:
+        for _ in range(50):
+            post(ben, "and so on")
+    cy = visit(f"/{room}/", **WIDE)  # has not loaded the message of Ada, who is still here
+    expect(cy.locator("#m-51")).to_be_visible()
+    expect(cy.locator("#m-1")).to_have_count(0)
+    expect(cy.locator("#messages")).not_to_have_attribute("data-show-marks", "")
+
+    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "give me your keys")
+
+    expect(cy.locator("#m-52 .message__mark")).to_be_visible()
 
 
 def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:
@@ -298,7 +341,9 @@ def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, r
 
     for page in (ada, ben):
         sees(page, "Message deleted", "oh")
-        expect(page.locator("#m-2 .reply")).to_have_text("Ada Message deleted")
+        expect(page.locator("#m-2 .reply")).to_have_text("Message deleted")
+        expect(page.locator("#m-1 .message__name")).to_be_empty()
+        expect(page.locator("#m-1")).to_have_attribute("data-side", "other")
         assert "a secret" not in page.locator("#messages").inner_text()
 
 

@@ -123,7 +123,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """What `make run` serves."""
-    with flask_run(tmp_path_factory.mktemp("server")) as started:
+    with flask_run(tmp_path_factory.mktemp("server"), ALLOWED_HOSTS="*") as started:
         yield started
 
 
@@ -141,7 +141,7 @@ def test_two_people_meet_in_a_new_room_and_another_room_hears_nothing(
         ada, cy = visit(server.url), visit(server.url)
         for visitor in (ada, cy):
             visitor.page.get_by_role("button", name="New room").click()
-            visitor.page.wait_for_url(re.compile(r"/[a-z]+-[a-z]+-\d{4}/$"))
+            visitor.page.wait_for_url(re.compile(r"/[a-z]+-[a-z]+-[a-z2-9]{6}/$"))
         ben = visit(server.url, ada.page.url.removeprefix(server.url))
         for name, visitor in {"Ada": ada, "Ben": ben, "Cy": cy}.items():
             visitor.is_called(name)

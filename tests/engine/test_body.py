@@ -102,7 +102,7 @@ def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
     """
     if not headers:
         headers = {"Content_Length": str(len(body))}
-    sent_headers = {"Host": "confab.test", "Content-Type": FORM_TYPE}
+    sent_headers = {"Host": "localhost", "Content-Type": FORM_TYPE}
     for name, value in headers.items():
         sent_headers[name.replace("_", "-")] = value
     header_lines = [f"{name}: {value}" for name, value in sent_headers.items()]
@@ -351,7 +351,7 @@ def test_a_socket_request_has_the_limit_of_a_frame(server: ConfabServer, transpo
         assert status(mallory.receive_all()) == 413
 
 
-HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: confab.test\r\n\r\n"
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SMUGGLED = {
     "with a length": request("POST", "/kitchen/", HIDDEN * 2000),
     "chunked": request(

@@ -24,6 +24,20 @@ test("an emoji without reactions is removed", () => {
   assert.deepEqual(applyPendingChange(reacted, react(false)).reactions, {})
 })
 
+test("a deletion erases text, name, mark and reactions, as the server does", () => {
+  const original = row(1, { id: "one", reactions: { "👍": ["b"] }, edited: "then" })
+
+  const deleted = applyPendingChange(original, { event: "delete", seq: 1 })
+
+  assert.deepEqual(JSON.parse(JSON.stringify(deleted)), {
+    ...row(1, { id: "one", edited: "then" }),
+    handle: "",
+    mark: "",
+    message: "",
+    deleted: true,
+  })
+})
+
 test("a deleted message is not changed", () => {
   const deleted = row(1, { deleted: true })
 

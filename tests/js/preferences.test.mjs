@@ -30,6 +30,31 @@ test("preferences are stored as JSON under confab:", () => {
   assert.deepEqual([...storage.entries], [["confab:name", '"Ada"']])
 })
 
+test("everything that Confab has stored can be deleted, and nothing else", () => {
+  const storage = new FakeStorage()
+  const { getStorage } = storage.openTab()
+  const preferences = new Preferences(getStorage)
+  for (let number = 0; number < 20; number += 1) preferences.set(`draft:room-${number}`, "hello")
+  storage.entries.set("confab:outbox:kitchen:id", "{}")
+  storage.entries.set("other", "stays")
+
+  preferences.deleteAll()
+
+  assert.deepEqual([...storage.entries.keys()], ["other"])
+  assert.equal(preferences.get("draft:room-1"), null)
+})
+
+test("values that could not be stored are deleted too", () => {
+  const preferences = new Preferences(() => {
+    throw new Error("The operation is insecure.")
+  })
+  preferences.set("name", "Ada")
+
+  preferences.deleteAll()
+
+  assert.equal(preferences.get("name"), null)
+})
+
 test("visited rooms are listed once, the latest first", () => {
   const recentRooms = new RecentRooms(new Preferences(fakeGetStorage()))
   for (const label of ["kitchen", "cellar", "kitchen"]) recentRooms.add(visit(label))

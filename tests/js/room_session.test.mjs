@@ -103,6 +103,17 @@ test("a room that does not exist is closed, with the reason", async () => {
   assert.equal(session.closedReason, message)
 })
 
+test("a refused connection has a reason, until one works", async () => {
+  const reason = "This server does not accept connections from http://evil.example."
+  socket.dispatchEvent(new CustomEvent("refused", { detail: reason }))
+  socket.dispatchEvent(new Event("disconnected"))
+  assert.equal(session.state, "refused")
+  assert.equal(session.closedReason, reason)
+
+  await connect()
+  assert.equal(session.state, "joined")
+})
+
 test("a busy server is asked again after the delay that it names", async () => {
   socket.answer = () => ({ ...BUSY, retry_after_ms: 5000 })
   await connect()

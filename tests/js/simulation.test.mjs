@@ -14,6 +14,7 @@ import { FakeClock, FakeRoom, FakeSocket, FakeStorage, seededRandom } from "./fa
 const SCENARIOS = Number(process.env.SCENARIOS ?? 2000)
 const FIRST_SEED = Number(process.env.FIRST_SEED ?? 1)
 const SAFETY_CHECK_MS = 60_000
+const ERASED = { handle: "", mark: "", message: "", deleted: true }
 
 /** Ben's page with an unreliable connection to a room in which other people write, too. */
 class Scenario {
@@ -178,7 +179,7 @@ class Scenario {
   #delete() {
     const seq = this.#anySeq()
     if (!seq) return
-    this.#broadcast("change", this.#server.change(seq, { message: "", deleted: true }))
+    this.#broadcast("change", this.#server.change(seq, { ...ERASED }))
   }
 
   #sendHead() {

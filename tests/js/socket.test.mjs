@@ -4,7 +4,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { Refused, Unreachable } from "../../static/js/lib/errors.js"
+import { fetchRefusal } from "../../static/js/net/refusal.js"
 import { Socket } from "../../static/js/net/socket.js"
+import { flushPromises } from "./fakes.mjs"
 
 /** A socket of Socket.IO with a prepared answer. */
 class FakeSocketIO {
@@ -36,7 +38,7 @@ class FakeSocketIO {
 }
 
 function socketWithAnswer(answer) {
-  return new Socket(new FakeSocketIO(answer))
+  return new Socket(new FakeSocketIO(answer), async () => "")
 }
 
 test("a request resolves with the answer", async () => {
@@ -66,7 +68,7 @@ test("without a connection a request fails at once and is not sent later", async
   const socketIO = new FakeSocketIO(() => assert.fail("it was sent"))
   socketIO.connected = false
 
-  await assert.rejects(new Socket(socketIO).request("chat", {}), Unreachable)
+  await assert.rejects(new Socket(socketIO, async () => "").request("chat", {}), Unreachable)
 })
 
 function refusedConnection(responseText) {
@@ -75,7 +77,7 @@ function refusedConnection(responseText) {
 
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO)
+  new Socket(socketIO, async () => "")
   const { listeners, io } = socketIO
   listeners.connect_error(refusedConnection('{"message": "No.", "transports": ["websocket"]}'))
   assert.deepEqual(io.opts.transports, ["websocket"])
@@ -93,7 +95,7 @@ test("a server that offers other transports is connected to with those, once", (
 
 test("a failed connection that names no known transport changes nothing", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO)
+  new Socket(socketIO, async () => "")
   const bodies = [
     undefined,
     "",
@@ -113,11 +115,72 @@ test("a failed connection that names no known transport changes nothing", () => 
 test("the reason why the server has refused a connection is reported", () => {
   const socketIO = new FakeSocketIO()
   const reasons = []
-  new Socket(socketIO).addEventListener("refused", ({ detail }) => reasons.push(detail))
+  const socket = new Socket(socketIO, async () => "")
+  socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
   const data = { ok: false, code: "too_many_connections", message: "Too many.", retry: true }
 
   socketIO.listeners.connect_error(Object.assign(new Error("Too many."), { data }))
   socketIO.listeners.connect_error(new Error("websocket error"))
 
   assert.deepEqual(reasons, ["Too many."])
+})
+
+test("a connection that the server refuses has the reason, and is tried again", async () => {
+  const socketIO = new FakeSocketIO()
+  const reasons = []
+  let refusal = "Not from here."
+  const socket = new Socket(socketIO, async () => refusal)
+  socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
+
+  socketIO.listeners.connect_error(new Error("websocket error"))
+  await flushPromises()
+  assert.deepEqual(reasons, ["Not from here."])
+
+  socketIO.listeners.disconnect("transport error") // a polling session that had begun
+  await flushPromises()
+  assert.equal(reasons.length, 2)
+
+  refusal = ""
+  socketIO.listeners.connect_error(new Error("websocket error"))
+  await flushPromises()
+  assert.equal(reasons.length, 2)
+})
+
+test("after a working connection the server is not asked why it ended", async () => {
+  const socketIO = new FakeSocketIO()
+  let questions = 0
+  new Socket(socketIO, async () => {
+    questions += 1
+    return ""
+  })
+
+  socketIO.listeners.connect()
+  socketIO.listeners.disconnect("transport close")
+  await flushPromises()
+  assert.equal(questions, 0)
+
+  socketIO.listeners.connect_error(new Error("websocket error"))
+  await flushPromises()
+  assert.equal(questions, 1)
+})
+
+test("only the refusal of the request guard counts as one", async () => {
+  const answer =
+    (body, ok = false) =>
+    async () => ({ ok, json: async () => JSON.parse(body) })
+  const refused = '{"code": "origin_refused", "message": "Not from here."}'
+
+  assert.equal(await fetchRefusal(answer(refused)), "Not from here.")
+  assert.equal(await fetchRefusal(answer('{"code": "host_refused", "message": "No."}')), "No.")
+  for (const body of [
+    '"Invalid session"',
+    '{"code": 1, "message": "Unknown session"}',
+    '{"message": "No.", "transports": ["websocket"]}',
+    "null",
+    "<h1>Bad Gateway</h1>",
+  ]) {
+    assert.equal(await fetchRefusal(answer(body)), "", body)
+  }
+  assert.equal(await fetchRefusal(answer(refused, true)), "")
+  assert.equal(await fetchRefusal(() => Promise.reject(new TypeError("offline"))), "")
 })

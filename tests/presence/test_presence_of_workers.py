@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from chat.delivery.signatures import SIGNATURE_BYTES
 from chat.presence.roster import LEASE_SECONDS
 from chat.presence.tracker import REFRESH_SECONDS
 from tests.clients import JSON, Node, Person
@@ -121,7 +122,9 @@ def registered(redis_server: Redis) -> list[set[str]]:
     keys = cast(list[bytes], redis_server.ask("KEYS", "confab:*"))
     worker_keys = [key for key in keys if key.count(b":") == 2]
     texts = [cast(bytes | None, redis_server.ask("GET", key)) for key in worker_keys]
-    return [set(json.loads(text)["here"].get("kitchen", ())) for text in texts if text]
+    return [
+        set(json.loads(text[SIGNATURE_BYTES:])["here"].get("kitchen", ())) for text in texts if text
+    ]
 
 
 def test_people_on_two_workers_see_each_other_type_enter_and_leave(

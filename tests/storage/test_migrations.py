@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import Pool
 
-from chat import create_app
+from chat import create_app, wire
 from chat.models import Room
 from chat.storage import database, journal, migrations
 from chat.storage.database import db, read_transaction, write_transaction
@@ -140,6 +140,28 @@ def test_an_upgrade_keeps_every_room_message_and_reaction(config: Config, start:
         assert [message.message for message in messages] == ["hello", "hello"]
         reactions = {"👍": ["ben"]} if has_reactions else None
         assert [message.reactions for message in messages] == [None, reactions]
+
+
+@pytest.mark.parametrize("start", ["0001", "0003"])
+def test_an_upgrade_erases_handle_and_author_of_deleted_messages(
+    config: Config, start: str
+) -> None:
+    delete = text(
+        "UPDATE messages SET message = '', deleted_at = timestamp, rev = 3"
+        " WHERE room_id = 1 AND seq = 2"
+    )
+    with schema_tools(config):
+        fill(start)
+        with write_transaction() as transaction:
+            transaction.execute(delete)
+        before = stored(without=("handle", "author", "reactions"))
+
+    with running(config):
+        assert stored(without=("handle", "author", "reactions")) == before
+        people = [(row["handle"], row["author"]) for row in stored() if "seq" in row]
+        assert people == [("Ada", "ada"), ("", ""), ("Ada", "ada"), ("Ada", "ada")]
+        tombstone = Room.find("kitchen").changes(2, 10).messages[0]
+        assert wire.message(Room.find("kitchen"), tombstone)["mark"] == ""
 
 
 @pytest.mark.parametrize("target", ["0002", "0001"])

@@ -105,12 +105,17 @@ def test_pages_are_not_limited_when_a_proxy_names_no_address(
 def test_new_rooms_are_limited_per_address(limited_app: Callable[..., Flask], method: str) -> None:
     app = limited_app(limit_address_rooms=Rate(3, 1 / 30))
     browser = app.test_client()
+    [csrf] = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/").text)
 
-    answers = [browser.open("/new/", method=method, headers=SCHOOL) for _ in range(5)]
+    def create(headers: dict[str, str]) -> TestResponse:
+        form = {"csrf": csrf} if method == "POST" else None
+        return browser.open("/new/", method=method, headers=headers, data=form)
+
+    answers = [create(SCHOOL) for _ in range(5)]
 
     assert statuses(answers) == [303, 303, 303, 429, 429]
     assert answers[-1].headers["Retry-After"] == "30"
-    assert browser.open("/new/", method=method, headers=HOME).status_code == 303
+    assert create(HOME).status_code == 303
 
 
 def test_rooms_created_by_a_visit_count_as_new_rooms(limited_app: Callable[..., Flask]) -> None:

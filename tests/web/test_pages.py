@@ -1,6 +1,8 @@
 """The HTML pages: about, new rooms, rooms (also without scripts), QR codes, headers, cookies."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +17,14 @@ from chat.models import Room, messages
 from chat.services import services_of
 from chat.storage.database import read_transaction
 from chat.web import pages
-from chat.web.labels import LABEL_RULE, RESERVED_LABELS, is_valid_label
+from chat.web.labels import (
+    LABEL_RULE,
+    RESERVED_LABELS,
+    SUFFIX_CHARACTERS,
+    SUFFIX_LENGTH,
+    is_valid_label,
+    random_label,
+)
 from tests.conftest import Client, Patch, create_room, in_room
 
 RESERVED = [
@@ -67,36 +76,52 @@ def test_the_about_page_leads_to_a_new_room_and_to_a_room_by_name(app: Flask) ->
     assert 'name="room"' in page.text
 
 
-@pytest.mark.parametrize("method", ["get", "post"])
-def test_a_new_room_has_a_haiku_name(app: Flask, method: str) -> None:
-    answer = app.test_client().open("/new/", method=method.upper())
+def press_new_room(app: Flask) -> str:
+    """Press "New room" on the home page; return where that leads."""
+    browser = app.test_client()
+    answer = browser.post("/new/", data=hidden_fields(browser.get("/").text))
+    assert answer.status_code == 303
+    return answer.location
+
+
+def test_a_new_room_has_a_random_label(app: Flask) -> None:
+    answer = app.test_client().get("/new/")
 
     assert answer.status_code == 303
-    assert re.fullmatch(r"/[a-z]+-[a-z]+-\d{4}/", answer.location)
-    assert count_rooms(app) == 1
+    for location in (answer.location, press_new_room(app)):
+        assert re.fullmatch(r"/[a-z]+-[a-z]+-[a-z2-9]{6}/", location)
+    assert count_rooms(app) == 2
 
 
-def test_a_haiku_name_that_exists_is_generated_again_and_finally_lengthened(
-    app: Flask, monkeypatch: Patch
-) -> None:
-    token_lengths = []
+def test_a_random_label_that_exists_is_generated_again(app: Flask, monkeypatch: Patch) -> None:
+    labels = iter(["old-pond", "old-pond", "new-pond"])
+    monkeypatch.setattr(pages, "random_label", lambda: next(labels))
+    app.test_client().get("/old-pond/")
 
-    def haikunate(_self: Haikunator, token_length: int) -> str:
-        token_lengths.append(token_length)
-        return f"old-pond-{'1' * token_length}"
-
-    monkeypatch.setattr(Haikunator, "haikunate", haikunate)
-    browser = app.test_client()
-    browser.get("/old-pond-1111/")
-
-    answer = browser.post("/new/")
-
-    assert token_lengths == [4, 4, 4, 4, 4, 5]
-    assert answer.location == "/old-pond-11111/"
+    assert press_new_room(app) == "/new-pond/"
 
 
-def test_a_haiku_name_is_never_reserved(app: Flask) -> None:
-    label = app.test_client().post("/new/").location.strip("/")
+def test_a_random_label_has_at_least_forty_random_bits() -> None:
+    """Counted as the share of the most frequent choice: some words are in the lists twice."""
+    shares = [
+        max(Counter(choices).values()) / len(choices)
+        for choices in (Haikunator._adjectives, Haikunator._nouns, SUFFIX_CHARACTERS)
+    ]
+    adjective, noun, character = (-math.log2(share) for share in shares)
+
+    assert adjective + noun + SUFFIX_LENGTH * character >= 40
+    assert len({random_label() for _ in range(1000)}) == 1000
+
+
+def test_labels_of_earlier_releases_still_lead_to_their_rooms(app: Flask) -> None:
+    create_room(app, "quiet-otter-1234")
+
+    assert app.test_client().get("/quiet-otter-1234/").status_code == 200
+    assert app.test_client().get("/?room=quiet-otter-1234").location == "/quiet-otter-1234/"
+
+
+def test_a_random_label_is_never_reserved(app: Flask) -> None:
+    label = press_new_room(app).strip("/")
 
     assert is_valid_label(label)
     assert "-" in label
@@ -147,7 +172,7 @@ def test_a_label_without_a_slash_redirects_to_the_room(app: Flask, path: str) ->
     answer = app.test_client().get(path)
 
     assert answer.status_code == 308
-    assert answer.location == f"http://localhost{path}/"
+    assert answer.location == f"{path}/"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +209,7 @@ def test_a_reserved_word_is_not_a_room(
     "label", ["helper", "my-help", "help-", "Help_1", "news", "xlogin", "host2"]
 )
 def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -> None:
-    assert app.test_client().get(f"/{label}").location == f"http://localhost/{label}/"
+    assert app.test_client().get(f"/{label}").location == f"/{label}/"
     assert app.test_client().get(f"/{label}/").status_code == 200
 
 
@@ -399,6 +424,46 @@ def test_the_qr_code_holds_the_address_of_the_room(app: Flask) -> None:
     assert f'viewBox="0 0 {code.symbol_size(border=4)[0]} ' in answer.text
     assert count_rooms(app) == 0
     assert app.test_client().get("/api/qr.svg").status_code == 404
+
+
+def test_the_qr_code_of_a_long_address_is_refused_without_encoding_it(
+    app: Flask, monkeypatch: Patch
+) -> None:
+    encoded: list[str] = []
+
+    def encode(address: str) -> bytes:
+        encoded.append(address)
+        return b"<svg/>"
+
+    monkeypatch.setattr(pages, "qr_svg", encode)
+    label = "k" * 50
+    rest = len(f"http:///{label}/")
+    host_end = "x.localhost"
+
+    def get(host_length: int) -> int:
+        host = ("x" * 60 + ".") * 4
+        url = f"http://{host[: host_length - len(host_end)]}{host_end}"
+        return app.test_client().get(f"/{label}/qr.svg", base_url=url).status_code
+
+    statuses = [get(pages.MAX_QR_ADDRESS_CHARS - rest + surplus) for surplus in (0, 1)]
+
+    assert statuses == [200, 400]
+    assert [len(address) for address in encoded] == [pages.MAX_QR_ADDRESS_CHARS]
+
+
+def test_a_qr_code_is_encoded_once(app: Flask, monkeypatch: Patch) -> None:
+    addresses: list[str] = []
+    make_qr = segno.make_qr
+
+    def count(address: str, error: str) -> segno.QRCode:
+        addresses.append(address)
+        return make_qr(address, error=error)
+
+    monkeypatch.setattr(segno, "make_qr", count)
+    documents = {app.test_client().get("/attic/qr.svg").data for _ in range(3)}
+
+    assert len(documents) == 1
+    assert addresses == ["http://localhost/attic/"]
 
 
 def test_every_page_has_security_headers(app: Flask) -> None:

@@ -9,7 +9,8 @@ import { Refused, Unreachable } from "../lib/errors.js"
 /** @import { Joined, Page, Row, Stored } from "../wire.js" */
 /** @import { Socket } from "./socket.js" */
 /**
- * @typedef {"connecting" | "joined" | "closed"} RoomState `closed`: the server has refused the room
+ * @typedef {"connecting" | "joined" | "refused" | "closed"} RoomState `closed`: the server has
+ *   refused the room; `refused`: it refuses connections from this address, which are tried again
  */
 
 const GAP_WAIT_MS = 200
@@ -28,7 +29,7 @@ export class RoomSession extends EventTarget {
   outbox
   /** @type {RoomState} */
   state = "connecting"
-  /** Why the room is closed. */
+  /** Why the room is closed, or the connection refused. */
   closedReason = ""
   #socket
   #timeline
@@ -144,6 +145,9 @@ export class RoomSession extends EventTarget {
   #listenToSocket() {
     this.#socket.addEventListener("connected", () => this.#join(this.#timeline.applied))
     this.#socket.addEventListener("disconnected", () => this.#leave())
+    this.#socket.addEventListener("refused", (event) => {
+      this.#handleRefusal(/** @type {CustomEvent<string>} */ (event).detail)
+    })
     this.#socket.on("chat", (row) => this.#receiveRow(row))
     this.#socket.on("change", (row) => this.#receiveRow(row))
     this.#socket.on("head", (head) => this.#receiveHead(head))
@@ -252,7 +256,14 @@ export class RoomSession extends EventTarget {
     this.#generation += 1
     this.#isJoined = false
     this.outbox.pause()
-    if (this.state !== "closed") this.#setState("connecting")
+    const keepsReason = this.state === "closed" || this.state === "refused"
+    if (!keepsReason) this.#setState("connecting")
+  }
+
+  /** @param {string} reason */
+  #handleRefusal(reason) {
+    this.closedReason = reason
+    this.#setState("refused")
   }
 
   /** @param {RoomState} state */

@@ -2,6 +2,7 @@
 
 import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
+import { fetchRefusal } from "./refusal.js"
 
 /** @import { Refusal } from "../wire.js" */
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
@@ -35,31 +36,36 @@ export function connect(transports, getToken) {
       provide(token ? { token } : {})
     },
   })
-  return new Socket(socket)
+  return new Socket(socket, fetchRefusal)
 }
 
 /**
  * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
- * the connection; it is tried again.
+ * the connection, or all connections from the address of this page. It is tried again.
  */
 export class Socket extends EventTarget {
   #socket
+  #askForRefusal
+  #isConnected = false
   /**
    * Whether the transports were changed since the last connection: two servers that offer different
    * transports must not make the page alternate between them for ever.
    */
   #hasChangedTransports = false
 
-  /** @param {SocketIO} socket */
-  constructor(socket) {
+  /**
+   * @param {SocketIO} socket
+   * @param {() => Promise<string>} askForRefusal why the server refuses this address, or ""
+   */
+  constructor(socket, askForRefusal) {
     super()
     this.#socket = socket
+    this.#askForRefusal = askForRefusal
     socket.on("connect", () => this.#handleConnect())
     socket.on("disconnect", () => this.#handleDisconnect())
     socket.on("connect_error", (error) => {
-      this.#handleDisconnect()
+      this.#handleDisconnect(reasonIn(error))
       this.#adoptOfferedTransports(error)
-      this.#reportRefusal(error)
     })
   }
 
@@ -130,12 +136,17 @@ export class Socket extends EventTarget {
   }
 
   #handleConnect() {
+    this.#isConnected = true
     this.#hasChangedTransports = false
     this.dispatchEvent(new Event("connected"))
   }
 
-  #handleDisconnect() {
+  /** @param {string} [reason] why the server has refused the connection, if it has told */
+  #handleDisconnect(reason = "") {
+    const hasFailedToConnect = !this.#isConnected
+    this.#isConnected = false
     this.dispatchEvent(new Event("disconnected"))
+    if (hasFailedToConnect) this.#reportRefusal(reason)
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
     if (this.#socket.active) return
@@ -143,10 +154,11 @@ export class Socket extends EventTarget {
     setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
   }
 
-  /** @param {Error} error of a refused connection; its `data` is a refusal */
-  #reportRefusal(error) {
-    const { data } = /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error))
-    if (data?.message) this.dispatchEvent(new CustomEvent("refused", { detail: data.message }))
+  /** @param {string} knownReason "" if the server has to be asked */
+  async #reportRefusal(knownReason) {
+    const reason = knownReason || (await this.#askForRefusal())
+    if (reason === "" || this.#isConnected) return
+    this.dispatchEvent(new CustomEvent("refused", { detail: reason }))
   }
 
   /**
@@ -163,6 +175,15 @@ export class Socket extends EventTarget {
     if (!this.#hasChangedTransports) this.reconnect()
     this.#hasChangedTransports = true
   }
+}
+
+/**
+ * @param {Error} error of a refused connection; its `data` is a refusal
+ * @returns {string} the reason, or ""
+ */
+function reasonIn(error) {
+  const { data } = /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error))
+  return data?.message ?? ""
 }
 
 /** @param {string[]} offered */

@@ -2,6 +2,15 @@
 
 /** @import { Item, Row } from "../wire.js" */
 
+/** What a deletion leaves of a message, apart from its place and its times. */
+const ERASED = /** @type {const} */ ({
+  handle: "",
+  mark: "",
+  message: "",
+  deleted: true,
+  reactions: undefined,
+})
+
 /**
  * The message with an edit, a deletion or a reaction that the server has not stored yet.
  *
@@ -13,7 +22,7 @@ export function applyPendingChange(row, change) {
   if (row.deleted) return row
   const { event, message, timestamp, emoji = "", on = false, mark = "" } = change
   if (event === "edit") return { ...row, message, edited: timestamp, pending: true }
-  if (event === "delete") return { ...row, message: "", deleted: true, reactions: undefined }
+  if (event === "delete") return { ...row, ...ERASED }
   return { ...row, reactions: setReaction(row.reactions ?? {}, { emoji, on, mark }) }
 }
 

@@ -1,5 +1,7 @@
 // Small values that this browser remembers between visits.
 
+/** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} ItemStorage */
+
 const KEY_PREFIX = "confab:"
 
 /** Values in localStorage; where that is full or forbidden, they last as long as the page. */
@@ -13,8 +15,8 @@ export class Preferences {
   #getStorage
 
   /**
-   * @param {() => Pick<Storage, "getItem" | "setItem">} [getStorage] a function, because even
-   *   reading the name `localStorage` throws where storage is forbidden
+   * @param {() => ItemStorage} [getStorage] a function, because even reading the name
+   *   `localStorage` throws where storage is forbidden
    */
   constructor(getStorage = () => localStorage) {
     this.#getStorage = getStorage
@@ -44,6 +46,20 @@ export class Preferences {
       this.#memory.delete(key)
     } catch {
       this.#memory.set(key, json)
+    }
+  }
+
+  /** Deletes everything that Confab has stored in this browser, also what other modules have. */
+  deleteAll() {
+    this.#memory.clear()
+    try {
+      const storage = this.#getStorage()
+      const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
+      for (const key of keys) {
+        if (key.startsWith(KEY_PREFIX)) storage.removeItem(key)
+      }
+    } catch {
+      // Where storage is forbidden, nothing is stored.
     }
   }
 }

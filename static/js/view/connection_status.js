@@ -45,19 +45,9 @@ export class ConnectionStatus {
     for (const cancel of this.#cancelTimers.splice(0)) cancel()
     this.#isOfflineShown = false
     if (state === "joined") this.#showReconnected()
-    else if (state === "closed") this.#show("closed", closedReason)
-    else this.#showDisconnectedLater()
-  }
-
-  /**
-   * Shows why the server has refused the connection, until it accepts one.
-   *
-   * @param {string} reason
-   */
-  showRefusal(reason) {
-    for (const cancel of this.#cancelTimers.splice(0)) cancel()
-    this.#isOfflineShown = false
-    this.#show("offline", reason)
+    else if (state === "connecting") this.#showDisconnectedLater()
+    else if (state === "refused") this.#show("offline", closedReason)
+    else this.#show("closed", closedReason)
   }
 
   /** Call it when the number of queued messages has changed. */

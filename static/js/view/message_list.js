@@ -135,6 +135,17 @@ export class MessageList {
     setTimeout(() => delete message.dataset.highlighted, HIGHLIGHT_MS)
   }
 
+  /**
+   * Takes into account which names people in the room use who have not written anything here.
+   *
+   * @param {{ mark: string, name: string }[]} people
+   */
+  learnNames(people) {
+    for (const { mark, name } of people) {
+      if (name !== "") this.#compareNames(nameSkeleton(name), mark)
+    }
+  }
+
   /** Call it when the name of the reader has changed. */
   updateMentions() {
     for (const message of this.#messages()) this.#markMention(message)
@@ -211,11 +222,11 @@ export class MessageList {
    * Name, mark, time and note.
    *
    * @param {HTMLElement} element
-   * @param {{ handle: string, timestamp: string, mark: string }} message
+   * @param {Pick<Row, "handle" | "timestamp" | "mark" | "deleted">} message
    * @param {string} note
    */
-  #drawHeader(element, { handle, timestamp, mark }, note) {
-    setText(element, ".message__name", handle || NAMELESS)
+  #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
+    setText(element, ".message__name", handle || (deleted ? "" : NAMELESS))
     setMark(element, ".message__mark", mark, handle)
     if (mark) this.#compareNames(nameSkeleton(handle), mark)
     setText(element, ".message__note", note)

@@ -8,6 +8,12 @@ import { setText } from "./dom.js"
 
 const MAX_LINES = 25
 const MAX_CHARACTERS = 2000
+/**
+ * How much of a mark is shown: 40 bits. A busy server creates at most 2^29 identities a day, so
+ * nobody gets the shown part of another person's mark by trying. The template _message.html has the
+ * same number.
+ */
+const SHOWN_MARK_CHARACTERS = 10
 const NOT_LOADED = "Earlier message"
 const DELETED = "Message deleted"
 const IGNORED = "Message from someone you ignore"
@@ -104,7 +110,7 @@ function updateReaction(button, emoji, marks, ownMark) {
  * @param {string} name
  */
 export function setMark(element, selector, mark, name) {
-  const part = setText(element, selector, mark.slice(0, 4))
+  const part = setText(element, selector, mark.slice(0, SHOWN_MARK_CHARACTERS))
   part.dataset.hue = mark.slice(0, 1)
   part.dataset.initial = [...name].slice(0, 1).join("")
 }

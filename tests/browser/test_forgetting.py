@@ -1,0 +1,61 @@
+"""Forget me on this device, in Chromium."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_people import is_called, says, sees
+from tests.browser.test_reading import Visit, here
+from tests.servers import ConfabServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+STORED_KEYS = "() => Object.keys(localStorage).filter((key) => key.startsWith('confab:'))"
+
+
+def open_dialog(page: Page) -> None:
+    """Open the question whether to forget this person."""
+    page.get_by_role("button", name="Room menu").click()
+    page.get_by_role("button", name="Forget me on this device").click()
+    expect(page.get_by_role("dialog", name="Forget me on this device?")).to_be_visible()
+
+
+def test_forgetting_deletes_the_cookie_and_what_is_stored(visit: Visit, room: str) -> None:
+    page = visit(f"/{room}/")
+    says(is_called(page, "Ada"), "hello")
+    sees(page, "hello")
+    page.get_by_role("textbox", name="Message", exact=True).fill("a draft")
+    assert page.evaluate(STORED_KEYS)
+
+    open_dialog(page)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog", name="Forget me on this device?")).to_be_hidden()
+    assert page.evaluate(STORED_KEYS)
+    assert page.context.cookies()
+
+    open_dialog(page)
+    page.get_by_role("button", name="Forget me", exact=True).click()
+
+    page.wait_for_url(lambda url: url.endswith("/") and room not in url)
+    assert page.evaluate(STORED_KEYS) == []
+    assert page.context.cookies() == []
+    page.goto(page.url + f"{room}/")
+    here(page)
+    expect(page.locator("#m-1")).to_have_attribute("data-side", "other")
+    expect(page.get_by_role("textbox", name="Your name")).to_have_value("")
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("")
+
+
+def test_nothing_is_deleted_when_the_server_cannot_be_reached(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    page = visit(f"/{room}/")
+    says(is_called(page, "Ada"), "hello")
+    sees(page, "hello")
+    page.route("**/privacy/forget", lambda route: route.fulfill(status=503, body="Try later."))
+    open_dialog(page)
+
+    page.get_by_role("button", name="Forget me", exact=True).click()
+
+    expect(page.locator("#toast")).to_contain_text("nothing was deleted")
+    assert page.evaluate(STORED_KEYS)
+    assert page.context.cookies()
