@@ -141,11 +141,10 @@ def workers_from_environment() -> int:
 
 def read_setting(name: str) -> str | None:
     """Return a setting of config.py that the master needs too; workers check its value."""
-    variables = find_variable(os.environ, "ENV_FILE")
-    file: Mapping[str, str | None] = {}
-    with suppress(OSError, ValueError):
-        file = dotenv_values(variables or ".env")
-    return find_variable(os.environ, name) or find_variable(file, name)
+    in_file: Mapping[str, str | None] = {}
+    with suppress(OSError, ValueError):  # which workers report
+        in_file = dotenv_values(find_variable(os.environ, "ENV_FILE") or ".env")
+    return find_variable(os.environ, name) or find_variable(in_file, name)
 
 
 def find_variable(variables: Mapping[str, str | None], name: str) -> str | None:
@@ -184,6 +183,9 @@ worker_connections = 10_000
 # An idle connection delays the end of a worker by this many seconds. Never 0: a client could then
 # send its headers for ever.
 keepalive = 2
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
 timeout = 60
 graceful_timeout = 8
 control_socket_disable = True

@@ -19,6 +19,7 @@ from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
 from chat.errors import RateLimited, TooManyConnections
 from chat.identity import load_identity
+from chat.join_timeout import JoinTimeout
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.logs import quiet_logger
@@ -110,7 +111,8 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     services = _build_services(app, config, socketio, limits)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
-    engine.protect(socketio, events=handlers)
+    engine.limit_dev_server(config.head_seconds)
+    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
     if config.engine:
         engine.install(socketio)
     engine.observe_sessions(socketio, socket_limits.on_opened, socket_limits.on_closed)
@@ -127,9 +129,15 @@ def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
+        stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
-    addressed = ClientAddress(limited, config.forwarded_allow_ips)
+    addressed = ClientAddress(
+        limited,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
+    )
     return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
@@ -192,6 +200,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
     limit_sharing = LimitSharing(socketio, bus, limits)
+    join_timeout = JoinTimeout(
+        socketio,
+        partial(engine.close_transport, socketio.server.eio),
+        join_seconds=config.join_seconds,
+        left_seconds=config.left_seconds,
+    )
     publisher = Publisher(reconciler.sequencer, bus)
     bus.subscribe("chat", reconciler.on_message)
     bus.subscribe("change", reconciler.on_message)
@@ -206,9 +220,10 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         bus=bus,
         reconciler=reconciler,
         presence=presence,
-        journal=Journal(publisher.publish, engine.yield_now),
+        journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
         limits=limits,
         connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        join_timeout=join_timeout,
     )
 
 

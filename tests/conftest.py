@@ -91,7 +91,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    with open_app(Config(instance=tmp_path / "instance", limits=False)) as made:
+    config = Config(instance=tmp_path / "instance", limits=False, reaction_seconds=0)
+    with open_app(config) as made:
         yield made
 
 

@@ -35,6 +35,7 @@ LAYERS = [
         "storage.group_commit",
     },
     {
+        "join_timeout",
         "models",
         "storage.migrations",
         "storage.readiness",
@@ -54,6 +55,7 @@ LAYERS = [
         "event_limits",
         "presence.registry",
         "presence.roster",
+        "storage.reactions",
         "web.socket_limits",
         "web.static_files",
     },

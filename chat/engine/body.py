@@ -40,7 +40,7 @@ def read_body(environ: WSGIEnvironment, max_bytes: int, max_seconds: float) -> b
     stream = environ["wsgi.input"]
     size = max_bytes + 1 if length is None else length
     try:
-        with time_limit(max_seconds, _connection_of(environ)), _limit_chunks(stream, max_bytes):
+        with time_limit(max_seconds, connection_of(environ)), _limit_chunks(stream, max_bytes):
             body = _read(stream, size)
     except TimeoutError:
         raise RequestTimeout from None
@@ -115,7 +115,7 @@ def _limit_receiving(unreader: Any, max_bytes: int) -> Iterator[None]:
         del unreader.chunk  # the method of the class is used again
 
 
-def _connection_of(environ: WSGIEnvironment) -> socket.socket | None:
+def connection_of(environ: WSGIEnvironment) -> socket.socket | None:
     """Return the connection of a request, or None when a test client made the request."""
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
@@ -140,7 +140,7 @@ def close_after_response(
     finally:
         if hasattr(response, "close"):
             response.close()
-    connection = _connection_of(environ)
+    connection = connection_of(environ)
     if connection is not None:
         _linger(connection)
 

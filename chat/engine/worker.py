@@ -15,6 +15,7 @@ from typing import Any
 from chat.engine.acceptor import accept
 from chat.engine.concurrency import async_mode, start_greenlet_later
 from chat.engine.draining import set_worker
+from chat.engine.sending import ExpectedTimeouts
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
 
@@ -43,8 +44,8 @@ def prepare_worker(
     logged by one worker of all.
     """
     set_worker(worker)
+    worker.log.error_log.addFilter(ExpectedTimeouts())
     if async_mode() == "eventlet":
-        _replace_accept_loop()
         Watchdog().start()
         warnings = warnings + _raise_file_limit(worker)
     start_greenlet_later(0, _drain_when_stopped, worker, eio)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask, request
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from chat import create_app
 from chat.web import allowed_hosts, pages
@@ -149,6 +149,20 @@ def test_health_checks_are_answered_for_every_valid_host(app: Flask) -> None:
     for path in ("/healthz", "/readyz", "/healthz/"):
         assert visit(app, path, "10.1.2.3:8080").status_code in (200, 404)
     assert visit(app, "/healthz", "10.1.2.3:8080").status_code == 200
+
+
+def test_health_checks_of_http_1_0_need_no_host(app: Flask) -> None:
+    def status_without_host(path: str, protocol: str) -> str:
+        environ = EnvironBuilder(path).get_environ()
+        del environ["HTTP_HOST"]
+        environ["SERVER_PROTOCOL"] = protocol
+        return run_wsgi_app(app.wsgi_app, environ)[1]
+
+    assert status_without_host("/healthz", "HTTP/1.0") == "200 OK"
+    assert status_without_host("/readyz", "HTTP/1.0") == "200 OK"
+    assert status_without_host("/healthz", "HTTP/1.1") == "400 BAD REQUEST"
+    assert status_without_host("/", "HTTP/1.0") == "400 BAD REQUEST"
+    assert status_without_host(POLLING, "HTTP/1.0") == "400 BAD REQUEST"
 
 
 @pytest.mark.parametrize("host", ["chat.example", "CHAT.example:443", "chat.example.", "b.test:81"])
