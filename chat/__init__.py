@@ -17,12 +17,13 @@ from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
 from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
-from chat.errors import TooManyConnections
+from chat.errors import RateLimited, TooManyConnections
 from chat.identity import load_identity
 from chat.join_timeout import JoinTimeout
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.logs import quiet_logger
+from chat.membership import forget_room
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
@@ -142,11 +143,12 @@ def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
 
 def _on_connect(services: Services, auth: object = None) -> None:
     services.bus.start()  # under `flask run`; a gunicorn worker has started it already
+    forget_room()
     is_known = load_identity(auth)
-    event_limits.prepare(services.limits, is_known=is_known)
     try:
+        event_limits.prepare(services.limits, is_known=is_known)
         event_limits.count_connection(services.limits, services.connections_of_person)
-    except TooManyConnections as refusal:
+    except (RateLimited, TooManyConnections) as refusal:
         raise ConnectionRefused(str(refusal), wire.refused(refusal)) from None
 
 

@@ -104,6 +104,15 @@ def leave() -> None:
     services().join_timeout.left(_transport_id())
 
 
+def forget_room() -> None:
+    """Forget the room in which an earlier connection on the same transport was.
+
+    When a client disconnects from the namespace only, its transport and the session of its socket
+    stay.
+    """
+    session.pop("room", None)
+
+
 def joined_room() -> Room:
     """Return the room of this connection, as it was when it entered. Raises NotJoined."""
     room: Room | None = session.get("room")

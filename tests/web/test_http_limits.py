@@ -29,7 +29,15 @@ class PollingClient:
         opened = self._browser.get(HANDSHAKE, headers=headers)
         assert opened.status_code == 200, opened.text
         self.path = f"{HANDSHAKE}&sid={json.loads(opened.text[1:])['sid']}"
-        self.connected = self._exchange("40" + (json.dumps(auth) if auth else ""))
+        self.connected = self.connect(auth)
+
+    def connect(self, auth: dict[str, str] | None = None) -> str:
+        """Connect to the namespace; return the answer."""
+        return self._exchange("40" + (json.dumps(auth) if auth else ""))
+
+    def connect_again(self) -> str:
+        """Leave the namespace, and connect to it again in the same session; return the answer."""
+        return self._exchange("41\x1e40")
 
     def ask(self, event: str, data: Any) -> dict[str, Any]:
         """Send an event and return its answer."""
@@ -227,6 +235,40 @@ def test_requests_of_an_open_session_are_no_handshakes(limited_app: Callable[...
     ada = PollingClient(app, SCHOOL)
 
     assert all(ada.ask("join", {"label": "kitchen"})["ok"] for _ in range(5))
+
+
+def test_connecting_again_in_a_session_counts_as_a_handshake(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_handshakes=Rate(3, 0.1))
+    ada = PollingClient(app, SCHOOL)
+
+    answers = [ada.connect_again() for _ in range(4)]
+
+    assert [answer[:2] for answer in answers] == ["40", "40", "44", "44"]
+    assert json.loads(answers[-1][2:])["data"]["code"] == "rate_limited"
+
+
+def test_connecting_again_in_a_session_is_no_reconnect(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_person_joins=Rate(2, 0.1))
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+    answers = []
+    for _ in range(4):
+        answers.append(ada.ask("join", {"label": "kitchen", "after": 0}))
+        ada.connect_again()
+
+    assert [answer["ok"] for answer in answers] == [True, True, False, False]
+
+
+def test_connecting_again_in_a_session_enters_no_room(app: Flask) -> None:
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+    ada.ask("join", {"label": "kitchen"})
+
+    ada.connect_again()
+
+    assert ada.ask("chat", {"handle": "Ada", "message": "hello"})["code"] == "not_joined"
 
 
 def test_open_connections_are_limited_per_address(limited_app: Callable[..., Flask]) -> None:
