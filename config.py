@@ -488,7 +488,9 @@ class LimitSettings(Settings):
         "1000, 50/s", "New Socket.IO connections per address."
     )
     limit_address_connections: MaxConnections = setting(
-        1_000, "Open Socket.IO connections per address and worker."
+        1_000,
+        "Open Socket.IO connections per address and worker. Twice as many requests may be in "
+        "progress.",
     )
     forwarded_allow_ips: Annotated[str, AfterValidator(_proxies)] = setting(
         "127.0.0.1,::1",

@@ -36,6 +36,7 @@ from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.request_guard import RequestGuard
+from chat.web.request_limits import RequestLimit
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
 from config import Config
@@ -114,7 +115,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
         limits,
         connections_of_address,
     )
-    app.wsgi_app = _add_middleware(socket_limits, config)  # type: ignore[method-assign]  # as Flask documents
+    app.wsgi_app = _add_middleware(socket_limits, limits, config)  # type: ignore[method-assign]  # as Flask documents
     services = _build_services(app, config, socketio, limits)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
@@ -129,7 +130,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
+def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> RequestGuard:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
         app,
@@ -139,8 +140,9 @@ def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
         stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
+    counted = RequestLimit(limited, limits, config.limit_address_connections)
     addressed = ClientAddress(
-        limited,
+        counted,
         config.forwarded_allow_ips,
         local_paths=health.PATHS,
         reports_problems=config.limits,

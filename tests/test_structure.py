@@ -48,7 +48,7 @@ LAYERS = [
         "web.sessions",
         "web.visits",
     },
-    {"web.allowed_hosts"},
+    {"web.allowed_hosts", "web.plain_refusals"},
     {"web.request_guard"},
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {
@@ -56,6 +56,7 @@ LAYERS = [
         "presence.registry",
         "presence.roster",
         "storage.reactions",
+        "web.request_limits",
         "web.socket_limits",
         "web.static_files",
     },
