@@ -187,8 +187,8 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
         return  # a running gunicorn gets more or fewer workers
     if server.cfg.preload_app:
         fail(
-            "With --preload nobody could connect, because Confab has to be loaded in its worker: "
-            "leave --preload out."
+            "With --preload, clients could not connect, because Confab has to be loaded in its "
+            "worker: leave --preload out."
         )
     if new_value < 1:
         fail("gunicorn would run no worker (-w or WEB_CONCURRENCY is 0): give 1 or more.")

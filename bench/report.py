@@ -149,7 +149,7 @@ def _format_ratio(ratio: float | None) -> str:
 def slower_list(results: Results) -> str:
     """Return the list of metrics in which Confab costs more than Node."""
     lines = [
-        f"- {row.title}: {_format_ratio(row.ratio_of(CONFAB))} of Node's."
+        f"- {row.title}: {_format_ratio(row.ratio_of(CONFAB))} times Node's."
         for row in target_rows(results)
         if row.is_slower
     ]

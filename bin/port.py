@@ -41,7 +41,9 @@ def main() -> int:
         return error.status
     if port != wanted:
         url = f"http://{url_host(host)}:{port}"
-        print(f"Port {wanted} is taken, so this is on port {port}: {url}", file=sys.stderr)
+        print(
+            f"Port {wanted} is in use, so Confab is served on port {port}: {url}", file=sys.stderr
+        )
     print(address, port)
     return 0
 
@@ -61,7 +63,9 @@ def check_web_concurrency() -> None:
 def parse_port(text: str) -> int:
     """Return the port as a number. Raises NoAddress."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise NoAddress(f"PORT={text} is not a port: give a number from 1 to 65535.", WRONG_SETTING)
+        raise NoAddress(
+            f"PORT={text} is not a valid port: use a number from 1 to 65535.", WRONG_SETTING
+        )
     return int(text)
 
 
@@ -84,8 +88,11 @@ def first_free(host: str, first: int, last: int) -> tuple[str, int]:
             if error.errno != errno.EADDRINUSE:
                 raise NoAddress(reason(error, host, port)) from None
     if first == last:
-        raise NoAddress(f"Port {first} is taken: stop what uses it, or choose another with PORT=.")
-    raise NoAddress(f"The ports {first} to {last} are all taken: choose another with PORT=.")
+        raise NoAddress(
+            f"Port {first} is in use: stop the program that uses it, "
+            "or choose another port, as in PORT=8000."
+        )
+    raise NoAddress(f"The ports {first} to {last} are all in use: choose another, as in PORT=8000.")
 
 
 def bind(host: str, port: int) -> str:
@@ -101,7 +108,7 @@ def bind(host: str, port: int) -> str:
 def reason(error: OSError, host: str, port: int) -> str:
     """Return what to do about a port that cannot be bound although it is free."""
     if isinstance(error, PermissionError):
-        return f"Port {port} requires root: choose 1024 or higher with PORT=."
+        return f"Port {port} requires root: choose 1024 or higher, as in PORT=8000."
     return (
         f"HOST={host} is not an address of this machine: "
         "use 127.0.0.1, or 0.0.0.0 to accept connections from other machines."

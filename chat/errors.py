@@ -34,7 +34,7 @@ class BadRequest(Refusal):
 
     code = "bad_request"
     status = 400
-    message = "The server does not understand this request."
+    message = "The server could not understand this request."
 
 
 class Empty(Refusal):
@@ -117,4 +117,4 @@ class Draining(Refusal):
     code = "draining"
     status = 503
     retry = True
-    message = "This worker is about to stop. Another one will answer."
+    message = "This worker is about to stop."

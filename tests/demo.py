@@ -84,7 +84,7 @@ def chromium() -> Iterator[Browser]:
     """Start Chromium. Exits with one sentence when it is not installed."""
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if executable is None:
-        sys.exit("make demo needs Chromium: run 'make deps' and then this again.")
+        sys.exit("make demo needs Chromium: run 'make deps', then run this command again.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--disable-gpu"])
         yield browser

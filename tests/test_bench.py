@@ -184,7 +184,7 @@ def test_metrics_in_which_confab_is_slower_are_listed() -> None:
     results = Results([run(CONFAB, "B", 15.0), run(REFERENCE, "B", 10.0)])
 
     description = SCENARIOS["B"].description
-    assert slower_list(results) == f"- B: {description}: 1.50 of Node's."
+    assert slower_list(results) == f"- B: {description}: 1.50 times Node's."
 
 
 def test_a_lost_message_is_a_failed_check() -> None:

@@ -115,6 +115,7 @@ def test_messages_are_delivered_while_redis_is_killed_and_paused_and_a_worker_is
         assert max_delay_ms(reports, reconnected_at, redis_paused_at) <= MAX_DELAY_WITH_REDIS_MS
         assert max_delay_ms(reports, until=worker_killed_at) <= MAX_DELAY_MS
         assert "Redis is back" in server.log()
+        assert "messages to the other workers were dropped" in server.log()
 
 
 def test_a_worker_that_drains_spreads_the_reconnects_of_its_clients(

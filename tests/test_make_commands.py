@@ -183,7 +183,7 @@ def test_run_uses_the_next_free_port_when_its_own_is_in_use_and_reports_it(
 
     port = int(url.rpartition(":")[2])
     assert port > used_port
-    assert f"Port {used_port} is taken, so this is on port {port}: {url}\n" in log
+    assert f"Port {used_port} is in use, so Confab is served on port {port}: {url}\n" in log
 
 
 def test_serve_uses_the_given_host_port_and_workers(installed_tree: Path) -> None:
@@ -230,13 +230,13 @@ def test_an_invalid_setting_ends_with_exit_status_3(installed_tree: Path, script
 def test_serve_refuses_a_port_that_is_in_use(installed_tree: Path, used_port: int) -> None:
     failure = failure_of(installed_tree, "make", "serve", f"PORT={used_port}")
 
-    remedy = "stop what uses it, or choose another with PORT=."
-    assert failure == f"Port {used_port} is taken: {remedy}"
+    remedy = "stop the program that uses it, or choose another port, as in PORT=8000."
+    assert failure == f"Port {used_port} is in use: {remedy}"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "5000 5001", "\u0665\u0660"])
 def test_an_invalid_port_is_refused(installed_tree: Path, port: str) -> None:
-    assert "is not a port" in failure_of(installed_tree, "make", "run", PORT=port)
+    assert "is not a valid port" in failure_of(installed_tree, "make", "run", PORT=port)
 
 
 def test_an_address_of_another_machine_is_refused(installed_tree: Path) -> None:
@@ -350,7 +350,7 @@ def test_a_missing_venv_module_is_reported_with_the_apt_command(
 
     failure = failure_of(tree, "make", "run", PATH=str(minimal_path))
 
-    remedy = "run 'sudo apt-get install python3-venv' and then this again."
+    remedy = "run 'sudo apt-get install python3-venv', then run this command again."
     assert failure == f"python3 has no venv module: {remedy}"
     assert not (tree / "called").exists()
 
@@ -395,8 +395,8 @@ def test_an_unwritable_project_folder_is_named(tree: Path) -> None:
 
     failure = failure_of(tree, "make", "run")
 
-    remedy = "clone Confab into a folder of your own."
-    assert failure == f"{tree} is not writable for you: {remedy}"
+    remedy = "clone Confab into a folder that you own."
+    assert failure == f"You cannot write to {tree}: {remedy}"
 
 
 def test_deps_prints_nothing_when_no_package_is_missing(tree: Path, minimal_path: Path) -> None:
@@ -416,7 +416,8 @@ def test_deps_without_a_terminal_names_the_command_and_fails(
     failure = failure_of(tree, "make", "deps", PATH=str(minimal_path))
 
     assert re.fullmatch(
-        r"The tests need .*redis-server.*: run 'sudo make deps' and then this again\.", failure
+        r"The tests need .*redis-server.*: run 'sudo make deps', then run this command again\.",
+        failure,
     )
     assert not (tree / "called").exists()
 

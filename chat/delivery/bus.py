@@ -139,7 +139,10 @@ class RedisBus(Bus):
             self._socketio.sleep(0.01)
 
     def publish(self, event: str, payload: Payload) -> None:
-        """Queue an event for the other workers; drop and count it when the queue is full."""
+        """Queue an event for the other workers.
+
+        It is dropped and counted when the queue is full, or when Redis cannot be reached.
+        """
         message = {"from": self._worker_id, "event": event, "payload": payload}
         self._enqueue(json.dumps(message, ensure_ascii=False))
 
@@ -166,9 +169,11 @@ class RedisBus(Bus):
             pipeline.publish(self._channel, self._queue.get())
             while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._queue.empty():
                 pipeline.publish(self._channel, self._queue.get())
+            number_of_messages = len(pipeline)
             try:
                 pipeline.execute()
-            except Exception as error:  # noqa: BLE001  # whatever it is, later messages are sent
+            except Exception as error:  # noqa: BLE001  # no error may end this loop
+                self._dropped += number_of_messages
                 self._report_outage(error)
             else:
                 self._report_dropped()

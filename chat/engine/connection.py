@@ -2,8 +2,8 @@
 
 eventlet's hub calls a connection when its socket is readable or writable. Received packets are
 handled in order, by the fair scheduler. Frames to send wait in a send queue that is written once
-per hub iteration, so several frames take one system call. The queue is bounded: slow consumers are
-disconnected.
+per hub iteration, so several frames take one system call. Slow consumers are disconnected: those
+whose send queue is full, or makes no progress for MAX_STALL_SECONDS.
 """
 
 import logging

@@ -7,7 +7,12 @@ import socket
 from typing import Any
 
 MAX_STALL_SECONDS = 15
-"""How long a client may accept or acknowledge nothing of what is sent (see TCP_USER_TIMEOUT)."""
+"""How long the kernel may accept none of the bytes that wait, and how long the client may leave
+bytes unacknowledged that the kernel has accepted (TCP_USER_TIMEOUT).
+
+A client that does not read answers no ping either, so a much higher value has no effect: the ping
+timeout ends the connection first.
+"""
 
 SEND_BUFFER_BYTES = 128 * 1024
 """The kernel doubles it, for its own bookkeeping."""

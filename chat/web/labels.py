@@ -29,8 +29,9 @@ RESERVED_LABELS = {
 LABEL_PATTERN = rf"(?!(?i:{'|'.join(sorted(RESERVED_LABELS))})\Z)[A-Za-z0-9_-]{{1,50}}"
 
 LABEL_RULE = (
-    "A room name in a link has 1 to 50 characters: letters A to Z, digits, hyphens, underscores. "
-    "A few words, such as about, help and login, are reserved."
+    "A room name in a link has 1 to 50 characters: letters (A to Z, a to z), digits, hyphens and "
+    "underscores. "
+    "Some names, such as “about”, “help” and “login”, are reserved."
 )
 
 

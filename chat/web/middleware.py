@@ -99,7 +99,7 @@ class SocketRequestGuard:
         is_jsonp = "j" in query
         wants_websocket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         if is_jsonp or (wants_websocket and not _is_handshake(environ)):
-            reason = "This needs WebSocket version 13, or polling without JSONP."
+            reason = "Use WebSocket version 13, or polling without JSONP."
             return _plain_response(start_response, BadRequest(reason))
         if query.get("transport", ["polling"])[0] not in self._transports:
             return _plain_response(start_response, BadRequest(self._offer))

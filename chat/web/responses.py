@@ -26,7 +26,7 @@ ERROR_PAGES = {
         "Files cannot be sent",
         "Confab takes text only. Go back, and send the message without a file.",
     ),
-    500: ("Something went wrong", "The error is in the server's log. Please try again."),
+    500: ("Something went wrong", "The error has been logged. Please try again."),
 }
 """Title and text of the page, by HTTP status."""
 

@@ -278,7 +278,7 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
     expect(page.locator("#m-30")).to_have_attribute("data-highlighted", "")
     expect(page.locator("#m-30")).to_be_focused()
     page.evaluate("location.hash = '#m-120'")
-    expect(page.locator("#toast")).to_contain_text("no longer exists")
+    expect(page.locator("#toast")).to_contain_text("could not be found")
     expect(page.locator("#m-119")).to_be_in_viewport()
     page.locator(
         "#m-119"

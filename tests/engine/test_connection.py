@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chat.engine import compat
+from chat.engine.connection import MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES
 from chat.engine.tcp import MAX_STALL_SECONDS
 from tests.clients import (
     CLOSE,
@@ -36,7 +37,7 @@ SLOWER = "Everything works, but slower"
 
 ROOM_NUMBERS = count(1)
 
-SLOW_CONSUMER_TEST_SECONDS = float(os.environ.get("UNREAD_SECONDS", "0"))
+SLOW_CONSUMER_TEST_SECONDS = float(os.environ.get("SLOW_CONSUMER_SECONDS", "0"))
 """For at least so long, clients that do not read connect again and again; 60 in the full test."""
 
 SLOW_CONSUMERS = 20
@@ -44,6 +45,10 @@ MAX_DISCONNECT_SECONDS = MAX_STALL_SECONDS + 5
 MAX_P99_SECONDS = 0.2
 MAX_GROWTH_BYTES = 40_000_000
 SMALL_RECEIVE_BUFFER_BYTES = 4096
+MESSAGES_BEYOND_THE_KERNEL_BUFFERS = 100
+"""So many messages of 4,000 characters do not fit into what the kernels buffer for a client that
+does not read, and fill neither limit of the send queue.
+"""
 
 # A close frame with its code, and a frame with an opcode that is not defined.
 CLOSE_FRAME = (b"\x03\xe8", 8)
@@ -301,6 +306,33 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
         )
     assert p99 <= MAX_P99_SECONDS
     assert max_growth <= MAX_GROWTH_BYTES
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(120)
+def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_full(
+    server: ConfabServer, kitchen: str
+) -> None:
+    (worker,) = server.processes()[1:]
+    with join(server, kitchen) as ada, join(server, kitchen) as ben:
+        open_before = open_files(worker)
+        with join(server, kitchen) as cy:
+            limit_receive_buffer(cy)
+            for _ in range(MESSAGES_BEYOND_THE_KERNEL_BUFFERS):
+                post(ada, "b" * 4_000)
+                ben.hear()
+                ada.hear()
+            stalled = time.monotonic()
+            wait_until(
+                lambda: open_files(worker) <= open_before,
+                what="the stalled client is disconnected",
+                seconds=MAX_DISCONNECT_SECONDS,
+            )
+            stall_seconds = time.monotonic() - stalled
+
+    assert stall_seconds > MAX_STALL_SECONDS - 1
+    assert MESSAGES_BEYOND_THE_KERNEL_BUFFERS < MAX_QUEUED_FRAMES
+    assert MESSAGES_BEYOND_THE_KERNEL_BUFFERS * 4_500 < MAX_QUEUED_BYTES
 
 
 # The end of a connection

@@ -30,7 +30,7 @@ import { parseInput } from "./commands.js"
 const NAME_KEY = "name"
 const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
-  "Too many messages are waiting to be sent. Your text stays here until you send it again."
+  "Too many messages are waiting to be sent. Your text stays here; please send it later."
 const EDIT_KEPT = "Edit canceled. Your changes will be here when you edit this message again."
 const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
 

@@ -8,7 +8,7 @@
 /** @typedef {Pick<RoomSession, "loadEarlier" | "loadLater" | "loadAround">} HistoryLoader */
 
 const PERMALINK_PATTERN = /^#m-(\d{1,15})$/
-const NOT_FOUND = "This message no longer exists. Here is the closest one."
+const NOT_FOUND = "This message could not be found. Here is the closest one."
 const NO_CONNECTION = "Couldn't load these messages. Please try again when you're back online."
 
 export class Navigation {
