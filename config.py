@@ -251,6 +251,10 @@ def _check_socket_path(url: str, path: str) -> None:
         )
 
 
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _rate(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
@@ -316,6 +320,9 @@ Switch = Annotated[bool, BeforeValidator(_is_on)]
 CommaSeparated = Annotated[tuple[str, ...] | None, BeforeValidator(_parts)]
 """A setting that is a list with commas; None when it is empty."""
 
+
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
+"""A setting that is the name of a level, in lower or upper case."""
 
 RateLimit = Annotated[Rate, BeforeValidator(_rate)]
 """A setting that is a rate, such as `5, 1/s`."""
@@ -502,7 +509,7 @@ class LimitSettings(Settings):
 class LogSettings(Settings):
     """Log."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = setting(
+    log_level: LogLevel = setting(
         "info", "The least important lines that are logged: `debug`, `info`, `warning` or `error`."
     )
     log_format: Literal["text", "json"] = setting(

@@ -193,7 +193,7 @@ class Log(Logger):  # type: ignore[misc]  # it has no types
 warnings.filterwarnings("ignore", r"\s*Eventlet is deprecated")
 warnings.filterwarnings("ignore", "The eventlet worker is deprecated")
 
-log_level = read_setting("LOG_LEVEL") or "info"
+log_level = (read_setting("LOG_LEVEL") or "info").lower()
 if log_level not in LOG_LEVELS:
     log_level = "info"  # a worker reports it
 loglevel = log_level  # of gunicorn's own lines

@@ -44,4 +44,4 @@ class OpenConnections:
             return
         self._by_key[key].discard(connection)
         if not self._by_key[key]:
-            del self._by_key[key]
+            self._by_key.pop(key, None)  # another thread may have removed it

@@ -27,10 +27,10 @@ def _acknowledged(event: str, handler: Handler, limits: Limits) -> Callable[...,
     @wraps(handler)
     def acknowledge(*arguments: object) -> JSON:
         try:
+            if limits.is_enabled:
+                event_limits.check(limits, event, arguments[0] if arguments else None)
             if len(arguments) != 1:
                 raise BadRequest("An event takes exactly one object.")
-            if limits.is_enabled:
-                event_limits.check(limits, event, arguments[0])
             return handler(arguments[0])
         except Refusal as refusal:
             return refused(refusal)

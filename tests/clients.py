@@ -208,6 +208,7 @@ class WebSocket:
             (address.hostname or "", address.port or 80), PATIENCE_SECONDS
         )
         self._stream = self._socket.makefile("rb")
+        self._unsent: OSError | None = None
         self._send_handshake(address.netloc, path, headers)
         self.status = self._stream.readline().split()[1].decode()
         self.headers = http.client.parse_headers(self._stream)
@@ -222,6 +223,11 @@ class WebSocket:
         """Close the TCP connection without a close frame."""
         self._stream.close()
         self._socket.close()
+
+    @property
+    def has_failed_to_send(self) -> bool:
+        """Whether the server had closed the connection when something was sent."""
+        return self._unsent is not None
 
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are. After the server has closed, they are dropped; reading fails."""

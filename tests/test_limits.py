@@ -335,7 +335,15 @@ def test_malformed_events_are_limited_too(app_with_limits: Flask) -> None:
     assert outcomes(answers) == ["bad_request"] * 5 + ["rate_limited"]
 
 
-def test_events_before_joining_cost_nothing(app_with_limits: Flask) -> None:
+def test_events_with_several_arguments_are_limited_too(app_with_limits: Flask) -> None:
+    ada = client_in_room(app_with_limits, "kitchen")
+
+    answers = [ada.ask("chat", {}, {}) for _ in range(6)]
+
+    assert outcomes(answers) == ["bad_request"] * 5 + ["rate_limited"]
+
+
+def test_messages_before_joining_do_not_count_as_messages(app_with_limits: Flask) -> None:
     create_room(app_with_limits, "kitchen")
     ada = connect(app_with_limits)
 
@@ -344,6 +352,15 @@ def test_events_before_joining_cost_nothing(app_with_limits: Flask) -> None:
 
     assert outcomes(early) == ["not_joined"] * 10
     assert outcomes([ada.post("hello") for _ in range(6)]) == ["ok"] * 5 + ["rate_limited"]
+
+
+def test_events_outside_of_a_room_are_limited(app_with_limits: Flask) -> None:
+    ada = client_in_room(app_with_limits, "kitchen")
+    ada.ask("leave", {})
+
+    answers = [ada.ask("edit", {"seq": 1, "message": "x"}) for _ in range(40)]
+
+    assert outcomes(answers) == ["not_joined"] * 39 + ["rate_limited"]
 
 
 # Joining

@@ -320,7 +320,7 @@ def test_a_minimal_client_shows_each_message_once_although_some_change(
 
     with minimal_client(server.url, kitchen) as next_lines:
         ada.post("six")
-        latest = ["Ada: won", "Ada: ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
+        latest = ["Ada: won", ": ", "Ada: three", "Ada: for", "Ada: five", "Ada: six"]
         assert next_lines(6) == latest
 
 

@@ -233,14 +233,19 @@ class Connection:
 
     def _receive(self, opcode: int, payload: Any) -> None:
         if opcode == TEXT and payload[:1] == PONG_PACKET:
-            self._awaits_pong = False
-            self._last_activity = monotonic()
+            self._receive_pong()
         elif opcode == TEXT:
             self._handle_in_turn(payload)
         elif opcode == PING:
             self.push(build_frame(payload, PONG))
         elif opcode == CLOSE:
             self._close_when_handled(close_code_to_answer(payload))
+
+    def _receive_pong(self) -> None:
+        if self._polling is not None:
+            return  # until the upgrade, pings are sent by polling: this must not extend its time
+        self._awaits_pong = False
+        self._last_activity = monotonic()
 
     def _handle_in_turn(self, packet: str | None) -> None:
         """Handle a packet after those before it, when the fair scheduler gives the turn."""

@@ -23,9 +23,10 @@ def limit_stall(connection: socket.socket, seconds: int) -> None:
 
     The same holds for a read when the client sends nothing.
     """
-    connection.settimeout(seconds)
-    limit_send_buffer(connection)
-    set_user_timeout(connection, seconds)
+    with suppress(OSError):  # it has ended, as that of a WebSocket has by now
+        connection.settimeout(seconds)
+        limit_send_buffer(connection)
+        set_user_timeout(connection, seconds)
 
 
 def send_in_time(

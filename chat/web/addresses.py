@@ -11,9 +11,9 @@ MAX_ORIGIN_CHARS = len("https://") + MAX_ADDRESS_CHARS
 MAX_PORT = 65535
 DEFAULT_PORTS = (80, 443)
 
-LABEL = re.compile(r"[a-z0-9-]{1,63}")
+LABEL = re.compile(r"[a-z0-9_-]{1,63}")  # names in private networks may have an underscore
 AUTHORITY = re.compile(
-    r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,254})(:(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,254})(:(?P<port>[1-9][0-9]{0,4})?)?"
 )
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>.+)")
 

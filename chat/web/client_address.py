@@ -1,7 +1,7 @@
 """The client address of a request: that of the connection, or the one a trusted proxy names.
 
 X-Forwarded-For is believed only from the peers in FORWARDED_ALLOW_IPS and over a Unix socket, which
-only the proxy should be able to open. `flask run` believes no proxy.
+only the proxy should be able to open. `flask run` ignores proxy headers.
 """
 
 import ipaddress
@@ -16,6 +16,11 @@ ADDRESS_KEY = "confab.address"
 """In an environ: the client's address, or the /64 network of an IPv6 address. "" if unknown.
 
 It is text, so that it stays in the environ of a socket.
+"""
+
+UNUSABLE_HEADER = "unusable"
+"""Stands for the address of every client whose X-Forwarded-For contains something else at its end,
+such as `unknown`. Otherwise a client behind such a proxy could avoid the limits per address.
 """
 
 IPV6_PREFIX_BITS = 64
@@ -67,6 +72,8 @@ class ClientAddress:
         address = network_of(self._last_untrusted(forwarded))
         if address is None and environ.get("PATH_INFO") not in self._local_paths:
             self._report_missing_header(peer)
+        if address is None and forwarded.strip():
+            return UNUSABLE_HEADER
         return address or ""
 
     def _is_in_networks(self, address: str) -> bool:

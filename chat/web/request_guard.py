@@ -205,9 +205,5 @@ def _json_response(refusal: RefusedRequest) -> Response:
 def _send(
     environ: WSGIEnvironment, start_response: StartResponse, response: Response
 ) -> Iterable[bytes]:
-    """Send a response; close the connection afterwards when a body has not been read."""
-    chunks = response(environ, start_response)
-    has_body = environ.get("CONTENT_LENGTH", "") not in ("", "0")
-    if has_body or "HTTP_TRANSFER_ENCODING" in environ:
-        return close_after_response(environ, start_response, chunks)
-    return chunks
+    """Send a response and close the connection: its client has nothing else to ask here."""
+    return close_after_response(environ, start_response, response(environ, start_response))

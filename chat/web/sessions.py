@@ -66,8 +66,9 @@ class SocketSessionInterface(SecureCookieSessionInterface):
         if isinstance(session, CookieSession) and session.needs_renewal and session.accessed:
             session.modified = True
         super().save_session(app, session, response)
-        has_other_name = request.is_secure and COOKIE_NAME in request.cookies
-        if session.modified and has_other_name:
+        # Otherwise the one without prefix stays: workers of release 0.1.0 know no other.
+        is_forgotten = session.modified and not session
+        if is_forgotten and request.is_secure and COOKIE_NAME in request.cookies:
             response.delete_cookie(COOKIE_NAME, secure=True, httponly=True, samesite="Lax")
 
     def get_cookie_name(self, app: Flask) -> str:

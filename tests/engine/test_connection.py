@@ -255,6 +255,20 @@ def test_a_malformed_upgrade_is_closed_and_polling_goes_on(
         assert ben.hear()[1]["message"] == "Still here"
 
 
+@pytest.mark.servers
+def test_pongs_do_not_extend_the_time_of_an_upgrade(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, 1, "tests.short_pings:app") as server:
+        path = Polling(server.url).path.replace("polling", "websocket")
+        with WebSocket(server.url, path) as mallory:
+            mallory.send("2probe")
+
+            def is_disconnected() -> bool:
+                mallory.send("3")
+                return mallory.has_failed_to_send
+
+            wait_until(is_disconnected, what="the unfinished upgrade is closed")
+
+
 def receive_until_closed(connection: WebSocket) -> None:
     """Wait until the server closes a connection. Raises Closed."""
     while True:

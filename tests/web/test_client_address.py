@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chat.web.client_address import ADDRESS_KEY, ClientAddress
+from chat.web.client_address import ADDRESS_KEY, UNUSABLE_HEADER, ClientAddress
 from tests.conftest import Log
 
 DEFAULT = "127.0.0.1,::1"
@@ -77,9 +77,14 @@ def test_addresses_of_one_ipv6_network_count_as_one() -> None:
     assert address("2001:db8:1:2::1") != address("2001:db8:1:3::1")
 
 
-@pytest.mark.parametrize("forwarded", [None, "", "unknown", "nonsense", ",", "1.2.3"])
-def test_a_trusted_proxy_without_a_valid_header_has_no_address(forwarded: str | None) -> None:
+@pytest.mark.parametrize("forwarded", [None, "", " "])
+def test_a_trusted_proxy_without_the_header_names_no_address(forwarded: str | None) -> None:
     assert address("127.0.0.1", forwarded) == ""
+
+
+@pytest.mark.parametrize("forwarded", ["unknown", "nonsense", ",", "1.2.3", "192.0.2.1, unknown"])
+def test_clients_whose_header_is_unusable_share_one_address(forwarded: str) -> None:
+    assert address("127.0.0.1", forwarded) == UNUSABLE_HEADER
 
 
 def test_a_missing_header_is_reported_once(caplog: Log) -> None:
