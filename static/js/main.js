@@ -364,13 +364,12 @@ function restorePosition() {
   const position = savedPosition()
   const isLoaded = position && (position.seq === 0 || timeline.rowAt(position.seq) !== undefined)
   if (isLoaded) navigation.restore(position)
-  else session.addEventListener("state", () => goToStart(position), { once: true })
+  else session.untilJoined().then(() => goToStart(position))
   rememberPosition(scroller, clock)
 }
 
 /** @param {ReturnType<typeof savedPosition>} position */
 function goToStart(position) {
-  if (session.state !== "joined") return
   if (position) navigation.restore(position)
   else navigation.goToHash(location.hash)
 }

@@ -114,6 +114,24 @@ test("a refused connection has a reason, until one works", async () => {
   assert.equal(session.state, "joined")
 })
 
+test("the room is joined at last, after a refused connection and a busy server", async () => {
+  let isJoined = false
+  session.untilJoined().then(() => {
+    isJoined = true
+  })
+  socket.dispatchEvent(new CustomEvent("refused", { detail: "Too many connections." }))
+  socket.answer = () => ({ ...BUSY, retry_after_ms: 5000 })
+  await connect()
+  socket.disconnect()
+  await flushPromises()
+  assert.equal(isJoined, false)
+
+  answerNormally()
+  await connect()
+  assert.equal(isJoined, true)
+  await session.untilJoined()
+})
+
 test("a busy server is asked again after the delay that it names", async () => {
   socket.answer = () => ({ ...BUSY, retry_after_ms: 5000 })
   await connect()

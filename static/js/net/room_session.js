@@ -70,6 +70,15 @@ export class RoomSession extends EventTarget {
     this.#scheduleSafetyCheck()
   }
 
+  /** Resolves once the room is joined; never, while the server refuses the room. */
+  async untilJoined() {
+    while (this.state !== "joined") {
+      await new Promise((resolve) => {
+        this.addEventListener("state", resolve, { once: true })
+      })
+    }
+  }
+
   // Requests
 
   /** Loads the page before the first loaded message; resolves with whether that worked. */
