@@ -48,7 +48,7 @@ const page = JSON.parse(byId("page").textContent ?? "")
 const { label } = page
 const preferences = new Preferences()
 const transports = (byId("room").dataset.transports ?? "").split(" ")
-const socket = connect(transports, () => preferences.get(TOKEN_KEY))
+const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
 const timeline = new Timeline(() => scroller.isAtEnd)
 const session = new RoomSession({
   label,
