@@ -228,7 +228,7 @@ addEventListener("pagehide", () => {
 
 session.addEventListener("state", () => {
   byId("room").dataset.joined = String(session.state === "joined")
-  connectionStatus.showState(session.state, session.closedReason)
+  connectionStatus.showState(session.state, session.refusalReason)
   sendCountdown.update()
 })
 session.addEventListener("identity", (event) => {

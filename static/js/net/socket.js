@@ -42,14 +42,17 @@ export function connect(transports, getToken, clock) {
 }
 
 /**
- * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
- * the connection, or all connections from the address of this page. It is tried again.
+ * Dispatches `connected` and `disconnected`, and after each failed attempt to connect `refused`
+ * with the reason why the server has refused it; "" when it has not, or is not reached. Connecting
+ * is tried again.
  */
 export class Socket extends EventTarget {
   #socket
   #askForRefusal
   #clock
   #isConnected = false
+  /** Attempts to connect that have failed. */
+  #failureCount = 0
   /**
    * Whether the transports were changed since the last connection: two servers that offer different
    * transports must not make the page alternate between them for ever.
@@ -164,8 +167,11 @@ export class Socket extends EventTarget {
 
   /** @param {string} [knownReason] if the server need not be asked */
   async #reportRefusal(knownReason) {
+    this.#failureCount += 1
+    const failure = this.#failureCount
     const reason = knownReason || (await this.#askForRefusal())
-    if (reason === "" || this.#isConnected) return
+    const isOutdated = failure !== this.#failureCount
+    if (isOutdated || this.#isConnected) return
     this.dispatchEvent(new CustomEvent("refused", { detail: reason }))
   }
 
