@@ -5,6 +5,7 @@ import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
 import { mentionsName } from "./lib/mentions.js"
 import { formatCount } from "./lib/text.js"
+import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
 import { connect } from "./net/socket.js"
 import { Drafts } from "./state/drafts.js"
@@ -343,11 +344,11 @@ byId("first-unread").addEventListener("click", () => {
 
 /**
  * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
- * does not exist yet: a request without the header of a prefetch creates it.
+ * does not exist yet.
  */
 async function openSocket() {
   await untilVisited()
-  if ("missing" in byId("room").dataset) await fetch(location.pathname).catch(() => {})
+  if ("missing" in byId("room").dataset) await createRoom(location.pathname, { clock })
   socket.open()
 }
 

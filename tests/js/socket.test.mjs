@@ -79,6 +79,18 @@ function refusedConnection(responseText) {
   return Object.assign(new Error("xhr poll error"), { context: { responseText } })
 }
 
+test("the connection is tried at once, but not before it is opened", () => {
+  const socketIO = new FakeSocketIO()
+  socketIO.connected = false
+  const socket = connection(socketIO)
+  socket.retryNow()
+  assert.equal(socketIO.connectCount, 0)
+
+  socket.open()
+  socket.retryNow()
+  assert.equal(socketIO.connectCount, 2)
+})
+
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
   connection(socketIO)

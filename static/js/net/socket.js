@@ -50,6 +50,8 @@ export class Socket extends EventTarget {
   #socket
   #askForRefusal
   #clock
+  /** Whether `open` has been called: before, the room may not exist. */
+  #isOpened = false
   #isConnected = false
   /** Attempts to connect that have failed. */
   #failureCount = 0
@@ -80,6 +82,7 @@ export class Socket extends EventTarget {
   }
 
   open() {
+    this.#isOpened = true
     this.#socket.connect()
   }
 
@@ -122,9 +125,9 @@ export class Socket extends EventTarget {
     )
   }
 
-  /** Tries to connect at once, without waiting for the reconnect delay. */
+  /** Tries to connect at once, without waiting for the reconnect delay; not before `open`. */
   retryNow() {
-    if (!this.#socket.connected) this.reconnect()
+    if (this.#isOpened && !this.#socket.connected) this.reconnect()
   }
 
   /** Drops the connection, which may be dead, opens a new one, and restarts the back-off. */
