@@ -10,11 +10,14 @@ from chat.errors import Refusal, TooManyConnections
 from chat.limits import Limits
 from chat.web.client_address import ADDRESS_KEY
 from chat.web.middleware import SOCKET_PATH
-from chat.web.plain_refusals import refuse
+from chat.web.plain_refusals import refuse_as_json
 
 
 class SocketLimits:
     """Answers a handshake of Engine.IO above the limits with 429 or 503, and passes on the rest.
+
+    A POST without a session is answered in the same way, but takes no token, because it cannot open
+    a session. With it, a page asks why its handshake has failed, which browsers do not tell.
 
     A WebSocket for an existing session is a handshake too: it is another open connection, until the
     upgrade is complete or fails. Other requests of a session are none.
@@ -29,9 +32,9 @@ class SocketLimits:
         """Handle a request."""
         if self._limits.is_enabled and _is_handshake(environ):
             try:
-                self._check(self._key(environ), opens_session=not _has_session(environ))
+                self._check(environ)
             except Refusal as refusal:
-                return refuse(start_response, refusal)
+                return refuse_as_json(start_response, refusal)
         return self._app(environ, start_response)
 
     def on_opened(self, sid: str, environ: dict[str, Any]) -> None:
@@ -46,10 +49,15 @@ class SocketLimits:
     def _key(self, environ: dict[str, Any]) -> str | None:
         return self._limits.address_key(environ.get(ADDRESS_KEY))
 
-    def _check(self, key: str | None, *, opens_session: bool) -> None:
+    def _check(self, environ: WSGIEnvironment) -> None:
         """Raise RateLimited or TooManyConnections."""
-        self._limits.take("address_handshakes", key)
-        if opens_session and self._connections.is_full(key):
+        key = self._key(environ)
+        has_session = _has_session(environ)
+        if environ["REQUEST_METHOD"] == "POST" and not has_session:
+            self._limits.check("address_handshakes", key)
+        else:
+            self._limits.take("address_handshakes", key)
+        if not has_session and self._connections.is_full(key):
             raise TooManyConnections("Too many connections from your network are open.")
 
 

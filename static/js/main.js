@@ -5,6 +5,7 @@ import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
 import { mentionsName } from "./lib/mentions.js"
 import { formatCount } from "./lib/text.js"
+import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
 import { connect } from "./net/socket.js"
 import { Drafts } from "./state/drafts.js"
@@ -48,7 +49,7 @@ const page = JSON.parse(byId("page").textContent ?? "")
 const { label } = page
 const preferences = new Preferences()
 const transports = (byId("room").dataset.transports ?? "").split(" ")
-const socket = connect(transports, () => preferences.get(TOKEN_KEY))
+const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
 const timeline = new Timeline(() => scroller.isAtEnd)
 const session = new RoomSession({
   label,
@@ -228,7 +229,7 @@ addEventListener("pagehide", () => {
 
 session.addEventListener("state", () => {
   byId("room").dataset.joined = String(session.state === "joined")
-  connectionStatus.showState(session.state, session.closedReason)
+  connectionStatus.showState(session.state, session.refusalReason)
   sendCountdown.update()
 })
 session.addEventListener("identity", (event) => {
@@ -343,11 +344,11 @@ byId("first-unread").addEventListener("click", () => {
 
 /**
  * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
- * does not exist yet: a request without the header of a prefetch creates it.
+ * does not exist yet.
  */
 async function openSocket() {
   await untilVisited()
-  if ("missing" in byId("room").dataset) await fetch(location.pathname).catch(() => {})
+  if ("missing" in byId("room").dataset) await createRoom(location.pathname, { clock })
   socket.open()
 }
 
@@ -364,13 +365,12 @@ function restorePosition() {
   const position = savedPosition()
   const isLoaded = position && (position.seq === 0 || timeline.rowAt(position.seq) !== undefined)
   if (isLoaded) navigation.restore(position)
-  else session.addEventListener("state", () => goToStart(position), { once: true })
+  else session.untilJoined().then(() => goToStart(position))
   rememberPosition(scroller, clock)
 }
 
 /** @param {ReturnType<typeof savedPosition>} position */
 function goToStart(position) {
-  if (session.state !== "joined") return
   if (position) navigation.restore(position)
   else navigation.goToHash(location.hash)
 }

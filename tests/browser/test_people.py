@@ -89,6 +89,32 @@ def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
     sees(visit("/fetched-ahead/"), "hello")
 
 
+def test_creating_the_room_of_a_page_that_was_fetched_ahead_is_tried_again(
+    server: ConfabServer, chromium: Browser
+) -> None:
+    refused: list[Route] = []
+
+    def refuse_first_request(route: Route) -> None:
+        if route.request.resource_type == "document":
+            route.continue_(headers=route.request.headers | {"purpose": "prefetch"})
+        elif refused:
+            route.continue_()
+        else:
+            refused.append(route)
+            route.fulfill(status=503, headers={"Retry-After": "1"})
+
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route("**/fetched-in-vain/", refuse_first_request)
+    page.goto(f"{server.url}/fetched-in-vain/")
+
+    says(is_called(page, "Ada"), "hello")
+
+    sees(page, "hello")
+    assert refused
+    context.close()
+
+
 # Names
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_people import field, is_called, says
-from tests.browser.test_reading import here
+from tests.browser.test_reading import fill, here
 from tests.servers import ConfabServer, flask_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -27,6 +27,16 @@ OPEN_SOCKET = """
 START_POLLING = """
 (url) => fetch(`${url}/socket.io/?EIO=4&transport=polling`).then(() => "read", () => "refused")
 """
+# While `isRefused`, no WebSocket can be opened.
+REFUSE_WEBSOCKETS = """
+window.isRefused = true
+window.WebSocket = class extends WebSocket {
+  constructor(url, protocols) {
+    super(window.isRefused ? url.replace("/socket.io/", "/refused/") : url, protocols)
+  }
+}
+"""
+SOCKET_REQUESTS = "**/socket.io/**"
 RECONNECT_MS = 20_000
 
 
@@ -131,6 +141,23 @@ def test_a_page_shows_that_the_server_refuses_its_address(
 
         expect(page.locator("#m-2")).to_contain_text("are you there?", timeout=RECONNECT_MS)
         expect(connection).to_have_attribute("data-state", "hidden", timeout=RECONNECT_MS)
+
+
+def test_a_linked_message_is_shown_after_a_first_connection_that_was_refused(
+    server: ConfabServer, browser: Callable[[], BrowserContext], room: str
+) -> None:
+    fill(server, room, 300)
+    page = browser().new_page()
+    refusal = {"code": "origin_refused", "message": "Not from here."}
+    page.add_init_script(REFUSE_WEBSOCKETS)
+    page.route(SOCKET_REQUESTS, lambda route: route.fulfill(status=400, json=refusal))
+    page.goto(f"{server.url}/{room}/#m-30")
+    expect(page.locator("#connection")).to_contain_text("Not from here.", timeout=RECONNECT_MS)
+
+    page.unroute(SOCKET_REQUESTS)
+    page.evaluate("window.isRefused = false")
+
+    expect(page.locator("#m-30")).to_be_in_viewport(timeout=RECONNECT_MS)
 
 
 def test_the_page_works_at_an_ipv6_address(

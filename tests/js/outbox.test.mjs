@@ -101,6 +101,32 @@ test("a reconnect does not end the wait that a rate limit asks for", async () =>
   assert.equal(outbox.waitsUntil, clock.now() + 1)
 })
 
+test("a busy server is no rate limit: the message waits with a reason", async () => {
+  answer = alwaysThrow(refusal({ retry_after_ms: 5000 }))
+  outbox.resume()
+  post("first")
+  await flushPromises()
+  assert.equal(changes.at(-1).reason, "Busy.")
+  assert.equal(outbox.waitsUntil, 0)
+
+  await clock.advance(4999)
+  assert.deepEqual(sentTexts(), ["first"], "it waits all the same")
+})
+
+test("a rate limit after a busy server, and the reverse, show the latest answer", async () => {
+  answer = alwaysThrow(refusal({ retry_after_ms: 5000 }))
+  outbox.resume()
+  post("first")
+  await flushPromises()
+  answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 3000 }))
+  await clock.advance(5000)
+  assert.equal(outbox.waitsUntil, clock.now() + 3000)
+
+  answer = alwaysThrow(refusal({ retry_after_ms: 5000 }))
+  await clock.advance(3000)
+  assert.equal(outbox.waitsUntil, 0)
+})
+
 // Order
 
 test("forty messages are sent one at a time and in order", async () => {

@@ -100,18 +100,87 @@ test("a room that does not exist is closed, with the reason", async () => {
   await connect()
 
   assert.equal(session.state, "closed")
-  assert.equal(session.closedReason, message)
+  assert.equal(session.refusalReason, message)
 })
 
-test("a refused connection has a reason, until one works", async () => {
-  const reason = "This server does not accept connections from http://evil.example."
-  socket.dispatchEvent(new CustomEvent("refused", { detail: reason }))
+function refuse(reason) {
   socket.dispatchEvent(new Event("disconnected"))
-  assert.equal(session.state, "refused")
-  assert.equal(session.closedReason, reason)
+  socket.dispatchEvent(new CustomEvent("refused", { detail: reason }))
+}
+
+/** The states that the session dispatches from now on, with their reasons. */
+function recordStates() {
+  const states = []
+  session.addEventListener("state", () => states.push([session.state, session.refusalReason]))
+  return states
+}
+
+test("a refused connection has a reason, until one works", async () => {
+  const states = recordStates()
+  refuse("Not from here.")
+  refuse("Not from here.")
+  await connect()
+
+  assert.deepEqual(states, [
+    ["refused", "Not from here."],
+    ["joined", ""],
+  ])
+})
+
+test("another reason replaces the first one", () => {
+  const states = recordStates()
+  refuse("Too many connections.")
+  refuse("Not from here.")
+
+  assert.deepEqual(states, [
+    ["refused", "Too many connections."],
+    ["refused", "Not from here."],
+  ])
+})
+
+test("a reason ends when an attempt to connect fails without a refusal", async () => {
+  const states = recordStates()
+  refuse("Too many connections.")
+  refuse("")
+  refuse("")
+  assert.deepEqual(states, [
+    ["refused", "Too many connections."],
+    ["connecting", ""],
+  ])
 
   await connect()
-  assert.equal(session.state, "joined")
+  refuse("")
+  assert.deepEqual(states.slice(2), [
+    ["joined", ""],
+    ["connecting", ""],
+  ])
+})
+
+test("a closed room stays closed when the connection is lost", async () => {
+  socket.answer = () => ({ ok: false, code: "not_found", message: "No such room.", retry: false })
+  await connect()
+  refuse("")
+
+  assert.equal(session.state, "closed")
+  assert.equal(session.refusalReason, "No such room.")
+})
+
+test("the room is joined at last, after a refused connection and a busy server", async () => {
+  let isJoined = false
+  session.untilJoined().then(() => {
+    isJoined = true
+  })
+  socket.dispatchEvent(new CustomEvent("refused", { detail: "Too many connections." }))
+  socket.answer = () => ({ ...BUSY, retry_after_ms: 5000 })
+  await connect()
+  socket.disconnect()
+  await flushPromises()
+  assert.equal(isJoined, false)
+
+  answerNormally()
+  await connect()
+  assert.equal(isJoined, true)
+  await session.untilJoined()
 })
 
 test("a busy server is asked again after the delay that it names", async () => {

@@ -6,7 +6,7 @@ import { test } from "node:test"
 import { Refused, Unreachable } from "../../static/js/lib/errors.js"
 import { fetchRefusal } from "../../static/js/net/refusal.js"
 import { Socket } from "../../static/js/net/socket.js"
-import { flushPromises } from "./fakes.mjs"
+import { FakeClock, flushPromises } from "./fakes.mjs"
 
 /** A socket of Socket.IO with a prepared answer. */
 class FakeSocketIO {
@@ -37,8 +37,12 @@ class FakeSocketIO {
   }
 }
 
+function connection(socketIO, askForRefusal = async () => "", clock = new FakeClock()) {
+  return new Socket(socketIO, { askForRefusal, clock })
+}
+
 function socketWithAnswer(answer) {
-  return new Socket(new FakeSocketIO(answer), async () => "")
+  return connection(new FakeSocketIO(answer))
 }
 
 test("a request resolves with the answer", async () => {
@@ -68,16 +72,28 @@ test("without a connection a request fails at once and is not sent later", async
   const socketIO = new FakeSocketIO(() => assert.fail("it was sent"))
   socketIO.connected = false
 
-  await assert.rejects(new Socket(socketIO, async () => "").request("chat", {}), Unreachable)
+  await assert.rejects(connection(socketIO).request("chat", {}), Unreachable)
 })
 
 function refusedConnection(responseText) {
   return Object.assign(new Error("xhr poll error"), { context: { responseText } })
 }
 
+test("the connection is tried at once, but not before it is opened", () => {
+  const socketIO = new FakeSocketIO()
+  socketIO.connected = false
+  const socket = connection(socketIO)
+  socket.retryNow()
+  assert.equal(socketIO.connectCount, 0)
+
+  socket.open()
+  socket.retryNow()
+  assert.equal(socketIO.connectCount, 2)
+})
+
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO, async () => "")
+  connection(socketIO)
   const { listeners, io } = socketIO
   listeners.connect_error(refusedConnection('{"message": "No.", "transports": ["websocket"]}'))
   assert.deepEqual(io.opts.transports, ["websocket"])
@@ -95,7 +111,7 @@ test("a server that offers other transports is connected to with those, once", (
 
 test("a failed connection that names no known transport changes nothing", () => {
   const socketIO = new FakeSocketIO()
-  new Socket(socketIO, async () => "")
+  connection(socketIO)
   const bodies = [
     undefined,
     "",
@@ -112,10 +128,10 @@ test("a failed connection that names no known transport changes nothing", () => 
   assert.equal(socketIO.connectCount, 0)
 })
 
-test("the reason why the server has refused a connection is reported", () => {
+test("the reason why the server has refused a connection is reported", async () => {
   const socketIO = new FakeSocketIO()
   const reasons = []
-  const socket = new Socket(socketIO, async () => "")
+  const socket = connection(socketIO)
   socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
   const data = { ok: false, code: "too_many_connections", message: "Too many.", retry: true }
 
@@ -123,13 +139,57 @@ test("the reason why the server has refused a connection is reported", () => {
   socketIO.listeners.connect_error(new Error("websocket error"))
 
   assert.deepEqual(reasons, ["Too many."])
+  await flushPromises()
+  assert.deepEqual(reasons, ["Too many.", ""], "the second attempt was not refused")
 })
+
+test("an answer about an earlier attempt to connect is ignored", async () => {
+  const socketIO = new FakeSocketIO()
+  const reasons = []
+  const answers = []
+  const askForRefusal = () =>
+    new Promise((resolve) => {
+      answers.push(resolve)
+    })
+  const socket = connection(socketIO, askForRefusal)
+  socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
+
+  socketIO.listeners.connect_error(new Error("websocket error"))
+  socketIO.listeners.connect_error(new Error("websocket error"))
+  answers[1]("Not from here.")
+  await flushPromises()
+  answers[0]("")
+  await flushPromises()
+
+  assert.deepEqual(reasons, ["Not from here."])
+})
+
+for (const [data, delayMs] of [
+  [{ message: "Too many.", retry_after_ms: 10_000 }, 10_000],
+  [{ message: "No." }, 2000],
+  [undefined, 2000],
+]) {
+  test(`a refusal with ${JSON.stringify(data)} is tried again after ${delayMs} ms`, async () => {
+    const clock = new FakeClock()
+    const socketIO = new FakeSocketIO()
+    socketIO.active = false
+    connection(socketIO, undefined, clock)
+    clock.random = () => 0
+
+    socketIO.listeners.connect_error(Object.assign(new Error("refused"), { data }))
+    await clock.advance(delayMs - 1)
+    assert.equal(socketIO.connectCount, 0)
+
+    await clock.advance(1)
+    assert.equal(socketIO.connectCount, 1)
+  })
+}
 
 test("a connection that the server refuses has the reason, and is tried again", async () => {
   const socketIO = new FakeSocketIO()
   const reasons = []
   let refusal = "Not from here."
-  const socket = new Socket(socketIO, async () => refusal)
+  const socket = connection(socketIO, async () => refusal)
   socket.addEventListener("refused", ({ detail }) => reasons.push(detail))
 
   socketIO.listeners.connect_error(new Error("websocket error"))
@@ -143,13 +203,13 @@ test("a connection that the server refuses has the reason, and is tried again", 
   refusal = ""
   socketIO.listeners.connect_error(new Error("websocket error"))
   await flushPromises()
-  assert.equal(reasons.length, 2)
+  assert.equal(reasons.at(-1), "")
 })
 
 test("after a working connection the server is not asked why it ended", async () => {
   const socketIO = new FakeSocketIO()
   let questions = 0
-  new Socket(socketIO, async () => {
+  connection(socketIO, async () => {
     questions += 1
     return ""
   })
@@ -164,7 +224,7 @@ test("after a working connection the server is not asked why it ended", async ()
   assert.equal(questions, 1)
 })
 
-test("only the refusal of the request guard counts as one", async () => {
+test("only the refusals of the server count as such", async () => {
   const answer =
     (body, ok = false) =>
     async () => ({ ok, json: async () => JSON.parse(body) })
@@ -172,6 +232,9 @@ test("only the refusal of the request guard counts as one", async () => {
 
   assert.equal(await fetchRefusal(answer(refused)), "Not from here.")
   assert.equal(await fetchRefusal(answer('{"code": "host_refused", "message": "No."}')), "No.")
+  for (const code of ["rate_limited", "too_many_connections"]) {
+    assert.equal(await fetchRefusal(answer(`{"code": "${code}", "message": "Wait."}`)), "Wait.")
+  }
   for (const body of [
     '"Invalid session"',
     '{"code": 1, "message": "Unknown session"}',

@@ -232,6 +232,24 @@ def test_handshakes_are_limited_per_address(limited_app: Callable[..., Flask]) -
     assert browser.get(HANDSHAKE, headers=HOME).status_code == 200
 
 
+def test_asking_why_a_handshake_failed_takes_no_token(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_handshakes=Rate(3, 0.5))
+    browser = app.test_client()
+
+    questions = [browser.post(HANDSHAKE, headers=SCHOOL) for _ in range(5)]
+    handshakes = [browser.get(HANDSHAKE, headers=SCHOOL) for _ in range(4)]
+    answer = browser.post(HANDSHAKE, headers=SCHOOL)
+
+    assert statuses(questions) == [400] * 5
+    assert statuses(handshakes) == [200, 200, 200, 429]
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert answer.text == handshakes[-1].text
+    refusal = json.loads(answer.text)
+    assert refusal["code"] == "rate_limited"
+    assert "from your network" in refusal["message"]
+    assert browser.post(HANDSHAKE, headers=HOME).status_code == 400
+
+
 def test_requests_of_an_open_session_are_no_handshakes(limited_app: Callable[..., Flask]) -> None:
     app = limited_app(limit_address_handshakes=Rate(1, 0.1))
     create_room(app, "kitchen")
@@ -331,6 +349,9 @@ def test_open_connections_are_limited_per_address(limited_app: Callable[..., Fla
 
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "10"
+    answer = app.test_client().post(HANDSHAKE, headers=SCHOOL)
+    assert (answer.status_code, answer.text) == (503, refused.text)
+    assert json.loads(answer.text)["code"] == "too_many_connections"
     PollingClient(app, HOME)
     clients[0].close()
     PollingClient(app, SCHOOL)

@@ -1,11 +1,14 @@
-// Finds out whether the server refuses connections from this page's address, and why.
-
-/** Without a session, the server creates nothing. It gets the same Origin as a WebSocket. */
-const PROBE_PATH = "/socket.io/?EIO=4&transport=polling"
-const REFUSALS = ["host_refused", "origin_refused"]
+// Finds out whether the server refuses connections of this page, and why.
 
 /**
- * The reason for which the server refuses connections from this address.
+ * Sent by POST and without a session, it creates nothing and counts for no limit. It has the same
+ * Origin as a WebSocket.
+ */
+const PROBE_PATH = "/socket.io/?EIO=4&transport=polling"
+const REFUSALS = ["host_refused", "origin_refused", "rate_limited", "too_many_connections"]
+
+/**
+ * The reason for which the server refuses connections at present.
  *
  * Browsers do not show a page the answer to the handshake of a WebSocket, so this sends a request
  * of its own.

@@ -10,7 +10,7 @@ import { Refused, Unreachable } from "../lib/errors.js"
 /** @import { Socket } from "./socket.js" */
 /**
  * @typedef {"connecting" | "joined" | "refused" | "closed"} RoomState `closed`: the server has
- *   refused the room; `refused`: it refuses connections from this address, which are tried again
+ *   refused the room; `refused`: it refuses connections at present, and they are tried again
  */
 
 const GAP_WAIT_MS = 200
@@ -19,8 +19,8 @@ const SAFETY_CHECK_MS = 60_000
 const PROBE_TIMEOUT_MS = 3000
 
 /**
- * Dispatches `state` when the state changes, `identity` with the person that the server takes us
- * for, and `joined` with the answer to `join`.
+ * Dispatches `state` when the state or its reason changes, `identity` with the person that the
+ * server takes us for, and `joined` with the answer to `join`.
  */
 export class RoomSession extends EventTarget {
   label
@@ -29,8 +29,8 @@ export class RoomSession extends EventTarget {
   outbox
   /** @type {RoomState} */
   state = "connecting"
-  /** Why the room is closed, or the connection refused. */
-  closedReason = ""
+  /** Why the room is closed, or the connection refused; otherwise "". */
+  refusalReason = ""
   #socket
   #timeline
   #clock
@@ -68,6 +68,15 @@ export class RoomSession extends EventTarget {
     this.#listenToOutbox()
     this.#listenToTimeline()
     this.#scheduleSafetyCheck()
+  }
+
+  /** Resolves once the room is joined; never, while the server refuses the room. */
+  async untilJoined() {
+    while (this.state !== "joined") {
+      await new Promise((resolve) => {
+        this.addEventListener("state", resolve, { once: true })
+      })
+    }
   }
 
   // Requests
@@ -241,8 +250,7 @@ export class RoomSession extends EventTarget {
   /** @param {unknown} error */
   #handleJoinError(error) {
     if (error instanceof Refused && !error.retry) {
-      this.closedReason = error.message
-      this.#setState("closed")
+      this.#setState("closed", error.message)
       return
     }
     const retryAfterMs = error instanceof Refused ? error.retryAfterMs : undefined
@@ -260,16 +268,20 @@ export class RoomSession extends EventTarget {
     if (!keepsReason) this.#setState("connecting")
   }
 
-  /** @param {string} reason */
+  /** @param {string} reason "" if the last attempt to connect was not refused */
   #handleRefusal(reason) {
-    this.closedReason = reason
-    this.#setState("refused")
+    if (reason !== "") this.#setState("refused", reason)
+    else if (this.state === "refused") this.#setState("connecting")
   }
 
-  /** @param {RoomState} state */
-  #setState(state) {
-    if (state === this.state) return
+  /**
+   * @param {RoomState} state
+   * @param {string} [reason]
+   */
+  #setState(state, reason = "") {
+    if (state === this.state && reason === this.refusalReason) return
     this.state = state
+    this.refusalReason = reason
     this.dispatchEvent(new Event("state"))
   }
 

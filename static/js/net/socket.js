@@ -4,6 +4,7 @@ import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
 import { fetchRefusal } from "./refusal.js"
 
+/** @import { Clock } from "../lib/clock.js" */
 /** @import { Refusal } from "../wire.js" */
 /** @import { Socket as SocketIO } from "../../vendor/socket.io-client-4.8.4.esm.min.js" */
 
@@ -11,7 +12,7 @@ const ACK_TIMEOUT_MS = 8000
 const CONNECT_TIMEOUT_MS = 10_000
 const FIRST_RECONNECT_DELAY_MS = 500 // doubled after each attempt, up to the longest
 const MAX_RECONNECT_DELAY_MS = 5000
-const SERVER_CLOSED_RECONNECT_DELAY_MS = 2000
+const SERVER_CLOSED_RECONNECT_DELAY_MS = 2000 // unless the server asks for another
 const JITTER_FRACTION = 0.5
 const TRANSPORTS_BY_PREFERENCE = ["websocket", "polling"]
 
@@ -21,8 +22,9 @@ const TRANSPORTS_BY_PREFERENCE = ["websocket", "polling"]
  *
  * @param {string[]} transports that the server offers
  * @param {() => string | null} getToken identifies a person whose browser has no cookies
+ * @param {Clock} clock
  */
-export function connect(transports, getToken) {
+export function connect(transports, getToken, clock) {
   const socket = io({
     autoConnect: false,
     transports: sortTransports(transports),
@@ -36,17 +38,23 @@ export function connect(transports, getToken) {
       provide(token ? { token } : {})
     },
   })
-  return new Socket(socket, fetchRefusal)
+  return new Socket(socket, { askForRefusal: fetchRefusal, clock })
 }
 
 /**
- * Dispatches `connected`, `disconnected`, and `refused` with the reason why the server has refused
- * the connection, or all connections from the address of this page. It is tried again.
+ * Dispatches `connected` and `disconnected`, and after each failed attempt to connect `refused`
+ * with the reason why the server has refused it; "" when it has not, or is not reached. Connecting
+ * is tried again.
  */
 export class Socket extends EventTarget {
   #socket
   #askForRefusal
+  #clock
+  /** Whether `open` has been called: before, the room may not exist. */
+  #isOpened = false
   #isConnected = false
+  /** Attempts to connect that have failed. */
+  #failureCount = 0
   /**
    * Whether the transports were changed since the last connection: two servers that offer different
    * transports must not make the page alternate between them for ever.
@@ -55,21 +63,26 @@ export class Socket extends EventTarget {
 
   /**
    * @param {SocketIO} socket
-   * @param {() => Promise<string>} askForRefusal why the server refuses this address, or ""
+   * @param {object} dependencies
+   * @param {() => Promise<string>} dependencies.askForRefusal why the server refuses connections,
+   *   or ""
+   * @param {Clock} dependencies.clock
    */
-  constructor(socket, askForRefusal) {
+  constructor(socket, { askForRefusal, clock }) {
     super()
     this.#socket = socket
     this.#askForRefusal = askForRefusal
+    this.#clock = clock
     socket.on("connect", () => this.#handleConnect())
     socket.on("disconnect", () => this.#handleDisconnect())
     socket.on("connect_error", (error) => {
-      this.#handleDisconnect(reasonIn(error))
+      this.#handleDisconnect(refusalIn(error))
       this.#adoptOfferedTransports(error)
     })
   }
 
   open() {
+    this.#isOpened = true
     this.#socket.connect()
   }
 
@@ -112,9 +125,9 @@ export class Socket extends EventTarget {
     )
   }
 
-  /** Tries to connect at once, without waiting for the reconnect delay. */
+  /** Tries to connect at once, without waiting for the reconnect delay; not before `open`. */
   retryNow() {
-    if (!this.#socket.connected) this.reconnect()
+    if (this.#isOpened && !this.#socket.connected) this.reconnect()
   }
 
   /** Drops the connection, which may be dead, opens a new one, and restarts the back-off. */
@@ -141,23 +154,27 @@ export class Socket extends EventTarget {
     this.dispatchEvent(new Event("connected"))
   }
 
-  /** @param {string} [reason] why the server has refused the connection, if it has told */
-  #handleDisconnect(reason = "") {
+  /** @param {Refusal} [refusal] of the connection, if the server has told why */
+  #handleDisconnect(refusal) {
     const hasFailedToConnect = !this.#isConnected
     this.#isConnected = false
     this.dispatchEvent(new Event("disconnected"))
-    if (hasFailedToConnect) this.#reportRefusal(reason)
+    if (hasFailedToConnect) this.#reportRefusal(refusal?.message)
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
     if (this.#socket.active) return
-    const factor = 1 + JITTER_FRACTION * (2 * Math.random() - 1)
-    setTimeout(() => this.open(), SERVER_CLOSED_RECONNECT_DELAY_MS * factor)
+    const delayMs = refusal?.retry_after_ms ?? SERVER_CLOSED_RECONNECT_DELAY_MS
+    const factor = 1 + JITTER_FRACTION * this.#clock.random()
+    this.#clock.schedule(delayMs * factor, () => this.open())
   }
 
-  /** @param {string} knownReason "" if the server has to be asked */
+  /** @param {string} [knownReason] if the server need not be asked */
   async #reportRefusal(knownReason) {
+    this.#failureCount += 1
+    const failure = this.#failureCount
     const reason = knownReason || (await this.#askForRefusal())
-    if (reason === "" || this.#isConnected) return
+    const isOutdated = failure !== this.#failureCount
+    if (isOutdated || this.#isConnected) return
     this.dispatchEvent(new CustomEvent("refused", { detail: reason }))
   }
 
@@ -178,12 +195,11 @@ export class Socket extends EventTarget {
 }
 
 /**
- * @param {Error} error of a refused connection; its `data` is a refusal
- * @returns {string} the reason, or ""
+ * @param {Error} error of a refused connection
+ * @returns {Refusal | undefined}
  */
-function reasonIn(error) {
-  const { data } = /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error))
-  return data?.message ?? ""
+function refusalIn(error) {
+  return /** @type {{ data?: Refusal }} */ (/** @type {unknown} */ (error)).data
 }
 
 /** @param {string[]} offered */

@@ -60,13 +60,12 @@ export class Outbox extends EventTarget {
     return this.#queue().length
   }
 
-  /**
-   * Until when the server has asked to wait before the next item, in milliseconds since 1970; 0 if
-   * it has not.
-   */
+  /** Until when a rate limit delays the next item, in milliseconds since 1970; 0 if none does. */
   get waitsUntil() {
     const next = this.#queue()[0]
-    return next && this.#waitMs(next) > 0 ? (next.not_before ?? 0) : 0
+    // A server that is busy asks to wait too. That is an error, with a reason.
+    if (!next || next.reason !== undefined) return 0
+    return this.#waitMs(next) > 0 ? (next.not_before ?? 0) : 0
   }
 
   /** Whether all items survive a reload of the page. */

@@ -39,15 +39,15 @@ export class ConnectionStatus {
 
   /**
    * @param {RoomState} state
-   * @param {string} [closedReason]
+   * @param {string} [refusalReason]
    */
-  showState(state, closedReason = "") {
+  showState(state, refusalReason = "") {
     for (const cancel of this.#cancelTimers.splice(0)) cancel()
     this.#isOfflineShown = false
     if (state === "joined") this.#showReconnected()
     else if (state === "connecting") this.#showDisconnectedLater()
-    else if (state === "refused") this.#show("offline", closedReason)
-    else this.#show("closed", closedReason)
+    else if (state === "refused") this.#show("offline", refusalReason)
+    else this.#show("closed", refusalReason)
   }
 
   /** Call it when the number of queued messages has changed. */
