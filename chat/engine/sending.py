@@ -7,7 +7,7 @@ large answers in pieces. This also saves memory: each layer of the server copies
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from wsgiref.types import WSGIEnvironment
 
@@ -23,21 +23,25 @@ def limit_stall(connection: socket.socket, seconds: int) -> None:
 
     The same holds for a read when the client sends nothing.
     """
-    with suppress(OSError):  # it has ended, as that of a WebSocket has by now
+    with suppress(OSError):  # the client may have disconnected
         connection.settimeout(seconds)
         limit_send_buffer(connection)
         set_user_timeout(connection, seconds)
 
 
 def send_in_time(
-    environ: WSGIEnvironment, response: Iterable[bytes], stall_seconds: int
+    environ: WSGIEnvironment, respond: Callable[[], Iterable[bytes]], stall_seconds: int
 ) -> Iterable[bytes]:
-    """Return a response whose client is disconnected when it reads nothing for `stall_seconds`."""
+    """Return the response of a request, whose client has to read it.
+
+    The client is disconnected when it reads nothing for `stall_seconds`. A WebSocket, which takes
+    over its connection in `respond`, sets limits of its own.
+    """
     connection = connection_of(environ)
     if connection is None:
-        return response
+        return respond()
     limit_stall(connection, stall_seconds)
-    return _in_pieces(connection, response)
+    return _in_pieces(connection, respond())
 
 
 def _in_pieces(connection: socket.socket, response: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ Middleware is called with a request and passes it on, or answers it (PEP 3333).
 import json
 import re
 from collections.abc import Collection, Iterable
+from functools import partial
 from io import BytesIO
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,8 +48,8 @@ class BodyLimit:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
-        response = self._respond(environ, start_response)
-        return send_in_time(environ, response, self._stall_seconds)
+        respond = partial(self._respond, environ, start_response)
+        return send_in_time(environ, respond, self._stall_seconds)
 
     def _respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         is_for_socket = environ["PATH_INFO"].startswith(SOCKET_PATH)

@@ -54,7 +54,8 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(server: Conf
     with ExitStack() as stack:
         for _ in range(SLOW_CLIENTS):
             stack.enter_context(request_page(server))
-        wait_until(lambda: open_sockets(pid) >= open_before + SLOW_CLIENTS, what="all connect")
+        # Not all: the first may be disconnected before the last is served.
+        wait_until(lambda: open_sockets(pid) > open_before + SLOW_CLIENTS / 2, what="they connect")
         began = time.monotonic()
         assert server.page("/healthz")
         assert time.monotonic() - began < LIMIT_SECONDS * 0.75, "another client had to wait"
