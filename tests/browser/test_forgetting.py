@@ -74,11 +74,11 @@ def page_with_errors(chromium: Browser, server: ConfabServer, room: str) -> Iter
     context.close()
 
 
-def test_nothing_is_deleted_when_the_server_cannot_be_reached(page_with_errors: Page) -> None:
+def test_nothing_is_deleted_when_the_server_does_not_answer(page_with_errors: Page) -> None:
     page = page_with_errors
     says(is_called(page, "Ada"), "hello")
     sees(page, "hello")
-    page.route("**/privacy/forget", lambda route: route.fulfill(status=503, body="Try later."))
+    page.route("**/privacy/forget", lambda route: route.fulfill(body="Sign in to the network."))
     open_dialog(page)
 
     page.get_by_role("button", name="Forget me", exact=True).click()
