@@ -33,7 +33,7 @@ def react(data: object) -> JSON:
     """Add one's reaction to a message, or remove it."""
     asked = wire.React.parse(data)
     command = ReactToMessage(joined_room(), author(), asked.seq, asked.emoji, asked.on)
-    return ok(wire.changed(services().journal.submit(command)))
+    return ok(wire.changed(services().journal.reactions.submit(command)))
 
 
 def rename(data: object) -> JSON:

@@ -14,10 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_socketio import SocketIO
 
-from chat import create_app
+from chat import create_app, shut_down
 from chat.services import services_of
 from chat.storage import journal
-from chat.storage.database import db
 from config import Config
 from tests.services import Postgres, Redis, postgres, redis
 
@@ -91,7 +90,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    with open_app(Config(instance=tmp_path / "instance", limits=False)) as made:
+    config = Config(instance=tmp_path / "instance", limits=False, reaction_seconds=0)
+    with open_app(config) as made:
         yield made
 
 
@@ -100,10 +100,7 @@ def open_app(config: Config) -> Iterator[Flask]:
     """Create an app, and stop it in the end."""
     made = create_app(config)
     yield made
-    services_of(made).reconciler.stop()
-    services_of(made).presence.stop()
-    with made.app_context():
-        db.engine.dispose()
+    shut_down(made)
 
 
 @pytest.fixture

@@ -396,7 +396,7 @@ def test_every_limit_is_documented_with_its_number() -> None:
     assert {name for name in rows if name.startswith("config.")} == set(config)
     for name, row in rows.items():
         number = config[name] if name in config else constant(name)
-        assert re.findall(r"^[\d,]+", row["Limit"]) == [f"{number:,}"], name
+        assert re.findall(r"^[\d,.]+", row["Limit"]) == [f"{number:,}"], name
 
 
 def constant(name: str) -> int:

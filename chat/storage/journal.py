@@ -17,6 +17,7 @@ from chat.models import MessageRow, Room, RoomRow, message_row, messages, rooms
 from chat.storage.commands import Command, CommandResult, MessageKey, Unchanged
 from chat.storage.database import write_transaction
 from chat.storage.group_commit import GroupCommit
+from chat.storage.reactions import ReactionPacer
 
 RowByRoomId: TypeAlias = dict[int, RoomRow]
 RowByKey: TypeAlias = dict[tuple[int, MessageKey], MessageRow]
@@ -51,12 +52,18 @@ UPDATE_ROOM = (
 
 
 class Journal:
-    """Stores commands and publishes what they changed. One instance for each process."""
+    """Stores commands and publishes what they changed. One instance for each process.
 
-    def __init__(self, publish: Publish, yield_now: Callable[[], None]) -> None:
+    Reactions are submitted to `reactions`, which stores those to the same message together.
+    """
+
+    def __init__(
+        self, publish: Publish, yield_now: Callable[[], None], reaction_seconds: float
+    ) -> None:
         self._publish = publish
         self.has_erased_text = False  # whether an edit or a deletion was stored
         self._group_commit = GroupCommit(self.store_and_publish, yield_now)
+        self.reactions = ReactionPacer(self.submit, reaction_seconds)
 
     def submit(self, command: Command) -> CommandResult:
         """Store a command; return when it is committed and was broadcast on this worker.

@@ -71,14 +71,14 @@ def reactions(page: Page, seq: int) -> list[str]:
 
 
 def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
-    server: ConfabServer, visit: Visit
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
     def fetch_ahead(route: Route) -> None:
         is_page = route.request.resource_type == "document"
-        headers = {"sec-purpose": "prefetch"} if is_page else {}
+        headers = {"purpose": "prefetch"} if is_page else {}
         route.continue_(headers=route.request.headers | headers)
 
-    ada = visit("/")
+    ada = visit(f"/{room}/")
     ada.route("**/fetched-ahead/", fetch_ahead)
     ada.goto(f"{server.url}/fetched-ahead/")
     expect(ada.locator("#room")).to_have_attribute("data-missing", "")

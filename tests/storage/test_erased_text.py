@@ -33,8 +33,8 @@ def files_with(server: ConfabServer, text: str) -> list[str]:
 
 
 def post_edit_and_delete(ada: Person, ben: Person, secret: str) -> None:
-    """Let Ada post a message, edit it and delete it, after Ben has reacted to it."""
-    seq = ada.post(f"{secret} as it was posted")["seq"]
+    """Let Ada post a message under a secret name, edit it and delete it after Ben has reacted."""
+    seq = ada.post(f"{secret} as it was posted", handle=f"{secret} Ada")["seq"]
     edited = f"{secret} as it was edited, which is longer"
     assert ada.ask("edit", {"seq": seq, "message": edited})["ok"]
     assert ben.ask("react", {"seq": seq, "emoji": "🦔", "on": True})["ok"]
