@@ -40,14 +40,15 @@ def count_connection(limits: Limits, connections: OpenConnections) -> None:
 def check(limits: Limits, event: str, data: Any) -> None:
     """Take the tokens of an event. Raises RateLimited.
 
-    Free of charge are events that will be refused because the connection is in no room: clients
-    send them again when they have joined.
+    An event that will be refused because the connection is in no room takes those of a `leave`:
+    clients send it again when they have joined.
     """
     if event == "join":
         may_rejoin = session.pop("may_rejoin", False)
         if may_rejoin and _is_rejoin(data):
             return
     elif "room" not in session:
+        limits.take_event("leave", requester())
         return
     limits.take_event(event, requester(), text_of(data))
 
