@@ -40,8 +40,8 @@ def count_connection(limits: Limits, connections: OpenConnections) -> None:
 def check(limits: Limits, event: str, data: Any) -> None:
     """Take the tokens of an event. Raises RateLimited.
 
-    An event that will be refused because the connection is in no room takes only what `leave`
-    takes: clients send it again when they have joined.
+    An event that will be refused because the connection is in no room takes those of a `leave`:
+    clients send it again when they have joined.
     """
     if event == "join":
         may_rejoin = session.pop("may_rejoin", False)

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from chat import events, limits, message_events
+from chat.dispatch import RATE_LIMITED_DELAY_SECONDS
 from chat.errors import RateLimited
 from chat.limits import LIMITS_BY_EVENT, Limits, TokenBuckets
 from chat.services import services_of
@@ -343,7 +344,7 @@ def test_events_with_several_arguments_are_limited_too(app_with_limits: Flask) -
     assert outcomes(answers) == ["bad_request"] * 5 + ["rate_limited"]
 
 
-def test_messages_before_joining_do_not_count_as_messages(app_with_limits: Flask) -> None:
+def test_events_before_joining_take_no_tokens_of_messages(app_with_limits: Flask) -> None:
     create_room(app_with_limits, "kitchen")
     ada = connect(app_with_limits)
 
@@ -361,6 +362,26 @@ def test_events_outside_of_a_room_are_limited(app_with_limits: Flask) -> None:
     answers = [ada.ask("edit", {"seq": 1, "message": "x"}) for _ in range(40)]
 
     assert outcomes(answers) == ["not_joined"] * 39 + ["rate_limited"]
+
+
+def test_events_before_joining_are_limited_too(app_with_limits: Flask) -> None:
+    ada = connect(app_with_limits)
+
+    answers = [ada.post("too early") for _ in range(42)]
+
+    assert outcomes(answers) == ["not_joined"] * 40 + ["rate_limited"] * 2
+
+
+def test_an_event_above_a_limit_is_answered_later_than_others(app_with_limits: Flask) -> None:
+    ada = client_in_room(app_with_limits, "kitchen")
+    for number in range(5):
+        ada.post(f"message {number}")
+
+    began = time.monotonic()
+    answers = [ada.post("one more") for _ in range(4)]
+
+    assert outcomes(answers) == ["rate_limited"] * 4
+    assert time.monotonic() - began >= 4 * RATE_LIMITED_DELAY_SECONDS
 
 
 # Joining
