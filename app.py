@@ -13,6 +13,11 @@ from config import Config, StartupError, is_replacement_worker, should_report_fa
 REPORT_SECONDS = 1.0
 """Within this time, gunicorn stops all workers after one has ended with status 3."""
 
+PUBLIC_WARNING = (
+    "Confab listens at {host} with the development server, which is not for the internet: there, "
+    "start it with gunicorn (make serve)."
+)
+
 
 def leave_report_to_other_worker() -> NoReturn:
     """End this worker without status 3, after which gunicorn stops all workers.
@@ -34,6 +39,9 @@ try:
     if not engine.runs_under_gunicorn():  # of whose workers only one logs them
         for warning in config.warnings():
             app.logger.warning(warning)
+    public_host = engine.public_dev_server()
+    if public_host is not None:
+        print(PUBLIC_WARNING.format(host=public_host), file=sys.stderr)
 except StartupError as error:
     if not should_report_failure():
         leave_report_to_other_worker()

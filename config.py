@@ -350,7 +350,6 @@ class DataSettings(Settings):
         "A file with settings, one `NAME=value` a line. The environment takes precedence over it.",
         default_meaning="`.env` in the working directory, if it exists",
     )
-
     instance: Annotated[Path, AfterValidator(Path.absolute)] = setting(
         PROJECT_FOLDER / "instance",
         "The folder for the data of this installation: the database and the secret key.",
@@ -489,7 +488,9 @@ class LimitSettings(Settings):
         "1000, 50/s", "New Socket.IO connections per address."
     )
     limit_address_connections: MaxConnections = setting(
-        1_000, "Open Socket.IO connections per address and worker."
+        1_000,
+        "Open Socket.IO connections per address and worker. Twice as many requests may be in "
+        "progress.",
     )
     forwarded_allow_ips: Annotated[str, AfterValidator(_proxies)] = setting(
         "127.0.0.1,::1",
@@ -531,6 +532,18 @@ class ProtocolLimits(Settings):
 
     ping_seconds: int = 20
     ping_grace_seconds: int = 15
+
+    join_seconds: int = 15
+    """How long a new connection has to join a room."""
+
+    left_seconds: int = 600
+    """How long a connection that has left its room may stay connected."""
+
+    head_seconds: int = 10
+    """How long the request line and the headers of a request may take to arrive."""
+
+    stall_seconds: int = 15
+    """How long a client may read nothing of the answer to its request."""
 
     reaction_seconds: float = 0.25
     """The shortest time between two changes of the reactions to one message, on each worker."""

@@ -17,11 +17,13 @@ from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
 from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
-from chat.errors import TooManyConnections
+from chat.errors import RateLimited, TooManyConnections
 from chat.identity import load_identity
+from chat.join_timeout import JoinTimeout
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.logs import quiet_logger
+from chat.membership import forget_room
 from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
@@ -34,6 +36,7 @@ from chat.web.client_address import ClientAddress
 from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.request_guard import RequestGuard
+from chat.web.request_limits import RequestLimit
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
 from config import Config
@@ -67,8 +70,15 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def shut_down(app: Flask) -> None:
-    """Close the database when the process ends."""
-    database.close(app, vacuum=services_of(app).journal.has_erased_text)
+    """Stop the background loops and close the database when the process ends.
+
+    A loop that is reading would keep its connection open, and with it SQLite's write-ahead log.
+    """
+    built = services_of(app)
+    built.join_timeout.stop()
+    built.presence.stop()
+    built.reconciler.stop()
+    database.close(app, vacuum=built.journal.has_erased_text)
 
 
 def _configure(app: Flask, config: Config) -> None:
@@ -105,11 +115,12 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
         limits,
         connections_of_address,
     )
-    app.wsgi_app = _add_middleware(socket_limits, config)  # type: ignore[method-assign]  # as Flask documents
+    app.wsgi_app = _add_middleware(socket_limits, limits, config)  # type: ignore[method-assign]  # as Flask documents
     services = _build_services(app, config, socketio, limits)
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
-    engine.protect(socketio, events=handlers)
+    engine.limit_dev_server(config.head_seconds)
+    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
     if config.engine:
         engine.install(socketio)
     engine.observe_sessions(socketio, socket_limits.on_opened, socket_limits.on_closed)
@@ -119,26 +130,34 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: SocketLimits, config: Config) -> RequestGuard:
+def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> RequestGuard:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
         app,
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,
+        stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
-    addressed = ClientAddress(limited, config.forwarded_allow_ips)
+    counted = RequestLimit(limited, limits, config.limit_address_connections)
+    addressed = ClientAddress(
+        counted,
+        config.forwarded_allow_ips,
+        local_paths=health.PATHS,
+        reports_problems=config.limits,
+    )
     return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
     services.bus.start()  # under `flask run`; a gunicorn worker has started it already
+    forget_room()
     is_known = load_identity(auth)
-    event_limits.prepare(services.limits, is_known=is_known)
     try:
+        event_limits.prepare(services.limits, is_known=is_known)
         event_limits.count_connection(services.limits, services.connections_of_person)
-    except TooManyConnections as refusal:
+    except (RateLimited, TooManyConnections) as refusal:
         raise ConnectionRefused(str(refusal), wire.refused(refusal)) from None
 
 
@@ -190,6 +209,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
     limit_sharing = LimitSharing(socketio, bus, limits)
+    join_timeout = JoinTimeout(
+        socketio,
+        partial(engine.close_transport, socketio.server.eio),
+        join_seconds=config.join_seconds,
+        left_seconds=config.left_seconds,
+    )
     publisher = Publisher(reconciler.sequencer, bus)
     bus.subscribe("chat", reconciler.on_message)
     bus.subscribe("change", reconciler.on_message)
@@ -207,6 +232,7 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
         limits=limits,
         connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        join_timeout=join_timeout,
     )
 
 

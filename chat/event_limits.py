@@ -15,9 +15,16 @@ from chat.web.client_address import client_address
 
 
 def prepare(limits: Limits, *, is_known: bool) -> None:
-    """Prepare a new connection; `is_known`: its identity has been used before."""
+    """Prepare a new connection; `is_known`: its identity has been used before.
+
+    A client can leave the namespace and connect again on the same transport, whose session is kept.
+    That takes the token of a handshake, because there is none. Raises RateLimited.
+    """
+    is_repeated = "requester" in session
     session["requester"] = limits.requester(author(), client_address())
-    session["may_rejoin"] = is_known
+    session["may_rejoin"] = is_known and not is_repeated
+    if is_repeated:
+        limits.take("address_handshakes", requester().address)
 
 
 def count_connection(limits: Limits, connections: OpenConnections) -> None:

@@ -6,7 +6,7 @@ from typing import cast
 from flask import request, session
 
 from chat.broadcasts import socketio_room
-from chat.errors import NotFound, NotJoined, RateLimited
+from chat.errors import Busy, NotFound, NotJoined, RateLimited
 from chat.event_limits import requester
 from chat.identity import author
 from chat.models import MessagePage, Room, room_mark
@@ -32,6 +32,9 @@ def find_room(label: str) -> Room:
         return Room.find(label)
     except NotFound:
         services().limits.overdraw("address_failed_joins", address)
+        raise
+    except Busy:
+        services().join_timeout.postpone(_transport_id())
         raise
 
 
@@ -60,6 +63,7 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
+    services().join_timeout.joined(_transport_id())
 
 
 def enter_recreated(deleted: Room) -> Room:
@@ -97,6 +101,16 @@ def leave() -> None:
         return
     services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
     services().presence.leave(_connection_id())
+    services().join_timeout.left(_transport_id())
+
+
+def forget_room() -> None:
+    """Forget the room in which an earlier connection on the same transport was.
+
+    When a client disconnects from the namespace only, its transport and the session of its socket
+    stay.
+    """
+    session.pop("room", None)
 
 
 def joined_room() -> Room:
@@ -136,3 +150,9 @@ def announce_typing(handle: str) -> None:
 
 def _connection_id() -> str:
     return cast(str, request.sid)  # type: ignore[attr-defined]  # set by Flask-SocketIO
+
+
+def _transport_id() -> str:
+    """Return the session id of Engine.IO, which Socket.IO uses as its transport."""
+    manager = services().socketio.server.manager
+    return cast(str, manager.eio_sid_from_sid(_connection_id(), "/"))

@@ -8,6 +8,7 @@ from flask import Flask, current_app
 from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
+from chat.join_timeout import JoinTimeout
 from chat.limits import Limits
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
@@ -27,6 +28,7 @@ class Services:
     journal: Journal
     limits: Limits
     connections_of_person: OpenConnections
+    join_timeout: JoinTimeout
 
 
 def services() -> Services:

@@ -249,6 +249,27 @@ SERVERS: dict[str, Callable[..., AbstractContextManager[ConfabServer]]] = {
     "gunicorn with its engine off": partial(gunicorn, ENGINE="off"),
 }
 
+_GUNICORN = [sys.executable, "-m", "gunicorn", "-w", "1", "tests.impatient:app", "-k"]
+IMPATIENT_SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {  # a command and its settings
+    "flask run": ([sys.executable, "-m", "flask", "--app", "tests.impatient", "run", "--port"], {}),
+    "gunicorn": ([*_GUNICORN, "eventlet", "-b"], {}),
+    "gunicorn with its engine off": ([*_GUNICORN, "eventlet", "-b"], {"ENGINE": "off"}),
+    "gunicorn with gevent": ([*_GUNICORN, "gevent", "-b"], {}),
+}
+
+
+@contextmanager
+def impatient(folder: Path, mode: str) -> Iterator[ConfabServer]:
+    """Run a server with the short time limits of tests/impatient.py; see IMPATIENT_SERVERS."""
+    words, environment = IMPATIENT_SERVERS[mode]
+    host = "" if "flask" in words else "127.0.0.1:"
+
+    def command_line(port: int) -> list[str]:
+        return [*words, f"{host}{port}"]
+
+    with _serving(ConfabServer(folder, command_line, **environment)) as server:
+        yield server
+
 
 @contextmanager
 def _serving(server: ConfabServer) -> Iterator[ConfabServer]:
@@ -273,6 +294,20 @@ def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid: int) -> int:
+    """Return how many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def open_sockets(pid: int) -> int:
+    """Return how many of the open file descriptors of a process are sockets."""
+    number = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            number += str(descriptor.readlink()).startswith("socket:")
+    return number
 
 
 def _process_group(pid: int) -> int | None:

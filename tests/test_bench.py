@@ -20,10 +20,20 @@ from bench.pairs import (
     table_against_itself,
     verdict,
 )
-from bench.peers import AGAIN, BEFORE, CONFAB, CONTROL, PEERS, REFERENCE, THIS_TREE
+from bench.peers import (
+    AGAIN,
+    BEFORE,
+    CONFAB,
+    CONTROL,
+    PEERS,
+    REFERENCE,
+    THIS_TREE,
+    limits_from_environment,
+)
 from bench.plot import plot
 from bench.report import Results, ratio_table, slower_list
 from bench.scenarios import SCENARIOS
+from config import Config, Rate
 from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -303,3 +313,15 @@ def test_the_lock_file_of_the_node_server_has_hashes_and_no_addresses() -> None:
 
     assert '"integrity"' in lock
     assert '"resolved"' not in lock
+
+
+def test_raised_limits_are_on_and_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert limits_from_environment() == {"LIMITS": "off"}
+    monkeypatch.setenv("LIMITS", "raised")
+
+    config = Config.from_environment(limits_from_environment())
+
+    assert config.limits
+    assert config.limit_person_messages == Rate(1_000_000, 1_000_000)
+    assert config.limit_address_connections == 1_000_000
+    assert config.forwarded_allow_ips == ""

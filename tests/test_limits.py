@@ -1,5 +1,7 @@
 """The rate limits: token buckets, and what they do to events."""
 
+import time
+import timeit
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from config import Config, Rate, StartupError
 from tests.conftest import Client, StoppedClock, create_room, in_room
 
 NOW = StoppedClock().now
+MAX_SECONDS_PER_MESSAGE = 10e-6
 SECRET = "a secret of the tests"
 
 
@@ -128,6 +131,22 @@ def test_a_refusal_says_when_to_try_again() -> None:
     assert refused.value.retry_after_ms == 1000
     clock.now += 1
     made.take_event("chat", ada, "hello")
+
+
+def test_a_message_costs_at_most_ten_microseconds() -> None:
+    raised = Rate(1e9, 1e9)
+    config = Config(
+        limit_person_messages=raised, limit_person_bytes=raised, limit_address_messages=raised
+    )
+    made = Limits(config, SECRET, is_shared=True)
+    people = [made.requester(f"person {number}", "192.0.2.1") for number in range(1_000)]
+
+    def take() -> None:
+        for person in people:
+            made.take_event("chat", person, "a message of the usual length, or a little longer")
+
+    seconds = min(timeit.repeat(take, timer=time.process_time, number=10, repeat=7))
+    assert seconds / (10 * len(people)) < MAX_SECONDS_PER_MESSAGE
 
 
 def test_people_behind_one_address_share_its_limits() -> None:

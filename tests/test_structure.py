@@ -35,6 +35,7 @@ LAYERS = [
         "storage.group_commit",
     },
     {
+        "join_timeout",
         "models",
         "storage.migrations",
         "storage.readiness",
@@ -47,7 +48,7 @@ LAYERS = [
         "web.sessions",
         "web.visits",
     },
-    {"web.allowed_hosts"},
+    {"web.allowed_hosts", "web.plain_refusals"},
     {"web.request_guard"},
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {
@@ -55,6 +56,7 @@ LAYERS = [
         "presence.registry",
         "presence.roster",
         "storage.reactions",
+        "web.request_limits",
         "web.socket_limits",
         "web.static_files",
     },
@@ -268,8 +270,17 @@ def test_only_the_settings_read_the_environment() -> None:
     assert files_with(r"os\.environ|os\.getenv") == {"config.py", "gunicorn.conf.py"}
 
 
-def test_nothing_patches_the_standard_library() -> None:
-    assert files_with(r"monkey_patch\(") == set()
+def test_only_the_worker_class_patches_the_standard_library() -> None:
+    assert files_with(r"monkey_patch\(") == {"chat/engine/gunicorn_worker.py"}
+
+
+def test_the_worker_class_imports_nothing_of_ours_before_the_fork() -> None:
+    # gunicorn's master loads it, and would pass on old code to new workers.
+    tree = ast.parse((CHAT / "engine" / "gunicorn_worker.py").read_text())
+    at_load = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+    assert at_load
+    assert not [node for node in at_load if "chat" in ast.unparse(node)]
 
 
 def test_the_events_of_the_original_chat_are_the_only_ones_in_events() -> None:

@@ -7,9 +7,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from config import Config
 from tests.servers import ROOT, Program, free_port
 
 PLAIN = ROOT / "bench" / "peers" / "plain"
@@ -92,6 +93,8 @@ class Installation:
 
     tree: Path
     python: str = sys.executable
+    limits: dict[str, str] = field(default_factory=lambda: {"LIMITS": "off"})
+    """The settings of the rate limits."""
 
     def peer(self, name: str, title: str) -> Peer:
         """Return this installation as a peer."""
@@ -99,7 +102,7 @@ class Installation:
 
     def server(self, folder: Path, data: Path, cores: str, **environment: str) -> Server:
         """Return one worker, not started yet, whose instance folder is in `data`."""
-        settings = {"INSTANCE": str(data / "instance"), "LIMITS": "off"}
+        settings = {"INSTANCE": str(data / "instance"), **self.limits}
         settings["ENV_FILE"] = os.devnull  # not the .env of whoever runs the benchmark
         if "ENGINE" in os.environ:
             settings["ENGINE"] = os.environ["ENGINE"]
@@ -158,7 +161,23 @@ def _install_node() -> None:
     shutil.copy(lock, installed)
 
 
-THIS_TREE = Installation(ROOT)
+def limits_from_environment() -> dict[str, str]:
+    """Return the settings of the rate limits for this tree.
+
+    With `LIMITS=raised`, every bucket is read and written and no limit is reached.
+    """
+    if os.environ.get("LIMITS") != "raised":
+        return {"LIMITS": "off"}
+    # This machine is no proxy, so that its requests have a client address.
+    settings = {"LIMITS": "on", "FORWARDED_ALLOW_IPS": ""}
+    for name, value in vars(Config()).items():
+        if name.startswith("limit_"):
+            is_number = isinstance(value, int)
+            settings[name.upper()] = "1000000" if is_number else "1000000, 1000000/s"
+    return settings
+
+
+THIS_TREE = Installation(ROOT, limits=limits_from_environment())
 CONTROL = THIS_TREE.peer(AGAIN, "Confab again")
 """Only for pairs of runs: ratios and the chart show PEERS."""
 

@@ -7,24 +7,31 @@ These libraries ship no types, so their objects are `Any` here.
 from chat.engine.body import close_after_response, read_body
 from chat.engine.compat import install
 from chat.engine.concurrency import async_mode, time_limit, yield_now
+from chat.engine.dev_server import limit_dev_server, public_dev_server
 from chat.engine.draining import is_draining
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
+from chat.engine.sending import send_in_time
 from chat.engine.sessions import observe_sessions
 from chat.engine.startup import require_async_worker, runs_under_gunicorn
+from chat.engine.transports import close_transport
 
 __all__ = [
     "StrictJSON",
     "TextPacket",
     "async_mode",
     "close_after_response",
+    "close_transport",
     "install",
     "is_draining",
+    "limit_dev_server",
     "observe_sessions",
     "protect",
+    "public_dev_server",
     "read_body",
     "require_async_worker",
     "runs_under_gunicorn",
+    "send_in_time",
     "time_limit",
     "yield_now",
 ]

@@ -18,6 +18,7 @@ from gunicorn.http.wsgi import Response  # type: ignore[import-untyped]  # likew
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
 from chat.engine.concurrency import time_limit, yield_now
+from chat.engine.pending_requests import pending_requests
 
 MAX_LENGTH_DIGITS = 18
 MAX_LINGER_SECONDS = 1.0
@@ -39,8 +40,13 @@ def read_body(environ: WSGIEnvironment, max_bytes: int, max_seconds: float) -> b
         raise RequestEntityTooLarge
     stream = environ["wsgi.input"]
     size = max_bytes + 1 if length is None else length
+    connection = connection_of(environ)
     try:
-        with time_limit(max_seconds, _connection_of(environ)), _limit_chunks(stream, max_bytes):
+        with (
+            pending_requests.waiting(connection),
+            time_limit(max_seconds, connection),
+            _limit_chunks(stream, max_bytes),
+        ):
             body = _read(stream, size)
     except TimeoutError:
         raise RequestTimeout from None
@@ -100,11 +106,11 @@ def _limit_receiving(unreader: Any, max_bytes: int) -> Iterator[None]:
     receive = unreader.chunk
     received_bytes = 0
 
-    def limited_receive() -> bytes:
+    def limited_receive(*size_hint: int | None) -> bytes:
         nonlocal received_bytes
         if received_bytes > max_bytes:
             raise RequestEntityTooLarge
-        data: bytes = receive()
+        data: bytes = receive(*size_hint)
         received_bytes += len(data)
         return data
 
@@ -115,7 +121,7 @@ def _limit_receiving(unreader: Any, max_bytes: int) -> Iterator[None]:
         del unreader.chunk  # the method of the class is used again
 
 
-def _connection_of(environ: WSGIEnvironment) -> socket.socket | None:
+def connection_of(environ: WSGIEnvironment) -> socket.socket | None:
     """Return the connection of a request, or None when a test client made the request."""
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
@@ -140,12 +146,12 @@ def close_after_response(
     finally:
         if hasattr(response, "close"):
             response.close()
-    connection = _connection_of(environ)
+    connection = connection_of(environ)
     if connection is not None:
-        _linger(connection)
+        linger(connection)
 
 
-def _linger(connection: socket.socket) -> None:
+def linger(connection: socket.socket) -> None:
     """Close a connection for writing, then discard for a moment what still arrives.
 
     If data is left unread, the system resets the connection, and the client may lose the response.

@@ -8,7 +8,7 @@ whose send queue is full, or makes no progress for MAX_STALL_SECONDS.
 
 import logging
 from contextlib import suppress
-from socket import SHUT_RDWR, SHUT_WR, SO_LINGER, SO_SNDBUF, SOL_SOCKET
+from socket import SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET
 from struct import pack
 from time import monotonic
 from typing import Any
@@ -26,23 +26,19 @@ from chat.engine.frames import (
     FrameParser,
     ProtocolError,
     build_frame,
+    close_code_to_answer,
 )
 from chat.engine.scheduler import fair_scheduler
-from chat.engine.tcp import set_no_delay, set_user_timeout
+from chat.engine.tcp import (
+    MAX_STALL_SECONDS,
+    limit_send_buffer,
+    set_no_delay,
+    set_user_timeout,
+)
 
 # The limits of a slow consumer: a client that does not read, or reads too slowly.
 MAX_QUEUED_FRAMES = 256
 MAX_QUEUED_BYTES = 1_000_000
-MAX_STALL_SECONDS = 15
-"""How long the kernel may accept none of the bytes that wait, and how long the client may leave
-bytes unacknowledged that the kernel has accepted (TCP_USER_TIMEOUT).
-
-A client that does not read answers no ping either, so a much higher value has no effect: the ping
-timeout ends the connection first.
-"""
-
-SEND_BUFFER_BYTES = 128 * 1024
-"""What the kernel buffers beyond our own send queue."""
 
 RECEIVE_BYTES = 16 * 1024
 
@@ -118,8 +114,9 @@ class Connection:
 
         self._unhandled: list[str | None] = []  # packets; None: the connection has ended
         self._is_handling = False
-        # No more packets are read; the WebSocket closes when those read are answered.
-        self._is_going_away = False
+        # The code with which to close when the packets that were read are handled; until then, no
+        # more are read.
+        self._pending_close: int | None = None
 
         self._queue: list[bytes] = []
         self._queued_bytes = 0  # counted only while there are unsent bytes
@@ -133,7 +130,7 @@ class Connection:
 
         set_no_delay(socket)
         set_user_timeout(socket, MAX_STALL_SECONDS)
-        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
+        limit_send_buffer(socket)
         open_connections.add(self)
         self._start_reading()
 
@@ -226,23 +223,24 @@ class Connection:
         if not data:
             self._release()
             return
-        if self._close_at is not None or self._is_going_away:
+        if self._close_at is not None or self._pending_close is not None:
             return
         try:
-            messages = self._parser.feed(data)
+            for opcode, payload in self._parser.feed(data):
+                self._receive(opcode, payload)
         except ProtocolError as error:
-            self._start_closing(error.close_code)
-            return
-        for opcode, payload in messages:
-            if opcode == TEXT and payload[:1] == PONG_PACKET:
-                self._awaits_pong = False
-                self._last_activity = monotonic()
-            elif opcode == TEXT:
-                self._handle_in_turn(str(payload))
-            elif opcode == PING:
-                self.push(build_frame(payload, PONG))
-            elif opcode == CLOSE:
-                self._start_closing(NORMAL_CLOSURE)
+            self._close_when_handled(error.close_code)
+
+    def _receive(self, opcode: int, payload: Any) -> None:
+        if opcode == TEXT and payload[:1] == PONG_PACKET:
+            self._awaits_pong = False
+            self._last_activity = monotonic()
+        elif opcode == TEXT:
+            self._handle_in_turn(payload)
+        elif opcode == PING:
+            self.push(build_frame(payload, PONG))
+        elif opcode == CLOSE:
+            self._close_when_handled(close_code_to_answer(payload))
 
     def _handle_in_turn(self, packet: str | None) -> None:
         """Handle a packet after those before it, when the fair scheduler gives the turn."""
@@ -263,8 +261,8 @@ class Connection:
                 self._handle(self._unhandled.pop(0))
         finally:
             self._is_handling = False
-            if self._is_going_away:
-                self._start_closing(GOING_AWAY)
+            if self._pending_close is not None:
+                self._start_closing(self._pending_close)
             if self._read_listener is None and self in open_connections:
                 self._start_reading()
 
@@ -373,9 +371,7 @@ class Connection:
         No Engine.IO CLOSE packet is sent: the client loses its connection, not its session, and
         reconnects.
         """
-        self._is_going_away = True
-        if not self._is_handling:
-            self._start_closing(GOING_AWAY)
+        self._close_when_handled(GOING_AWAY)
 
     def abort(self) -> None:
         """Disconnect at once, and discard what is queued here and in the kernel."""
@@ -397,6 +393,12 @@ class Connection:
             self.push(build_frame(CLOSE_PACKET))
         self.closed = True
         eio.sockets.pop(self.sid, None)
+
+    def _close_when_handled(self, close_code: int) -> None:
+        """Close the WebSocket after answering the packets already read."""
+        self._pending_close = close_code
+        if not self._is_handling:
+            self._start_closing(close_code)
 
     def _start_closing(self, close_code: int) -> None:
         """Send a close frame behind all that is queued; the client has CLOSE_SECONDS to answer."""

@@ -1,6 +1,8 @@
 """Parses and builds WebSocket frames (RFC 6455, section 5). It does no input or output itself."""
 
-from typing import TypeAlias
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 CONTINUATION = 0
 TEXT = 1
@@ -35,6 +37,13 @@ PROTOCOL_ERROR = 1002
 INVALID_PAYLOAD = 1007
 MESSAGE_TOO_BIG = 1009
 
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+"""Those that an endpoint may send: the registered ones, and those for libraries and programs."""
+
+CLOSE_CODE_BYTES = 2
+
+new_decoder = getincrementaldecoder("utf-8")
+
 Message: TypeAlias = tuple[int, str | bytes]
 """An opcode and a payload: a `str` for TEXT, `bytes` for every other opcode."""
 
@@ -61,20 +70,22 @@ def build_frame(payload: str | bytes, opcode: int = TEXT) -> bytes:
 class FrameParser:
     """Parses the frames of one client, in whatever pieces they arrive."""
 
-    __slots__ = ("_buffer", "_fragments", "_fragments_bytes", "_fragments_opcode", "_max_bytes")
+    __slots__ = ("_buffer", "_decoder", "_fragments", "_fragments_bytes", "_max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes  # of one message, in all its fragments
         self._buffer = b""  # a frame that has not arrived completely
-        self._fragments: list[bytes] | None = None  # None: no fragmented message has begun
-        self._fragments_opcode = 0
+        self._fragments: list[Any] | None = None  # None: no message has begun
         self._fragments_bytes = 0
+        self._decoder: IncrementalDecoder | None = None  # of a fragmented text
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that are complete with `data`. Raises ProtocolError."""
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that are complete with `data`, up to a close frame.
+
+        Raises ProtocolError, after the messages before the violation.
+        """
         buffer = self._buffer + data
         position = 0
-        messages: list[Message] = []
         try:
             while True:
                 bounds = self._find_payload(buffer, position)
@@ -84,13 +95,15 @@ class FrameParser:
                 if len(buffer) < end:
                     break
                 message = self._add_frame(buffer[position], _unmask(buffer, start, end))
-                if message is not None:
-                    messages.append(message)
                 position = end
+                if message is None:
+                    continue
+                yield message
+                if message[0] == CLOSE:
+                    break  # what follows has no meaning (RFC 6455, section 5.5.1)
         except UnicodeDecodeError:
             raise ProtocolError(INVALID_PAYLOAD) from None
         self._buffer = buffer[position:]
-        return messages
 
     def _find_payload(self, buffer: bytes, position: int) -> tuple[int, int] | None:
         """Return where the payload of the frame at `position` starts and where it ends.
@@ -140,23 +153,53 @@ class FrameParser:
         if first_byte == FIN_BIT | TEXT:  # the usual case
             return TEXT, payload.decode()
         opcode = first_byte & OPCODE_BITS
+        if opcode == CLOSE:
+            _check_close(payload)
         if opcode & CONTROL_BIT:
             return opcode, payload
         if self._fragments is None:
             self._fragments = []
-            self._fragments_opcode = opcode
-        self._fragments.append(payload)
+            self._decoder = new_decoder() if opcode == TEXT else None
+        is_last = bool(first_byte & FIN_BIT)
+        # Each fragment is decoded at once, so that invalid text is refused as early as possible.
+        part = payload if self._decoder is None else self._decoder.decode(payload, is_last)
+        self._fragments.append(part)
         self._fragments_bytes += len(payload)
         if len(self._fragments) > MAX_FRAGMENTS:
             raise ProtocolError(MESSAGE_TOO_BIG)
-        if not first_byte & FIN_BIT:
+        if not is_last:
             return None
-        whole = b"".join(self._fragments)
+        return self._join(self._fragments)
+
+    def _join(self, fragments: list[Any]) -> Message:
+        """Return the message whose last fragment has arrived."""
+        is_text = self._decoder is not None
         self._fragments = None
         self._fragments_bytes = 0
-        if self._fragments_opcode == TEXT:
-            return TEXT, whole.decode()
-        return self._fragments_opcode, whole
+        self._decoder = None
+        if is_text:
+            return TEXT, "".join(fragments)
+        return BINARY, b"".join(fragments)
+
+
+def _check_close(payload: bytes) -> None:
+    """Raise ProtocolError or UnicodeDecodeError for a malformed close frame.
+
+    See RFC 6455, sections 5.5.1 and 7.4.
+    """
+    if not payload:
+        return
+    code = int.from_bytes(payload[:CLOSE_CODE_BYTES], "big")
+    if len(payload) < CLOSE_CODE_BYTES or code not in CLOSE_CODES:
+        raise ProtocolError(PROTOCOL_ERROR)
+    payload[CLOSE_CODE_BYTES:].decode()  # the reason
+
+
+def close_code_to_answer(payload: bytes) -> int:
+    """Return the code with which to answer a valid close frame: the same, if it has one."""
+    if not payload:
+        return NORMAL_CLOSURE
+    return int.from_bytes(payload[:CLOSE_CODE_BYTES], "big")
 
 
 def _unmask(buffer: bytes, start: int, end: int) -> bytes:

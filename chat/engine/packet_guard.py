@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from socket import SHUT_RDWR
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from engineio import payload
 from engineio.exceptions import SocketIsClosedError
 from engineio.packet import Packet as EnginePacket
+from simple_websocket import ConnectionClosed
 from socketio import Server, packet
 
+from chat.engine.body import connection_of
+from chat.engine.environ import Environ, forget_cookie, reduced
 from chat.engine.frames import GOING_AWAY, MAX_FRAGMENTS, MESSAGE_TOO_BIG, NORMAL_CLOSURE
 from chat.engine.scheduler import wait_turn
-from chat.engine.tcp import set_no_delay
+from chat.engine.tcp import MAX_STALL_SECONDS, set_no_delay, set_user_timeout
 
 MAX_MALFORMED_PACKETS = 100
 """Malformed packets of one connection before it is closed."""
@@ -44,10 +47,21 @@ class MalformedPacket(Exception):
     """A packet that no client of ours sends."""
 
 
-def protect(socketio: Any, events: Collection[str]) -> None:
+class Sessions(Protocol):
+    """Is told which sessions of Engine.IO there are, by their ids."""
+
+    def expect_join(self, connection: str) -> None:
+        """Note a session that is new, or that has ended its connection to Socket.IO."""
+
+    def forget(self, connection: str) -> None:
+        """Note that a session has ended."""
+
+
+def protect(socketio: Any, events: Collection[str], sessions: Sessions) -> None:
     """Pass only well-formed packets, and only these events, to the handlers of a server."""
     server: Server = socketio.server
-    guard = PacketGuard(server, events)
+    guard = PacketGuard(server, events, sessions)
+    server.eio.on("connect", guard.on_connect)
     server.eio.on("message", guard.on_message)
     server.eio.on("disconnect", guard.on_disconnect)
     server._send_eio_packet = _packet_sender(server)
@@ -61,10 +75,16 @@ def protect(socketio: Any, events: Collection[str]) -> None:
 class PacketGuard:
     """Handles the messages of Engine.IO in place of python-socketio."""
 
-    def __init__(self, server: Server, events: Collection[str]) -> None:
+    def __init__(self, server: Server, events: Collection[str], sessions: Sessions) -> None:
         self._server = server
         self._events = events
+        self._sessions = sessions
         self._malformed: Counter[str] = Counter()  # packets by the sid of their connection
+
+    def on_connect(self, eio_sid: str, environ: Environ) -> Any:
+        """Note a new session, and keep little of its request."""
+        self._sessions.expect_join(eio_sid)
+        return self._server._handle_eio_connect(eio_sid, reduced(environ))
 
     def on_message(self, eio_sid: str, data: object) -> None:
         """Pass on a Socket.IO packet, or drop it."""
@@ -77,6 +97,7 @@ class PacketGuard:
         """Forget a connection."""
         self._malformed.pop(eio_sid, None)
         self._server._handle_eio_disconnect(eio_sid, reason)
+        self._sessions.forget(eio_sid)
 
     def _count_malformed(self, eio_sid: str) -> None:
         session = self._server.eio.sockets.get(eio_sid)
@@ -99,9 +120,11 @@ class PacketGuard:
             raise MalformedPacket from error
         if decoded.packet_type == packet.CONNECT:
             server._handle_connect(eio_sid, decoded.namespace, decoded.data)
+            forget_cookie(server.environ.get(eio_sid, {}))
         elif decoded.packet_type == packet.DISCONNECT:
             reason = server.reason.CLIENT_DISCONNECT
             server._handle_disconnect(eio_sid, decoded.namespace, reason)
+            self._sessions.expect_join(eio_sid)
         elif decoded.packet_type == packet.ACK:
             return  # the server never asks for one
         elif self._is_known_event(decoded.data):
@@ -157,18 +180,19 @@ class GuardedWebSocket:
                 return frame
 
     def close(self) -> None:
-        """Close both directions.
+        """Close both directions, whatever the client does.
 
-        Under eventlet, closing the socket itself would leave its reader waiting for ever.
+        A reader that waits for data then finds the end; closing the socket would not wake it up.
         """
-        connection = getattr(self._websocket, "socket", None)
-        if connection is None:  # the driver is not eventlet's
-            self._websocket.close()
-            return
         close_code = NORMAL_CLOSURE if self._session.closed else GOING_AWAY
-        with suppress(OSError):
-            self._websocket._send_closing_frame(True, (close_code, ""))
-            connection.shutdown(SHUT_RDWR)
+        simple_websocket = getattr(self._websocket, "ws", None)
+        with suppress(OSError, ConnectionClosed):
+            if simple_websocket is None:
+                self._websocket._send_closing_frame(True, (close_code, ""))
+                self._websocket.socket.shutdown(SHUT_RDWR)
+            else:
+                simple_websocket.close(close_code)
+                simple_websocket.sock.shutdown(SHUT_RDWR)
 
     def _is_orphaned(self) -> bool:
         """Return whether Engine.IO has lost the session.
@@ -207,16 +231,25 @@ def _websocket_factory(original: WebSocketFactory) -> WebSocketFactory:
                     session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
 
         def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            if "werkzeug.socket" in environ:
-                set_no_delay(environ["werkzeug.socket"])
             driver = original(handle, eio)
-            if hasattr(driver, "server_args"):  # simple-websocket, which has no limit by default
-                driver.server_args["max_message_size"] = eio.max_http_buffer_size
+            if hasattr(driver, "server_args"):
+                _prepare_simple_websocket(driver, connection_of(environ), eio)
             return driver(environ, start_response)
 
         return answer
 
     return websocket
+
+
+def _prepare_simple_websocket(driver: Any, connection: Any, eio: Any) -> None:
+    """Set the limits of simple-websocket, which has none by default.
+
+    The timeout of an earlier request on the connection would end the WebSocket when it is idle.
+    """
+    driver.server_args["max_message_size"] = eio.max_http_buffer_size
+    connection.settimeout(None)
+    set_no_delay(connection)
+    set_user_timeout(connection, MAX_STALL_SECONDS)
 
 
 def _limit_fragmented_messages() -> None:

@@ -6,6 +6,17 @@ A Unix socket, such as that of a proxy on the same host, has none of them.
 import socket
 from typing import Any
 
+MAX_STALL_SECONDS = 15
+"""How long the kernel may accept none of the bytes that wait, and how long the client may leave
+bytes unacknowledged that the kernel has accepted (TCP_USER_TIMEOUT).
+
+A client that does not read answers no ping either, so a much higher value has no effect: the ping
+timeout ends the connection first.
+"""
+
+SEND_BUFFER_BYTES = 128 * 1024
+"""The kernel doubles it, for its own bookkeeping."""
+
 
 def set_no_delay(connection: Any) -> None:
     """Set TCP_NODELAY, where the connection has it.
@@ -23,6 +34,14 @@ def set_user_timeout(connection: Any, seconds: int) -> None:
     """
     if _is_tcp(connection) and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+
+
+def limit_send_buffer(connection: Any) -> None:
+    """Limit what the kernel keeps of sent data that the client has not read.
+
+    The kernel's own limit grows to several megabytes for each connection.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _is_tcp(connection: Any) -> bool:

@@ -15,6 +15,7 @@ from eventlet.wsgi import WSGI_LOCAL
 from socketio import Server
 
 from chat.engine.connection import Connection, Connections
+from chat.engine.environ import Environ
 from chat.engine.frames import build_frame
 
 HANDSHAKE = (
@@ -26,10 +27,6 @@ HANDSHAKE = (
 )
 ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
-KEPT_ENVIRON_KEYS = ("flask.app", "saved_session")
-"""What Flask-SocketIO needs of the environ of a connection, beside all that is text."""
-
-Environ: TypeAlias = dict[str, Any]
 WebSocketFactory: TypeAlias = Callable[[Any, Any], Callable[..., Any]]
 """Makes the WSGI app that answers a WebSocket request, given Engine.IO's handler and server."""
 
@@ -46,13 +43,14 @@ def replace_websocket(server: Server) -> None:
 
 def _connect_handler(server: Server) -> Callable[[str, Environ], Any]:
     eio = server.eio
+    handle_connect = eio.handlers["connect"]
 
     def on_connect(sid: str, environ: Environ) -> Any:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         if query.get("transport") == ["websocket"]:
             # Keeps Engine.IO from starting a greenlet for pings, which the Connection sends.
             eio.sockets[sid].last_ping = None
-        return server._handle_eio_connect(sid, environ)
+        return handle_connect(sid, environ)
 
     return on_connect
 
@@ -88,7 +86,7 @@ def _websocket_factory(
             client_socket = environ.get("gunicorn.socket")
             if type(client_socket) is not GreenSocket:  # with TLS, it is another type
                 return original(handler, eio)(environ, start_response)
-            _open_connection(server, connections, handler.__self__, environ)
+            _open_connection(connections, handler.__self__, environ)
             WSGI_LOCAL.already_handled = True
             return []
 
@@ -97,9 +95,7 @@ def _websocket_factory(
     return websocket
 
 
-def _open_connection(
-    server: Server, connections: Connections, polling: Any, environ: Environ
-) -> None:
+def _open_connection(connections: Connections, polling: Any, environ: Environ) -> None:
     """Answer the handshake of a client that connects or upgrades."""
     # A copy, because gunicorn closes its own at the end of the request.
     client_socket = environ["gunicorn.socket"].fd.dup()
@@ -110,19 +106,9 @@ def _open_connection(
     is_upgrade = polling.connected
     if not is_upgrade:
         connection.take_over()
-    _shrink_environ(server, connection.sid)
 
 
 def _accept_key(key: str) -> str:
     """Return the answer to a Sec-WebSocket-Key (RFC 6455, section 4.2.2)."""
     digest = sha1((key + ACCEPT_GUID).encode()).digest()  # noqa: S324  # as the RFC requires
     return b64encode(digest).decode()
-
-
-def _shrink_environ(server: Server, sid: str) -> None:
-    """Free what the request holds, such as its socket; python-socketio keeps the environ."""
-    server.environ[sid] = {
-        key: value
-        for key, value in server.environ[sid].items()
-        if type(value) is str or key in KEPT_ENVIRON_KEYS
-    }

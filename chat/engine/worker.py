@@ -7,14 +7,13 @@ import gc
 import os
 import random
 import resource
-import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from chat.engine.acceptor import accept
 from chat.engine.concurrency import async_mode, start_greenlet_later
 from chat.engine.draining import set_worker
+from chat.engine.sending import ExpectedTimeouts
 from chat.engine.transports import close_transport
 from chat.engine.watchdog import Watchdog
 
@@ -43,8 +42,8 @@ def prepare_worker(
     logged by one worker of all.
     """
     set_worker(worker)
+    worker.log.error_log.addFilter(ExpectedTimeouts())
     if async_mode() == "eventlet":
-        _replace_accept_loop()
         Watchdog().start()
         warnings = warnings + _raise_file_limit(worker)
     start_greenlet_later(0, _drain_when_stopped, worker, eio)
@@ -65,11 +64,6 @@ def ready(worker: Any) -> None:
     """
     services = worker.app.callable.extensions["confab"]
     prepare_worker(worker, services.socketio.server.eio, services.bus.start, [])
-
-
-def _replace_accept_loop() -> None:
-    geventlet: Any = sys.modules["gunicorn.workers.geventlet"]
-    geventlet._eventlet_serve = accept
 
 
 def _compile_templates(app: Any) -> None:

@@ -2,9 +2,12 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_NAME_CHARS = 253
+MAX_ADDRESS_CHARS = MAX_NAME_CHARS + len(".:65535")
+MAX_ORIGIN_CHARS = len("https://") + MAX_ADDRESS_CHARS
 MAX_PORT = 65535
 DEFAULT_PORTS = (80, 443)
 
@@ -38,8 +41,9 @@ class Address(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         """Whether every computer resolves this host to itself (RFC 6761, section 6.3)."""
-        if self.ip is not None:
-            return self.ip.is_loopback
+        ip = self.ip
+        if ip is not None:
+            return ip.is_loopback
         return self.name == "localhost" or self.name.endswith(".localhost")
 
 
@@ -56,6 +60,20 @@ class Origin(NamedTuple):
 
 def parse_address(text: str) -> Address | None:
     """Parse the value of a Host header; return None when it is not valid."""
+    return _parse_address(text) if len(text) <= MAX_ADDRESS_CHARS else None
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Parse the value of an Origin header; return None when it is not one of http or https."""
+    match = ORIGIN.fullmatch(text.lower()) if len(text) <= MAX_ORIGIN_CHARS else None
+    if match is None:
+        return None
+    address = parse_address(match["authority"])
+    return None if address is None else Origin(match["scheme"], address)
+
+
+@lru_cache(maxsize=1000)
+def _parse_address(text: str) -> Address | None:
     match = AUTHORITY.fullmatch(text.lower())
     if match is None:
         return None
@@ -66,15 +84,7 @@ def parse_address(text: str) -> Address | None:
     return Address(name, None if port in DEFAULT_PORTS else port)
 
 
-def parse_origin(text: str) -> Origin | None:
-    """Parse the value of an Origin header; return None when it is not one of http or https."""
-    match = ORIGIN.fullmatch(text.lower())
-    if match is None:
-        return None
-    address = parse_address(match["authority"])
-    return None if address is None else Origin(match["scheme"], address)
-
-
+@lru_cache(maxsize=1000)
 def parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parse an IP address without brackets; return None when it is not one.
 

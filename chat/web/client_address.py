@@ -6,7 +6,7 @@ only the proxy should be able to open. `flask run` believes no proxy.
 
 import ipaddress
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -28,16 +28,26 @@ class ClientAddress:
     """WSGI middleware that puts the client's address into the environ.
 
     `trusted` is the setting FORWARDED_ALLOW_IPS: addresses and networks with commas between them,
-    or `*` for every peer.
+    or `*` for every peer. Requests for `local_paths` may come from a proxy itself, as health checks
+    do; what they lack is not reported. Without rate limits, `reports_problems` is false.
     """
 
-    def __init__(self, app: WSGIApplication, trusted: str) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        trusted: str,
+        local_paths: Collection[str] = (),
+        *,
+        reports_problems: bool = True,
+    ) -> None:
         self._app = app
+        self._local_paths = local_paths
         parts = [part.strip() for part in trusted.split(",") if part.strip()]
         self._trusts_all = "*" in parts
         self._networks = [ipaddress.ip_network(part) for part in parts if part != "*"]
         self._is_trusted = lru_cache(maxsize=1_000)(self._is_in_networks)
-        self._has_reported = False
+        self._has_reported_missing = not reports_problems
+        self._has_reported_untrusted = not reports_problems
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
@@ -47,14 +57,17 @@ class ClientAddress:
     def address_of(self, environ: WSGIEnvironment) -> str:
         """Return the client's address; "" if a trusted proxy does not name it."""
         peer = environ.get("REMOTE_ADDR", "")
-        if "werkzeug.socket" in environ or not self._is_trusted(peer):
-            return network_of(peer) or ""
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if "werkzeug.socket" in environ:
+            return network_of(peer) or ""
+        if not self._is_trusted(peer):
+            if forwarded:
+                self._report_untrusted_peer(peer)
+            return network_of(peer) or ""
         address = network_of(self._last_untrusted(forwarded))
-        if address is None:
+        if address is None and environ.get("PATH_INFO") not in self._local_paths:
             self._report_missing_header(peer)
-            return ""
-        return address
+        return address or ""
 
     def _is_in_networks(self, address: str) -> bool:
         """Return whether an address may be that of a proxy; that of a Unix socket is empty."""
@@ -80,14 +93,25 @@ class ClientAddress:
         return addresses[0]
 
     def _report_missing_header(self, peer: str) -> None:
-        if self._has_reported:
+        if self._has_reported_missing:
             return
-        self._has_reported = True
+        self._has_reported_missing = True
         log.warning(
             "Requests from %s have no valid X-Forwarded-For header, so there are no limits per "
             "address. If it is a proxy, let it set the header; if clients connect directly, set "
             "FORWARDED_ALLOW_IPS to the addresses of your proxies, or to nothing.",
             peer or "the Unix socket",
+        )
+
+    def _report_untrusted_peer(self, peer: str) -> None:
+        """Report, once, what may be a proxy whose clients all count as one address."""
+        if self._has_reported_untrusted:
+            return
+        self._has_reported_untrusted = True
+        log.warning(
+            "X-Forwarded-For from %s is ignored. If this is your proxy, add the address to "
+            "FORWARDED_ALLOW_IPS: otherwise all its clients share the limits of one address.",
+            peer,
         )
 
 

@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from chat.engine import close_after_response, read_body
+from chat.engine import close_after_response, read_body, send_in_time
 
 SOCKET_PATH = "/socket.io/"
 
@@ -23,21 +23,34 @@ REFUSAL_KEY = "confab.refusal"
 class BodyLimit:
     """Reads the body of every request, within limits, before anything else sees the request.
 
+    It also disconnects clients that do not read the answer.
+
     The app then finds the whole body in memory, its length in CONTENT_LENGTH, and cannot read from
     the connection. A request whose body is refused goes on without it: to a page, with the reason
     under `REFUSAL_KEY`; a socket request is answered here. Its connection is closed afterwards.
     """
 
     def __init__(
-        self, app: WSGIApplication, *, page_bytes: int, socket_bytes: int, seconds: float
+        self,
+        app: WSGIApplication,
+        *,
+        page_bytes: int,
+        socket_bytes: int,
+        seconds: float,
+        stall_seconds: int,
     ) -> None:
         self._app = app
         self._page_bytes = page_bytes
         self._socket_bytes = socket_bytes
         self._seconds = seconds
+        self._stall_seconds = stall_seconds
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
+        response = self._respond(environ, start_response)
+        return send_in_time(environ, response, self._stall_seconds)
+
+    def _respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         is_for_socket = environ["PATH_INFO"].startswith(SOCKET_PATH)
         max_bytes = self._socket_bytes if is_for_socket else self._page_bytes
         try:

@@ -36,7 +36,9 @@ FORWARDING_HEADERS = (
 """What nobody may believe: gunicorn has already taken the scheme from a trusted proxy."""
 
 STYLE = (
-    "body{font:1.125rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36rem;padding:0 1rem}"
+    "body{background:light-dark(#fdfcfa,#131517);color:light-dark(#1b1f24,#eceef0);"
+    "font:1.125rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36rem;padding:0 1rem}"
+    "h1{font-size:1.5rem}"
     "pre{font-size:1rem;overflow-wrap:anywhere;white-space:pre-wrap;user-select:all}"
 )
 PAGE = (
@@ -109,12 +111,14 @@ class RequestGuard:
                 raise RefusedRequest(
                     "bad_request", "Bad request", "This request has a header that is not allowed."
                 )
+        is_health_check = environ["PATH_INFO"].rstrip("/") in self._health_paths
+        if is_health_check and "HTTP_HOST" not in environ and _is_http_1_0(environ):
+            return
         address = parse_address(environ.get("HTTP_HOST", ""))
         if address is None:
             raise RefusedRequest(
                 "bad_host", "Bad request", "This request does not name a valid host."
             )
-        is_health_check = environ["PATH_INFO"].rstrip("/") in self._health_paths
         if not is_health_check and not self._hosts.allows_host(address, environ):
             raise _host_refusal(address, _likely_scheme(environ))
         scheme = self._hosts.scheme(address, environ["wsgi.url_scheme"])
@@ -172,6 +176,11 @@ def _host_refusal(address: Address, scheme: str) -> RefusedRequest:
         "setting (separate several addresses with commas):",
         f"PUBLIC_URL={scheme}://{address}",
     )
+
+
+def _is_http_1_0(environ: WSGIEnvironment) -> bool:
+    """Return whether a request need not have a Host header; load balancers still send such."""
+    return environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
 
 
 def _likely_scheme(environ: WSGIEnvironment) -> str:

@@ -26,8 +26,12 @@ class ConfabFlask(Flask):
     """A Flask app that matches no route for requests of Socket.IO."""
 
     def create_url_adapter(self, request: Request | None) -> Any:
-        """Return None for Socket.IO: no event needs routing, which takes time."""
-        if request is not None and request.path == "/socket.io/":
+        """Return None for Socket.IO: no event needs routing, which takes time.
+
+        Only requests with exactly this path go to Socket.IO. `request.path` is the same for
+        `//socket.io/` too.
+        """
+        if request is not None and request.environ["PATH_INFO"] == "/socket.io/":
             return None
         return super().create_url_adapter(request)
 

@@ -6,17 +6,18 @@ from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from chat.connection_limits import OpenConnections
-from chat.errors import RateLimited, Refusal, TooManyConnections
+from chat.errors import Refusal, TooManyConnections
 from chat.limits import Limits
 from chat.web.client_address import ADDRESS_KEY
 from chat.web.middleware import SOCKET_PATH
-from chat.web.retry_after import retry_after_headers
+from chat.web.plain_refusals import refuse
 
 
 class SocketLimits:
     """Answers a handshake of Engine.IO above the limits with 429 or 503, and passes on the rest.
 
-    A request of an existing session, such as an upgrade, is no handshake.
+    A WebSocket for an existing session is a handshake too: it is another open connection, until the
+    upgrade is complete or fails. Other requests of a session are none.
     """
 
     def __init__(self, app: WSGIApplication, limits: Limits, connections: OpenConnections) -> None:
@@ -28,9 +29,9 @@ class SocketLimits:
         """Handle a request."""
         if self._limits.is_enabled and _is_handshake(environ):
             try:
-                self._check(self._key(environ))
+                self._check(self._key(environ), opens_session=not _has_session(environ))
             except Refusal as refusal:
-                return _refuse(start_response, refusal)
+                return refuse(start_response, refusal)
         return self._app(environ, start_response)
 
     def on_opened(self, sid: str, environ: dict[str, Any]) -> None:
@@ -45,26 +46,18 @@ class SocketLimits:
     def _key(self, environ: dict[str, Any]) -> str | None:
         return self._limits.address_key(environ.get(ADDRESS_KEY))
 
-    def _check(self, key: str | None) -> None:
+    def _check(self, key: str | None, *, opens_session: bool) -> None:
         """Raise RateLimited or TooManyConnections."""
         self._limits.take("address_handshakes", key)
-        if self._connections.is_full(key):
+        if opens_session and self._connections.is_full(key):
             raise TooManyConnections("Too many connections from your network are open.")
 
 
 def _is_handshake(environ: WSGIEnvironment) -> bool:
     if not environ["PATH_INFO"].startswith(SOCKET_PATH):
         return False
-    return "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
+    return not _has_session(environ) or "HTTP_UPGRADE" in environ
 
 
-def _refuse(start_response: StartResponse, refusal: Refusal) -> list[bytes]:
-    reason = str(refusal).encode()
-    name = "TOO MANY REQUESTS" if isinstance(refusal, RateLimited) else "SERVICE UNAVAILABLE"
-    headers = [
-        ("Content-Type", "text/plain"),
-        ("Content-Length", str(len(reason))),
-        *retry_after_headers(refusal).items(),
-    ]
-    start_response(f"{refusal.status} {name}", headers)
-    return [reason]
+def _has_session(environ: WSGIEnvironment) -> bool:
+    return "sid" in parse_qs(environ.get("QUERY_STRING", ""))

@@ -304,7 +304,7 @@ function showReactors({ timeline, session, people }) {
 function setUpForgetting({ preferences, showToast }) {
   setUpForgetDialog(/** @type {HTMLDialogElement} */ (byId("forget")), {
     deleteCookie,
-    deleteStored: () => preferences.deleteAll(),
+    preferences,
     showError: showToast,
   })
 }

@@ -3,7 +3,9 @@
 Chromium resolves confab.test to this machine, as it would after DNS rebinding.
 """
 
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,28 @@ def browser(chromium: Browser) -> Iterator[Callable[[], BrowserContext]]:
         each.close()
 
 
+@pytest.fixture
+def other_site() -> Iterator[str]:
+    """The URL of another program's page on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<h1>Other</h1>")
+
+        def log_message(self, *_arguments: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
+        thread = threading.Thread(target=site.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{site.server_port}/"
+        site.shutdown()
+        thread.join()
+
+
 def rebound(server: ConfabServer) -> str:
     """Return the URL of a server under a name that is not its own."""
     return server.url.replace("127.0.0.1", "confab.test")
@@ -65,20 +89,21 @@ def test_a_rebound_host_is_refused_with_the_setting_that_allows_it(
     assert page.evaluate("document.documentElement.scrollWidth") == 375
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "confab.test"], ids=["another port", "a new name"])
 def test_only_a_page_of_the_server_can_open_a_socket(
-    server: ConfabServer, browser: Callable[[], BrowserContext]
+    tmp_path: Path, browser: Callable[[], BrowserContext], other_site: str, host: str
 ) -> None:
-    own = browser().new_page()
-    own.goto(server.url)
-    assert own.evaluate(OPEN_SOCKET, server.url.replace("http", "ws")) == "open"
-    assert own.evaluate(START_POLLING, server.url) == "read"
+    with flask_run(tmp_path) as server:
+        own = browser().new_page()
+        own.goto(server.url)
+        assert own.evaluate(OPEN_SOCKET, server.url.replace("http", "ws")) == "open"
+        assert own.evaluate(START_POLLING, server.url) == "read"
 
-    other = browser().new_page()
-    other.route("http://other.test/", lambda route: route.fulfill(body="<h1>Other</h1>"))
-    other.goto("http://other.test/")
-    assert other.evaluate(OPEN_SOCKET, server.url.replace("http", "ws")) == "refused"
-    assert other.evaluate(START_POLLING, server.url) == "refused"
-    assert "(origin_refused)" in server.log()
+        other = browser().new_page()
+        other.goto(other_site.replace("127.0.0.1", host))
+        assert other.evaluate(OPEN_SOCKET, server.url.replace("http", "ws")) == "refused"
+        assert other.evaluate(START_POLLING, server.url) == "refused"
+        assert f"(origin_refused): Host '127.0.0.1:{server.port}'" in server.log()
 
 
 def test_a_page_shows_that_the_server_refuses_its_address(

@@ -3,8 +3,6 @@
 import http.client
 import json
 import re
-import socket
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +15,8 @@ import pytest
 from flask import Flask
 
 from tests.conftest import Client
-from tests.servers import ConfabServer, _serving, wait_until
+from tests.raw_http import FORM_TYPE, Connection, chunked, request, status
+from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, wait_until
 
 BODY_BYTES = 64 * 1024
 FRAME_BYTES = 32 * 1024
@@ -26,100 +25,18 @@ BODY_SECONDS = 2
 
 MEGABYTE = 1_000_000
 MAX_GROWTH_BYTES = 3 * MEGABYTE
-FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data; boundary=x"
 HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "-w", "1", "tests.impatient:app"]
-SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {  # a command and its settings
-    "flask run": ([sys.executable, "-m", "flask", "--app", "tests.impatient", "run", "--port"], {}),
-    "gunicorn": ([*GUNICORN, "-k", "eventlet", "-b"], {}),
-    "gunicorn with its engine off": ([*GUNICORN, "-k", "eventlet", "-b"], {"ENGINE": "off"}),
-    "gunicorn with gevent": ([*GUNICORN, "-k", "gevent", "-b"], {}),
-}
 
-
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=IMPATIENT_SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ConfabServer]:
     """A server whose limit for a body is BODY_SECONDS."""
-    words, environment = SERVERS[request.param]
-    host = "" if "flask" in words else "127.0.0.1:"
-    confab = ConfabServer(
-        tmp_path_factory.mktemp("server"), lambda port: [*words, f"{host}{port}"], **environment
-    )
-    with _serving(confab) as started:
+    with impatient(tmp_path_factory.mktemp("server"), request.param) as started:
         started.room("kitchen")
         yield started
-
-
-class Connection:
-    """A TCP connection that sends arbitrary bytes."""
-
-    def __init__(self, server: ConfabServer) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port), 15)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, data: bytes) -> bool:
-        """Send bytes; return False when the server has closed the connection."""
-        try:
-            self._socket.sendall(data)
-        except OSError:
-            return False
-        return True
-
-    def end(self) -> None:
-        """Close the connection for writing; it can still receive."""
-        self._socket.shutdown(socket.SHUT_WR)
-
-    def receive(self) -> bytes:
-        """Return the next bytes from the server; b"" when it has closed the connection."""
-        try:
-            return self._socket.recv(65536)
-        except ConnectionError:
-            return b""
-
-    def receive_all(self) -> bytes:
-        """Return everything that the server sends until it closes the connection."""
-        received = b""
-        while True:
-            data = self.receive()
-            if not data:
-                return received
-            received += data
-
-
-def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
-    """Return the bytes of a request.
-
-    Without other headers, its Content-Length is that of the body.
-    """
-    if not headers:
-        headers = {"Content_Length": str(len(body))}
-    sent_headers = {"Host": "localhost", "Content-Type": FORM_TYPE}
-    for name, value in headers.items():
-        sent_headers[name.replace("_", "-")] = value
-    header_lines = [f"{name}: {value}" for name, value in sent_headers.items()]
-    lines = [f"{method} {path} HTTP/1.1", *header_lines, "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def chunked(body: bytes, size: int = 1000) -> bytes:
-    """Return a body in chunks of this size."""
-    chunks = [body[start : start + size] for start in range(0, len(body), size)]
-    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
-
-
-def status(answer: bytes) -> int:
-    """Return the status of an answer, or 0 when it is not an answer."""
-    status_line = re.match(rb"HTTP/1.[01] (\d+)", answer)
-    return int(status_line[1]) if status_line else 0
 
 
 class Cost:

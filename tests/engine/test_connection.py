@@ -16,10 +16,21 @@ from pathlib import Path
 import pytest
 
 from chat.engine import compat
-from chat.engine.connection import MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, MAX_STALL_SECONDS
-from tests.clients import PING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
+from chat.engine.connection import MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES
+from chat.engine.tcp import MAX_STALL_SECONDS
+from tests.clients import (
+    CLOSE,
+    PING,
+    UPGRADE,
+    WEBSOCKET,
+    Closed,
+    Node,
+    Polling,
+    Stranger,
+    WebSocket,
+)
 from tests.conftest import Log, Patch
-from tests.servers import ROOT, ConfabServer, gunicorn, resident_bytes, wait_until
+from tests.servers import ROOT, ConfabServer, gunicorn, open_files, resident_bytes, wait_until
 
 SLOWER = "Everything works, but slower"
 """Begins the warning that the fast WebSocket path is off."""
@@ -115,7 +126,8 @@ def test_the_engine_can_be_switched_off(tmp_path: Path) -> None:
 def test_a_changed_library_is_reported_and_messages_are_still_delivered(tmp_path: Path) -> None:
     with_changed_library = tmp_path / "changed.py"
     with_changed_library.write_text(f"""
-exec(open({str(ROOT / "gunicorn.conf.py")!r}).read())
+__file__ = {str(ROOT / "gunicorn.conf.py")!r}
+exec(open(__file__).read())
 original_post_fork = post_fork
 
 def post_fork(server, worker):
@@ -272,8 +284,8 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
             for _ in range(SLOW_CONSUMERS):
                 limit_receive_buffer(stack.enter_context(join(server, "kitchen")))
             connected = time.monotonic()
-            open_before = count_open_files(worker)
-            while count_open_files(worker) > open_before - SLOW_CONSUMERS:
+            open_before = open_files(worker)
+            while open_files(worker) > open_before - SLOW_CONSUMERS:
                 assert time.monotonic() - connected < MAX_DISCONNECT_SECONDS
                 sent = time.monotonic()
                 post(ada, "b" * 4_000)
@@ -303,7 +315,7 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
 ) -> None:
     (worker,) = server.processes()[1:]
     with join(server, kitchen) as ada, join(server, kitchen) as ben:
-        open_before = count_open_files(worker)
+        open_before = open_files(worker)
         with join(server, kitchen) as cy:
             limit_receive_buffer(cy)
             for _ in range(MESSAGES_BEYOND_THE_KERNEL_BUFFERS):
@@ -312,7 +324,7 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
                 ada.hear()
             stalled = time.monotonic()
             wait_until(
-                lambda: count_open_files(worker) <= open_before,
+                lambda: open_files(worker) <= open_before,
                 what="the stalled client is disconnected",
                 seconds=MAX_DISCONNECT_SECONDS,
             )
@@ -323,23 +335,44 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
     assert MESSAGES_BEYOND_THE_KERNEL_BUFFERS * 4_500 < MAX_QUEUED_BYTES
 
 
-def count_open_files(pid: int) -> int:
-    """Return how many file descriptors a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
 # The end of a connection
 
 
 @pytest.mark.servers
-def test_a_close_frame_is_answered_with_a_close_frame(server: ConfabServer) -> None:
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", 1000),
+        (b"\x03\xe8", 1000),
+        (b"\x0b\xb8Bye", 3000),
+        (b"\x03", 1002),
+        (b"\x03\xec", 1002),
+        (b"\x03\xe8\xff", 1007),
+    ],
+    ids=["nothing", "1000", "3000", "one byte", "invalid code", "invalid reason"],
+)
+def test_a_close_frame_is_answered_with_a_close_frame(
+    server: ConfabServer, payload: bytes, code: int
+) -> None:
     with Stranger(server.url) as ada:
-        ada.send(*CLOSE_FRAME)
+        ada.send(payload, CLOSE)
 
         with pytest.raises(Closed) as closed:
             ada.hear()
 
-    assert closed.value.code == 1000
+    assert closed.value.code == code
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("payload", "kind"), [CLOSE_FRAME, INVALID_FRAME])
+def test_events_before_the_last_frame_are_answered(
+    server: ConfabServer, kitchen: str, payload: bytes, kind: int
+) -> None:
+    with join(server, kitchen) as ada:
+        calls = [post(ada, str(number)) for number in range(10)]
+        ada.send(payload, kind)
+
+        assert all(ada.answer(call)["ok"] for call in calls)
 
 
 @pytest.mark.servers
@@ -355,13 +388,11 @@ def test_closed_connections_leave_no_files_and_no_presence(
 
     for last_frame in WAYS_TO_LEAVE * 2:
         join_and_leave(last_frame)
-    open_before = count_open_files(worker)
+    open_before = open_files(worker)
     for last_frame in WAYS_TO_LEAVE * 10:
         join_and_leave(last_frame)
 
-    wait_until(
-        lambda: count_open_files(worker) <= open_before, what="the connections' files are closed"
-    )
+    wait_until(lambda: open_files(worker) <= open_before, what="the connections' files are closed")
     with join(server, kitchen) as ada:
         wait_until(
             lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1,

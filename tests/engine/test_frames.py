@@ -15,6 +15,7 @@ from chat.engine.frames import (
     INVALID_PAYLOAD,
     MAX_FRAGMENTS,
     MESSAGE_TOO_BIG,
+    NORMAL_CLOSURE,
     OPCODES,
     PING,
     PONG,
@@ -24,6 +25,7 @@ from chat.engine.frames import (
     Message,
     ProtocolError,
     build_frame,
+    close_code_to_answer,
 )
 
 MAX_BYTES = 70_000
@@ -138,6 +140,16 @@ VIOLATIONS = {
         client_frame(b"\xc3", last=False) + client_frame(b"\x28", CONTINUATION),
         INVALID_PAYLOAD,
     ),
+    "no UTF-8 in a first fragment": (client_frame(b"\xff", last=False), INVALID_PAYLOAD),
+    "a fragmented close": (client_frame(b"\x03\xe8", CLOSE, last=False), PROTOCOL_ERROR),
+    "a long close": (client_frame(b"\x03\xe8" + b"r" * 124, CLOSE), PROTOCOL_ERROR),
+    "a close of one byte": (client_frame(b"\x03", CLOSE), PROTOCOL_ERROR),
+    "a close without UTF-8": (client_frame(b"\x03\xe8\xce\xba\xff", CLOSE), INVALID_PAYLOAD),
+    "a close with half a character": (client_frame(b"\x03\xe8\xe2\x82", CLOSE), INVALID_PAYLOAD),
+    "a close with a surrogate": (
+        client_frame(b"\x03\xe8\xed\xa0\x80", CLOSE),
+        INVALID_PAYLOAD,
+    ),
     "the largest length": (b"\x81\xff" + b"\xff" * 8, MESSAGE_TOO_BIG),
     "one byte too many": (b"\x81\xff" + struct.pack("!Q", MAX_BYTES + 1), MESSAGE_TOO_BIG),
     "one byte too many in fragments": (
@@ -159,6 +171,51 @@ def test_a_violation_has_its_close_code(data: bytes, expected: int) -> None:
     assert close_code(*single_bytes, data[20:]) == expected
 
 
+# Those of the Autobahn test suite, 7.7 and 7.9, and the registered ones that came later.
+VALID_CLOSE_CODES = [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999]
+INVALID_CLOSE_CODES = [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535]
+
+
+@pytest.mark.parametrize("code", VALID_CLOSE_CODES)
+@pytest.mark.parametrize("reason", ["", "Bye", "ä" * 61], ids=["none", "short", "longest"])
+def test_a_valid_close_is_answered_with_its_code(code: int, reason: str) -> None:
+    payload = code.to_bytes(2, "big") + reason.encode()
+
+    assert parse(client_frame(payload, CLOSE)) == [(CLOSE, payload)]
+    assert close_code_to_answer(payload) == code
+
+
+def test_a_close_without_code_is_answered_with_a_normal_closure() -> None:
+    assert parse(client_frame(b"", CLOSE)) == [(CLOSE, b"")]
+    assert close_code_to_answer(b"") == NORMAL_CLOSURE
+
+
+@pytest.mark.parametrize("code", INVALID_CLOSE_CODES)
+@pytest.mark.parametrize("reason", [b"", b"Bye"], ids=["no reason", "reason"])
+def test_a_close_with_an_invalid_code_is_refused(code: int, reason: bytes) -> None:
+    assert close_code(client_frame(code.to_bytes(2, "big") + reason, CLOSE)) == PROTOCOL_ERROR
+
+
+def test_a_close_may_come_between_fragments() -> None:
+    first = client_frame(b"one ", last=False)
+    close = client_frame(b"\x03\xe8", CLOSE)
+
+    assert parse(first, close) == [(CLOSE, b"\x03\xe8")]
+
+
+@pytest.mark.parametrize("after", [client_frame(b"more"), client_frame(b"", PING), b"\xff\xff"])
+def test_what_follows_a_close_is_ignored(after: bytes) -> None:
+    assert parse(client_frame(b"\x03\xe8", CLOSE) + after) == [(CLOSE, b"\x03\xe8")]
+
+
+def test_messages_before_a_violation_are_parsed() -> None:
+    messages = FrameParser(MAX_BYTES).feed(client_frame(b"hello") + b"\xff\xff")
+
+    assert next(messages) == (TEXT, "hello")
+    with pytest.raises(ProtocolError):
+        next(messages)
+
+
 def test_a_length_is_refused_before_its_payload_arrives() -> None:
     assert close_code(b"\x81\xfe\x01\x01", max_bytes=256) == MESSAGE_TOO_BIG
 
@@ -169,7 +226,7 @@ def client_messages(draw: st.DrawFn) -> tuple[list[Message], bytes]:
     expected: list[Message] = []
     data = b""
     masks = st.binary(min_size=4, max_size=4)
-    control_frames = st.tuples(st.sampled_from([PING, PONG, CLOSE]), st.binary(max_size=125))
+    control_frames = st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=125))
     payloads = st.one_of(st.text(max_size=300), st.binary(max_size=300))
     for payload in draw(st.lists(payloads, max_size=8)):
         if isinstance(payload, str):

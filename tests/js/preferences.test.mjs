@@ -7,7 +7,7 @@ import { Drafts } from "../../static/js/state/drafts.js"
 import { IgnoredPeople } from "../../static/js/state/ignored_people.js"
 import { Preferences } from "../../static/js/state/preferences.js"
 import { RecentRooms } from "../../static/js/state/recent_rooms.js"
-import { FakeClock, FakeStorage, fakeGetStorage } from "./fakes.mjs"
+import { FakeClock, FakeStorage, fakeGetStorage, flushPromises } from "./fakes.mjs"
 
 const visit = (label) => ({ label, name: "", at: 0 })
 const labels = (recentRooms) => recentRooms.all().map(({ label }) => label)
@@ -42,6 +42,22 @@ test("everything that Confab has stored can be deleted, and nothing else", () =>
 
   assert.deepEqual([...storage.entries.keys()], ["other"])
   assert.equal(preferences.get("draft:room-1"), null)
+})
+
+test("other tabs learn that a value was stored, and not that it was deleted", async () => {
+  const storage = new FakeStorage()
+  const [ada, ben] = [storage.openTab(), storage.openTab()].map(
+    ({ getStorage, storageEvents }) => new Preferences(getStorage, storageEvents),
+  )
+  let count = 0
+  for (const each of [ada, ben]) each.onStoredElsewhere("forgotten", () => (count += 1))
+
+  ada.set("other", true)
+  ada.set("forgotten", true)
+  ada.deleteAll()
+  await flushPromises()
+
+  assert.equal(count, 1)
 })
 
 test("values that could not be stored are deleted too", () => {

@@ -340,6 +340,21 @@ test("the page before the loaded messages is loaded", async () => {
   assert.equal(timeline.hasOlder, false)
 })
 
+test("older messages above a rate limit are loaded after the wait", async () => {
+  await connect()
+  const limited = { ...BUSY, code: "rate_limited", retry_after_ms: 300 }
+  socket.answer = () => limited
+  let hasLoaded
+  session.loadEarlier().then((result) => (hasLoaded = result))
+  await clock.advance(299)
+  assert.equal(hasLoaded, undefined)
+  answerNormally()
+  await clock.advance(1)
+
+  assert.equal(hasLoaded, true)
+  assert.deepEqual(requestedEvents().slice(-2), ["history", "history"])
+})
+
 test("a page of a restored history makes the timeline start over", async () => {
   storeMany(80)
   timeline.load(kitchen.join(undefined))

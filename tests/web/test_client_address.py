@@ -93,6 +93,38 @@ def test_a_missing_header_is_reported_once(caplog: Log) -> None:
     assert "FORWARDED_ALLOW_IPS" in record.getMessage()
 
 
+def test_a_health_check_without_the_header_is_not_reported(caplog: Log) -> None:
+    middleware = ClientAddress(lambda *_: [], DEFAULT, local_paths=["/healthz"])
+
+    middleware.address_of({"REMOTE_ADDR": "127.0.0.1", "PATH_INFO": "/healthz"})
+    assert caplog.records == []
+    middleware.address_of({"REMOTE_ADDR": "127.0.0.1", "PATH_INFO": "/"})
+
+    assert len(caplog.records) == 1
+
+
+def test_without_limits_nothing_is_reported(caplog: Log) -> None:
+    middleware = ClientAddress(lambda *_: [], DEFAULT, reports_problems=False)
+
+    middleware.address_of({"REMOTE_ADDR": "127.0.0.1"})
+    middleware.address_of({"REMOTE_ADDR": "10.0.0.2", "HTTP_X_FORWARDED_FOR": "203.0.113.7"})
+
+    assert caplog.records == []
+
+
+def test_what_may_be_a_proxy_that_is_not_trusted_is_reported_once(caplog: Log) -> None:
+    middleware = ClientAddress(lambda *_: [], DEFAULT)
+    middleware.address_of({"REMOTE_ADDR": "10.0.0.2"})
+    assert caplog.records == []
+
+    for _ in range(3):
+        middleware.address_of({"REMOTE_ADDR": "10.0.0.2", "HTTP_X_FORWARDED_FOR": "203.0.113.7"})
+
+    [record] = caplog.records
+    assert "10.0.0.2" in record.getMessage()
+    assert "FORWARDED_ALLOW_IPS" in record.getMessage()
+
+
 def test_flask_run_trusts_no_proxy() -> None:
     environ = {
         "REMOTE_ADDR": "127.0.0.1",

@@ -1,8 +1,11 @@
 """The rate limits of HTTP: pages, new rooms, messages without JavaScript, and handshakes."""
 
+import io
 import json
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -29,7 +32,15 @@ class PollingClient:
         opened = self._browser.get(HANDSHAKE, headers=headers)
         assert opened.status_code == 200, opened.text
         self.path = f"{HANDSHAKE}&sid={json.loads(opened.text[1:])['sid']}"
-        self.connected = self._exchange("40" + (json.dumps(auth) if auth else ""))
+        self.connected = self.connect(auth)
+
+    def connect(self, auth: dict[str, str] | None = None) -> str:
+        """Connect to the namespace; return the answer."""
+        return self._exchange("40" + (json.dumps(auth) if auth else ""))
+
+    def connect_again(self) -> str:
+        """Leave the namespace, and connect to it again in the same session; return the answer."""
+        return self._exchange("41\x1e40")
 
     def ask(self, event: str, data: Any) -> dict[str, Any]:
         """Send an event and return its answer."""
@@ -227,6 +238,89 @@ def test_requests_of_an_open_session_are_no_handshakes(limited_app: Callable[...
     ada = PollingClient(app, SCHOOL)
 
     assert all(ada.ask("join", {"label": "kitchen"})["ok"] for _ in range(5))
+
+
+def test_an_upgrade_of_an_open_session_counts_as_a_handshake(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_handshakes=Rate(1, 0.1))
+    ada = PollingClient(app, SCHOOL)
+
+    answer = app.test_client().get(ada.path, headers=SCHOOL | {"Upgrade": "websocket"})
+
+    assert answer.status_code == 429
+
+
+def test_requests_in_progress_are_limited_per_address(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_connections=2)
+    waiting = [Waiting() for _ in range(4)]
+    with ThreadPoolExecutor(len(waiting)) as executor:
+        begun = [executor.submit(post, app, each, SCHOOL) for each in waiting]
+        assert all(each.has_begun.wait(10) for each in waiting)
+
+        refused = app.test_client().get("/healthz", headers=SCHOOL)
+        other = app.test_client().get("/healthz", headers=HOME)
+        for each in waiting:
+            each.may_end.set()
+        assert {each.result().status_code for each in begun} == {400}
+
+    assert (refused.status_code, other.status_code) == (503, 200)
+    assert refused.headers["Retry-After"] == "10"
+    assert app.test_client().get("/healthz", headers=SCHOOL).status_code == 200
+
+
+class Waiting(io.RawIOBase):
+    """A request body that arrives only when it may end, and then is shorter than announced."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def readinto(self, _buffer: Any) -> int:
+        """Wait until the body may end."""
+        self.has_begun.set()
+        self.may_end.wait(10)
+        return 0
+
+
+def post(app: Flask, body: Waiting, headers: dict[str, str]) -> TestResponse:
+    """Post a body that has not arrived yet; return the response."""
+    arriving: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": "10"}
+    return app.test_client().post("/kitchen/", headers=headers, environ_overrides=arriving)
+
+
+def test_connecting_again_in_a_session_counts_as_a_handshake(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_handshakes=Rate(3, 0.1))
+    ada = PollingClient(app, SCHOOL)
+
+    answers = [ada.connect_again() for _ in range(4)]
+
+    assert [answer[:2] for answer in answers] == ["40", "40", "44", "44"]
+    assert json.loads(answers[-1][2:])["data"]["code"] == "rate_limited"
+
+
+def test_connecting_again_in_a_session_is_no_reconnect(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_person_joins=Rate(2, 0.1))
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+    answers = []
+    for _ in range(4):
+        answers.append(ada.ask("join", {"label": "kitchen", "after": 0}))
+        ada.connect_again()
+
+    assert [answer["ok"] for answer in answers] == [True, True, False, False]
+
+
+def test_connecting_again_in_a_session_enters_no_room(app: Flask) -> None:
+    create_room(app, "kitchen")
+    ada = PollingClient(app, SCHOOL)
+    ada.ask("join", {"label": "kitchen"})
+
+    ada.connect_again()
+
+    assert ada.ask("chat", {"handle": "Ada", "message": "hello"})["code"] == "not_joined"
 
 
 def test_open_connections_are_limited_per_address(limited_app: Callable[..., Flask]) -> None:

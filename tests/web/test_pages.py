@@ -213,6 +213,13 @@ def test_a_label_may_begin_or_end_with_a_reserved_word(app: Flask, label: str) -
     assert app.test_client().get(f"/{label}/").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["//socket.io/", "///socket.io/", "/socket.io", "/x/socket.io/"])
+def test_an_address_that_resembles_that_of_sockets_is_not_found(app: Flask, path: str) -> None:
+    answer = app.test_client().get("/", environ_overrides={"PATH_INFO": path})
+
+    assert answer.status_code == 404
+
+
 def test_the_messages_of_a_room_whose_label_was_reserved_later_are_kept(
     app: Flask, open_client: Callable[..., Client]
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask, request
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from chat import create_app
 from chat.web import allowed_hosts, pages
@@ -109,7 +109,7 @@ def test_loopback_is_always_allowed(app: Flask, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1", "0.0.0.0"],
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "203.0.113.77", "0.0.0.0"],
 )
 def test_another_host_is_refused_with_the_setting_that_allows_it(app: Flask, host: str) -> None:
     for environ in ({}, WIDE, UNIX_SOCKET):
@@ -149,6 +149,20 @@ def test_health_checks_are_answered_for_every_valid_host(app: Flask) -> None:
     for path in ("/healthz", "/readyz", "/healthz/"):
         assert visit(app, path, "10.1.2.3:8080").status_code in (200, 404)
     assert visit(app, "/healthz", "10.1.2.3:8080").status_code == 200
+
+
+def test_health_checks_of_http_1_0_need_no_host(app: Flask) -> None:
+    def status_without_host(path: str, protocol: str) -> str:
+        environ = EnvironBuilder(path).get_environ()
+        del environ["HTTP_HOST"]
+        environ["SERVER_PROTOCOL"] = protocol
+        return run_wsgi_app(app.wsgi_app, environ)[1]
+
+    assert status_without_host("/healthz", "HTTP/1.0") == "200 OK"
+    assert status_without_host("/readyz", "HTTP/1.0") == "200 OK"
+    assert status_without_host("/healthz", "HTTP/1.1") == "400 BAD REQUEST"
+    assert status_without_host("/", "HTTP/1.0") == "400 BAD REQUEST"
+    assert status_without_host(POLLING, "HTTP/1.0") == "400 BAD REQUEST"
 
 
 @pytest.mark.parametrize("host", ["chat.example", "CHAT.example:443", "chat.example.", "b.test:81"])
@@ -199,7 +213,7 @@ def test_own_addresses_are_allowed_when_other_machines_can_connect() -> None:
         address = parse_address(f"{own}:5000")
         assert address
         assert hosts.allows_host(address, WIDE)
-        assert hosts.allows_host(address, WIDE | {"SERVER_NAME": "192.0.2.1"})
+        assert hosts.allows_host(address, WIDE | {"SERVER_NAME": "203.0.113.77"})
         assert not hosts.allows_host(address, NARROW)
         assert not hosts.allows_host(address, UNIX_SOCKET)
 
@@ -208,7 +222,7 @@ def test_an_own_ip_is_allowed_only_when_other_machines_can_connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hosts = AllowedHosts([])
-    address = Address("192.0.2.1", None)
+    address = Address("203.0.113.77", None)
     assert not hosts.allows_host(address, WIDE)
 
     monkeypatch.setattr(allowed_hosts, "is_own_ip", lambda asked: asked == address)
@@ -223,7 +237,7 @@ def test_an_ip_is_own_when_this_machine_has_it() -> None:
         return is_own_ip(Address(ip, None))
 
     assert is_own("127.0.0.1")
-    for other in ("192.0.2.1", "2001:db8::1", "0.0.0.0", "::", "224.0.0.1", "evil.example"):
+    for other in ("203.0.113.77", "2001:db8::1", "0.0.0.0", "::", "224.0.0.1", "evil.example"):
         assert not is_own(other)
 
 
@@ -317,9 +331,9 @@ def test_the_address_of_a_client_is_passed_on(app: Flask) -> None:
         lambda: seen.append(request.headers.get("X-Forwarded-For", ""))
     )
 
-    app.test_client().get("/", headers={"X-Forwarded-For": "192.0.2.1"})
+    app.test_client().get("/", headers={"X-Forwarded-For": "203.0.113.77"})
 
-    assert seen == ["192.0.2.1"]
+    assert seen == ["203.0.113.77"]
 
 
 @pytest.mark.parametrize("name", ["Script-Name", "Path-Info"])
@@ -379,7 +393,7 @@ def test_refused_requests_are_logged_once_in_a_while_and_escaped(app: Flask, cap
 
 
 def test_addresses_and_origins_are_written_as_they_are_read() -> None:
-    for text in ("localhost", "localhost:5000", "192.0.2.1:8000", "[2001:db8::1]:8000", "[::1]"):
+    for text in ("localhost", "localhost:5000", "203.0.113.77:8000", "[2001:db8::1]:8000", "[::1]"):
         assert str(parse_address(text)) == text
         assert str(parse_origin(f"https://{text}")) == f"https://{text}"
 

@@ -2,8 +2,10 @@
 
 import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -12,7 +14,9 @@ from itsdangerous import TimestampSigner, URLSafeSerializer
 
 from chat.current_config import current_config, secret_key
 from chat.storage import journal
+from tests.clients import Stranger
 from tests.conftest import Client, Patch
+from tests.servers import gunicorn
 
 DAY_SECONDS = 24 * 3600
 HTTPS = "https://localhost"
@@ -202,3 +206,33 @@ def test_cookies_and_tokens_live_equally_long(app: Flask) -> None:
         seconds = current_config().cookie_seconds
 
     assert app.permanent_session_lifetime.total_seconds() == seconds == 400 * DAY_SECONDS
+
+
+# A real server behind a proxy with https
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("engine", ["on", "off"])
+@pytest.mark.parametrize(
+    ("trusted", "name"), [("127.0.0.1", "__Host-confab"), ("192.0.2.1", "confab")]
+)
+def test_only_a_trusted_proxy_makes_a_connection_secure(
+    tmp_path: Path, engine: str, trusted: str, name: str
+) -> None:
+    headers = {"Host": "localhost", "X-Forwarded-Proto": "https"}
+    with gunicorn(tmp_path, ENGINE=engine, FORWARDED_ALLOW_IPS=trusted) as server:
+        request = urllib.request.Request(f"{server.url}/kitchen/", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            mark = mark_on(response.read().decode())
+            cookie = str(response.headers["Set-Cookie"])
+
+        assert cookie.startswith(f"{name}=")
+        assert ("; Secure;" in f"{cookie};") == (name != "confab")
+        with Stranger(
+            server.url,
+            Host="localhost",
+            Origin="https://localhost",
+            Cookie=cookie.partition(";")[0],
+            X_Forwarded_Proto="https",
+        ) as ada:
+            assert ada.ask("join", {"label": "kitchen"})["you"] == {"mark": mark}

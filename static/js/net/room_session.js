@@ -359,7 +359,21 @@ export class RoomSession extends EventTarget {
    * @returns {Promise<Page | null>} null when there was no answer
    */
   async #fetchHistory(request) {
-    return this.#socket.request("history", request).catch(() => null)
+    try {
+      return await this.#socket.request("history", request)
+    } catch (error) {
+      const isRateLimited = error instanceof Refused && error.code === "rate_limited"
+      if (!isRateLimited || !this.#isJoined) return null
+      await this.#wait(error.retryAfterMs || REQUEST_RETRY_DELAY_MS)
+      return this.#fetchHistory(request)
+    }
+  }
+
+  /** @param {number} delayMs */
+  #wait(delayMs) {
+    return new Promise((resolve) => {
+      this.#clock.schedule(delayMs, () => resolve(undefined))
+    })
   }
 
   /** @param {Page | null} page */

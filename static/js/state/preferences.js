@@ -13,13 +13,16 @@ export class Preferences {
    */
   #memory = new Map()
   #getStorage
+  #storageEvents
 
   /**
    * @param {() => ItemStorage} [getStorage] a function, because even reading the name
    *   `localStorage` throws where storage is forbidden
+   * @param {EventTarget} [storageEvents] dispatches `storage` when another tab has stored something
    */
-  constructor(getStorage = () => localStorage) {
+  constructor(getStorage = () => localStorage, storageEvents = globalThis) {
     this.#getStorage = getStorage
+    this.#storageEvents = storageEvents
   }
 
   /**
@@ -47,6 +50,19 @@ export class Preferences {
     } catch {
       this.#memory.set(key, json)
     }
+  }
+
+  /**
+   * Calls a function when another tab stores a value.
+   *
+   * @param {string} key
+   * @param {() => void} listener
+   */
+  onStoredElsewhere(key, listener) {
+    this.#storageEvents.addEventListener("storage", (event) => {
+      const { key: storedKey, newValue } = /** @type {StorageEvent} */ (event)
+      if (storedKey === KEY_PREFIX + key && newValue !== null) listener()
+    })
   }
 
   /** Deletes everything that Confab has stored in this browser, also what other modules have. */

@@ -1,28 +1,39 @@
-// The dialog that makes this browser forget its person.
+// The dialog that makes this browser forget its person, in all tabs with rooms.
+
+/** @import { Preferences } from "../state/preferences.js" */
 
 const FAILED = "That didn't work, so nothing was deleted. Please reload the page and try again."
+/** Stored for a moment: other tabs get an event. */
+const FORGOTTEN_KEY = "forgotten"
 
 /**
  * @param {HTMLDialogElement} dialog
  * @param {object} dependencies
  * @param {(form: HTMLFormElement) => Promise<boolean>} dependencies.deleteCookie
- * @param {() => void} dependencies.deleteStored
+ * @param {Preferences} dependencies.preferences
  * @param {(text: string) => void} dependencies.showError
  */
-export function setUpForgetDialog(dialog, { deleteCookie, deleteStored, showError }) {
+export function setUpForgetDialog(dialog, { deleteCookie, preferences, showError }) {
   dialog.addEventListener("submit", async (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target)
     const isConfirmed = event.submitter?.matches(".button--main")
     if (!isConfirmed) return
     event.preventDefault()
-    if (!(await deleteCookie(form))) {
-      dialog.close()
-      showError(FAILED)
+    if (await deleteCookie(form)) {
+      preferences.set(FORGOTTEN_KEY, true)
+      leave(preferences)
       return
     }
-    deleteStored()
-    // Again after the other listeners, which store what is not saved when the page is left.
-    addEventListener("pagehide", deleteStored)
-    location.assign("/")
+    dialog.close()
+    showError(FAILED)
   })
+  preferences.onStoredElsewhere(FORGOTTEN_KEY, () => leave(preferences))
+}
+
+/** @param {Preferences} preferences */
+function leave(preferences) {
+  preferences.deleteAll()
+  // Again after the other listeners, which store what is not saved when the page is left.
+  addEventListener("pagehide", () => preferences.deleteAll())
+  location.assign("/")
 }

@@ -1,0 +1,62 @@
+"""Limits Werkzeug's development server, which `flask run` starts and which has no limits itself."""
+
+import ipaddress
+import socket
+from contextlib import ExitStack, suppress
+from typing import cast
+
+import click
+from werkzeug import serving
+
+from chat.engine.concurrency import async_mode, time_limit
+
+UNIX_SOCKET = "unix://"
+"""Begins the path of a Unix socket where `flask run` takes a host."""
+
+
+def limit_dev_server(head_seconds: float) -> None:
+    """Disconnect a client whose request line and headers have not arrived after `head_seconds`."""
+    if async_mode() != "threading":
+        return
+
+    class LimitedRequestHandler(serving.WSGIRequestHandler):
+        """Handles a request whose head must arrive in time."""
+
+        def setup(self) -> None:
+            """Start the time limit."""
+            super().setup()
+            self._head_limit = ExitStack()
+            self._head_limit.enter_context(time_limit(head_seconds, self.connection))
+
+        def run_wsgi(self) -> None:
+            """Answer the request, whose head has arrived. Raises TimeoutError when it has not."""
+            self._head_limit.close()
+            super().run_wsgi()
+
+        def finish(self) -> None:
+            """End the time limit of a request that was malformed."""
+            with suppress(TimeoutError):
+                self._head_limit.close()
+            super().finish()
+
+    serving.WSGIRequestHandler = LimitedRequestHandler  # type: ignore[misc]  # make_server uses it
+
+
+def public_dev_server() -> str | None:
+    """Return the host of `flask run` if others than this machine can reach it, else None."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.info_name != "run" or "host" not in context.params:
+        return None
+    host = cast(str, context.params["host"])
+    return None if _is_loopback(host) else host
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a host. An unknown name counts as public."""
+    if host.startswith(UNIX_SOCKET):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)

@@ -1,0 +1,64 @@
+"""Disconnects clients that do not read the answers to their requests.
+
+The timeout of a socket limits how long a write makes no progress only under eventlet. gevent and
+threads take it as the limit for all of the data that they are given at once; so they are given
+large answers in pieces. This also saves memory: each layer of the server copies what it is given.
+"""
+
+import logging
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from wsgiref.types import WSGIEnvironment
+
+from chat.engine.body import connection_of
+from chat.engine.concurrency import async_mode
+from chat.engine.tcp import limit_send_buffer, set_user_timeout
+
+PIECE_BYTES = 64 * 1024
+
+
+def limit_stall(connection: socket.socket, seconds: int) -> None:
+    """Let every later write to a connection fail when its client reads nothing for `seconds`.
+
+    The same holds for a read when the client sends nothing.
+    """
+    connection.settimeout(seconds)
+    limit_send_buffer(connection)
+    set_user_timeout(connection, seconds)
+
+
+def send_in_time(
+    environ: WSGIEnvironment, response: Iterable[bytes], stall_seconds: int
+) -> Iterable[bytes]:
+    """Return a response whose client is disconnected when it reads nothing for `stall_seconds`."""
+    connection = connection_of(environ)
+    if connection is None:
+        return response
+    limit_stall(connection, stall_seconds)
+    return _in_pieces(connection, response)
+
+
+def _in_pieces(connection: socket.socket, response: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        for part in response:
+            # An empty part is passed on too: it makes the server send the headers.
+            for start in range(0, max(1, len(part)), PIECE_BYTES):
+                yield part[start : start + PIECE_BYTES]
+    finally:
+        if hasattr(response, "close"):
+            response.close()
+    if async_mode() == "threading":
+        # Werkzeug's server closes every connection after its answer, and would first read on until
+        # the client closes.
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RD)
+
+
+class ExpectedTimeouts(logging.Filter):
+    """Drops what gunicorn would log, with a traceback, about each client that does not read."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log a record."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, TimeoutError)

@@ -1,0 +1,45 @@
+"""WSGI middleware that limits how many requests of a client address are in progress at a time.
+
+A request is in progress until its response is ready: while its body arrives, and while it waits for
+packets of a polling session. Without a limit, one address could occupy all connections of a worker.
+"""
+
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from chat.connection_limits import OpenConnections
+from chat.engine import close_after_response
+from chat.errors import TooManyConnections
+from chat.limits import Limits
+from chat.web.client_address import ADDRESS_KEY
+from chat.web.plain_refusals import refuse
+
+REQUESTS_PER_CONNECTION = 2
+"""A polling client may send a packet while it waits for some."""
+
+
+class RequestLimit:
+    """Answers a request with 503 while too many others of its client address are in progress."""
+
+    def __init__(self, app: WSGIApplication, limits: Limits, max_connections: int) -> None:
+        self._app = app
+        self._limits = limits
+        self._requests = OpenConnections(
+            REQUESTS_PER_CONNECTION * max_connections, is_open=lambda _request: True
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request."""
+        key = self._limits.address_key(environ.get(ADDRESS_KEY))
+        if key is None or not self._limits.is_enabled:
+            return self._app(environ, start_response)
+        if self._requests.is_full(key):
+            refusal = TooManyConnections("Too many requests from your network are in progress.")
+            # Its body has not been read.
+            return close_after_response(environ, start_response, refuse(start_response, refusal))
+        request = str(id(environ))
+        self._requests.add(key, request)
+        try:
+            return self._app(environ, start_response)
+        finally:
+            self._requests.remove(request)
