@@ -70,8 +70,15 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def shut_down(app: Flask) -> None:
-    """Close the database when the process ends."""
-    database.close(app, vacuum=services_of(app).journal.has_erased_text)
+    """Stop the background loops and close the database when the process ends.
+
+    A loop that is reading would keep its connection open, and with it SQLite's write-ahead log.
+    """
+    built = services_of(app)
+    built.join_timeout.stop()
+    built.presence.stop()
+    built.reconciler.stop()
+    database.close(app, vacuum=built.journal.has_erased_text)
 
 
 def _configure(app: Flask, config: Config) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from chat.errors import Refusal
 from chat.socket_server import SocketServer
 
+STOP_SECONDS = 5.0
+"""How long `stop` waits for the work that runs; a read of the database takes at most so long."""
+
 log = logging.getLogger(__name__)
 
 
@@ -42,13 +45,13 @@ class BackgroundLoop:
         return True
 
     def stop(self) -> None:
-        """End the loop; return when no work of it runs, and none will.
+        """End the loop; return when no work of it runs and none will, or after STOP_SECONDS.
 
         Must not be called by `work`: it would wait for itself.
         """
         self._running = False
-        with self._at_work:
-            pass
+        if self._at_work.acquire(timeout=STOP_SECONDS):
+            self._at_work.release()
 
     def _run(self) -> None:
         while self._running:

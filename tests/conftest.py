@@ -14,10 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_socketio import SocketIO
 
-from chat import create_app
+from chat import create_app, shut_down
 from chat.services import services_of
 from chat.storage import journal
-from chat.storage.database import db
 from config import Config
 from tests.services import Postgres, Redis, postgres, redis
 
@@ -101,10 +100,7 @@ def open_app(config: Config) -> Iterator[Flask]:
     """Create an app, and stop it in the end."""
     made = create_app(config)
     yield made
-    services_of(made).reconciler.stop()
-    services_of(made).presence.stop()
-    with made.app_context():
-        db.engine.dispose()
+    shut_down(made)
 
 
 @pytest.fixture

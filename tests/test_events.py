@@ -491,9 +491,12 @@ def test_an_event_refused_before_joining_has_no_effect_and_can_be_repeated_after
 def test_an_unexpected_exception_is_answered_with_server_error_and_logged(
     ada: Client, app: Flask, caplog: Log
 ) -> None:
-    set_services(app, replace(services_of(app), journal=cast(Journal, None)))
+    built = services_of(app)
+    set_services(app, replace(built, journal=cast(Journal, None)))
 
     answer = ada.post("hello")
+
+    set_services(app, built)
 
     assert answer["ok"] is False
     assert answer["code"] == "server_error"

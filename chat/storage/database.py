@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
@@ -26,6 +27,9 @@ LOCK_WAIT_SECONDS = 5.0
 
 MIN_LOCK_PAUSE_SECONDS = 0.002
 MAX_LOCK_PAUSE_SECONDS = 0.05
+
+VACUUM_WAIT_SECONDS = 2.0
+"""How long a process that ends waits for other writers before it rewrites the database."""
 
 MAX_VACUUM_BYTES = 64 * 2**20
 """A larger file is not rewritten: that would keep other processes from writing for too long."""
@@ -206,9 +210,20 @@ def close(app: Flask, vacuum: bool = False) -> None:
 def _vacuum_if_small() -> None:
     if Path(db.engine.url.database or "").stat().st_size > MAX_VACUUM_BYTES:
         return
-    # Refused while another process writes.
     with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
-        connection.cursor().execute("VACUUM")
+        _vacuum(connection.cursor(), time.monotonic() + VACUUM_WAIT_SECONDS)
+
+
+def _vacuum(cursor: DBAPICursor, deadline: float) -> None:
+    """Rewrite the database; wait while another process writes. Raises sqlite3.Error."""
+    while True:
+        try:
+            cursor.execute("VACUUM")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(MAX_LOCK_PAUSE_SECONDS)
 
 
 def _restrict_sqlite_files(path: Path) -> None:

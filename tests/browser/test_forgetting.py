@@ -1,8 +1,11 @@
 """Forget me on this device, in Chromium."""
 
-import pytest
-from playwright.sync_api import Page, expect
+from collections.abc import Iterator
 
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import DEFAULT_SETTINGS
 from tests.browser.test_people import is_called, says, sees
 from tests.browser.test_reading import Visit, here
 from tests.servers import ConfabServer
@@ -61,10 +64,18 @@ def test_other_tabs_with_rooms_are_forgotten_too(visit: Visit, room: str) -> Non
     assert other.evaluate(STORED_KEYS) == []
 
 
-def test_nothing_is_deleted_when_the_server_cannot_be_reached(
-    server: ConfabServer, visit: Visit, room: str
-) -> None:
-    page = visit(f"/{room}/")
+@pytest.fixture
+def page_with_errors(chromium: Browser, server: ConfabServer, room: str) -> Iterator[Page]:
+    """The page of a room that may log errors: Chromium logs each failed request."""
+    context = chromium.new_context(**DEFAULT_SETTINGS)
+    page = context.new_page()
+    page.goto(f"{server.url}/{room}/")
+    yield here(page)
+    context.close()
+
+
+def test_nothing_is_deleted_when_the_server_cannot_be_reached(page_with_errors: Page) -> None:
+    page = page_with_errors
     says(is_called(page, "Ada"), "hello")
     sees(page, "hello")
     page.route("**/privacy/forget", lambda route: route.fulfill(status=503, body="Try later."))

@@ -75,7 +75,7 @@ def test_a_page_that_was_fetched_ahead_creates_its_room_when_it_is_shown(
 ) -> None:
     def fetch_ahead(route: Route) -> None:
         is_page = route.request.resource_type == "document"
-        headers = {"sec-purpose": "prefetch"} if is_page else {}
+        headers = {"purpose": "prefetch"} if is_page else {}
         route.continue_(headers=route.request.headers | headers)
 
     ada = visit(f"/{room}/")

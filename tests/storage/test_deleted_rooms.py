@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from chat import create_app
+from chat import create_app, shut_down
 from chat.models import Room, messages, rooms
 from chat.services import services_of
 from chat.storage.commands import Command, PostMessage
-from chat.storage.database import db, read_transaction, write_transaction
+from chat.storage.database import read_transaction, write_transaction
 from config import Config
 from tests.conftest import JSON, Client, create_room, in_room
 from tests.services import Postgres
@@ -45,10 +45,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         url = postgres_server.database()
     created = create_app(Config(instance=tmp_path / "instance", database_url=url))
     yield created
-    services_of(created).reconciler.stop()
-    services_of(created).presence.stop()
-    with created.app_context():
-        db.engine.dispose()
+    shut_down(created)
 
 
 @pytest.fixture

@@ -28,7 +28,11 @@ def prepared(
     needs = run.scenario.needs
     with run.cleanup as cleanup:
         run.redis = cleanup.enter_context(redis(folder / "redis"))
-        settings = {"REDIS_URL": _redis_url(run), "INSTANCE": str(folder / "instance")}
+        settings = {
+            "REDIS_URL": _redis_url(run),
+            "INSTANCE": str(folder / "instance"),
+            "LIMITS": "on",
+        }
         if outcome.database == "PostgreSQL":
             assert postgres is not None
             run.postgres = postgres

@@ -33,7 +33,7 @@ CLIENT_DEADLINE_SECONDS = 150.0
 
 CLIENT_EXIT_SECONDS = 90.0
 
-STOCK_POST_SECONDS = 20.0
+STOCK_POST_SECONDS = 25.0
 """Between two messages of a stock client, at a rate of one request per second."""
 
 DISCONNECT_SECONDS = 5.0
@@ -72,12 +72,13 @@ class Scenario:
     title: str
     inject: Callable[["ScenarioRun"], FaultInjection]
     databases: tuple[str, ...] = ("SQLite",)
-    page_clients: int = 10
-    senders: int = 4
-    """How many of the page clients send requests."""
+    page_clients: int = 20
+    senders: int = 20
+    """How many of the page clients send requests, at most."""
     rate: float = 20
-    """Requests per second, of all page clients."""
-    bots: int = 1
+    """Requests per second, of all page clients. With the default number of senders, each of them
+    sends 0.6 messages a second and reaches no rate limit."""
+    bots: int = 5
     stock_clients: int = 2
     """Of each kind. Those with an odd number post, the others only receive."""
     needs: frozenset[Need] = frozenset()
@@ -316,7 +317,7 @@ class ScenarioRun:
     def _page_plan(self) -> dict[str, Any]:
         return {
             "clients": self.scenario.page_clients,
-            "senders": self.scenario.senders,
+            "senders": min(self.scenario.senders, self.scenario.page_clients),
             "bots": self.scenario.bots,
             "rate": self.scenario.rate,
         }

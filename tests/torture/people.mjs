@@ -48,6 +48,8 @@ const RETRY_MS = 300 // after a change was not acknowledged
 const MAX_RETRY_MS = 1_000
 const BOT_BURST = 3
 const BOT_BURST_MS = 15_000 // between two bursts, at a rate of one request per second
+const MIN_BOT_PAUSE_MS = 3_750 // a bot sends at most 0.8 messages per second: see docs/delivery.md
+const MAX_QUEUED_MESSAGES = 3 // during an outage, so that a client then sends fewer than its burst
 const BOT_ANSWER_MS = 8_000
 const OUTSIDERS = 2 // clients in another room, of which the first one sends
 const CLIENTS_STARTED_AT_ONCE = 20
@@ -128,6 +130,9 @@ class PageClient {
       this.mark = detail.mark
     })
     this.room.addEventListener("state", () => this.#record("state", { state: this.room.state }))
+    this.room.outbox.addEventListener("change", ({ detail: { id, not_before } }) => {
+      if (not_before !== undefined) this.#record("limited", { id })
+    })
     this.room.outbox.addEventListener("sent", ({ detail: { item, answer } }) => {
       this.#record("ok", { id: item.id, seq: answer.seq, rev: answer.seq })
       // A message is reported as sent twice when its row arrives before the answer.
@@ -181,6 +186,7 @@ class PageClient {
   }
 
   #post() {
+    if (this.room.outbox.queuedCount >= MAX_QUEUED_MESSAGES) return
     const item = this.room.outbox.enqueue({ handle: this.handle, message: this.#newText("posts") })
     if (item) this.#record("invoke", { action: "chat", id: item.id, message: item.message })
   }
@@ -239,7 +245,8 @@ class PageClient {
     const pending = this.timeline.pendingMessages.map(({ id }) => id)
     const shown = new Map(this.timeline.rows.map((row) => [row.seq, row]))
     for (let pages = 0; this.timeline.hasOlder && pages < MAX_HISTORY_PAGES; pages += 1) {
-      await this.room.loadEarlier()
+      const hasLoaded = await this.room.loadEarlier()
+      if (!hasLoaded) await sleep(RETRY_MS)
       for (const row of this.timeline.rows) shown.set(row.seq, row)
     }
     const sorted = [...shown.values()].sort((one, other) => one.seq - other.seq)
@@ -276,7 +283,8 @@ class Bot {
   /** Sends bursts of messages until the end. */
   async sendRequests() {
     while (!isFinished) {
-      await sleep((BOT_BURST_MS / plan.rate) * (0.5 + Math.random()))
+      const pauseMs = Math.max(MIN_BOT_PAUSE_MS, BOT_BURST_MS / plan.rate)
+      await sleep(pauseMs * (0.75 + Math.random() / 2))
       for (let count = 0; count < BOT_BURST; count += 1) {
         if (maySend && !isFinished && this.socket.connected) this.#post()
       }

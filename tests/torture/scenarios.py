@@ -479,6 +479,21 @@ def change_clock(run: ScenarioRun) -> FaultInjection:
     run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
 
 
+# Rate limits
+
+
+def exceed_rate_limits(run: ScenarioRun) -> FaultInjection:
+    """F28: four clients try to post three messages a second each; a worker is killed meanwhile."""
+    run.pause(8)
+    os.kill(run.rng.choice(sorted(run.workers())), signal.SIGKILL)
+    run.record_healed()
+    run.pause(8)
+    verdict = yield
+    limited = of_type(run.history.records(), "limited")
+    run.at_least("messages that had to wait", len({record["id"] for record in limited}), 10)
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
 SCENARIOS = (
     Scenario(
         "F1",
@@ -486,10 +501,9 @@ SCENARIOS = (
         kill_workers,
         SQLITE_AND_POSTGRESQL,
         page_clients=40,
-        senders=10,
     ),
     Scenario("F2", "the gunicorn master is killed and restarted", kill_master),
-    Scenario("F3", "all workers are restarted gracefully", restart_workers, page_clients=20),
+    Scenario("F3", "all workers are restarted gracefully", restart_workers),
     Scenario("F4", "Redis is killed", kill_redis, SQLITE_AND_POSTGRESQL),
     Scenario("F5", "Redis is paused", pause_redis),
     Scenario(
@@ -527,8 +541,6 @@ SCENARIOS = (
         "acknowledgements are lost",
         lose_acknowledgements,
         SQLITE_AND_POSTGRESQL,
-        page_clients=12,
-        senders=12,
         needs=frozenset({Need.PROXY_FOR_HALF}),
     ),
     Scenario(
@@ -544,7 +556,7 @@ SCENARIOS = (
         needs=frozenset({Need.SHIFTED_CLOCK}),
         exact_clock=False,
     ),
-    Scenario("F23", "a worker is paused", pause_worker, page_clients=20),
+    Scenario("F23", "a worker is paused", pause_worker),
     Scenario("F24", "a backup is restored", restore_backup),
     Scenario(
         "F26",
@@ -559,5 +571,12 @@ SCENARIOS = (
         restart_only_worker,
         stock_clients=4,
         needs=frozenset({Need.ONE_WORKER, Need.POLLING_PROXY_FOR_HALF}),
+    ),
+    Scenario(
+        "F28",
+        "clients send more than the rate limits allow",
+        exceed_rate_limits,
+        page_clients=10,
+        senders=4,
     ),
 )

@@ -120,7 +120,6 @@ SOAK = Scenario(
     "random faults",
     _inject_nothing,
     page_clients=30,
-    senders=8,
     needs=frozenset({Need.PROXY_FOR_HALF, Need.REDIS_PROXY}),
     exact_clock=False,
 )

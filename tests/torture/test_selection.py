@@ -15,12 +15,13 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 1
 SELECTION = (
-    Scenario("F1", "a worker is killed", kill_workers, page_clients=40, senders=10, short=True),
+    Scenario("F1", "a worker is killed", kill_workers, page_clients=40, short=True),
     Scenario(
         "F14",
         "16 clients are disconnected at once",
         disconnect_all,
         page_clients=16,
+        senders=16,
         needs=frozenset({Need.PROXY_FOR_HALF}),
         short=True,
     ),
@@ -42,7 +43,7 @@ def test_nothing_is_lost_duplicated_or_out_of_order(scenario: Scenario) -> None:
 def test_nothing_is_lost_duplicated_or_out_of_order_on_postgresql_without_faults(
     postgres_server: Postgres,
 ) -> None:
-    scenario = Scenario("F0", "no fault", inject_nothing, bots=3)
+    scenario = Scenario("F0", "no fault", inject_nothing)
 
     assert run_scenario(scenario, "PostgreSQL", SEED, postgres_server).failures == []
 
