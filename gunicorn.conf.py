@@ -13,14 +13,15 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
+from importlib.util import LazyLoader, find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NoReturn
 
-import gunicorn  # type: ignore[import-untyped]  # a stub package for two names would be one more to pin
+import gunicorn  # type: ignore[import-untyped]  # stubs would be one more package to pin
 from dotenv import dotenv_values
 from gunicorn.config import Config  # type: ignore[import-untyped]  # likewise
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # likewise
+from gunicorn.workers import SUPPORTED_WORKERS  # type: ignore[import-untyped]  # likewise
 
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
@@ -31,6 +32,8 @@ PACKAGE_BY_WORKER_CLASS = {
     "gevent_wsgi": "gevent",
     "gevent_pywsgi": "gevent",
 }
+WORKER_FILE = Path(__file__).parent / "chat" / "engine" / "gunicorn_worker.py"
+WORKER_MODULE = "confab_gunicorn_worker"
 INSTALL_PINNED = "install the versions that requirements/run.txt pins"
 EVENTLET_NOTICE = (
     "eventlet gets fixes but no new features: Confab is tested with the pinned versions of "
@@ -40,6 +43,15 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_PORT = "5000"
 MAX_PORT = 65535
 LOGS = runpy.run_path(str(Path(__file__).with_name("chat") / "logs.py"))
+
+
+def stop_hiding_the_standard_library() -> None:
+    """Take gunicorn's own folder off the module path, in which its `http` hides Python's.
+
+    It is there after USR2, because gunicorn then runs `python -m gunicorn` again as a script.
+    """
+    hiding_folder = Path(gunicorn.__file__).parent
+    sys.path[:] = [folder for folder in sys.path if Path(folder) != hiding_folder]
 
 
 def fail(sentence: str) -> NoReturn:
@@ -73,18 +85,27 @@ def check_worker_class(name: str) -> None:
             f"The worker class {name} cannot serve Confab, which needs eventlet or gevent: leave "
             "-k out."
         )
-    if name == "eventlet":
-        check_eventlet()
-    elif find_spec(package) is None:
+    if find_spec(package) is None and name == "eventlet":
+        fail(f"The package eventlet is not installed: {INSTALL_PINNED}.")
+    if find_spec(package) is None:
         fail(f"The worker class {name} needs the package {package}: install it, or leave -k out.")
 
 
-def check_eventlet() -> None:
-    """Refuse an installation without gunicorn's eventlet worker, which gunicorn 26 removed."""
-    if find_spec("gunicorn.workers.geventlet") is None:
-        fail(f"gunicorn {gunicorn.__version__} has no eventlet worker: {INSTALL_PINNED}.")
-    if find_spec("eventlet") is None:
-        fail(f"The package eventlet is not installed: {INSTALL_PINNED}.")
+def register_eventlet_worker() -> None:
+    """Register our worker class in gunicorn's table, under the name `eventlet`.
+
+    gunicorn 26 removed its own class of that name. The file is a module of its own here, because
+    importing it from `chat` would import the whole package. gunicorn loads it when it looks up the
+    class, and again after a HUP, because the file may have changed.
+    """
+    spec = spec_from_file_location(WORKER_MODULE, WORKER_FILE)
+    if spec is None or spec.loader is None:
+        fail(f"{WORKER_FILE} cannot be loaded.")
+    spec.loader = LazyLoader(spec.loader)
+    module = module_from_spec(spec)
+    sys.modules[WORKER_MODULE] = module
+    spec.loader.exec_module(module)
+    SUPPORTED_WORKERS["eventlet"] = f"{WORKER_MODULE}.EventletWorker"
 
 
 def port_from_environment() -> int:
@@ -190,9 +211,14 @@ timeout = 60
 graceful_timeout = 8
 control_socket_disable = True
 forwarder_headers = ""  # no client may set SCRIPT_NAME or PATH_INFO, not even through a proxy
+sendfile = False  # eventlet's sockets cannot
 startup_warnings: list[str] = []  # logged by on_starting, when gunicorn has its log
 
-check_worker_class(explicit_setting("worker_class") or worker_class)
+stop_hiding_the_standard_library()
+chosen_worker_class = explicit_setting("worker_class") or worker_class
+check_worker_class(chosen_worker_class)
+if chosen_worker_class == "eventlet":
+    register_eventlet_worker()
 if explicit_setting("bind") is None:
     bind = bind_from_environment()
     if os.environ.get("HOST") and host_from_environment() is None:

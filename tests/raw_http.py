@@ -10,10 +10,17 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class Connection:
-    """A TCP connection that sends arbitrary bytes."""
+    """A TCP connection that sends arbitrary bytes.
 
-    def __init__(self, server: ConfabServer) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port), 15)
+    `buffer_bytes` limits what the kernel receives before it is read.
+    """
+
+    def __init__(self, server: ConfabServer, buffer_bytes: int | None = None) -> None:
+        self._socket = socket.socket()
+        self._socket.settimeout(15)
+        if buffer_bytes is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        self._socket.connect(("127.0.0.1", server.port))
 
     def __enter__(self) -> Self:
         return self

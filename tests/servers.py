@@ -301,6 +301,15 @@ def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def open_sockets(pid: int) -> int:
+    """Return how many of the open file descriptors of a process are sockets."""
+    number = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            number += str(descriptor.readlink()).startswith("socket:")
+    return number
+
+
 def _process_group(pid: int) -> int | None:
     try:
         return os.getpgid(pid)

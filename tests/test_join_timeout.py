@@ -15,7 +15,7 @@ from chat.models import Room
 from chat.services import services_of
 from tests.clients import POLLING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
 from tests.conftest import Client, Patch
-from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, open_files, wait_until
+from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, open_sockets, wait_until
 
 JOIN_SECONDS = 2
 LEFT_SECONDS = 4
@@ -236,13 +236,13 @@ def test_a_connection_that_has_left_stays_longer_than_a_new_one(server: ConfabSe
 @pytest.mark.servers
 def test_clients_that_ignore_the_close_are_disconnected_too(server: ConfabServer) -> None:
     pid = server.processes()[-1]
-    open_before = open_files(pid)
+    open_before = open_sockets(pid)
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(WebSocket(server.url))
-        assert open_files(pid) > open_before + 5, "they are connected"
+        assert open_sockets(pid) > open_before + 5, "they are connected"
         wait_until(
-            lambda: open_files(pid) <= open_before,
+            lambda: open_sockets(pid) <= open_before,
             JOIN_SECONDS + MAX_LATENESS_SECONDS + 1,
             "their connections are closed",
         )

@@ -30,7 +30,11 @@ ADDITIONS = (
     " op.add_column('rooms', sa.Column('topic', sa.Text(), nullable=False, server_default='none'))"
 )
 
-HOOKS_OF_0_1_0 = """
+HOOKS_OF_0_1_0 = f"""
+import runpy
+
+# Only for the worker class, which gunicorn 25 had.
+runpy.run_path({str(ROOT / "gunicorn.conf.py")!r})
 worker_class = "eventlet"
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import runpy
-import shutil
 import signal
 import subprocess
 import sys
@@ -327,27 +326,6 @@ def packages(tmp_path: Path) -> Path:
 def without_site(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the same command, with no packages but those in PYTHONPATH."""
     return (words[0], "-S", *words[1:])
-
-
-@servers
-def test_a_gunicorn_without_an_eventlet_worker_is_reported(
-    packages: Path, environment: dict[str, str]
-) -> None:
-    installed = (packages / "gunicorn").resolve()
-    (packages / "gunicorn").unlink()
-    shutil.copytree(
-        installed,
-        packages / "gunicorn",
-        ignore=shutil.ignore_patterns("geventlet.py", "__pycache__"),
-    )
-    table = packages / "gunicorn" / "workers" / "__init__.py"
-    table.write_text(re.sub(r'(?m)^.*"eventlet".*\n', "", table.read_text()))
-    environment |= {"PYTHONPATH": str(packages), "PORT": str(free_port())}
-
-    for options in ((), ("-k", "eventlet")):
-        printed = sentence((*without_site(GUNICORN), *options), environment)
-        assert re.match(r"gunicorn \d+\.\d+\.\d+ has no eventlet worker: ", printed)
-        assert "requirements/run.txt" in printed
 
 
 @servers

@@ -270,8 +270,17 @@ def test_only_the_settings_read_the_environment() -> None:
     assert files_with(r"os\.environ|os\.getenv") == {"config.py", "gunicorn.conf.py"}
 
 
-def test_nothing_patches_the_standard_library() -> None:
-    assert files_with(r"monkey_patch\(") == set()
+def test_only_the_worker_class_patches_the_standard_library() -> None:
+    assert files_with(r"monkey_patch\(") == {"chat/engine/gunicorn_worker.py"}
+
+
+def test_the_worker_class_imports_nothing_of_ours_before_the_fork() -> None:
+    # gunicorn's master loads it, and would pass on old code to new workers.
+    tree = ast.parse((CHAT / "engine" / "gunicorn_worker.py").read_text())
+    at_load = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+    assert at_load
+    assert not [node for node in at_load if "chat" in ast.unparse(node)]
 
 
 def test_the_events_of_the_original_chat_are_the_only_ones_in_events() -> None:

@@ -18,6 +18,7 @@ from gunicorn.http.wsgi import Response  # type: ignore[import-untyped]  # likew
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
 from chat.engine.concurrency import time_limit, yield_now
+from chat.engine.pending_requests import pending_requests
 
 MAX_LENGTH_DIGITS = 18
 MAX_LINGER_SECONDS = 1.0
@@ -39,8 +40,13 @@ def read_body(environ: WSGIEnvironment, max_bytes: int, max_seconds: float) -> b
         raise RequestEntityTooLarge
     stream = environ["wsgi.input"]
     size = max_bytes + 1 if length is None else length
+    connection = connection_of(environ)
     try:
-        with time_limit(max_seconds, connection_of(environ)), _limit_chunks(stream, max_bytes):
+        with (
+            pending_requests.waiting(connection),
+            time_limit(max_seconds, connection),
+            _limit_chunks(stream, max_bytes),
+        ):
             body = _read(stream, size)
     except TimeoutError:
         raise RequestTimeout from None
@@ -100,11 +106,11 @@ def _limit_receiving(unreader: Any, max_bytes: int) -> Iterator[None]:
     receive = unreader.chunk
     received_bytes = 0
 
-    def limited_receive() -> bytes:
+    def limited_receive(*size_hint: int | None) -> bytes:
         nonlocal received_bytes
         if received_bytes > max_bytes:
             raise RequestEntityTooLarge
-        data: bytes = receive()
+        data: bytes = receive(*size_hint)
         received_bytes += len(data)
         return data
 
@@ -142,10 +148,10 @@ def close_after_response(
             response.close()
     connection = connection_of(environ)
     if connection is not None:
-        _linger(connection)
+        linger(connection)
 
 
-def _linger(connection: socket.socket) -> None:
+def linger(connection: socket.socket) -> None:
     """Close a connection for writing, then discard for a moment what still arrives.
 
     If data is left unread, the system resets the connection, and the client may lose the response.

@@ -30,8 +30,6 @@ FINGERPRINTS = {  # the first digits of the SHA-256 of their source
     "eventlet.hubs.hub:BaseHub.schedule_call_global": "b2a6d887",
     "eventlet.hubs.poll:Hub.wait": "691d0eca",
     "eventlet.hubs.epolls:Hub.add": "af3a4a22",
-    "gunicorn.workers.base_async:AsyncWorker.handle_request": "28b6e070",
-    "gunicorn.workers.geventlet:EventletWorker.is_already_handled": "4f150a03",
 }
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,9 @@ from werkzeug import serving
 
 from chat.engine.concurrency import async_mode, time_limit
 
+UNIX_SOCKET = "unix://"
+"""Begins the path of a Unix socket where `flask run` takes a host."""
+
 
 def limit_dev_server(head_seconds: float) -> None:
     """Disconnect a client whose request line and headers have not arrived after `head_seconds`."""
@@ -49,7 +52,9 @@ def public_dev_server() -> str | None:
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether a host is this machine. Names are resolved; an unknown one is not."""
+    """Return whether only this machine can reach a host. An unknown name counts as public."""
+    if host.startswith(UNIX_SOCKET):
+        return True
     try:
         found = socket.getaddrinfo(host, None)
     except OSError:

@@ -1,8 +1,8 @@
 """Disconnects clients that do not read the answers to their requests.
 
-Under eventlet, the timeout of a socket limits how long one write makes no progress. gevent and
+The timeout of a socket limits how long a write makes no progress only under eventlet. gevent and
 threads take it as the limit for all of the data that they are given at once; so they are given
-large answers in pieces.
+large answers in pieces. This also saves memory: each layer of the server copies what it is given.
 """
 
 import logging
@@ -36,15 +36,14 @@ def send_in_time(
     if connection is None:
         return response
     limit_stall(connection, stall_seconds)
-    if async_mode() == "eventlet":
-        return response
     return _in_pieces(connection, response)
 
 
 def _in_pieces(connection: socket.socket, response: Iterable[bytes]) -> Iterator[bytes]:
     try:
         for part in response:
-            for start in range(0, len(part), PIECE_BYTES):
+            # An empty part is passed on too: it makes the server send the headers.
+            for start in range(0, max(1, len(part)), PIECE_BYTES):
                 yield part[start : start + PIECE_BYTES]
     finally:
         if hasattr(response, "close"):

@@ -7,12 +7,10 @@ import gc
 import os
 import random
 import resource
-import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from chat.engine.acceptor import accept
 from chat.engine.concurrency import async_mode, start_greenlet_later
 from chat.engine.draining import set_worker
 from chat.engine.sending import ExpectedTimeouts
@@ -66,11 +64,6 @@ def ready(worker: Any) -> None:
     """
     services = worker.app.callable.extensions["confab"]
     prepare_worker(worker, services.socketio.server.eio, services.bus.start, [])
-
-
-def _replace_accept_loop() -> None:
-    geventlet: Any = sys.modules["gunicorn.workers.geventlet"]
-    geventlet._eventlet_serve = accept
 
 
 def _compile_templates(app: Any) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chat.engine.dev_server import _is_loopback
 from tests.servers import ConfabServer, _serving
 
 WARNING = "the development server, which is not for the internet"
@@ -30,3 +31,22 @@ def test_flask_run_warns_unless_it_listens_at_loopback(
     with _serving(ConfabServer(tmp_path, command_line, **environment)) as server:
         assert server.page("/healthz")
         assert (WARNING in server.log()) == warns
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("unix:///run/confab.sock", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.1", False),
+        ("2001:db8::1", False),
+        ("no such host", False),
+    ],
+)
+def test_only_this_machine_reaches_a_loopback_host(host: str, is_loopback: bool) -> None:
+    assert _is_loopback(host) == is_loopback

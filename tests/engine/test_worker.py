@@ -1,10 +1,14 @@
-"""The preparation of a gunicorn worker."""
+"""The gunicorn worker: its preparation, and what signals do to it."""
 
+import os
+import signal
+from pathlib import Path
 from resource import RLIM_INFINITY
 
 import pytest
 
 from chat.engine.worker import file_limit
+from tests.servers import ConfabServer, gunicorn, wait_until
 
 
 @pytest.mark.parametrize(
@@ -21,3 +25,32 @@ def test_the_limit_on_open_files_is_raised_but_never_to_infinity(
     soft: int, hard: int, limit: int
 ) -> None:
     assert file_limit(soft, hard, 10_100) == limit
+
+
+def wait_for_workers(server: ConfabServer, number: int) -> None:
+    """Wait until so many workers have been started in all."""
+    wait_until(lambda: server.log().count("Booting worker") >= number, 15, f"{number} workers")
+
+
+@pytest.mark.servers
+def test_workers_that_are_replaced_at_once_end_without_an_error(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, workers=2) as server:
+        for times in (2, 3, 4):
+            os.kill(server.processes()[0], signal.SIGHUP)
+            wait_for_workers(server, 2 * times)
+
+        assert server.page("/healthz")
+        assert "exited with code" not in server.log()
+
+
+@pytest.mark.servers
+def test_after_usr2_another_gunicorn_serves(tmp_path: Path) -> None:
+    with gunicorn(tmp_path) as server:
+        assert server._started
+        os.kill(server._started.pid, signal.SIGUSR2)
+        wait_for_workers(server, 2)
+
+        server._started.terminate()
+        assert server._started.wait(15) == 0
+
+        wait_until(server.is_ready, what="the other one serves")
