@@ -12,11 +12,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import request
 
-ADDRESS_KEY = "confab.address"
-"""In an environ: the client's address, or the /64 network of an IPv6 address. "" if unknown.
-
-It is text, so that it stays in the environ of a socket.
-"""
+from chat.engine import ADDRESS_KEY
 
 IPV6_PREFIX_BITS = 64
 """What one subscriber usually gets: every address in it counts as the same client."""

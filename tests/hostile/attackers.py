@@ -253,6 +253,18 @@ def ask_as_fast_as_possible(
     return counts
 
 
+def ask_at_once(url: str, address: str, number: int, path: str) -> Counts:
+    """Request a path on many connections at once, and wait for all answers. Counts statuses."""
+    counts: Counts = Counter()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(RawHttp(url)) for _ in range(number)]
+        for connection in connections:
+            connection.send(head("GET", path, address))
+        for connection in connections:
+            counts[f"status {status_of(connection.response())}"] += 1
+    return counts
+
+
 def create_rooms(url: str, address: str, seconds: float) -> Counts:
     """Visit rooms that do not exist. Counts statuses."""
     counts: Counts = Counter()
@@ -446,6 +458,22 @@ def send_malformed_packets(url: str, address: str, seconds: float) -> Counts:
             mallory.ask("join", {"label": ROOM})
             counts["answered"] += 1
         counts["connections"] += 1
+    return counts
+
+
+def read_on_many_sockets_at_once(url: str, address: str, number: int) -> Counts:
+    """Ask for history on many sockets at once, and wait for all answers. Counts their codes."""
+    counts: Counts = Counter()
+    with ExitStack() as stack:
+        strangers = [
+            stack.enter_context(Stranger(url, X_Forwarded_For=address)) for _ in range(number)
+        ]
+        for mallory in strangers:
+            assert mallory.ask("join", {"label": LONG_ROOM})["ok"]
+        calls = [mallory.emit("history", '{"limit":200}') for mallory in strangers]
+        for mallory, call in zip(strangers, calls, strict=True):
+            answer = mallory.answer(call)
+            counts["ok" if answer["ok"] else answer["code"]] += 1
     return counts
 
 

@@ -161,6 +161,24 @@ def test_costly_messages_are_rendered_once(attack: Attack) -> None:
     attack.check("Page of costly messages: CPU of the server", cpu_ms, 200, "ms a page")
 
 
+def test_many_large_pages_at_once_do_not_delay_others(attack: Attack) -> None:
+    number = 300 if IS_LONG else 50
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.ask_at_once, number, f"/{attackers.LONG_ROOM}/")
+
+    attack.check(f"{number} large pages at once: errors", number - counts["status 200"], 0)
+
+
+def test_many_large_answers_at_once_do_not_delay_others(attack: Attack) -> None:
+    number = 300 if IS_LONG else 50
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.read_on_many_sockets_at_once, number)
+
+    attack.check(f"{number} large answers at once: errors", number - counts["ok"], 0)
+
+
 def test_qr_codes_of_long_addresses_are_refused(attack: Attack) -> None:
     host = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 50}.localhost"
     cpu_before = cpu_seconds(attack.worker)
