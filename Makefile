@@ -20,7 +20,7 @@ serve: ## the same with gunicorn and eventlet, for production
 test: deps lint types js ## run all tests: JavaScript, Python, browsers, servers
 	bin/with-node .venv/bin/python -m pytest --durations=10
 
-torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off)
+torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off), or the hostile clients (HOSTILE=1)
 	bin/with-node .venv/bin/python -m tests.torture
 
 bench: deps venv-dev ## compare the CPU per message with Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1) or with another commit (BEFORE=v1.0, PAIRS=15)

@@ -37,6 +37,7 @@ from chat.web.labels import LabelConverter
 from chat.web.middleware import BodyLimit, SocketRequestGuard
 from chat.web.request_guard import RequestGuard
 from chat.web.request_limits import RequestLimit
+from chat.web.request_turns import RequestTurns
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
 from config import Config
@@ -133,7 +134,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
 def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> RequestGuard:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
-        app,
+        RequestTurns(app),
         page_bytes=config.body_bytes,
         socket_bytes=config.frame_bytes,
         seconds=config.body_seconds,

@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -204,9 +205,12 @@ class WebSocket:
         self, url: str, path: str = "/socket.io/?EIO=4&transport=websocket", **headers: str
     ) -> None:
         address = urlsplit(url)
+        self.send_error: OSError | None = None  # of the last bytes that could not be sent
         self._socket = socket.create_connection(
             (address.hostname or "", address.port or 80), PATIENCE_SECONDS
         )
+        # Otherwise a packet waits until the server has acknowledged the one before (Nagle).
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
         self._unsent: OSError | None = None
         self._send_handshake(address.netloc, path, headers)
@@ -234,7 +238,16 @@ class WebSocket:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            self._unsent = error
+            self.send_error = error
+
+    def end(self) -> None:
+        """Close the TCP connection for writing; it can still receive."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def set_timeout(self, seconds: float) -> None:
+        """Set how long sending and receiving may take, instead of PATIENCE_SECONDS."""
+        self._socket.settimeout(seconds)
 
     def send(self, data: str | bytes, kind: int | None = None, *, last: bool = True) -> None:
         """Send one frame: text from a string, binary from bytes, unless `kind` is given.
@@ -357,18 +370,25 @@ class Stranger(WebSocket):
         if packet.startswith("2"):  # a ping of Engine.IO
             self.send("3")
         elif packet.startswith("43"):
-            call, _, answer = packet[2:].partition("[")
-            self.answers[int(call)] = json.loads(f"[{answer}")[0]
+            self._keep_answer(packet)
         elif packet.startswith("42"):
             event, payload = json.loads(packet[2:])
             self._heard.append((event, payload))
 
+    def _keep_answer(self, packet: str) -> None:
+        call, _, answer = packet[2:].partition("[")
+        self.answers[int(call)] = json.loads(f"[{answer}")[0]
+
 
 class Polling:
-    """A Socket.IO client over HTTP long polling, written by hand."""
+    """A Socket.IO client over HTTP long polling, written by hand.
 
-    def __init__(self, url: str) -> None:
+    Keyword arguments are headers of all its requests, with `_` for `-`.
+    """
+
+    def __init__(self, url: str, **headers: str) -> None:
         self._host = urlsplit(url).netloc
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.path = "/socket.io/?EIO=4&transport=polling"
         _, opened = self.request("GET")
         self.path += "&sid=" + json.loads(opened[1:])["sid"]
@@ -382,7 +402,7 @@ class Polling:
         """
         connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
         try:
-            connection.request(method, self.path, body)
+            connection.request(method, self.path, body, self._headers)
             with connection.getresponse() as response:
                 return response.status, response.read().decode()
         except ConnectionError:

@@ -45,6 +45,7 @@ LAYERS = [
         "web.retry_after",
         "web.labels",
         "web.middleware",
+        "web.request_turns",
         "web.sessions",
         "web.visits",
     },

@@ -9,14 +9,17 @@ from chat.engine.compat import install
 from chat.engine.concurrency import async_mode, time_limit, yield_now
 from chat.engine.dev_server import limit_dev_server, public_dev_server
 from chat.engine.draining import is_draining
+from chat.engine.environ import ADDRESS_KEY
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
+from chat.engine.scheduler import wait_turn
 from chat.engine.sending import send_in_time
 from chat.engine.sessions import observe_sessions
 from chat.engine.startup import require_async_worker, runs_under_gunicorn
 from chat.engine.transports import close_transport
 
 __all__ = [
+    "ADDRESS_KEY",
     "StrictJSON",
     "TextPacket",
     "async_mode",
@@ -33,5 +36,6 @@ __all__ = [
     "runs_under_gunicorn",
     "send_in_time",
     "time_limit",
+    "wait_turn",
     "yield_now",
 ]

@@ -101,12 +101,13 @@ class Connection:
     upgraded = True
     upgrading = False
 
-    def __init__(self, connections: Connections, socket: Any, polling: Any) -> None:
+    def __init__(self, connections: Connections, socket: Any, polling: Any, address: str) -> None:
         self.sid = polling.sid
         self.closed = False
         self.closing = False
         self._connections = connections
         self._socket = socket
+        self._address = address  # of the client, "" if it is not known
         self._polling = polling  # Engine.IO's socket; None once its session has been taken over
         self._parser = FrameParser(connections.eio.max_http_buffer_size)
         self._read_listener: Any = None
@@ -252,7 +253,7 @@ class Connection:
         self._unhandled.append(packet)
         if not self._is_handling:
             self._is_handling = True
-            fair_scheduler().spawn(self._handle_all)
+            fair_scheduler().spawn(self._handle_all, self._address)
         elif len(self._unhandled) > MAX_UNHANDLED_PACKETS and self._read_listener is not None:
             self._connections.hub.remove(self._read_listener)
             self._read_listener = None
@@ -262,7 +263,7 @@ class Connection:
         try:
             self._handle(self._unhandled.pop(0))
             while self._unhandled:
-                fair_scheduler().wait_turn()
+                fair_scheduler().wait_turn(self._address)
                 self._handle(self._unhandled.pop(0))
         finally:
             self._is_handling = False

@@ -31,6 +31,9 @@ OBJECT_KEYS = frozenset({"flask.app", SESSION_KEY})
 OWN_PREFIX = "confab."
 """Begins the keys that our own middleware adds."""
 
+ADDRESS_KEY = f"{OWN_PREFIX}address"
+"""The client's address, or the /64 network of an IPv6 address. "" if unknown."""
+
 COOKIE_KEY = "HTTP_COOKIE"
 """Needed until Socket.IO has connected: then the session has been read from it."""
 

@@ -1,7 +1,10 @@
-"""Schedules greenlets fairly: in the order of their requests, and in time slices.
+"""Schedules greenlets fairly: one client address after the other, and in time slices.
 
 eventlet's hub runs all greenlets that are ready before it looks at timers and sockets again. When
 hundreds of packets arrive at once, everything else would wait until all of them are handled.
+
+Work is queued by client address, and the queues take turns (round robin). So an address that sends
+hundreds of requests at once delays its own, and others by one piece of work at a time.
 """
 
 import sys
@@ -19,10 +22,13 @@ TIME_SLICE_SECONDS = 0.02
 MAX_IDLE_GREENLETS = 50
 
 
-def wait_turn() -> None:
-    """Wait until earlier work is done. Call it before each piece of work that a client requests."""
+def wait_turn(address: str = "") -> None:
+    """Wait for a turn. Call it before each piece of work that a client requests.
+
+    `address` is that of the client, "" if it is not known.
+    """
     if async_mode() == "eventlet":
-        fair_scheduler().wait_turn()
+        fair_scheduler().wait_turn(address)
     else:
         yield_now()
 
@@ -34,35 +40,66 @@ def fair_scheduler() -> "FairScheduler":
 
 
 class FairScheduler:
-    """Runs queued work and waiting greenlets in order, for one time slice per hub iteration."""
+    """Runs queued work and waiting greenlets, for one time slice per hub iteration.
+
+    The work of one address is done in order.
+    """
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._greenlet = sys.modules["greenlet"]
-        self._queue: deque[Any] = deque()  # greenlets that wait for their turn, and functions
+        # By address: greenlets that wait for their turn, and functions. No queue is empty.
+        self._queues: dict[str, deque[Any]] = {}
+        self._addresses: deque[str] = deque()  # those with a queue, in the order of their turns
         self._idle: list[Any] = []  # greenlets to reuse: a new one costs as much as a small event
         self._is_scheduled = False
 
-    def spawn(self, work: Callable[[], None]) -> None:
+    def spawn(self, work: Callable[[], None], address: str = "") -> None:
         """Call `work` in a greenlet when its turn comes."""
-        self._queue.append(work)
-        self._schedule()
+        self._append(address, work)
 
-    def wait_turn(self) -> None:
+    def wait_turn(self, address: str = "") -> None:
         """Suspend this greenlet until its turn comes."""
         current = self._greenlet.getcurrent()
-        self._queue.append(current)
-        self._schedule()
+        self._append(address, current)
         try:
             self._hub.switch()
         except BaseException:
             # Killed while waiting. If it is no longer queued, the exception is its own.
-            if current in self._queue:
-                self._queue.remove(current)
+            self._remove(address, current)
             raise
 
+    def _append(self, address: str, item: Any) -> None:
+        queue = self._queues.get(address)
+        if queue is None:
+            self._queues[address] = deque((item,))
+            self._addresses.append(address)
+        else:
+            queue.append(item)
+        self._schedule()
+
+    def _remove(self, address: str, item: Any) -> None:
+        queue = self._queues.get(address)
+        if queue is None or item not in queue:
+            return
+        queue.remove(item)
+        if not queue:
+            del self._queues[address]
+            self._addresses.remove(address)
+
+    def _pop(self) -> Any:
+        """Remove and return the first item of the address whose turn it is."""
+        address = self._addresses.popleft()
+        queue = self._queues[address]
+        item = queue.popleft()
+        if queue:
+            self._addresses.append(address)
+        else:
+            del self._queues[address]
+        return item
+
     def _schedule(self) -> None:
-        if self._queue and not self._is_scheduled:
+        if self._addresses and not self._is_scheduled:
             self._is_scheduled = True
             self._hub.schedule_call_global(0, self._run_slice)
 
@@ -70,12 +107,12 @@ class FairScheduler:
         self._is_scheduled = False
         end = monotonic() + TIME_SLICE_SECONDS
         try:
-            while self._queue and monotonic() < end:
-                queued = self._queue.popleft()
-                if isinstance(queued, self._greenlet.greenlet):
-                    queued.switch()
+            while self._addresses and monotonic() < end:
+                item = self._pop()
+                if isinstance(item, self._greenlet.greenlet):
+                    item.switch()
                 else:
-                    self._idle_greenlet().switch(queued)
+                    self._idle_greenlet().switch(item)
         finally:
             self._schedule()  # also when one of them has raised an exception
 

@@ -15,7 +15,7 @@ from eventlet.wsgi import WSGI_LOCAL
 from socketio import Server
 
 from chat.engine.connection import Connection, Connections
-from chat.engine.environ import Environ
+from chat.engine.environ import ADDRESS_KEY, Environ
 from chat.engine.frames import build_frame
 
 HANDSHAKE = (
@@ -100,7 +100,8 @@ def _open_connection(connections: Connections, polling: Any, environ: Environ) -
     # A copy, because gunicorn closes its own at the end of the request.
     client_socket = environ["gunicorn.socket"].fd.dup()
     client_socket.setblocking(False)
-    connection = Connection(connections, client_socket, polling)
+    address = environ.get(ADDRESS_KEY, "")
+    connection = Connection(connections, client_socket, polling, address)
     accept = _accept_key(environ["HTTP_SEC_WEBSOCKET_KEY"])
     connection.push(HANDSHAKE.format(accept=accept).encode())
     is_upgrade = polling.connected

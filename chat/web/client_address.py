@@ -12,11 +12,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import request
 
-ADDRESS_KEY = "confab.address"
-"""In an environ: the client's address, or the /64 network of an IPv6 address. "" if unknown.
-
-It is text, so that it stays in the environ of a socket.
-"""
+from chat.engine import ADDRESS_KEY
 
 UNUSABLE_HEADER = "unusable"
 """Stands for the address of every client whose X-Forwarded-For contains something else at its end,

@@ -111,6 +111,10 @@ class RequestGuard:
                 raise RefusedRequest(
                     "bad_request", "Bad request", "This request has a header that is not allowed."
                 )
+        if not _is_utf8(environ.get("QUERY_STRING", "")):
+            raise RefusedRequest(
+                "bad_request", "Bad request", "The address of this page is not valid UTF-8."
+            )
         is_health_check = environ["PATH_INFO"].rstrip("/") in self._health_paths
         if is_health_check and "HTTP_HOST" not in environ and _is_http_1_0(environ):
             return
@@ -166,6 +170,20 @@ class ThrottledLog:
         log.warning("%s", line)
         self._next_at = now + LOG_INTERVAL_SECONDS
         self._left_out = 0
+
+
+def _is_utf8(text: str) -> bool:
+    """Return whether the bytes of a text from the environ are UTF-8, as Werkzeug expects.
+
+    Browsers escape everything that is not ASCII.
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _host_refusal(address: Address, scheme: str) -> RefusedRequest:

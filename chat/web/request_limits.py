@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from chat.connection_limits import OpenConnections
-from chat.engine import close_after_response
+from chat.engine import ADDRESS_KEY, close_after_response
 from chat.errors import TooManyConnections
 from chat.limits import Limits
-from chat.web.client_address import ADDRESS_KEY
 from chat.web.plain_refusals import refuse
 
 REQUESTS_PER_CONNECTION = 2

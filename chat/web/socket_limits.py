@@ -6,9 +6,9 @@ from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from chat.connection_limits import OpenConnections
+from chat.engine import ADDRESS_KEY
 from chat.errors import Refusal, TooManyConnections
 from chat.limits import Limits
-from chat.web.client_address import ADDRESS_KEY
 from chat.web.middleware import SOCKET_PATH
 from chat.web.plain_refusals import refuse_as_json
 

@@ -61,6 +61,19 @@ def test_a_burst_of_work_does_not_block_other_greenlets(scheduler: FairScheduler
     assert max(done_in_between) <= MAX_ITEMS_PER_SLICE
 
 
+def test_addresses_take_turns(scheduler: FairScheduler) -> None:
+    done: list[str] = []
+    for number in range(20):
+        scheduler.spawn(partial(done.append, f"Mallory {number}"), "198.51.100.1")
+    for number in range(3):
+        scheduler.spawn(partial(done.append, f"Ada {number}"), "203.0.113.7")
+    while len(done) < 23:
+        eventlet.sleep(0)
+
+    assert done[:6] == ["Mallory 0", "Ada 0", "Mallory 1", "Ada 1", "Mallory 2", "Ada 2"]
+    assert done[6:] == [f"Mallory {number}" for number in range(3, 20)]
+
+
 def test_a_greenlet_that_is_killed_while_waiting_gets_no_turn(scheduler: FairScheduler) -> None:
     done: list[str] = []
     ada = spawn_worker(scheduler, partial(done.append, "Ada"))

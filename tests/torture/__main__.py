@@ -1,7 +1,7 @@
 """`make torture`: runs the fault scenarios one after the other and prints a table.
 
 The environment selects what is run: SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30, ENGINE=off,
-NUMBERS=1; see docs/delivery.md.
+NUMBERS=1; see docs/delivery.md. HOSTILE=1 runs the hostile clients instead (docs/development.md).
 """
 
 import os
@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Outcome
@@ -31,6 +33,7 @@ from tests.torture.scenarios import SCENARIOS
 from tests.torture.soak import SOAK, soak
 
 MUTATIONS_NAME = "mutations"
+HOSTILE_TESTS = "tests/hostile"
 MAX_REASON_CHARACTERS = 200
 SIGTERM_STATUS = 128 + signal.SIGTERM
 
@@ -72,6 +75,8 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 def main() -> int:
     """Run what the environment selects; return 1 if anything failed, 2 if ONLY is wrong."""
     signal.signal(signal.SIGTERM, _exit)
+    if os.environ.get("HOSTILE"):
+        return pytest.main([HOSTILE_TESTS])
     options = Options.from_environment()
     known = {scenario.number for scenario in SCENARIOS} | {MUTATIONS_NAME}
     unknown = options.only - known

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from chat.web.client_address import ADDRESS_KEY, UNUSABLE_HEADER, ClientAddress
+from chat.engine import ADDRESS_KEY
+from chat.web.client_address import UNUSABLE_HEADER, ClientAddress
 from tests.conftest import Log
 
 DEFAULT = "127.0.0.1,::1"

@@ -344,6 +344,23 @@ def test_a_client_cannot_set_variables_of_the_server(app: Flask, name: str) -> N
         assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/", "/kitchen/", "/new/", "/healthz", "/no/page", "/socket.io/"])
+def test_a_query_that_is_not_utf8_is_a_bad_request(app: Flask, path: str, caplog: Log) -> None:
+    for query in ("x=\xe9", "\xff", "before=\xc3", "EIO=4&transport=polling&sid=\xe9"):
+        answer = app.test_client().get(path, environ_overrides={"QUERY_STRING": query})
+        assert answer.status_code == 400
+
+    assert "Traceback" not in caplog.text
+
+
+def test_a_query_in_utf8_need_not_be_escaped(app: Flask) -> None:
+    in_utf8 = "room=küche".encode().decode("latin-1")
+
+    answer = app.test_client().get("/", environ_overrides={"QUERY_STRING": in_utf8})
+
+    assert answer.status_code == 200
+
+
 def test_a_public_url_with_https_makes_its_requests_secure(
     configured: Callable[..., Flask],
 ) -> None:

@@ -1,0 +1,371 @@
+"""Attacks from one address: what they achieve is bounded, and others can chat meanwhile.
+
+The long form is `make torture HOSTILE=1`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from chat.models import rooms
+from tests.clients import Stranger
+from tests.hostile import attackers
+from tests.hostile.attack import IS_LONG, SECONDS, Attack, statuses
+from tests.hostile.attackers import Counts
+from tests.hostile.neighbours import ROOM
+from tests.servers import cpu_seconds, gunicorn, wait_until
+from tests.services import Redis
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600 if IS_LONG else 60)]
+
+MEGABYTE = 1_000_000
+MAX_GROWTH_MB = 5
+"""Of a worker that has refused something large, or many things."""
+
+BUSY_SECONDS = 3 if IS_LONG else 20
+"""A busy machine needs longer for the short form, which runs beside other tests."""
+
+MAX_OPEN_SECONDS = {
+    attackers.BODY: 10 + BUSY_SECONDS,
+    attackers.HEAD: 2 + BUSY_SECONDS,
+    attackers.SOCKET: 15 + BUSY_SECONDS,
+    "unread": 15 + BUSY_SECONDS,
+}
+
+UNREAD_PAGES = 40
+LONG_TEXT = "\U0001f600" * 4_000
+MANY_TEXTS = 150
+MAX_ANSWER_BYTES = 512 * 1024
+
+# How often something may succeed: at once, and then in a second.
+MESSAGES_OF_ADDRESS = (200, 60)
+FAILED_JOINS = (60, 30 / 60)
+HANDSHAKES = (1_000, 50)
+PAGES = (300, 30)
+ROOMS = (120, 120 / 3600)
+LIMITS_OF_PERSON = {
+    "chat": (5, 1),
+    "edit": (20, 2),
+    "react": (20, 2),
+    "title": (5, 6 / 60),
+    "history": (40, 10),
+}
+JOINS_OF_PERSON = (20, 20 / 60)
+
+MAX_CONNECTIONS = 1_000
+MAX_CONNECTIONS_OF_PERSON = 10
+
+
+def allowed(limit: tuple[float, float], seconds: float) -> float:
+    """Return how often something may succeed in some seconds."""
+    burst, per_second = limit
+    return burst + per_second * seconds + 1
+
+
+# Bodies and headers
+
+
+def test_large_forms_are_refused_at_once(attack: Attack) -> None:
+    counts = attack.run(attackers.send_large_forms, SECONDS)
+
+    attack.check_equal("Forms of 9 MB: status", statuses(counts), "413")
+    attack.check("Forms of 9 MB: memory", attack.growth_bytes / MEGABYTE, MAX_GROWTH_MB, "MB")
+
+
+def test_uploads_are_refused_before_they_arrive(attack: Attack) -> None:
+    counts = attack.run(attackers.send_uploads, SECONDS)
+
+    attack.check_equal("Uploads of 200 MB: status", statuses(counts), "413")
+    attack.check("Uploads of 200 MB: sent", counts["bytes"] / MEGABYTE, 40, "MB")
+    attack.check("Uploads of 200 MB: memory", attack.growth_bytes / MEGABYTE, MAX_GROWTH_MB, "MB")
+
+
+def test_connections_without_progress_are_closed(attack: Attack) -> None:
+    number = 500 if IS_LONG else 100
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.hold_connections, number, UNREAD_PAGES)
+
+    attack.check_equal(f"{number} half-sent bodies: status", statuses(counts), "408")
+    kinds = {
+        f"{number} half-sent bodies": attackers.BODY,
+        f"{number} half-sent heads": attackers.HEAD,
+        f"{number} sockets that never join": attackers.SOCKET,
+        f"{UNREAD_PAGES} pages that are not read": "unread",
+    }
+    for name, kind in kinds.items():
+        attack.check(f"{name}: open", counts[f"{kind}, ms"] / 1000, MAX_OPEN_SECONDS[kind], "s")
+    attack.check("Connections without progress: left open", counts["left open"], 0)
+
+
+# Hosts, pages of other sites, and the log
+
+
+def test_hosts_that_are_malformed_or_foreign_are_refused(attack: Attack) -> None:
+    log_before = attack.server.log()
+
+    counts = attack.run(attackers.send_hosts, SECONDS)
+
+    lines = attack.server.log()[len(log_before) :].count("\n")
+    attack.check_equal(f"{counts.total()} wrong hosts: status", statuses(counts), "400")
+    attack.check("Wrong hosts: log", lines, attack.seconds + 1, "lines")
+
+
+def test_another_site_cannot_use_the_server(attack: Attack) -> None:
+    counts = attack.run(attackers.pretend_to_be_another_site)
+
+    attack.check(f"{counts.total()} tricks of another site: accepted", counts["accepted"], 0)
+
+
+def test_log_lines_cannot_be_forged(attack: Attack) -> None:
+    log_before = attack.server.log()
+
+    counts = attack.run(attackers.forge_log_lines, SECONDS)
+
+    written = attack.server.log()[len(log_before) :]
+    forged = sum(line.startswith("2026-01-01 FORGED") for line in written.splitlines())
+    name = f"{counts['requests']} requests that forge log lines"
+    attack.check(f"{name}: forged", forged + written.count("\x1b"), 0)
+    attack.check(f"{name}: log", len(written) / 1000, 10 * (attack.seconds + 1), "KB")
+
+
+# Load over HTTP
+
+
+def test_pages_are_limited(attack: Attack) -> None:
+    counts = attack.run(attackers.ask_as_fast_as_possible, SECONDS, f"/{ROOM}/")
+
+    attack.check(
+        f"{counts.total():,} pages: served", counts["status 200"], allowed(PAGES, attack.seconds)
+    )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/no/such/page"])
+def test_a_flood_of_requests_does_not_delay_others(attack: Attack, path: str) -> None:
+    counts = attack.run(attackers.ask_as_fast_as_possible, SECONDS, path)
+
+    errors = counts["status 500"] + counts["status 503"]
+    attack.check(f"{counts.total():,} requests for {path}: errors", errors, 0)
+
+
+def test_costly_messages_are_rendered_once(attack: Attack) -> None:
+    attack.prepare(attackers.fill_room, "costly", "*\u200b" * 2_000, 50)
+    attack.prepare(attackers.ask_as_fast_as_possible, 0.1, "/costly/")
+    cpu_before = cpu_seconds(attack.worker)
+
+    counts = attack.run(attackers.ask_as_fast_as_possible, SECONDS, "/costly/")
+
+    cpu_ms = 1000 * (cpu_seconds(attack.worker) - cpu_before) / counts.total()
+    attack.check("Page of costly messages: CPU of the server", cpu_ms, 200, "ms a page")
+
+
+def test_many_large_pages_at_once_do_not_delay_others(attack: Attack) -> None:
+    number = 300 if IS_LONG else 50
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.ask_at_once, number, f"/{attackers.LONG_ROOM}/")
+
+    attack.check(f"{number} large pages at once: errors", number - counts["status 200"], 0)
+
+
+def test_many_large_answers_at_once_do_not_delay_others(attack: Attack) -> None:
+    number = 300 if IS_LONG else 50
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.read_on_many_sockets_at_once, number)
+
+    attack.check(f"{number} large answers at once: errors", number - counts["ok"], 0)
+
+
+def test_qr_codes_of_long_addresses_are_refused(attack: Attack) -> None:
+    host = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 50}.localhost"
+    cpu_before = cpu_seconds(attack.worker)
+
+    counts = attack.run(attackers.ask_as_fast_as_possible, SECONDS, f"/{'k' * 50}/qr.svg", host)
+
+    cpu_ms = 1000 * (cpu_seconds(attack.worker) - cpu_before) / counts.total()
+    attack.check("QR codes of a long host: drawn", counts["status 200"], 0)
+    attack.check("QR codes of a long host: CPU of the server", cpu_ms, 20, "ms each")
+
+
+def test_new_rooms_are_limited(attack: Attack) -> None:
+    counts = attack.run(attackers.create_rooms, SECONDS)
+
+    attack.check(
+        f"{counts.total():,} new rooms: created",
+        counts["status 200"],
+        allowed(ROOMS, attack.seconds),
+    )
+
+
+def test_scanners_and_previews_create_no_rooms(attack: Attack) -> None:
+    labels = attack.run(attackers.scan)
+
+    with attack.server.database() as engine, engine.connect() as connection:
+        created = select(func.count()).select_from(rooms).where(rooms.c.label.in_(labels))
+        attack.check("Scanners and previews: rooms", connection.scalar(created) or 0, 0)
+
+
+def test_labels_cannot_be_found_by_trying(attack: Attack) -> None:
+    counts = attack.run(attackers.guess_labels, SECONDS)
+
+    name = f"{counts.total():,} labels tried"
+    attack.check(f"{name}: answered", counts["not_found"], allowed(FAILED_JOINS, attack.seconds))
+    attack.check(f"{name}: a room that exists is found", counts["found"], 0)
+
+
+# Connections
+
+
+def test_polling_handshakes_are_limited(attack: Attack) -> None:
+    counts = attack.run(attackers.open_polling_sessions, SECONDS)
+
+    most = min(allowed(HANDSHAKES, attack.seconds), MAX_CONNECTIONS)
+    attack.check(f"{counts.total():,} polling handshakes: accepted", counts["status 200"], most)
+    attack.check("Polling handshakes: memory", attack.growth_bytes / MEGABYTE, 30, "MB")
+
+
+def test_sockets_that_never_join_are_limited(attack: Attack) -> None:
+    number = 1_100
+
+    counts = attack.run(attackers.open_idle_sockets, number)
+
+    attack.check(f"{number} idle sockets: accepted", counts["status 101"], MAX_CONNECTIONS)
+    attack.check("Idle sockets: memory", attack.growth_bytes / MEGABYTE, 30, "MB")
+
+
+def test_large_headers_are_not_kept(attack: Attack) -> None:
+    number = 400 if IS_LONG else 100
+
+    counts = attack.run(attackers.open_sockets_with_large_headers, number, attack.worker)
+
+    attack.check_equal(f"{number} sockets with large headers: status", statuses(counts), "101")
+    attack.check("Sockets with large headers: memory", counts["bytes"] / 1000, 10, "KB each")
+
+
+def test_connections_of_one_person_are_limited(attack: Attack) -> None:
+    counts = attack.run(attackers.open_sockets_of_one_person, 20)
+
+    attack.check("21 sockets of a person", counts["accepted"], MAX_CONNECTIONS_OF_PERSON)
+
+
+def test_one_session_cannot_wait_in_many_requests(attack: Attack) -> None:
+    number = 2_200
+    most = 2 * MAX_CONNECTIONS
+
+    counts = attack.run(attackers.poll_one_session_often, number, most)
+
+    attack.check(f"{number} polls of a session: open", counts["open"], most)
+
+
+def test_one_session_cannot_be_upgraded_often(attack: Attack) -> None:
+    number = 1_700
+    most = number - 100
+
+    counts = attack.run(attackers.upgrade_one_session_often, number, most)
+
+    attack.check(f"{number} upgrades of a session: open", counts["open"], most)
+
+
+# Events
+
+
+@pytest.mark.parametrize("event", LIMITS_OF_PERSON)
+def test_events_are_limited(attack: Attack, event: str) -> None:
+    counts = attack.run(attackers.flood, SECONDS, event)
+
+    name = f"{counts.total():,} times {event}"
+    attack.check(
+        f"{name}: accepted", counts["ok"], allowed(LIMITS_OF_PERSON[event], attack.seconds)
+    )
+    attack.check_equal(f"{name}: refused with", codes(counts), "rate_limited")
+
+
+def test_new_identities_do_not_raise_the_limit(attack: Attack) -> None:
+    counts = attack.run(attackers.flood_with_new_identities, SECONDS)
+
+    name = f"{counts.total():,} posts of new identities"
+    attack.check(f"{name}: stored", counts["ok"], allowed(MESSAGES_OF_ADDRESS, attack.seconds))
+
+
+def test_connecting_again_on_one_connection_is_limited(attack: Attack) -> None:
+    counts = attack.run(attackers.reconnect_on_one_connection, SECONDS)
+
+    name = f"{counts.total():,} joins after connecting again"
+    attack.check(f"{name}: accepted", counts["ok"], allowed(JOINS_OF_PERSON, attack.seconds))
+
+
+@pytest.mark.parametrize(
+    "attacker",
+    [
+        attackers.send_malformed_packets,
+        attackers.ping_without_reading,
+        attackers.ask_without_reading,
+    ],
+)
+def test_hostile_packets_use_no_memory(attack: Attack, attacker: attackers.PacketAttacker) -> None:
+    attack.run(attacker, SECONDS)
+
+    name = attacker.__name__.replace("_", " ").capitalize()
+    attack.check(f"{name}: memory", attack.growth_bytes / MEGABYTE, 10, "MB")
+
+
+def test_answers_are_limited_in_size(attack: Attack) -> None:
+    attack.prepare(attackers.fill_room, attackers.LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+
+    counts = attack.run(attackers.catch_up, attackers.LONG_ROOM)
+
+    name = f"Joining a room of {MANY_TEXTS} messages of 16 KB"
+    attack.check(name, counts["bytes"] / 1024, MAX_ANSWER_BYTES / 1024, "KiB")
+
+
+def codes(counts: Counts) -> str:
+    """Return the codes of refusals among counts."""
+    return ", ".join(sorted(name for name in counts if name != "ok"))
+
+
+# Between workers, and on the machine
+
+
+def test_other_users_cannot_open_the_database(attack: Attack) -> None:
+    folder = Path(attack.server.environment["INSTANCE"])
+
+    files = [folder, *folder.iterdir()]
+
+    open_to_others = [each for each in files if each.stat().st_mode & 0o077]
+    attack.check(f"{len(files)} files: open to others", len(open_to_others), 0)
+
+
+def test_whoever_can_publish_in_redis_can_neither_post_nor_hide_messages(
+    attack: Attack, tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, LIMITS="on", REDIS_URL=redis_server.url) as server:
+        server.room("garden")
+        with Stranger(server.url) as ada, Stranger(server.url) as ben:
+            for client in (ada, ben):
+                assert client.ask("join", {"label": "garden"})["ok"]
+            wait_until(lambda: channels(redis_server))
+            [channel] = channels(redis_server)
+            posted = ada.ask("chat", {"handle": "Ada", "message": "first"})
+            assert ben.hear()[1]["message"] == "first"
+            redis_server.ask("PUBLISH", channel, forgery(posted["seq"] + 1))
+
+            ada.ask("chat", {"handle": "Ada", "message": "second"})
+
+            _, received = ben.hear()
+            attack.check_equal("A forged message in Redis: received", received["message"], "second")
+
+
+def channels(redis_server: Redis) -> list[bytes]:
+    """Return the channels to which somebody has subscribed."""
+    found = redis_server.ask("PUBSUB", "CHANNELS")
+    assert isinstance(found, list)
+    return found
+
+
+def forgery(seq: int) -> str:
+    """Return what a worker would publish for a message with this number, without a signature."""
+    message = {"label": "garden", "seq": seq, "rev": seq, "handle": "Ada", "message": "forged"}
+    return json.dumps({"from": "0" * 16, "event": "chat", "payload": message})
