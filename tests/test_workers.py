@@ -118,7 +118,7 @@ def test_without_redis_messages_reach_other_workers_within_3500_ms(tmp_path: Pat
         assert max_delay_ms(reports) <= MAX_DELAY_MS
         warning = (
             "2 workers without REDIS_URL: "
-            "clients of different workers receive messages up to 3.5 s late."
+            "messages between clients of different workers arrive up to 3.5 s late."
         )
         wait_until(lambda: warning in server.log())
 
