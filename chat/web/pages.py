@@ -142,10 +142,15 @@ def post_message(label: str) -> AnyResponse:
 
 @blueprint.post("/privacy/forget")
 def forget() -> AnyResponse:
-    """Delete the cookie of this browser: its next visit gets a new identity."""
+    """Delete the cookie of this browser: its next visit gets a new identity.
+
+    A form is answered with a redirect, and a script that prefers a minimal answer with 204.
+    """
     if not is_valid_csrf_token(request.form.get("csrf", "")):
         raise BadRequest(CSRF_MESSAGE)
     session.clear()
+    if request.headers.get("Prefer") == "return=minimal":  # RFC 7240
+        return Response(status=204)
     return redirect(url_for("pages.about"), 303)
 
 

@@ -1,9 +1,9 @@
 """Forget me on this device, in Chromium."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import DEFAULT_SETTINGS
 from tests.browser.test_people import is_called, says, sees
@@ -74,11 +74,23 @@ def page_with_errors(chromium: Browser, server: ConfabServer, room: str) -> Iter
     context.close()
 
 
-def test_nothing_is_deleted_when_the_server_does_not_answer(page_with_errors: Page) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda route: route.abort(),
+        lambda route: route.fulfill(status=503, body="Try later."),
+        lambda route: route.fulfill(status=302, headers={"Location": "/login"}),
+        lambda route: route.fulfill(status=200, body="Please log in."),
+    ],
+    ids=["no connection", "busy", "login redirect", "login page"],
+)
+def test_nothing_is_deleted_without_the_answer_of_the_server(
+    page_with_errors: Page, answer: Callable[[Route], None]
+) -> None:
     page = page_with_errors
     says(is_called(page, "Ada"), "hello")
     sees(page, "hello")
-    page.route("**/privacy/forget", lambda route: route.fulfill(body="Sign in to the network."))
+    page.route("**/privacy/forget", answer)
     open_dialog(page)
 
     page.get_by_role("button", name="Forget me", exact=True).click()

@@ -127,6 +127,16 @@ test("a rate limit after a busy server, and the reverse, show the latest answer"
   assert.equal(outbox.waitsUntil, 0)
 })
 
+test("changes wait like messages, but are not counted as such", () => {
+  outbox.enqueue({ event: "edit", seq: 1, message: "better" })
+  outbox.enqueue({ event: "react", seq: 1, emoji: "👍", on: true })
+  post("hello")
+  outbox.enqueue({ event: "delete", seq: 1 })
+
+  assert.equal(outbox.queuedCount, 4)
+  assert.equal(outbox.queuedMessageCount, 1)
+})
+
 // Order
 
 test("forty messages are sent one at a time and in order", async () => {

@@ -16,7 +16,7 @@ let countdown
 beforeEach(() => {
   clock = new FakeClock()
   element = { textContent: "" }
-  outbox = { queuedCount: 0, waitsUntil: 0 }
+  outbox = { queuedCount: 0, queuedMessageCount: 0, waitsUntil: 0 }
   announced = []
   isConnected = true
   countdown = new SendCountdown(element, {
@@ -27,8 +27,9 @@ beforeEach(() => {
   })
 })
 
-function wait(ms, queuedCount = 1) {
-  outbox.queuedCount = queuedCount
+function wait(ms, queuedMessageCount = 1, changeCount = 0) {
+  outbox.queuedMessageCount = queuedMessageCount
+  outbox.queuedCount = queuedMessageCount + changeCount
   outbox.waitsUntil = clock.now() + ms
   countdown.update()
 }
@@ -56,6 +57,15 @@ test("it ends when nothing waits any more", async () => {
 test("several messages are counted", () => {
   wait(1000, 3)
   assert.equal(element.textContent, "3 messages waiting, next in 1 s")
+})
+
+test("edits and reactions are not counted as messages", () => {
+  wait(1000, 2, 3)
+  assert.equal(element.textContent, "2 messages waiting, next in 1 s")
+  wait(1000, 1, 3)
+  assert.equal(element.textContent, "Sending in 1 s")
+  wait(1000, 0, 3)
+  assert.equal(element.textContent, "Sending in 1 s")
 })
 
 test("it is read out once, and again only after everything was sent", async () => {

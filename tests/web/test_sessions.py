@@ -136,16 +136,26 @@ def test_a_cookie_that_was_not_renewed_expires(app: Flask, monkeypatch: Patch) -
 
 
 @pytest.mark.parametrize("base_url", ["http://localhost", HTTPS])
-def test_a_browser_can_be_forgotten(app: Flask, base_url: str) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status", "location"),
+    [({}, 303, "/"), ({"Prefer": "return=minimal"}, 204, None)],
+    ids=["form", "script"],
+)
+def test_a_browser_can_be_forgotten(
+    app: Flask, base_url: str, headers: dict[str, str], status: int, location: str | None
+) -> None:
     browser = app.test_client()
     visit(browser)  # sets the cookie without prefix
     page = browser.get("/kitchen/", base_url=base_url).text
     mark = mark_on(page)
     [csrf] = set(re.findall(r'name="csrf" value="([^"]+)"', page))
 
-    answer = browser.post("/privacy/forget", base_url=base_url, data={"csrf": csrf})
+    answer = browser.post(
+        "/privacy/forget", base_url=base_url, headers=headers, data={"csrf": csrf}
+    )
 
-    assert (answer.status_code, answer.location) == (303, "/")
+    assert (answer.status_code, answer.location) == (status, location)
+    assert (answer.data == b"") == (status == 204)
     for name in ("confab", "__Host-confab"):
         assert browser.get_cookie(name) is None
     assert visit(browser, base_url) != mark

@@ -55,9 +55,14 @@ export class Outbox extends EventTarget {
     store.onChange((id, item) => this.#applyStored(id, item))
   }
 
-  /** The number of items that wait to be sent. */
+  /** The number of items that wait to be sent: messages and changes. */
   get queuedCount() {
     return this.#queue().length
+  }
+
+  /** The number of messages that wait to be sent. */
+  get queuedMessageCount() {
+    return this.#queue().filter(({ event }) => event === undefined).length
   }
 
   /** Until when a rate limit delays the next item, in milliseconds since 1970; 0 if none does. */

@@ -25,7 +25,7 @@ export class ConnectionStatus {
    * @param {HTMLElement} element
    * @param {object} dependencies
    * @param {Clock} dependencies.clock
-   * @param {Pick<Outbox, "queuedCount" | "isPersisted">} dependencies.outbox
+   * @param {Pick<Outbox, "queuedMessageCount" | "isPersisted">} dependencies.outbox
    * @param {() => void} dependencies.retryNow
    */
   constructor(element, { clock, outbox, retryNow }) {
@@ -70,8 +70,8 @@ export class ConnectionStatus {
 
   #showOffline() {
     this.#isOfflineShown = true
-    const { queuedCount, isPersisted } = this.#outbox
-    const subject = queuedCount === 0 ? "Messages" : formatCount(queuedCount, "message")
+    const { queuedMessageCount: count, isPersisted } = this.#outbox
+    const subject = count === 0 ? "Messages" : formatCount(count, "message")
     const text = `You're offline. ${subject} will be sent when you're back online.`
     const warning = "Keep this page open: your browser can't save unsent messages."
     this.#show("offline", isPersisted ? text : `${text} ${warning}`)

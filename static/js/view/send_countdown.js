@@ -5,6 +5,7 @@ import { formatCount } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 /** @import { Outbox } from "../state/outbox.js" */
+/** @typedef {Pick<Outbox, "queuedCount" | "queuedMessageCount" | "waitsUntil">} OutboxState */
 
 const ANNOUNCEMENT = "You're sending faster than allowed. Your messages will be sent automatically."
 
@@ -21,7 +22,7 @@ export class SendCountdown {
    * @param {HTMLElement} element of a fixed height; screen readers ignore it
    * @param {object} dependencies
    * @param {Clock} dependencies.clock
-   * @param {Pick<Outbox, "queuedCount" | "waitsUntil">} dependencies.outbox
+   * @param {OutboxState} dependencies.outbox
    * @param {(text: string) => void} dependencies.announce reads a text out
    * @param {() => boolean} dependencies.isConnected
    */
@@ -54,11 +55,11 @@ export class SendCountdown {
     if (!this.#isShown) this.#announce(ANNOUNCEMENT)
     this.#isShown = true
     const seconds = Math.ceil(waitMs / 1000)
-    const count = this.#outbox.queuedCount
+    const count = this.#outbox.queuedMessageCount
     this.#element.textContent =
-      count === 1
-        ? `Sending in ${seconds} s`
-        : `${formatCount(count, "message")} waiting, next in ${seconds} s`
+      count > 1
+        ? `${formatCount(count, "message")} waiting, next in ${seconds} s`
+        : `Sending in ${seconds} s`
     const untilNextSecondMs = waitMs - (seconds - 1) * 1000
     this.#cancelTimer = this.#clock.schedule(untilNextSecondMs, () => this.update())
   }
