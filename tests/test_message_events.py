@@ -111,7 +111,7 @@ def test_the_page_of_a_room_does_not_show_who_wrote_a_deleted_message(
 
     assert "Message deleted" in page
     assert '<bdi class="message__name"></bdi>' in page
-    for erased in ("a secret", "Ada the First", mark[:4]):
+    for erased in ("a secret", "Ada the First", mark, mark[:10]):
         assert erased not in page
 
 

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from chat.errors import Busy, Gone, NotFound, Refusal, TooManyReactions
 from chat.models import Room
 from chat.services import services_of
 from chat.storage.commands import Command, CommandResult, ReactToMessage
-from chat.storage.reactions import ReactionPacer, ReactTogether
+from chat.storage.reactions import MessageId, ReactionPacer, ReactTogether
 from tests.clients import Node
 from tests.conftest import JSON, Client
 from tests.servers import gunicorn, wait_until
@@ -47,6 +47,18 @@ class Gate:
             raise self.failure
         with self._app.app_context():
             return services_of(self._app).journal.submit(command)
+
+
+class HeldPacer(ReactionPacer):
+    """A pacer whose interval lasts until the test ends it, however slow the machine is."""
+
+    def __init__(self, submit: Callable[[Command], CommandResult]) -> None:
+        super().__init__(submit, interval_seconds=3600)
+        self.is_interval_over = threading.Event()
+
+    def _wait(self, message: MessageId) -> None:
+        if message in self._submitted_at:
+            assert self.is_interval_over.wait(CALL_SECONDS)
 
 
 @pytest.fixture
@@ -208,13 +220,15 @@ def test_the_failure_of_a_group_reaches_all_who_wait_and_later_reactions_are_sto
 def test_reactions_that_arrive_while_a_group_is_being_stored_form_the_next_one(
     ada: Client, room: Room, gate: Gate, people: ThreadPoolExecutor
 ) -> None:
-    pacer = ReactionPacer(gate.submit, interval_seconds=1)
+    pacer = HeldPacer(gate.submit)
     gate.is_open.clear()
     first = people.submit(pacer.submit, react(room, "ben"))
     wait_until(lambda: gate.submitted != [])
     later = [people.submit(pacer.submit, react(room, f"person {n}")) for n in range(5)]
     wait_for_group(pacer, room, size=5)
     gate.is_open.set()
+    first.result(CALL_SECONDS)
+    pacer.is_interval_over.set()
 
     revs = [future.result(CALL_SECONDS).rev for future in (first, *later)]
 
@@ -225,7 +239,7 @@ def test_reactions_that_arrive_while_a_group_is_being_stored_form_the_next_one(
 def test_the_end_of_a_group_does_not_close_the_next_one(
     ada: Client, room: Room, gate: Gate, people: ThreadPoolExecutor
 ) -> None:
-    pacer = ReactionPacer(gate.submit, interval_seconds=1)
+    pacer = HeldPacer(gate.submit)
     gate.is_open.clear()
     first = people.submit(pacer.submit, react(room, "ben"))
     wait_until(lambda: gate.submitted != [])
@@ -234,6 +248,8 @@ def test_the_end_of_a_group_does_not_close_the_next_one(
     gate.is_open.set()
     first.result(CALL_SECONDS)
     later.append(people.submit(pacer.submit, react(room, "dora")))
+    wait_for_group(pacer, room, size=2)
+    pacer.is_interval_over.set()
 
     revs = [future.result(CALL_SECONDS).rev for future in later]
 
