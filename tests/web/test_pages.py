@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import segno
@@ -27,6 +28,7 @@ from chat.web.labels import (
 )
 from tests.conftest import Client, Patch, create_room, in_room
 
+SCRIPTS = Path(pages.__file__).parents[2] / "static" / "js"
 RESERVED = [
     "new",
     "about",
@@ -526,3 +528,17 @@ def query_plan(connection: Connection, query: Select[tuple[int]]) -> list[str]:
     """Return the steps in which SQLite executes a query."""
     sql = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+def test_page_and_script_show_equally_many_characters_of_a_mark(
+    app: Flask, open_client: Callable[..., Client]
+) -> None:
+    create_room(app, "kitchen")
+    in_room(open_client(), "kitchen").post("hello")
+    script = (SCRIPTS / "view" / "message_parts.js").read_text()
+    [count] = re.findall(r"SHOWN_MARK_CHARACTERS = (\d+)", script)
+
+    page = app.test_client().get("/kitchen/").text
+
+    [shown] = re.findall(r'<span class="message__mark" data-hue[^>]*>(\w+)</span>', page)
+    assert len(shown) == int(count)

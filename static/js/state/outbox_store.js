@@ -3,7 +3,7 @@
 import { attempt } from "../lib/attempt.js"
 
 /** @import { Item } from "../wire.js" */
-/** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} ItemStorage */
+/** @import { ItemStorage } from "./preferences.js" */
 
 const TEXT_FIELDS = /** @type {const} */ (["id", "handle", "message", "timestamp", "state"])
 

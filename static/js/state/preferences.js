@@ -1,5 +1,7 @@
 // Small values that this browser remembers between visits.
 
+import { attempt } from "../lib/attempt.js"
+
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} ItemStorage */
 
 const KEY_PREFIX = "confab:"
@@ -68,14 +70,15 @@ export class Preferences {
   /** Deletes everything that Confab has stored in this browser, also what other modules have. */
   deleteAll() {
     this.#memory.clear()
-    try {
-      const storage = this.#getStorage()
-      const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
-      for (const key of keys) {
-        if (key.startsWith(KEY_PREFIX)) storage.removeItem(key)
-      }
-    } catch {
-      // Where storage is forbidden, nothing is stored.
-    }
+    // Where storage is forbidden, nothing is stored.
+    attempt(() => deleteStored(this.#getStorage()), undefined)
+  }
+}
+
+/** @param {ItemStorage} storage */
+function deleteStored(storage) {
+  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
+  for (const key of keys) {
+    if (key.startsWith(KEY_PREFIX)) storage.removeItem(key)
   }
 }
