@@ -33,6 +33,7 @@ class BackgroundLoop:
         self._pause_seconds = pause_seconds
         self._work = work
         self._description = description
+        self._random = random.Random()  # noqa: S311  # not a secret
         self._running = False
         self._at_work = threading.Lock()  # held while `work` runs
 
@@ -55,7 +56,7 @@ class BackgroundLoop:
 
     def _run(self) -> None:
         while self._running:
-            pause = random.uniform(*self._pause_seconds)  # noqa: S311  # not a secret
+            pause = self._random.uniform(*self._pause_seconds)
             self._socketio.sleep(pause)
             with self._at_work:
                 if self._running:

@@ -5,7 +5,7 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,20 +104,22 @@ def open_app(config: Config) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def limited_app(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+def make_app() -> Iterator[Callable[[Config], Flask]]:
+    """A function that creates an app, which is stopped when the test ends."""
+    with ExitStack() as stack:
+        yield lambda config: stack.enter_context(open_app(config))
+
+
+@pytest.fixture
+def limited_app(make_app: Callable[[Config], Flask], tmp_path: Path) -> Callable[..., Flask]:
     """A function that creates an app with limits, whose clock stands still."""
-    opened: list[Any] = []
 
     def make(**settings: Any) -> Flask:
-        context = open_app(Config(instance=tmp_path / "instance", **settings))
-        opened.append(context)
-        app = context.__enter__()
+        app = make_app(Config(instance=tmp_path / "instance", **settings))
         services_of(app).limits.clock = StoppedClock()
         return app
 
-    yield make
-    for context in opened:
-        context.__exit__(None, None, None)
+    return make
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from flask import Flask, request
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from chat import create_app
 from chat.web import allowed_hosts, pages
 from chat.web.addresses import Address, parse_address, parse_origin
 from chat.web.allowed_hosts import AllowedHosts, is_own_ip
@@ -54,11 +53,11 @@ MALFORMED_HOSTS = [
 
 
 @pytest.fixture
-def configured(tmp_path: Path) -> Callable[..., Flask]:
+def configured(make_app: Callable[[Config], Flask], tmp_path: Path) -> Callable[..., Flask]:
     """A function that creates an app with settings of the environment."""
 
     def create(**environ: str) -> Flask:
-        return create_app(Config.from_environment({"INSTANCE": str(tmp_path / "i"), **environ}))
+        return make_app(Config.from_environment({"INSTANCE": str(tmp_path / "i"), **environ}))
 
     return create
 

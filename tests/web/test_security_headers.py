@@ -1,12 +1,12 @@
 """Headers that protect pages, and the files that crawlers and security researchers look for."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from chat import create_app
 from chat.web.static_files import version
 from config import Config, StartupError
 from tests.conftest import Patch
@@ -16,10 +16,10 @@ PATHS = ("/", "/kitchen/", "/kitchen", "/no.such.page", "/kitchen/qr.svg", "/rob
 
 
 @pytest.fixture
-def public_app(tmp_path: Path) -> Flask:
+def public_app(make_app: Callable[[Config], Flask], tmp_path: Path) -> Flask:
     """An app with a public address and a contact."""
     settings = {"PUBLIC_URL": PUBLIC, "SECURITY_CONTACT": "security@chat.example"}
-    return create_app(Config.from_environment({"INSTANCE": str(tmp_path / "i"), **settings}))
+    return make_app(Config.from_environment({"INSTANCE": str(tmp_path / "i"), **settings}))
 
 
 def test_the_content_security_policy_does_not_depend_on_the_host(app: Flask) -> None:
@@ -53,8 +53,10 @@ def test_other_programs_on_this_machine_are_not_bound_to_https(app: Flask) -> No
             assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_plain_http_gets_no_headers_that_browsers_warn_about(tmp_path: Path) -> None:
-    app = create_app(Config(instance=tmp_path / "i", allowed_hosts="*"))
+def test_plain_http_gets_no_headers_that_browsers_warn_about(
+    make_app: Callable[[Config], Flask], tmp_path: Path
+) -> None:
+    app = make_app(Config(instance=tmp_path / "i", allowed_hosts="*"))
 
     headers = app.test_client().get("/", base_url="http://chat.example").headers
 
