@@ -40,7 +40,7 @@ from chat.web.request_limits import RequestLimit
 from chat.web.request_turns import RequestTurns
 from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
-from config import Config
+from config import Config, StartupError
 
 MAX_FORM_PARTS = 10
 """Parts of a form that is sent as multipart/form-data; the form of a room has four fields."""
@@ -65,8 +65,12 @@ def create_app(config: Config | None = None) -> Flask:
         migrations.init_app(app)
         migrations.migrate_to_latest(app)
     limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
-    _add_pages(app, limits)
-    _add_sockets(app, config, limits)
+    try:
+        _add_pages(app, limits)
+        _add_sockets(app, config, limits)
+    except StartupError:
+        database.close(app)
+        raise
     return app
 
 
