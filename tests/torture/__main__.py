@@ -19,7 +19,7 @@ import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Outcome
-from tests.torture.mutations import MUTATIONS, Mutation
+from tests.torture.mutations import Mutation, mutations_in_use
 from tests.torture.report import (
     FullRun,
     current_commit,
@@ -127,7 +127,7 @@ def _run_scenarios(options: Options, postgres_server: Postgres) -> Iterator[Outc
 
 def _run_mutations(seed: int, postgres_server: Postgres) -> bool:
     """Run every mutation; return whether the checker detected all of them."""
-    detected = [_is_detected(mutation, seed, postgres_server) for mutation in MUTATIONS]
+    detected = [_is_detected(mutation, seed, postgres_server) for mutation in mutations_in_use()]
     _print(f"{sum(detected)} of {len(detected)} mutations were detected.")
     return all(detected)
 

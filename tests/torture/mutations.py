@@ -71,6 +71,8 @@ class Mutation:
     expected_failure: str
     """A regular expression for the beginning of a failure."""
     database: str = "SQLite"
+    needs_engine: bool = False
+    """Whether the defect is in code that ENGINE=off does not use."""
 
     def apply(self, folder: Path) -> Path:
         """Copy the program and apply the patch; raise CalledProcessError if it does not apply."""
@@ -164,5 +166,12 @@ MUTATIONS = (
             needs=frozenset({Need.ONE_WORKER, Need.PROXY_FOR_ALL, Need.SHORT_PINGS}),
         ),
         "I10 stopped receiving",
+        needs_engine=True,
     ),
 )
+
+
+def mutations_in_use() -> list[Mutation]:
+    """Return the mutations of code that runs with the present value of ENGINE."""
+    is_engine_off = os.environ.get("ENGINE") == "off"
+    return [each for each in MUTATIONS if not (each.needs_engine and is_engine_off)]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Need, Scenario
-from tests.torture.mutations import MUTATIONS, REDIS_KILLED, Mutation, inject_nothing
+from tests.torture.mutations import REDIS_KILLED, Mutation, inject_nothing, mutations_in_use
 from tests.torture.runner import run_scenario
 from tests.torture.scenarios import disconnect_all, kill_workers
 
@@ -48,7 +48,7 @@ def test_nothing_is_lost_duplicated_or_out_of_order_on_postgresql_without_faults
     assert run_scenario(scenario, "PostgreSQL", SEED, postgres_server).failures == []
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.patch)
+@pytest.mark.parametrize("mutation", mutations_in_use(), ids=lambda mutation: mutation.patch)
 def test_a_mutation_is_detected(
     mutation: Mutation, postgres_server: Postgres, tmp_path: Path
 ) -> None:
