@@ -228,11 +228,6 @@ class WebSocket:
         self._stream.close()
         self._socket.close()
 
-    @property
-    def has_failed_to_send(self) -> bool:
-        """Whether the server had closed the connection when something was sent."""
-        return self._unsent is not None
-
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are. After the server has closed, they are dropped; reading fails."""
         try:

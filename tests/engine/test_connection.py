@@ -257,16 +257,22 @@ def test_a_malformed_upgrade_is_closed_and_polling_goes_on(
 
 @pytest.mark.servers
 def test_pongs_do_not_extend_the_time_of_an_upgrade(tmp_path: Path) -> None:
-    with gunicorn(tmp_path, 1, "tests.short_pings:app") as server:
+    closed = threading.Event()
+
+    def send_pongs(mallory: WebSocket) -> None:
+        while not closed.wait(0.1):
+            mallory.send("3")
+
+    with gunicorn(tmp_path, 1, "tests.short_pings:app") as server, ThreadPoolExecutor(1) as pool:
         path = Polling(server.url).path.replace("polling", "websocket")
         with WebSocket(server.url, path) as mallory:
             mallory.send("2probe")
-
-            def is_disconnected() -> bool:
-                mallory.send("3")
-                return mallory.has_failed_to_send
-
-            wait_until(is_disconnected, what="the unfinished upgrade is closed")
+            pool.submit(send_pongs, mallory)
+            try:
+                with pytest.raises(Closed):
+                    receive_until_closed(mallory)
+            finally:
+                closed.set()
 
 
 def receive_until_closed(connection: WebSocket) -> None:
