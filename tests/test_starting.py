@@ -187,7 +187,11 @@ def settings(monkeypatch: Patch) -> Callable[..., dict[str, Any]]:
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+        try:
+            return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+        finally:
+            # The worker's module patches this process as soon as somebody looks into it.
+            sys.modules.pop("confab_gunicorn_worker", None)
 
     return read
 
