@@ -285,6 +285,8 @@ def rearrange(tree: Path) -> None:
     (tree / "chat").rename(tree / "talk")
     for path in [*tree.glob("*.py"), *tree.glob("talk/**/*.py"), *tree.glob("migrations/**/*.py")]:
         path.write_text(re.sub(r"\b(from|import) chat\b", r"\1 talk", path.read_text()))
+    server = tree / "gunicorn.conf.py"  # runs files of the package by their paths
+    server.write_text(server.read_text().replace('"chat"', '"talk"'))
     versions = tree / "migrations" / "versions"
     sources = [path.read_text() for path in versions.glob("*.py")]
     revisions = {
