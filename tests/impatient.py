@@ -6,7 +6,7 @@ from config import Config
 SECONDS = {
     "head_seconds": 2,
     "body_seconds": 2,
-    "stall_seconds": 2,
+    "stall_seconds": 3,
     "join_seconds": 2,
     "left_seconds": 4,
 }
