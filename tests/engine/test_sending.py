@@ -77,7 +77,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_page(server: ConfabServer) ->
             assert data, "disconnected"
             received += data
             read_share = len(received) / MIN_PAGE_BYTES
-            time.sleep(max(0.0, read_share * STALL_SECONDS * 1.5 - (time.monotonic() - began)))
+            time.sleep(max(0.0, read_share * STALL_SECONDS * 1.2 - (time.monotonic() - began)))
 
     assert time.monotonic() - began > STALL_SECONDS
     assert status(received) == 200
