@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import LazyLoader, find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,10 +101,18 @@ def register_eventlet_worker() -> None:
     spec = spec_from_file_location(WORKER_MODULE, WORKER_FILE)
     if spec is None or spec.loader is None:
         fail(f"{WORKER_FILE} cannot be loaded.")
-    spec.loader = LazyLoader(spec.loader)
+    loader = spec.loader
     module = module_from_spec(spec)
+
+    def load(name: str) -> Any:
+        # Not while Python imports a module: eventlet replaces locks, also those of an import.
+        if name != "EventletWorker":
+            raise AttributeError(name)
+        loader.exec_module(module)
+        return vars(module)[name]
+
+    vars(module)["__getattr__"] = load  # see PEP 562
     sys.modules[WORKER_MODULE] = module
-    spec.loader.exec_module(module)
     SUPPORTED_WORKERS["eventlet"] = f"{WORKER_MODULE}.EventletWorker"
 
 
