@@ -191,15 +191,9 @@ class Log(Logger):  # type: ignore[misc]  # it has no types
             return  # the operator configures it
         LOGS["configure"](log_level, read_setting("LOG_FORMAT"))
 
-    def warning(self, message: str, *arguments: Any, **options: Any) -> None:
-        """Log a warning, but not the notice for which `on_starting` has one sentence."""
-        if not message.startswith("The eventlet worker is DEPRECATED"):
-            super().warning(message, *arguments, **options)
 
-
-# The sentence in `on_starting` says what there is to know about these notices.
+# The sentence in `on_starting` says what there is to know about this notice.
 warnings.filterwarnings("ignore", r"\s*Eventlet is deprecated")
-warnings.filterwarnings("ignore", "The eventlet worker is deprecated")
 
 log_level = (read_setting("LOG_LEVEL") or "info").lower()
 if log_level not in LOG_LEVELS:

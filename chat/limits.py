@@ -57,7 +57,7 @@ class TokenBuckets:
         self._burst_seconds = rate.burst / rate.per_second
         self._full_at: dict[str, float] = {}
         self._purge_size = FIRST_PURGE_BUCKETS
-        # What was taken here since the other workers were told; None: they are not told.
+        # Usage that has not been shared with other workers yet; None when it is not shared.
         self._unshared: dict[str, float] | None = {} if is_shared else None
 
     def __len__(self) -> int:

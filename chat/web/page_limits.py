@@ -3,10 +3,8 @@
 from flask import Flask, request
 
 from chat.limits import Limits
-from chat.web import health
+from chat.web import health, static_files
 from chat.web.client_address import client_address
-
-STATIC_ENDPOINT = "assets.static"
 
 
 def init_app(app: Flask, limits: Limits) -> None:
@@ -16,7 +14,7 @@ def init_app(app: Flask, limits: Limits) -> None:
     """
 
     def take_page() -> None:
-        if request.endpoint == STATIC_ENDPOINT or health.is_health_check():
+        if request.endpoint == static_files.ENDPOINT or health.is_health_check():
             return
         limits.take("address_pages", limits.address_key(client_address()))
 

@@ -33,7 +33,7 @@ FORWARDING_HEADERS = (
     "HTTP_X_FORWARDED_SERVER",
     "HTTP_X_FORWARDED_SSL",
 )
-"""What nobody may believe: gunicorn has already taken the scheme from a trusted proxy."""
+"""Headers that are removed: gunicorn has already applied the scheme of a trusted proxy."""
 
 STYLE = (
     "body{background:light-dark(#fdfcfa,#131517);color:light-dark(#1b1f24,#eceef0);"

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat.errors import Refusal
-from chat.web import health
+from chat.web import health, static_files
 from chat.web.addresses import parse_address
 from chat.web.labels import LABEL_RULE
 from chat.web.middleware import REFUSAL_KEY
@@ -36,7 +36,6 @@ ERROR_PAGES = {
 """Title and text of the page, by HTTP status."""
 
 COMPRESSED_TYPES = ("text/html", "image/svg+xml")
-STATIC_ENDPOINT = "assets.static"
 
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 """For a year, browsers use https only. Other hosts of the domain are not ours to decide about."""
@@ -77,7 +76,7 @@ def add_security_headers(response: Response) -> Response:
     if response.status_code >= HTTPStatus.BAD_REQUEST:
         headers.setdefault("Cache-Control", "no-store")
     _add_https_headers(headers)
-    if request.endpoint == STATIC_ENDPOINT:
+    if request.endpoint == static_files.ENDPOINT:
         return response  # not a page
     headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     headers.setdefault("Referrer-Policy", "same-origin")

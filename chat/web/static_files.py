@@ -13,6 +13,9 @@ from werkzeug.datastructures import Accept
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 
+ENDPOINT = "assets.static"
+"""The name of the view in assets.py that serves them."""
+
 STYLE_SHEETS = (
     "tokens",
     "base",
