@@ -39,5 +39,6 @@ function showRooms() {
   list.replaceChildren(...visits.map(createItem))
 }
 
+recentRooms.addEventListener("change", showRooms)
 showRooms()
 setUpThemeChoice(byId("theme"), preferences)

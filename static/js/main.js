@@ -29,6 +29,7 @@ import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
 import { SendCountdown } from "./view/send_countdown.js"
 import { createToast } from "./view/toast.js"
+import { UnreadBar } from "./view/unread_bar.js"
 
 /** @import { Secondary } from "./secondary.js" */
 /** @import { TimelineUpdate } from "./state/timeline.js" */
@@ -38,6 +39,8 @@ import { createToast } from "./view/toast.js"
 const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
+const WHO_CAN_READ =
+  "Anyone with the link can read and post here. Messages are kept until their author deletes them."
 /** What secondary.js handles. */
 const EVENTS_TO_REPLAY = {
   click: ".header button, [data-copy-link]",
@@ -48,9 +51,14 @@ const EVENTS_TO_REPLAY = {
 const page = JSON.parse(byId("page").textContent ?? "")
 const { label } = page
 const preferences = new Preferences()
+const tabPreferences = new Preferences(() => sessionStorage)
+const ignoredPeople = new IgnoredPeople(label, preferences)
 const transports = (byId("room").dataset.transports ?? "").split(" ")
 const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
-const timeline = new Timeline(() => scroller.isAtEnd)
+const timeline = new Timeline(
+  () => scroller.isAtEnd,
+  ({ mark }) => ignoredPeople.has(mark),
+)
 const session = new RoomSession({
   label,
   mark: page.you.mark,
@@ -62,16 +70,16 @@ const session = new RoomSession({
   clock,
 })
 const { outbox } = session
-const ignoredPeople = new IgnoredPeople(label, preferences)
 const people = new People()
 const list = new MessageList(byId("messages"), cloneTemplate, {
   getMark: () => session.mark,
   ignores: (mark) => ignoredPeople.has(mark),
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
+  isFirstLoaded: () => !timeline.hasOlder,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
-const drafts = new Drafts(label, { preferences, clock })
+const drafts = new Drafts(label, { preferences, tabPreferences, clock })
 const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
   preferences,
   drafts,
@@ -90,7 +98,7 @@ const sendCountdown = new SendCountdown(byId("send-countdown"), {
   announce: (text) => announcer.announce(text),
   isConnected: () => session.state === "joined",
 })
-const showToast = createToast(byId("toast"))
+const showToast = createToast(byId("toast"), byId("log"))
 const navigation = new Navigation({
   loader: session,
   timeline,
@@ -99,6 +107,8 @@ const navigation = new Navigation({
   earlierButton: byId("earlier"),
   showError: showToast,
 })
+/** @type {(seq: number) => void} secondary.js replaces it */
+let forgetMessageInSecondary = () => {}
 const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
 const browserTab = new BrowserTab(icon)
 const unread = new Unread({
@@ -106,6 +116,21 @@ const unread = new Unread({
   preferences,
   clock,
   isReading: () => isPageWatched() && scroller.isAtEnd,
+  isDividerVisible: () => isPageWatched() && isUnreadDividerVisible(),
+  isMention: (row) => isAddressedToMe(row),
+  isSkipped: (row) => isOwn(row) || !isPosted(row) || ignoredPeople.has(row.mark),
+})
+const { isFirstVisit } = unread
+const unreadBar = new UnreadBar(byId("unread-bar"), {
+  clock,
+  goToFirst() {
+    const { position } = unread
+    if (position) navigation.goToMessage(position.after + 1, { isExact: false })
+  },
+  dismiss() {
+    unread.dismiss()
+    byId("log").focus({ preventScroll: true })
+  },
 })
 
 // Helpers
@@ -139,6 +164,22 @@ function fromOthers(rows) {
   return rows.filter((row) => !isOwn(row) && isPosted(row) && !ignoredPeople.has(row.mark))
 }
 
+/**
+ * Whether a message mentions this person or replies to them.
+ *
+ * @param {Row} row
+ */
+function isAddressedToMe(row) {
+  const original = row.reply_to ? timeline.rowAt(row.reply_to) : undefined
+  const isReplyToMe = original !== undefined && isOwn(original)
+  return isReplyToMe || mentionsName(row.message, composer.name)
+}
+
+function isUnreadDividerVisible() {
+  const { unreadDividerElement } = list
+  return unreadDividerElement !== null && scroller.isVisible(unreadDividerElement)
+}
+
 function isPageWatched() {
   return document.visibilityState === "visible" && document.hasFocus()
 }
@@ -156,6 +197,25 @@ function redraw() {
 /** @param {TimelineUpdate[]} updates */
 function draw(updates) {
   scroller.preservePosition(() => list.draw(updates))
+  forgetDeleted(updates.flatMap((update) => ("row" in update ? [update.row] : [])))
+  navigation.fillScreen()
+}
+
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Row[]} rows
+ */
+function forgetDeleted(rows) {
+  const seqs = rows.filter(({ deleted }) => deleted).map(({ seq }) => seq)
+  if (seqs.length === 0) return
+  for (const seq of seqs) {
+    announcer.forget(seq)
+    unread.forget(seq)
+    composer.forgetMessage(seq)
+    forgetMessageInSecondary(seq)
+  }
+  drafts.forgetMessages(new Set(seqs))
 }
 
 /** @param {Row[]} rows */
@@ -173,56 +233,105 @@ function handleAbsence() {
   const { after, missed } = timeline.absence
   const isExact = missed < MAX_MISSED_COUNT
   const count = isExact ? formatCount(missed, "message") : `${missed.toLocaleString()}+ messages`
-  const text = `${count} while you were away`
-  unread.addMissed({ after, text }, missed)
-  announcer.announce(text)
+  unread.addMissed({ after, missed, messages: [] }, timeline.rows)
+  countUnread()
+  announcer.announce(`${count} while you were away`)
 }
 
 function updateEarlierButton() {
-  byId("earlier").hidden = !timeline.hasOlder
+  const button = byId("earlier")
+  const isHidden = !timeline.hasOlder
+  if (isHidden && button === document.activeElement) byId("log").focus({ preventScroll: true })
+  button.hidden = isHidden
 }
 
 timeline.addEventListener("reset", () => {
   redraw()
+  forgetDeleted(timeline.rows)
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
-  updateEarlierButton()
+  updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
   draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
-  updateEarlierButton()
+  updateAfterLoading()
 })
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
 })
 timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
-ignoredPeople.addEventListener("change", redraw)
+ignoredPeople.addEventListener("change", () => {
+  redraw()
+  navigation.fillScreen()
+})
 
 // Unread messages
 
 function updateReading() {
   unread.updateReading()
-  updateUnreadButton()
+  updateUnreadBar()
 }
 
-/** The button is shown while the unread divider is above the visible part. */
-function updateUnreadButton() {
+/** The bar is shown while the first unread message is above the visible part. */
+function updateUnreadBar() {
+  const isAbove = unread.position !== null && isAboveScreen(unread.position.after)
+  unreadBar.show(isAbove ? unread.summary : null)
+}
+
+/** @param {number} after the seq of the message above the unread divider */
+function isAboveScreen(after) {
   const { unreadDividerElement } = list
-  byId("first-unread").hidden = !unreadDividerElement || !scroller.isAbove(unreadDividerElement)
+  if (unreadDividerElement) return scroller.isAbove(unreadDividerElement)
+  return timeline.hasOlder && (timeline.rows[0]?.seq ?? 0) > after
+}
+
+/** The invitation stays until somebody else has arrived. */
+function updateWelcome() {
+  const welcome = byId("welcome")
+  if (welcome.hidden) return
+  const isOther = (/** @type {{ mark: string }} */ { mark }) => mark !== "" && mark !== session.mark
+  welcome.hidden = timeline.hasOlder || timeline.rows.some(isOther) || people.present.some(isOther)
+}
+
+/** Those who have not seen the invitation are informed too. */
+function informNewcomer() {
+  if (byId("welcome").hidden && composer.field.value === "") composer.showHint(WHO_CAN_READ)
+}
+
+function updateAfterLoading() {
+  updateWelcome()
+  updateEarlierButton()
+  const areSomeUnknown = unread.summary?.areMentionsComplete === false
+  if (areSomeUnknown) unread.learn(timeline.rows, timeline)
+  updateReading()
+}
+
+/** Asks the server how many messages are unread, if more are than the page contains. */
+async function countUnread() {
+  const { position } = unread
+  if (!position || !unread.needsCount) return
+  const answer = await session.countMissed(position.after)
+  if (answer) unread.addMissed({ ...answer, after: position.after }, timeline.rows)
 }
 
 unread.addEventListener("divider", () => {
   scroller.preservePosition(() => list.setUnreadDivider(unread.divider))
-  updateUnreadButton()
+  updateUnreadBar()
 })
+unread.addEventListener("summary", updateUnreadBar)
 unread.addEventListener("count", () => browserTab.setUnreadCount(unread.count))
 scroller.addEventListener("moved", updateReading)
 addEventListener("focus", updateReading)
 addEventListener("blur", updateReading)
 document.addEventListener("visibilitychange", updateReading)
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") drafts.resume()
+  else drafts.suspend()
+})
+addEventListener("pageshow", () => drafts.resume())
 addEventListener("pagehide", () => {
   unread.close()
-  drafts.saveNow()
+  drafts.leave()
 })
 
 // The connection
@@ -241,6 +350,11 @@ session.addEventListener("identity", (event) => {
 session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
+session.untilJoined().then(() => {
+  countUnread()
+  navigation.fillScreen()
+  if (isFirstVisit) informNewcomer()
+})
 socket.addEventListener("disconnected", () => people.disconnect())
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
@@ -250,6 +364,7 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  updateWelcome()
   list.learnNames(people.present)
 })
 
@@ -336,9 +451,6 @@ byId("messages").addEventListener("click", (event) => {
   clickActions[button.dataset.action ?? ""](button, message?.dataset.id ?? "")
 })
 byId("latest").addEventListener("click", () => navigation.goToLatest())
-byId("first-unread").addEventListener("click", () => {
-  if (unread.divider) navigation.goToMessage(unread.divider.after + 1, { isExact: false })
-})
 
 // Start
 
@@ -381,6 +493,7 @@ async function loadSecondary() {
   return startSecondary({
     label,
     preferences,
+    tabPreferences,
     socket,
     session,
     timeline,
@@ -388,11 +501,11 @@ async function loadSecondary() {
     ignoredPeople,
     composer,
     navigation,
-    announcer,
     unread,
     showToast,
     getTitle,
     isOwn,
+    isAddressedToMe,
     fromOthers,
     isPageWatched,
   })
@@ -416,7 +529,7 @@ async function importSecondary() {
 
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, timeline)
 outbox.restore()
 connectionStatus.showState(session.state)
 openSocket()
@@ -425,3 +538,6 @@ export const secondary = loadSecondary()
 restorePosition()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)
+secondary.then(({ forgetMessage }) => {
+  forgetMessageInSecondary = forgetMessage
+})

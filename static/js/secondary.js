@@ -6,7 +6,7 @@ import { truncate } from "./lib/text.js"
 import { deleteCookie } from "./net/forgetting.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
-import { copyText } from "./view/clipboard.js"
+import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
 import { byId, cloneTemplate } from "./view/dom.js"
@@ -30,9 +30,9 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { Preferences } from "./state/preferences.js" */
 /** @import { Timeline } from "./state/timeline.js" */
 /** @import { Unread } from "./state/unread.js" */
-/** @import { Announcer } from "./view/announcer.js" */
 /** @import { Composer } from "./view/composer.js" */
 /** @import { Navigation } from "./view/navigation.js" */
+/** @import { ShowToast } from "./view/toast.js" */
 /** @import { Outgoing, Row } from "./wire.js" */
 
 /**
@@ -41,6 +41,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @typedef {object} RoomPage
  * @property {string} label
  * @property {Preferences} preferences
+ * @property {Preferences} tabPreferences
  * @property {Socket} socket
  * @property {RoomSession} session
  * @property {Timeline} timeline
@@ -48,11 +49,11 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {IgnoredPeople} ignoredPeople
  * @property {Composer} composer
  * @property {Navigation} navigation
- * @property {Announcer} announcer
  * @property {Unread} unread
- * @property {(text: string) => void} showToast
+ * @property {ShowToast} showToast
  * @property {() => string} getTitle the name of the room, or its label
  * @property {(row: Row) => boolean} isOwn
+ * @property {(row: Row) => boolean} isAddressedToMe
  * @property {(rows: Row[]) => Row[]} fromOthers
  * @property {() => boolean} isPageWatched
  */
@@ -69,10 +70,10 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
+ * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
-const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
 
 /**
  * @param {RoomPage} page
@@ -80,7 +81,8 @@ const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
  */
 export function startSecondary(page) {
   const panel = createPeoplePanel(page)
-  const actions = createActions(page)
+  const copying = new Copying(/** @type {HTMLDialogElement} */ (byId("copy")), page.showToast)
+  const actions = createActions(page, copying)
   const menu = new MessageMenu(byId("menu"), {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
@@ -95,7 +97,7 @@ export function startSecondary(page) {
     },
   )
   showRoomTitle(page)
-  notifyAboutMessages(page)
+  const notifications = notifyAboutMessages(page)
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -105,8 +107,12 @@ export function startSecondary(page) {
   setUpShortcuts(page)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
-  setUpLinks(page)
-  return { menu, actions, commands: createCommands(page, panel) }
+  setUpLinks(page, copying)
+  const forgetMessage = (/** @type {number} */ seq) => {
+    menu.forget(seq)
+    notifications.forget(seq)
+  }
+  return { menu, actions, commands: createCommands(page, panel), forgetMessage }
 }
 
 /** @param {string} label */
@@ -115,16 +121,36 @@ function roomUrl(label) {
 }
 
 /** @param {RoomPage} page */
-function createPeoplePanel({ people, ignoredPeople, session, composer }) {
+function createPeoplePanel(page) {
+  const { people, ignoredPeople, session, composer } = page
   const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
     people,
     ignoredPeople,
     getOwnMark: () => session.mark,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
+    toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
   })
   byId("people-button").addEventListener("click", () => panel.toggle())
   return panel
+}
+
+/**
+ * Ignores somebody, which can be undone, or stops ignoring them.
+ *
+ * @param {RoomPage} page
+ * @param {string} mark
+ * @param {string} name
+ */
+function toggleIgnored({ ignoredPeople, showToast }, mark, name) {
+  ignoredPeople.toggle(mark, name)
+  if (!ignoredPeople.has(mark)) return
+  showToast(`You no longer see messages from ${name || "this person"}.`, {
+    text: "Undo",
+    run() {
+      if (ignoredPeople.has(mark)) ignoredPeople.toggle(mark, name)
+    },
+  })
 }
 
 /** @param {RoomPage} page */
@@ -135,34 +161,32 @@ function showRoomTitle({ label, session, composer, timeline, preferences, getTit
     showError: showToast,
   })
   const recentRooms = new RecentRooms(preferences)
-  const update = () => {
+  timeline.addEventListener("title", () => {
     roomTitle.show(getTitle())
-    recentRooms.add({ label, name: timeline.name, at: clock.now() })
-  }
-  timeline.addEventListener("title", update)
-  update()
+    recentRooms.rename(label, timeline.name)
+  })
+  roomTitle.show(getTitle())
+  recentRooms.add({ label, name: timeline.name, at: clock.now() })
 }
 
 /** @param {RoomPage} page */
 function notifyAboutMessages(page) {
-  const { label, preferences, getTitle, composer, timeline, isOwn } = page
+  const { label, preferences, getTitle, timeline } = page
   const notifications = new Notifications({
     label,
     preferences,
     clock,
     getTitle,
-    getName: () => composer.name,
-    isReplyToMe: ({ reply_to = 0 }) => {
-      const original = timeline.rowAt(reply_to)
-      return original !== undefined && isOwn(original)
-    },
+    isAddressedToMe: page.isAddressedToMe,
+    isWatched: page.isPageWatched,
   })
   timeline.addEventListener("arrived", (event) => {
     const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
-    if (!page.isPageWatched()) notifications.notify(page.fromOthers(rows))
+    notifications.notify(page.fromOthers(rows))
   })
   const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
   setUpNotificationSettings(byId("bell"), dialog, notifications)
+  return notifications
 }
 
 /** @param {RoomPage} page */
@@ -222,15 +246,13 @@ function suggestNames({ composer, people, session }) {
 
 /**
  * @param {RoomPage} page
+ * @param {Copying} copying
  * @returns {Actions}
  */
-function createActions({ label, session, people, ignoredPeople, composer, showToast }) {
+function createActions(page, copying) {
+  const { label, session, people, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
-  }
-  const copy = async (/** @type {string} */ text) => {
-    const isCopied = await copyText(text)
-    showToast(isCopied ? "Copied" : COPY_FAILED)
   }
   return {
     react({ seq, reactions = {} }, emoji = "") {
@@ -244,10 +266,10 @@ function createActions({ label, session, people, ignoredPeople, composer, showTo
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copy(message),
-    link: ({ seq }) => copy(`${roomUrl(label)}#m-${seq}`),
+    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete: ({ seq }) => confirmDeletion(() => enqueue({ event: "delete", seq })),
-    ignore: ({ mark = "", handle = "" }) => ignoredPeople.toggle(mark, handle),
+    ignore: ({ mark = "", handle = "" }) => toggleIgnored(page, mark, handle),
   }
 }
 
@@ -301,10 +323,11 @@ function showReactors({ timeline, session, people }) {
 }
 
 /** @param {RoomPage} page */
-function setUpForgetting({ preferences, showToast }) {
+function setUpForgetting({ preferences, tabPreferences, showToast }) {
   setUpForgetDialog(/** @type {HTMLDialogElement} */ (byId("forget")), {
     deleteCookie,
     preferences,
+    tabPreferences,
     showError: showToast,
   })
 }
@@ -325,21 +348,24 @@ function setUpShortcuts({ composer, navigation, unread }) {
     goToLatest: () => navigation.goToLatest(),
     cancel() {
       const wasActive = composer.cancel()
-      if (!wasActive) unread.clearDivider()
+      if (!wasActive) unread.dismiss()
     },
     showHelp: () => openDialog("shortcuts"),
   })
 }
 
-/** @param {RoomPage} page */
-function setUpLinks({ label, announcer, getTitle }) {
+/**
+ * @param {RoomPage} page
+ * @param {Copying} copying
+ */
+function setUpLinks({ label, getTitle }, copying) {
   const url = roomUrl(label)
   for (const element of document.querySelectorAll("[data-link]")) element.textContent = url
   const copyButtons = /** @type {NodeListOf<HTMLElement>} */ (
     document.querySelectorAll("[data-copy-link]")
   )
   for (const button of copyButtons) {
-    setUpCopyButton(button, url, (text) => announcer.announce(text))
+    setUpCopyButton(button, url, copying)
   }
   setUpShareButton(byId("share"), () => ({ title: getTitle(), url }))
 }

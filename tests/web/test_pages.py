@@ -434,7 +434,7 @@ def test_an_invalid_page_of_an_empty_room_shows_the_empty_room(app: Flask, kitch
     answer = app.test_client().get(f"/{kitchen}/?before=x")
 
     assert answer.status_code == 200
-    assert "No messages yet" in answer.text
+    assert "Nobody else is here yet" in answer.text
 
 
 def test_a_form_submitted_twice_posts_one_message(app: Flask, ada: Client, kitchen: str) -> None:

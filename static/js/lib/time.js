@@ -29,3 +29,25 @@ export function localDay(timestamp) {
   const day = String(date.getDate()).padStart(2, "0")
   return `${date.getFullYear()}-${month}-${day}`
 }
+
+const formatWeekday = createFormatter({ weekday: "long" })
+const formatDate = createFormatter({ day: "numeric", month: "long" })
+const DAY_MS = 24 * 3600 * 1000
+
+/**
+ * A moment in the past, as it follows "since": "14:05", "yesterday 23:10", "Monday 23:10" or
+ * "5 March 23:10".
+ *
+ * @param {number} at in milliseconds since 1970
+ * @param {number} now
+ */
+export function formatSince(at, now) {
+  const timestamp = new Date(at).toISOString()
+  const time = formatTime(timestamp)
+  const day = localDay(timestamp)
+  const isSameDay = (/** @type {number} */ other) => day === localDay(new Date(other).toISOString())
+  if (isSameDay(now)) return time
+  if (isSameDay(now - DAY_MS)) return `yesterday ${time}`
+  const isThisWeek = now - at < 6 * DAY_MS
+  return `${isThisWeek ? formatWeekday(timestamp) : formatDate(timestamp)} ${time}`
+}

@@ -12,12 +12,15 @@
 const STORAGE_KEY = "rooms"
 const MAX_RECENT_ROOMS = 30
 
-export class RecentRooms {
+/** Dispatches `change` when another tab has changed the list. */
+export class RecentRooms extends EventTarget {
   #preferences
 
   /** @param {Preferences} preferences */
   constructor(preferences) {
+    super()
     this.#preferences = preferences
+    preferences.onChangedElsewhere(STORAGE_KEY, () => this.dispatchEvent(new Event("change")))
   }
 
   /**
@@ -35,6 +38,20 @@ export class RecentRooms {
   add(visit) {
     const visits = [visit, ...this.#allExcept(visit.label)]
     this.#preferences.set(STORAGE_KEY, visits.slice(0, MAX_RECENT_ROOMS))
+  }
+
+  /**
+   * Changes the name of a room, if it is in the list: the person may have removed it.
+   *
+   * @param {string} label
+   * @param {string} name
+   */
+  rename(label, name) {
+    const visits = this.all()
+    const isChanged = visits.some((visit) => visit.label === label && visit.name !== name)
+    if (!isChanged) return
+    const renamed = visits.map((visit) => (visit.label === label ? { ...visit, name } : visit))
+    this.#preferences.set(STORAGE_KEY, renamed)
   }
 
   /** @param {string} label */

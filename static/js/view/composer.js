@@ -2,6 +2,7 @@
 // text.
 
 import { characterCount, formatCount, splitText } from "../lib/text.js"
+import { REPLYING_TO_DELETED } from "../state/drafts.js"
 import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
 import { parseInput } from "./commands.js"
 
@@ -32,6 +33,7 @@ const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
 const EDIT_KEPT = "Edit canceled. Your changes will be here when you edit this message again."
+const EDITED_DELETED = "The message that you were editing was deleted."
 const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
 
 /**
@@ -48,6 +50,8 @@ export class Composer extends EventTarget {
   #hasTouchKeyboard
   #getLastOwnRow
   #maxCharacters
+  /** The name that was last stored, in this tab or another one. */
+  #storedName
   /** @type {ComposerMode | null} null for a new message */
   #mode = null
   /** The text that was in the composer before an edit began. */
@@ -75,7 +79,8 @@ export class Composer extends EventTarget {
     this.nameField = /** @type {HTMLInputElement} */ (form.elements.namedItem("handle"))
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
     this.#maxCharacters = Number(this.field.dataset.maxCharacters)
-    this.nameField.value ||= preferences.get(NAME_KEY) ?? ""
+    this.#storedName = preferences.get(NAME_KEY) ?? ""
+    this.nameField.value = this.#storedName || this.nameField.value
     this.#restoreDraft(drafts.read())
     this.#addListeners()
     if (!hasTouchKeyboard) this.field.focus()
@@ -148,6 +153,29 @@ export class Composer extends EventTarget {
   }
 
   /**
+   * A message was deleted: its text must not stay in the composer.
+   *
+   * @param {number} seq
+   */
+  forgetMessage(seq) {
+    this.#cancelledEdits.delete(seq)
+    const { reply_to, edit, text: originalText, words = "" } = this.#mode ?? {}
+    if (reply_to === seq) {
+      this.#setMode({ reply_to, words: REPLYING_TO_DELETED })
+    } else if (edit === seq && this.field.value !== originalText) {
+      this.#setMode({ edit, words }) // the changed text is returned when it is sent
+    } else if (edit === seq) {
+      this.#setMode(null)
+      this.field.value = this.#textBeforeEdit
+      this.showHint(EDITED_DELETED)
+    } else {
+      return
+    }
+    this.#handleTextChange()
+    this.#drafts.saveNow()
+  }
+
+  /**
    * Inserts a text at the caret.
    *
    * @param {string} text
@@ -174,6 +202,12 @@ export class Composer extends EventTarget {
   // Events of the page
 
   #addListeners() {
+    this.#preferences.onChangedElsewhere(NAME_KEY, (name) => this.#handleNameElsewhere(name))
+    this.#drafts.addEventListener("taken", () => {
+      this.#setMode(null)
+      this.field.value = ""
+      this.#handleTextChange()
+    })
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault()
       this.#submit()
@@ -227,8 +261,23 @@ export class Composer extends EventTarget {
   }
 
   #handleNameChange() {
+    this.#storedName = this.name
     this.#preferences.set(NAME_KEY, this.name)
     this.showHint("")
+    this.dispatchEvent(new Event("namechange"))
+  }
+
+  /**
+   * Another tab has stored a name. What is being typed here is newer.
+   *
+   * @param {string | null} name
+   */
+  #handleNameElsewhere(name) {
+    const isFocused = this.nameField === document.activeElement
+    const isTyped = isFocused && this.name !== this.#storedName
+    if (isTyped || !name || name === this.#storedName) return
+    this.#storedName = name
+    this.nameField.value = name
     this.dispatchEvent(new Event("namechange"))
   }
 
@@ -263,7 +312,7 @@ export class Composer extends EventTarget {
       this.nameField.focus()
       return
     }
-    this.#preferences.set(NAME_KEY, this.name)
+    if (this.name !== this.#storedName) this.#handleNameChange()
     this.#dispatchSend([message])
   }
 

@@ -1,7 +1,7 @@
 // The list of the people in the room, beside the messages or above them.
 
-import { nameSkeleton } from "../lib/names.js"
-import { setText } from "./dom.js"
+import { confusableNames } from "../lib/names.js"
+import { hasLostFocus, setText } from "./dom.js"
 import { setMark } from "./message_parts.js"
 
 /** @import { IgnoredPeople } from "../state/ignored_people.js" */
@@ -18,6 +18,9 @@ export class PeoplePanel {
   #getOwnMark
   #cloneTemplate
   #mention
+  #toggleIgnored
+  /** @type {Set<string>} names of which the marks are shown */
+  #confusableNames = new Set()
 
   /**
    * @param {HTMLDialogElement} panel
@@ -27,14 +30,17 @@ export class PeoplePanel {
    * @param {() => string} dependencies.getOwnMark
    * @param {Templates} dependencies.cloneTemplate
    * @param {(name: string) => void} dependencies.mention
+   * @param {(mark: string, name: string) => void} dependencies.toggleIgnored
    */
-  constructor(panel, { people, ignoredPeople, getOwnMark, cloneTemplate, mention }) {
+  constructor(panel, dependencies) {
+    const { people, ignoredPeople, getOwnMark, cloneTemplate, mention } = dependencies
     this.#panel = panel
     this.#people = people
     this.#ignoredPeople = ignoredPeople
     this.#getOwnMark = getOwnMark
     this.#cloneTemplate = cloneTemplate
     this.#mention = mention
+    this.#toggleIgnored = dependencies.toggleIgnored
     this.#addListeners()
   }
 
@@ -67,10 +73,29 @@ export class PeoplePanel {
   #update() {
     const { present, count, summary, isPartial } = this.#people
     const people = [...present, ...this.#absentIgnoredPeople()]
-    this.#panel.toggleAttribute("data-show-marks", haveConfusableNames(people))
+    const focusedMark = this.#focusedMark()
+    this.#confusableNames = confusableNames(people)
     this.#part("title").textContent = summary
     this.#part("note").textContent = noteFor({ isPartial, unlistedCount: count - present.length })
     this.#part("list").replaceChildren(...people.map((person) => this.#createItem(person)))
+    if (focusedMark !== "" && hasLostFocus()) this.#focusPerson(focusedMark)
+  }
+
+  /** The mark of the person on whose *Ignore* button the focus is, or "". */
+  #focusedMark() {
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)
+    return this.#panel.contains(focused) ? (focused?.dataset.mark ?? "") : ""
+  }
+
+  /**
+   * Returns the focus to a person who is listed again, or else to the panel.
+   *
+   * @param {string} mark
+   */
+  #focusPerson(mark) {
+    const buttons = [...this.#panel.querySelectorAll("button")]
+    const button = buttons.find(({ dataset }) => dataset.mark === mark) ?? buttons[0]
+    button.focus({ preventScroll: true })
   }
 
   /**
@@ -88,6 +113,8 @@ export class PeoplePanel {
     const isMe = mark === this.#getOwnMark()
     const isIgnored = this.#ignoredPeople.has(mark)
     setMark(item, ".person__mark", mark, name)
+    const isConfusable = this.#confusableNames.has(name)
+    item.querySelector(".person__mark")?.toggleAttribute("data-shown", isConfusable)
     setText(item, ".person__name", name || "No name yet").toggleAttribute("data-unnamed", !name)
     setText(item, ".person__note", personNote(isMe, isIgnored))
     const mentionButton = /** @type {HTMLButtonElement} */ (item.querySelector(".person__mention"))
@@ -105,7 +132,7 @@ export class PeoplePanel {
   #handleClick(target) {
     const { mark, name = "" } = target.closest("button")?.dataset ?? {}
     if (mark) {
-      this.#ignoredPeople.toggle(mark, name)
+      this.#toggleIgnored(mark, name)
       return
     }
     if (!name) return
@@ -117,13 +144,6 @@ export class PeoplePanel {
   #part(name) {
     return /** @type {HTMLElement} */ (this.#panel.querySelector(`.people__${name}`))
   }
-}
-
-/** @param {{ name: string }[]} people */
-function haveConfusableNames(people) {
-  const named = people.filter(({ name }) => name !== "")
-  const skeletons = named.map(({ name }) => nameSkeleton(name))
-  return skeletons.includes("") || new Set(skeletons).size < skeletons.length
 }
 
 /** @param {{ isPartial: boolean, unlistedCount: number }} list */

@@ -12,6 +12,8 @@ export class RoomTitle {
   #label
   #save
   #showError
+  /** What was typed when the field lost the focus. */
+  #unsavedName = ""
 
   /**
    * @param {HTMLElement} container
@@ -38,12 +40,20 @@ export class RoomTitle {
 
   #addListeners() {
     this.#button.addEventListener("click", () => this.#startEditing())
-    this.#field.addEventListener("blur", () => this.#finish())
+    this.#form.addEventListener("focusout", ({ relatedTarget }) => {
+      const isInForm = this.#form.contains(/** @type {Node | null} */ (relatedTarget))
+      const isInPage = document.hasFocus() // otherwise the window has lost the focus
+      if (isInPage && !isInForm) this.#suspendEditing()
+    })
     this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return
+      const isForInputMethod = event.isComposing || event.keyCode === 229
+      if (event.key !== "Escape" || isForInputMethod) return
       event.preventDefault()
       this.#stopEditing()
     })
+    // The button must not take the focus: some browsers would not say where it went.
+    const saveButton = this.#form.querySelector("button")
+    saveButton?.addEventListener("pointerdown", (event) => event.preventDefault())
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault()
       this.#finish()
@@ -53,7 +63,8 @@ export class RoomTitle {
   #startEditing() {
     const title = this.#heading.textContent ?? ""
     this.#showForm(true)
-    this.#field.value = title === this.#label ? "" : title
+    this.#field.value = this.#unsavedName || (title === this.#label ? "" : title)
+    this.#unsavedName = ""
     this.#field.focus()
     this.#field.select()
   }
@@ -61,6 +72,13 @@ export class RoomTitle {
   #stopEditing() {
     this.#showForm(false)
     this.#button.focus()
+  }
+
+  /** Shows the name of the room; what was typed is there when the name is edited again. */
+  #suspendEditing() {
+    if (this.#form.hidden) return // hiding the focused field moves the focus once more
+    this.#unsavedName = this.#field.value.trim()
+    this.#showForm(false)
   }
 
   /** @param {boolean} isVisible */
@@ -71,7 +89,6 @@ export class RoomTitle {
   }
 
   async #finish() {
-    if (this.#form.hidden) return // hiding the focused field triggers `blur` once more
     const name = this.#field.value.trim()
     const title = name || this.#label
     const previousTitle = this.#heading.textContent ?? ""
