@@ -36,7 +36,7 @@ const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which 
 
 /**
  * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with an
- * object of `command` and `argument`; `namechange`; and `typing`.
+ * object of `command` and `argument`; `namechange`; `typing`; and `modechange`.
  */
 export class Composer extends EventTarget {
   /** The field for the text. */
@@ -76,9 +76,15 @@ export class Composer extends EventTarget {
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
     this.#maxCharacters = Number(this.field.dataset.maxCharacters)
     this.nameField.value ||= preferences.get(NAME_KEY) ?? ""
+    this.#showInitial()
     this.#restoreDraft(drafts.read())
     this.#addListeners()
     if (!hasTouchKeyboard) this.field.focus()
+  }
+
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  get targetSeq() {
+    return this.#mode?.edit ?? this.#mode?.reply_to ?? 0
   }
 
   /** The name of this person. */
@@ -229,7 +235,15 @@ export class Composer extends EventTarget {
   #handleNameChange() {
     this.#preferences.set(NAME_KEY, this.name)
     this.showHint("")
+    this.#showInitial()
     this.dispatchEvent(new Event("namechange"))
+  }
+
+  /** Shows the first letter of the name where its field is a small button, as early.js does. */
+  #showInitial() {
+    const initial = [...this.name].slice(0, 1).join("")
+    this.#form.style.setProperty("--own-initial", JSON.stringify(initial))
+    this.nameField.title = this.name === "" ? "" : `Your name: ${this.name}`
   }
 
   // Sending
@@ -323,11 +337,13 @@ export class Composer extends EventTarget {
     this.#mode = mode
     this.#part("mode").hidden = mode === null
     this.#part("mode-text").textContent = mode?.words ?? ""
+    this.dispatchEvent(new Event("modechange"))
   }
 
   #handleTextChange() {
     const text = this.field.value
     this.#updateCounter(text)
+    this.#form.toggleAttribute("data-blank", text.trim() === "")
     this.#drafts.saveSoon({ text, mode: this.#mode, aside: this.#textBeforeEdit })
     this.#fitHeight()
   }
