@@ -1,6 +1,8 @@
 // Parses the Markdown subset of messages into a tree. chat/text/markdown.py is the same parser in
 // Python.
 
+import { ADDRESS, SPACE, linkChildren, trimAddress } from "./links.js"
+
 /**
  * @typedef {string | [kind: string, children: MarkdownNode[]]} MarkdownNode a text, or an element
  *   with its content
@@ -13,29 +15,8 @@
 const MAX_QUOTE_DEPTH = 3 // deeper quotes are text
 const MAX_STARS = 3
 
-// Letter by letter: with the flag `i` and `u`, "s" would match the long s, which is no scheme.
-const SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://"
-const SPACE = "\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff"
-// Invisible characters and those that change the direction: they would hide the end of an address.
-const INVISIBLE = "\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
-// Beyond ASCII a host may begin with any character except punctuation, symbols, emoji, combining
-// marks and private use. Not `\p{L}`: the server and the browser may know different versions of
-// Unicode.
-const NO_LETTERS =
-  "\\x80-\\xbf\\xd7\\xf7\\u0300-\\u036f\\u2000-\\u206f\\u20a0-\\u20ff\\u2190-\\u2bff" +
-  "\\u2e00-\\u2e7f\\u3000-\\u3004\\u3008-\\u3020\\ud800-\\uf8ff\\ufe00-\\ufe6f\\uff00-\\uff0f" +
-  "\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65\\uffe0-\\uffff" +
-  "\\u{1f000}-\\u{1ffff}\\u{e0000}-\\u{10ffff}"
-const HOST_START = `[A-Za-z0-9]|[^\\x00-\\x7f${NO_LETTERS}]|\\[[0-9A-Fa-f:]`
-const ADDRESS = `(?<![A-Za-z0-9_])${SCHEME}(?=${HOST_START})[^${SPACE}${INVISIBLE}<>"\\\\\`]+`
 /** A run of backticks, a run of stars, or a web address. */
 const TOKEN = new RegExp(`\`+|\\*+|${ADDRESS}`, "gu")
-const TRAILING_PUNCTUATION =
-  ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
-/** @type {Record<string, string>} opening brackets by closing ones */
-const BRACKETS = { ")": "(", "]": "[", "}": "{", "\uff09": "\uff08" }
-const ADDRESS_PARTS = new RegExp(`^(${SCHEME})([^/?#]+)(.*)$`, "su")
-const PRINTABLE_ASCII = /^[!-~]*$/
 const QUOTE_MARKER = /^>(?: |(?=>)|$)/
 const FENCE_START = /^```([^`]*)$/
 const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
@@ -227,54 +208,6 @@ function findCodeEnds(line) {
     nextRuns.set(run.length, index)
   }
   return codeEnds
-}
-
-// Links
-
-/**
- * An address without the punctuation of the sentence around it. A closing bracket belongs to the
- * address if it opens one, too.
- *
- * @param {string} found
- */
-function trimAddress(found) {
-  const surplus = countSurplusBrackets(found)
-  let end = found.length
-  for (;;) {
-    const last = found[end - 1] ?? ""
-    const isSurplus = (surplus[last] ?? 0) > 0
-    if (!isSurplus && !TRAILING_PUNCTUATION.includes(last)) return found.slice(0, end)
-    if (isSurplus) surplus[last] -= 1
-    end -= 1
-  }
-}
-
-/**
- * How many more closing brackets there are than opening ones.
- *
- * @param {string} text
- * @returns {Record<string, number>} by closing bracket
- */
-function countSurplusBrackets(text) {
-  const count = (/** @type {string} */ character) => text.split(character).length - 1
-  const pairs = Object.entries(BRACKETS)
-  return Object.fromEntries(pairs.map(([close, open]) => [close, count(close) - count(open)]))
-}
-
-/**
- * Emphasizes a host that is not plain ASCII, because its letters may look like those of another
- * host, and a host behind a user name, which may look like a host.
- *
- * @param {string} address
- * @returns {MarkdownNode[]}
- */
-function linkChildren(address) {
-  const [, scheme = "", authority = "", rest = ""] = ADDRESS_PARTS.exec(address) ?? []
-  if (PRINTABLE_ASCII.test(authority) && !authority.includes("@")) return [address]
-  const hostStart = authority.lastIndexOf("@") + 1
-  /** @type {MarkdownNode[]} */
-  const children = [scheme + authority.slice(0, hostStart), ["host", [authority.slice(hostStart)]]]
-  return rest === "" ? children : [...children, rest]
 }
 
 // Emphasis
