@@ -8,8 +8,12 @@ import { ADDRESS, SPACE, linkChildren, trimAddress } from "./links.js"
  *   with its content
  */
 /**
- * @typedef {{ node: MarkdownNode, nextLine: number }} Block an element of whole lines, and where it
- *   ends
+ * Whole lines that are one element.
+ *
+ * @typedef {object} Block
+ * @property {"fence" | "quote"} kind
+ * @property {number} start the index of the first line
+ * @property {number} end the index after the last one
  */
 
 const MAX_QUOTE_DEPTH = 3 // deeper quotes are text
@@ -17,9 +21,10 @@ const MAX_STARS = 3
 
 /** A run of backticks, a run of stars, or a web address. */
 const TOKEN = new RegExp(`\`+|\\*+|${ADDRESS}`, "gu")
-const QUOTE_MARKER = /^>(?: |(?=>)|$)/
-const FENCE_START = /^```([^`]*)$/
-const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
+export const QUOTE_MARKER = /^>(?: |(?=>)|$)/
+export const FENCE = "```"
+const FENCE_START = /^```[^`]*$/
+export const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
 const SPACES = new RegExp(`[${SPACE}]`, "gu")
 const STARTS_WITH_ALPHANUMERIC = /^[A-Za-z0-9]/
 /** @type {Record<string, string>} */
@@ -44,22 +49,33 @@ export function parseMarkdown(source) {
 function parseBlocks(lines, quoteDepth) {
   /** @type {MarkdownNode[]} */
   const nodes = []
-  /** @type {string[]} */
-  let textLines = []
+  let textStart = 0
+  for (const { kind, start, end } of findBlocks(lines, quoteDepth)) {
+    const content = lines.slice(start, end)
+    const node = kind === "fence" ? parseFence(content) : parseQuote(content, quoteDepth)
+    nodes.push(...parseTextLines(lines.slice(textStart, start)), node)
+    textStart = end
+  }
+  return [...nodes, ...parseTextLines(lines.slice(textStart))]
+}
+
+/**
+ * Where fenced code and quotes begin and end.
+ *
+ * @param {string[]} lines
+ * @param {number} quoteDepth
+ */
+export function findBlocks(lines, quoteDepth) {
+  /** @type {Block[]} */
+  const blocks = []
   const lastFenceEnd = lines.findLastIndex(endsFence)
   let index = 0
   while (index < lines.length) {
-    const block = parseFence(lines, index, lastFenceEnd) ?? parseQuote(lines, index, quoteDepth)
-    if (block) {
-      nodes.push(...parseTextLines(textLines), block.node)
-      textLines = []
-      index = block.nextLine
-    } else {
-      textLines.push(lines[index])
-      index += 1
-    }
+    const block = findFence(lines, index, lastFenceEnd) ?? findQuote(lines, index, quoteDepth)
+    if (block) blocks.push(block)
+    index = block?.end ?? index + 1
   }
-  return [...nodes, ...parseTextLines(textLines)]
+  return blocks
 }
 
 /**
@@ -70,17 +86,11 @@ function parseBlocks(lines, quoteDepth) {
  * @param {number} lastFenceEnd the last line that can end a fence; avoids a search for every start
  * @returns {Block | null}
  */
-function parseFence(lines, start, lastFenceEnd) {
-  const match = FENCE_START.exec(lines[start])
-  if (!match || start >= lastFenceEnd) return null
-  const info = match[1]
-  const content = FENCE_LANGUAGE.test(info) ? [] : [info]
-  let end = start + 1
-  while (!endsFence(lines[end])) end += 1
-  const lastLine = trimEndSpaces(lines[end]).slice(0, -"```".length)
-  content.push(...lines.slice(start + 1, end))
-  if (lastLine !== "") content.push(lastLine)
-  return { node: ["fence", [content.join("\n")]], nextLine: end + 1 }
+function findFence(lines, start, lastFenceEnd) {
+  if (start >= lastFenceEnd || !FENCE_START.test(lines[start])) return null
+  let last = start + 1
+  while (!endsFence(lines[last])) last += 1
+  return { kind: "fence", start, end: last + 1 }
 }
 
 /**
@@ -91,24 +101,40 @@ function parseFence(lines, start, lastFenceEnd) {
  * @param {number} quoteDepth
  * @returns {Block | null}
  */
-function parseQuote(lines, start, quoteDepth) {
+function findQuote(lines, start, quoteDepth) {
   if (quoteDepth >= MAX_QUOTE_DEPTH) return null
   if (isBlank(lines[start].replace(">", ""))) return null
-  /** @type {string[]} */
-  const content = []
-  for (let index = start; index < lines.length; index += 1) {
-    const marker = QUOTE_MARKER.exec(lines[index])
-    if (!marker) break
-    content.push(lines[index].slice(marker[0].length))
-  }
-  if (content.length === 0) return null
-  const children = parseBlocks(content, quoteDepth + 1)
-  return { node: ["quote", children], nextLine: start + content.length }
+  let end = start
+  while (end < lines.length && QUOTE_MARKER.test(lines[end])) end += 1
+  return end > start ? { kind: "quote", start, end } : null
+}
+
+/**
+ * @param {string[]} lines
+ * @returns {MarkdownNode}
+ */
+function parseFence(lines) {
+  const info = lines[0].slice(FENCE.length)
+  const lastLine = trimEndSpaces(lines[lines.length - 1]).slice(0, -FENCE.length)
+  const content = lines.slice(1, -1)
+  if (!FENCE_LANGUAGE.test(info)) content.unshift(info)
+  if (lastLine !== "") content.push(lastLine)
+  return ["fence", [content.join("\n")]]
+}
+
+/**
+ * @param {string[]} lines
+ * @param {number} quoteDepth
+ * @returns {MarkdownNode}
+ */
+function parseQuote(lines, quoteDepth) {
+  const content = lines.map((line) => line.replace(QUOTE_MARKER, ""))
+  return ["quote", parseBlocks(content, quoteDepth + 1)]
 }
 
 /** @param {string} line */
 function endsFence(line) {
-  return trimEndSpaces(line).endsWith("```")
+  return trimEndSpaces(line).endsWith(FENCE)
 }
 
 /** @param {string} text */

@@ -1,6 +1,7 @@
 // Draws the parts of a message: its reply, its reactions, its author's mark, and the button of a
 // long text.
 
+import { firstGrapheme } from "../lib/graphemes.js"
 import { setText } from "./dom.js"
 
 /** @import { Row } from "../wire.js" */
@@ -112,7 +113,7 @@ function updateReaction(button, emoji, marks, ownMark) {
 export function setMark(element, selector, mark, name) {
   const part = setText(element, selector, mark.slice(0, SHOWN_MARK_CHARACTERS))
   part.dataset.hue = mark.slice(0, 1)
-  part.dataset.initial = [...name].slice(0, 1).join("")
+  part.dataset.initial = firstGrapheme(name.trim())
 }
 
 /**
