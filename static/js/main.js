@@ -14,6 +14,7 @@ import { electWithLease, electWithLock } from "./state/leader_election.js"
 import { Outbox } from "./state/outbox.js"
 import { OutboxStore } from "./state/outbox_store.js"
 import { People } from "./state/people.js"
+import { OWN_HUE, PersonHues } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
 import { Timeline } from "./state/timeline.js"
 import { Unread } from "./state/unread.js"
@@ -24,6 +25,7 @@ import { ConnectionStatus } from "./view/connection_status.js"
 import { byId, cloneTemplate } from "./view/dom.js"
 import { recordEvents } from "./view/event_replay.js"
 import { MessageList } from "./view/message_list.js"
+import { drawFaces, toggleWrap, unfold } from "./view/message_parts.js"
 import { Navigation } from "./view/navigation.js"
 import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
@@ -37,6 +39,7 @@ import { createToast } from "./view/toast.js"
 
 const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
+const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
 /** What secondary.js handles. */
 const EVENTS_TO_REPLAY = {
@@ -64,11 +67,13 @@ const session = new RoomSession({
 const { outbox } = session
 const ignoredPeople = new IgnoredPeople(label, preferences)
 const people = new People()
+const hues = new PersonHues(label, { preferences, getOwnMark: () => session.mark })
 const list = new MessageList(byId("messages"), cloneTemplate, {
   getMark: () => session.mark,
   ignores: (mark) => ignoredPeople.has(mark),
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
+  faceOf,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
 const drafts = new Drafts(label, { preferences, clock })
@@ -139,6 +144,14 @@ function fromOthers(rows) {
   return rows.filter((row) => !isOwn(row) && isPosted(row) && !ignoredPeople.has(row.mark))
 }
 
+/**
+ * @param {string} mark
+ * @param {string} [name] the latest known name by default
+ */
+function faceOf(mark, name = people.nameOf(mark)) {
+  return { hue: hues.hueOf(mark), name }
+}
+
 function isPageWatched() {
   return document.visibilityState === "visible" && document.hasFocus()
 }
@@ -150,6 +163,7 @@ function getTitle() {
 // Messages
 
 function redraw() {
+  hues.learn(timeline.rows)
   scroller.preservePosition(() => list.reset(timeline))
 }
 
@@ -183,8 +197,8 @@ function updateEarlierButton() {
 }
 
 timeline.addEventListener("reset", () => {
-  redraw()
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
+  redraw()
   updateEarlierButton()
 })
 timeline.addEventListener("change", (event) => {
@@ -250,8 +264,19 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  drawPresentFaces()
   list.learnNames(people.present)
 })
+
+/** The first people in the room, other ones before this person. */
+function drawPresentFaces() {
+  const faces = people.present.map(({ mark, name }) => faceOf(mark, name))
+  const named = faces.filter(({ name }) => name !== "")
+  const others = named.filter(({ hue }) => hue !== OWN_HUE)
+  const own = named.filter(({ hue }) => hue === OWN_HUE)
+  const container = /** @type {HTMLElement} */ (document.querySelector(".people-button__faces"))
+  drawFaces(container, [...others, ...own].slice(0, MAX_PRESENT_FACES), cloneTemplate)
+}
 
 // The composer
 
@@ -304,6 +329,8 @@ composer.addEventListener("namechange", () => {
   document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
   list.updateMentions()
 })
+composer.addEventListener("modechange", () => list.setTarget(composer.targetSeq))
+list.setTarget(composer.targetSeq)
 for (const type of ["change", "removed", "sent"]) {
   outbox.addEventListener(type, () => {
     connectionStatus.updateCount()
@@ -322,6 +349,15 @@ const clickActions = {
   retry: (_, id) => outbox.retry(id),
   discard: (_, id) => outbox.discard(id),
   edit: (_, id) => composer.restoreText(outbox.discard(id)?.message ?? ""),
+  unfold: (button) => {
+    const message = /** @type {HTMLElement} */ (button.closest(".message"))
+    scroller.preservePosition(() => unfold(message))
+  },
+  "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
+  "copy-code": (button) => {
+    const code = button.closest(".code")?.querySelector("code")?.textContent ?? ""
+    secondary.then(({ copy }) => copy(code))
+  },
   expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
   menu: (button) => secondary.then(({ menu }) => menu.open(button)),
   react: (button) => secondary.then(({ menu }) => menu.run(button, "react", button.dataset.emoji)),
@@ -393,6 +429,7 @@ async function loadSecondary() {
     unread,
     showToast,
     getTitle,
+    faceOf,
     isOwn,
     fromOthers,
     isPageWatched,

@@ -9,7 +9,7 @@ import { RecentRooms } from "./state/recent_rooms.js"
 import { copyText } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
-import { byId, cloneTemplate } from "./view/dom.js"
+import { byId, cloneTemplate, setText } from "./view/dom.js"
 import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
@@ -33,6 +33,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { Unread } from "./state/unread.js" */
 /** @import { Announcer } from "./view/announcer.js" */
 /** @import { Composer } from "./view/composer.js" */
+/** @import { Face } from "./view/message_parts.js" */
 /** @import { Navigation } from "./view/navigation.js" */
 /** @import { Outgoing, Row } from "./wire.js" */
 
@@ -53,6 +54,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Unread} unread
  * @property {(text: string) => void} showToast
  * @property {() => string} getTitle the name of the room, or its label
+ * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
  * @property {(rows: Row[]) => Row[]} fromOthers
  * @property {() => boolean} isPageWatched
@@ -70,9 +72,11 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
+ * @property {(text: string) => void} copy copies a text and confirms it
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
+const MAX_CONFIRMED_CHARACTERS = 500
 const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
 
 /**
@@ -86,6 +90,7 @@ export function startSecondary(page) {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
     isOwn: page.isOwn,
+    reactorsOf: (row) => reactorsOf(page, row),
     actions,
   })
   detectWake(
@@ -104,14 +109,14 @@ export function startSecondary(page) {
     insertText: (text) => page.composer.insert(text),
     showToast: page.showToast,
   })
-  showReactors(page)
   setUpDialogs()
   setUpForgetting(page)
   setUpShortcuts(page)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
   setUpLinks(page)
-  return { menu, actions, commands: createCommands(page, panel) }
+  const copy = (/** @type {string} */ text) => copyAndConfirm(text, page.showToast)
+  return { menu, actions, commands: createCommands(page, panel), copy }
 }
 
 /** @param {string} label */
@@ -120,11 +125,14 @@ function roomUrl(label) {
 }
 
 /** @param {RoomPage} page */
-function createPeoplePanel({ people, ignoredPeople, session, composer }) {
+function createPeoplePanel({ people, ignoredPeople, preferences, session, composer, faceOf }) {
   const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
+    preferences,
     getOwnMark: () => session.mark,
+    faceOf,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
   })
@@ -133,7 +141,8 @@ function createPeoplePanel({ people, ignoredPeople, session, composer }) {
 }
 
 /** @param {RoomPage} page */
-function showRoomTitle({ label, session, composer, timeline, preferences, getTitle, showToast }) {
+function showRoomTitle(page) {
+  const { label, session, composer, timeline, preferences, unread, getTitle, showToast } = page
   const roomTitle = new RoomTitle(byId("title"), {
     label,
     save: (name) => session.setTitle(name, composer.name),
@@ -142,8 +151,9 @@ function showRoomTitle({ label, session, composer, timeline, preferences, getTit
   const recentRooms = new RecentRooms(preferences)
   const update = () => {
     roomTitle.show(getTitle())
-    recentRooms.add({ label, name: timeline.name, at: clock.now() })
+    recentRooms.add({ label, name: timeline.name, at: clock.now(), unread: unread.count })
   }
+  unread.addEventListener("count", () => recentRooms.setUnread(label, unread.count))
   timeline.addEventListener("title", update)
   update()
 }
@@ -229,14 +239,12 @@ function suggestNames({ composer, people, session }) {
  * @param {RoomPage} page
  * @returns {Actions}
  */
-function createActions({ label, session, people, ignoredPeople, composer, showToast }) {
+function createActions(page) {
+  const { label, session, timeline, people, ignoredPeople, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
   }
-  const copy = async (/** @type {string} */ text) => {
-    const isCopied = await copyText(text)
-    showToast(isCopied ? "Copied" : COPY_FAILED)
-  }
+  const copy = (/** @type {string} */ text) => copyAndConfirm(text, showToast)
   return {
     react({ seq, reactions = {} }, emoji = "") {
       const on = !reactions[emoji]?.includes(session.mark)
@@ -251,14 +259,31 @@ function createActions({ label, session, people, ignoredPeople, composer, showTo
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
     copy: ({ message = "" }) => copy(message),
     link: ({ seq }) => copy(`${roomUrl(label)}#m-${seq}`),
-    delete: ({ seq }) => confirmDeletion(() => enqueue({ event: "delete", seq })),
+    delete(row) {
+      confirmDeletion(row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
+        enqueue({ event: "delete", seq: row.seq })
+      })
+    },
     ignore: ({ mark = "", handle = "" }) => ignoredPeople.toggle(mark, handle),
   }
 }
 
-/** @param {() => void} onConfirm */
-function confirmDeletion(onConfirm) {
+/**
+ * @param {string} text
+ * @param {(text: string) => void} showToast
+ */
+async function copyAndConfirm(text, showToast) {
+  const isCopied = await copyText(text)
+  showToast(isCopied ? "Copied" : COPY_FAILED)
+}
+
+/**
+ * @param {string} message what will be deleted
+ * @param {() => void} onConfirm
+ */
+function confirmDeletion(message, onConfirm) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
   dialog.returnValue = ""
   dialog.onclose = () => {
     if (dialog.returnValue) onConfirm()
@@ -278,31 +303,22 @@ function createCommands({ composer }, panel) {
       else composer.name = truncate(name, composer.nameField.maxLength)
     },
     help: () => openDialog("shortcuts"),
-    who: () => panel.toggle(),
+    who: () => panel.show(),
     leave: () => location.assign("/"),
   }
 }
 
 /**
- * Shows who has reacted, while somebody points at a reaction.
+ * The names of those who have reacted to a message, by emoji.
  *
  * @param {RoomPage} page
+ * @param {Row} row
  */
-function showReactors({ timeline, session, people }) {
+function reactorsOf({ session, people }, { reactions = {} }) {
   const nameOf = (/** @type {string} */ mark) => {
     return mark === session.mark ? "You" : people.nameOf(mark) || "Somebody"
   }
-  const showNames = (/** @type {Event} */ { target }) => {
-    const element = /** @type {Element} */ (target)
-    const button = /** @type {HTMLElement | null} */ (element.closest(".reaction"))
-    if (!button) return
-    const message = /** @type {HTMLElement} */ (button.closest(".message"))
-    const row = timeline.rowAt(Number(message.dataset.seq))
-    const marks = row?.reactions?.[button.dataset.emoji ?? ""] ?? []
-    button.title = marks.map(nameOf).join(", ")
-  }
-  byId("messages").addEventListener("pointerover", showNames)
-  byId("messages").addEventListener("focusin", showNames)
+  return Object.entries(reactions).map(([emoji, marks]) => ({ emoji, names: marks.map(nameOf) }))
 }
 
 /** @param {RoomPage} page */

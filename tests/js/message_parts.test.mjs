@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { isLong, previewText, setMark } from "../../static/js/view/message_parts.js"
+import { isLong, previewText, setFace } from "../../static/js/view/message_parts.js"
 import { row } from "./fakes.mjs"
 
 test("the preview of a message is its first line", () => {
@@ -20,9 +20,9 @@ test("the initial of a name is what a reader takes for one character", () => {
     ["👍🏽👍", "👍🏽"],
     ["", ""],
   ]) {
-    const part = { dataset: {}, firstChild: null }
-    setMark({ querySelector: () => part }, ".message__mark", "0123456789abcdef", name)
-    assert.equal(part.dataset.initial, initial)
+    const avatar = { dataset: {} }
+    setFace(avatar, { hue: "1", name })
+    assert.equal(avatar.dataset.initial, initial)
   }
 })
 

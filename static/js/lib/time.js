@@ -29,3 +29,27 @@ export function localDay(timestamp) {
   const day = String(date.getDate()).padStart(2, "0")
   return `${date.getFullYear()}-${month}-${day}`
 }
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+
+/**
+ * When a room was last visited: "Just now", "5 minutes ago", "Today 14:05", "Yesterday 23:10" or
+ * "5 March 2026".
+ *
+ * @param {number} at in milliseconds since 1970
+ * @param {number} now
+ */
+export function formatVisit(at, now) {
+  const minutes = Math.floor((now - at) / MINUTE_MS)
+  if (minutes < 1) return "Just now"
+  if (now - at < HOUR_MS) return minutes === 1 ? "1 minute ago" : `${minutes} minutes ago`
+  const timestamp = new Date(at).toISOString()
+  const day = localDay(timestamp)
+  const isDayOf = (/** @type {number} */ other) => day === localDay(new Date(other).toISOString())
+  if (isDayOf(now)) return `Today ${formatTime(timestamp)}`
+  if (isDayOf(now - 24 * HOUR_MS)) return `Yesterday ${formatTime(timestamp)}`
+  return formatDate(timestamp)
+}
+
+const formatDate = createFormatter({ day: "numeric", month: "long", year: "numeric" })

@@ -7,6 +7,7 @@
  * @property {string} label
  * @property {string} name the display name of the room; may be empty
  * @property {number} at when it was last visited, in milliseconds since 1970
+ * @property {number} [unread] how many messages were unread then
  */
 
 const STORAGE_KEY = "rooms"
@@ -35,6 +36,18 @@ export class RecentRooms {
   add(visit) {
     const visits = [visit, ...this.#allExcept(visit.label)]
     this.#preferences.set(STORAGE_KEY, visits.slice(0, MAX_RECENT_ROOMS))
+  }
+
+  /**
+   * @param {string} label of a room, which may have been removed from the list
+   * @param {number} unread
+   */
+  setUnread(label, unread) {
+    const visits = this.all()
+    const visit = visits.find((other) => other.label === label)
+    if (!visit || (visit.unread ?? 0) === unread) return
+    visit.unread = unread
+    this.#preferences.set(STORAGE_KEY, visits)
   }
 
   /** @param {string} label */

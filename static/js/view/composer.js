@@ -1,6 +1,7 @@
 // The form in which messages are written, edited and answered. It is never disabled and never loses
 // text.
 
+import { firstGrapheme } from "../lib/graphemes.js"
 import { splitMessage } from "../lib/message_splitting.js"
 import { characterCount, formatCount } from "../lib/text.js"
 import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
@@ -43,8 +44,8 @@ const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which 
 
 /**
  * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with an
- * object of `command` and `argument`; `namechange`; `typing`; and `replace` when the text was
- * changed by something else than typing.
+ * object of `command` and `argument`; `namechange`; `typing`; `modechange`; and `replace` when the
+ * text was changed by something else than typing.
  */
 export class Composer extends EventTarget {
   /** The field for the text. */
@@ -84,10 +85,16 @@ export class Composer extends EventTarget {
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
     this.#maxCharacters = Number(this.field.dataset.maxCharacters)
     this.nameField.value ||= withoutHalfCharacters(preferences.get(NAME_KEY) ?? "")
+    this.#showInitial()
     this.#restoreDraft(drafts.read())
     this.#addListeners()
     form.noValidate = true // `maxlength` counts an emoji as two characters, unlike the server
     if (!hasTouchKeyboard) this.field.focus()
+  }
+
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  get targetSeq() {
+    return this.#mode?.edit ?? this.#mode?.reply_to ?? 0
   }
 
   /** The name of this person. */
@@ -235,7 +242,15 @@ export class Composer extends EventTarget {
   #handleNameChange() {
     this.#preferences.set(NAME_KEY, this.name)
     this.showHint("")
+    this.#showInitial()
     this.dispatchEvent(new Event("namechange"))
+  }
+
+  /** Shows the first letter of the name where its field is a small button, as early.js does. */
+  #showInitial() {
+    const initial = firstGrapheme(this.name.trim())
+    this.#form.style.setProperty("--own-initial", JSON.stringify(initial))
+    this.nameField.title = this.name === "" ? "" : `Your name: ${this.name}`
   }
 
   // Sending
@@ -345,11 +360,13 @@ export class Composer extends EventTarget {
     this.#mode = mode
     this.#part("mode").hidden = mode === null
     this.#part("mode-text").textContent = mode?.words ?? ""
+    this.dispatchEvent(new Event("modechange"))
   }
 
   #handleTextChange() {
     const text = this.field.value
     this.#updateCounter(text)
+    this.#form.toggleAttribute("data-blank", text.trim() === "")
     this.#drafts.saveSoon({ text, mode: this.#mode, aside: this.#textBeforeEdit })
     this.#fitHeight()
   }

@@ -6,9 +6,12 @@ import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
 import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
 import {
+  addCodeTools,
   collapseIfLong,
+  drawFoldButton,
   drawReactions,
   drawReply,
+  setFace,
   setMark,
   toggleCollapsed,
 } from "./message_parts.js"
@@ -18,6 +21,7 @@ import {
 /** @import { Item, Row } from "../wire.js" */
 /** @import { Templates } from "./dom.js" */
 /** @import { Authorship } from "./message_grouping.js" */
+/** @import { Face } from "./message_parts.js" */
 
 /**
  * What the list needs to know about the person who reads it.
@@ -27,6 +31,7 @@ import {
  * @property {(mark: string) => boolean} ignores
  * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
  * @property {(text: string) => boolean} isMentionedIn
+ * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
  */
 
 const DELETED = "Message deleted"
@@ -59,6 +64,8 @@ export class MessageList {
   #unreadDivider = null
   /** @type {HTMLElement | null} */
   #unreadDividerElement = null
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  #targetSeq = 0
 
   /**
    * @param {HTMLElement} list may contain messages that the server has drawn
@@ -146,6 +153,17 @@ export class MessageList {
     }
   }
 
+  /**
+   * Marks the message that is being edited or replied to.
+   *
+   * @param {number} seq 0 when there is none
+   */
+  setTarget(seq) {
+    this.#elements.get(this.#targetSeq)?.removeAttribute("data-target")
+    this.#targetSeq = seq
+    this.#elements.get(seq)?.setAttribute("data-target", "")
+  }
+
   /** Call it when the name of the reader has changed. */
   updateMentions() {
     for (const message of this.#messages()) this.#markMention(message)
@@ -175,6 +193,7 @@ export class MessageList {
     this.#markMention(element)
     this.#drawReply(element, row.deleted ? undefined : row.reply_to)
     this.#drawReactions(element, row)
+    drawFoldButton(element, Boolean(row.kind ?? row.deleted), this.#cloneTemplate)
     this.#drawSendError(element, undefined)
     this.#insert(element, row.seq)
   }
@@ -213,6 +232,7 @@ export class MessageList {
     element.dataset.side = side
     element.dataset.state = stateOf(row)
     element.toggleAttribute("data-ignored", this.#reader.ignores(mark))
+    element.toggleAttribute("data-target", seq === this.#targetSeq)
     element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
     const author = kind ?? (side === "own" ? OWN_AUTHOR : mark)
     this.#authorships.set(element, authorshipOf(author, handle, timestamp))
@@ -227,7 +247,9 @@ export class MessageList {
    */
   #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
     setText(element, ".message__name", handle || (deleted ? "" : NAMELESS))
-    setMark(element, ".message__mark", mark, handle)
+    setMark(element, ".message__mark", mark)
+    const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
+    if (mark) setFace(avatar, this.#reader.faceOf(mark, handle))
     if (mark) this.#compareNames(nameSkeleton(handle), mark)
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
@@ -262,6 +284,7 @@ export class MessageList {
     try {
       const textElement = /** @type {HTMLElement} */ (element.querySelector(".message__text"))
       renderMarkdown(textElement, text)
+      addCodeTools(textElement, this.#cloneTemplate)
     } catch {
       setText(element, ".message__text", RENDERING_FAILED) // the other messages are still drawn
     }
@@ -297,7 +320,8 @@ export class MessageList {
    */
   #drawReactions(element, { deleted, reactions = {} }) {
     const ownMark = this.#reader.getMark()
-    const options = { ownMark, cloneTemplate: this.#cloneTemplate }
+    const { faceOf } = this.#reader
+    const options = { ownMark, faceOf, cloneTemplate: this.#cloneTemplate }
     drawReactions(element, deleted ? {} : reactions, options)
   }
 

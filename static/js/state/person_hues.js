@@ -1,0 +1,65 @@
+// Which color each person of a room has: the next free one, in the order in which they appear.
+
+/** @import { Row } from "../wire.js" */
+/** @import { Preferences } from "./preferences.js" */
+
+/** How many colors css/avatar.css has. */
+const HUE_COUNT = 20
+/** How much of a mark identifies a person here. */
+const STORED_MARK_CHARACTERS = 10
+const MAX_STORED_MARKS = 200
+export const OWN_HUE = "own"
+
+/**
+ * The order is remembered: a person keeps the color, also when their first message is not loaded
+ * any more. The server gives the same colors to the people of a page that is opened for the first
+ * time.
+ */
+export class PersonHues {
+  #storageKey
+  #preferences
+  #getOwnMark
+  /** @type {string[]} the beginnings of marks; the position of a person decides their color */
+  #marks
+
+  /**
+   * @param {string} label of the room
+   * @param {object} dependencies
+   * @param {Preferences} dependencies.preferences
+   * @param {() => string} dependencies.getOwnMark
+   */
+  constructor(label, { preferences, getOwnMark }) {
+    this.#storageKey = `hues:${label}`
+    this.#preferences = preferences
+    this.#getOwnMark = getOwnMark
+    const stored = preferences.get(this.#storageKey)
+    this.#marks = Array.isArray(stored) ? stored : []
+  }
+
+  /**
+   * Gives colors to the authors of messages, then to those who have reacted to them.
+   *
+   * @param {Row[]} rows
+   */
+  learn(rows) {
+    for (const { mark } of rows) this.hueOf(mark)
+    for (const { reactions = {} } of rows) {
+      for (const mark of Object.values(reactions).flat()) this.hueOf(mark)
+    }
+  }
+
+  /**
+   * @param {string} mark
+   * @returns {string} the number of a color; "own" for this person; "" for nobody
+   */
+  hueOf(mark) {
+    if (mark === "") return ""
+    if (mark === this.#getOwnMark()) return OWN_HUE
+    const key = mark.slice(0, STORED_MARK_CHARACTERS)
+    const known = this.#marks.indexOf(key)
+    if (known >= 0) return String(known % HUE_COUNT)
+    this.#marks.push(key)
+    this.#preferences.set(this.#storageKey, this.#marks.slice(0, MAX_STORED_MARKS))
+    return String((this.#marks.length - 1) % HUE_COUNT)
+  }
+}
