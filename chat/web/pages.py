@@ -28,6 +28,7 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.text.graphemes import initial
 from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
 from chat.web.labels import LABEL_RULE, is_valid_label, random_label
@@ -55,6 +56,7 @@ OWN_HUE = "own"
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
+blueprint.add_app_template_filter(initial)
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 

@@ -13,7 +13,8 @@
     const name = JSON.parse(localStorage.getItem("confab:name") ?? "null")
     if (typeof name !== "string" || name.trim() === "") return
     dataset.named = ""
-    style.setProperty("--own-initial", JSON.stringify([...name][0]))
+    const [first] = new Intl.Segmenter().segment(name.trim())
+    style.setProperty("--own-initial", JSON.stringify(first.segment))
   } catch {
     // Storage is forbidden, or contains something else: the page keeps its defaults.
   }

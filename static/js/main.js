@@ -286,8 +286,9 @@ function drawPresentFaces() {
  */
 function submit({ handle, messages, edit, reply_to }) {
   if (edit) return submitEdit(edit, messages[0])
-  const items = outbox.enqueueAll(messages.map((message) => ({ handle, message, reply_to })))
-  if (!items) return false
+  const items = messages.map((message) => ({ handle, message }))
+  const [first, ...rest] = items
+  if (!outbox.enqueueAll([{ ...first, reply_to }, ...rest])) return false
   navigation.goToLatest()
   return true
 }

@@ -10,6 +10,7 @@ import { copyText } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
 import { byId, cloneTemplate, setText } from "./view/dom.js"
+import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
 import { MessageMenu } from "./view/message_menu.js"
@@ -104,6 +105,10 @@ export function startSecondary(page) {
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
+  setUpFileRefusal(document, {
+    insertText: (text) => page.composer.insert(text),
+    showToast: page.showToast,
+  })
   setUpDialogs()
   setUpForgetting(page)
   setUpShortcuts(page)
@@ -207,7 +212,7 @@ function announceNameChanges({ session, people, composer }) {
     if (previousName !== "" && name.trim() !== "" && previousName !== name) {
       session.rename(name).catch(() => {}) // the next message contains the name too
     }
-    const freeName = people.alternativeName(name, session.mark)
+    const freeName = people.alternativeName(name, session.mark, composer.nameField.maxLength)
     if (freeName === "") return
     composer.showHint(
       `Someone here is already called ${name}. A short code next to each name tells you apart.`,

@@ -1,6 +1,7 @@
 // Draws the parts of a message: its reply, its reactions, its author's picture and mark, and the
 // buttons of a long text, of programs and of folded messages.
 
+import { firstGrapheme } from "../lib/graphemes.js"
 import { setText } from "./dom.js"
 
 /** @import { Row } from "../wire.js" */
@@ -147,7 +148,7 @@ export function drawFaces(container, faces, cloneTemplate) {
  * @param {Face} face
  */
 export function setFace(avatar, { hue, name }) {
-  const initial = [...name].slice(0, 1).join("")
+  const initial = firstGrapheme(name.trim())
   if (avatar.dataset.hue !== hue) avatar.dataset.hue = hue
   if (avatar.dataset.initial !== initial) avatar.dataset.initial = initial
 }

@@ -1,6 +1,7 @@
 // The name of the room in the header, which everybody in the room can change.
 
 import { Refused } from "../lib/errors.js"
+import { isForInputMethod } from "./input_method.js"
 
 const NO_CONNECTION = "Couldn't change the room name: there is no connection. Please try again."
 
@@ -40,7 +41,7 @@ export class RoomTitle {
     this.#button.addEventListener("click", () => this.#startEditing())
     this.#field.addEventListener("blur", () => this.#finish())
     this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return
+      if (event.key !== "Escape" || isForInputMethod(event)) return
       event.preventDefault()
       this.#stopEditing()
     })
