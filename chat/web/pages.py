@@ -3,6 +3,7 @@
 import io
 import secrets
 from functools import lru_cache
+from itertools import chain
 
 import segno
 from flask import (
@@ -27,6 +28,7 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.text.graphemes import initial
 from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
 from chat.web.labels import random_label
@@ -48,8 +50,14 @@ MAX_QR_ADDRESS_CHARS = 300
 MAX_CACHED_QR_CODES = 1_000
 """A code takes 2 KB, that of the longest address 8 KB."""
 
+HUE_COUNT = 20
+"""How many colors css/avatar.css has."""
+
+OWN_HUE = "own"
+
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
+blueprint.add_app_template_filter(initial)
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
@@ -247,11 +255,14 @@ def _room_response(
         "handle": session.get("handle", ""),
         "message": "",
     }
+    page = {**wire.joined(shown, latest), **you(shown)}
+    rows = wire.history(shown, listed)["messages"]
     text = render_template(
         "room.html",
         room=shown,
-        page={**wire.joined(shown, latest), **you(shown)},  # what the script starts from
-        rows=wire.history(shown, listed)["messages"],  # what is shown without JavaScript
+        page=page,  # what the script starts from
+        rows=rows,  # what is shown without JavaScript
+        faces=_faces(rows, page["you"]["mark"]),
         earlier=earlier,
         later=later,
         form=fields | form,
@@ -259,6 +270,20 @@ def _room_response(
         is_missing=is_missing,
     )
     return Response(text, status, {"Cache-Control": "no-store"})
+
+
+def _faces(rows: list[wire.JSON], own_mark: str) -> dict[str, dict[str, str]]:
+    """Return the color and the name of everybody in a list of messages, by mark.
+
+    Colors are given out in the order in which people appear, as in state/person_hues.js.
+    """
+    names: dict[str, str] = {row["mark"]: row["handle"] for row in rows if row["mark"]}
+    for row in rows:
+        for mark in chain.from_iterable(row.get("reactions", {}).values()):
+            names.setdefault(mark, "")
+    others = [mark for mark in names if mark != own_mark]
+    hues = {mark: str(number % HUE_COUNT) for number, mark in enumerate(others)}
+    return {mark: {"hue": hues.get(mark, OWN_HUE), "name": names[mark]} for mark in names}
 
 
 def _requested_page(shown: Room) -> MessagePage | None:

@@ -14,6 +14,7 @@ import { electWithLease, electWithLock } from "./state/leader_election.js"
 import { Outbox } from "./state/outbox.js"
 import { OutboxStore } from "./state/outbox_store.js"
 import { People } from "./state/people.js"
+import { OWN_HUE, PersonHues } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
 import { Timeline } from "./state/timeline.js"
 import { Unread } from "./state/unread.js"
@@ -24,6 +25,7 @@ import { ConnectionStatus } from "./view/connection_status.js"
 import { byId, cloneTemplate } from "./view/dom.js"
 import { recordEvents } from "./view/event_replay.js"
 import { MessageList } from "./view/message_list.js"
+import { drawFaces, toggleWrap, unfold } from "./view/message_parts.js"
 import { Navigation } from "./view/navigation.js"
 import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
@@ -38,6 +40,7 @@ import { UnreadBar } from "./view/unread_bar.js"
 
 const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
+const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
 const WHO_CAN_READ =
   "Anyone with the link can read and post here. Messages are kept until their author deletes them."
@@ -49,6 +52,7 @@ const EVENTS_TO_REPLAY = {
 
 /** @type {Joined} the answer to `join` at the time when the server created the page */
 const page = JSON.parse(byId("page").textContent ?? "")
+byId("page").remove() // a message that is deleted later must not stay there
 const { label } = page
 const preferences = new Preferences()
 const tabPreferences = new Preferences(() => sessionStorage)
@@ -71,12 +75,14 @@ const session = new RoomSession({
 })
 const { outbox } = session
 const people = new People()
+const hues = new PersonHues(label, { preferences, getOwnMark: () => session.mark })
 const list = new MessageList(byId("messages"), cloneTemplate, {
   getMark: () => session.mark,
   ignores: (mark) => ignoredPeople.has(mark),
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
   isFirstLoaded: () => !timeline.hasOlder,
+  faceOf,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
 const drafts = new Drafts(label, { preferences, tabPreferences, clock })
@@ -165,6 +171,7 @@ function fromOthers(rows) {
 }
 
 /**
+/**
  * Whether a message mentions this person or replies to them.
  *
  * @param {Row} row
@@ -180,6 +187,14 @@ function isUnreadDividerVisible() {
   return unreadDividerElement !== null && scroller.isVisible(unreadDividerElement)
 }
 
+/**
+ * @param {string} mark
+ * @param {string} [name] the latest known name by default
+ */
+function faceOf(mark, name = people.nameOf(mark)) {
+  return { hue: hues.hueOf(mark), name }
+}
+
 function isPageWatched() {
   return document.visibilityState === "visible" && document.hasFocus()
 }
@@ -191,6 +206,7 @@ function getTitle() {
 // Messages
 
 function redraw() {
+  hues.learn(timeline.rows)
   scroller.preservePosition(() => list.reset(timeline))
 }
 
@@ -246,9 +262,9 @@ function updateEarlierButton() {
 }
 
 timeline.addEventListener("reset", () => {
+  if (!timeline.hasNewer) people.learnNames(timeline.rows)
   redraw()
   forgetDeleted(timeline.rows)
-  if (!timeline.hasNewer) people.learnNames(timeline.rows)
   updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
@@ -365,8 +381,19 @@ people.addEventListener("change", () => {
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
   updateWelcome()
+  drawPresentFaces()
   list.learnNames(people.present)
 })
+
+/** The first people in the room, other ones before this person. */
+function drawPresentFaces() {
+  const faces = people.present.map(({ mark, name }) => faceOf(mark, name))
+  const named = faces.filter(({ name }) => name !== "")
+  const others = named.filter(({ hue }) => hue !== OWN_HUE)
+  const own = named.filter(({ hue }) => hue === OWN_HUE)
+  const container = /** @type {HTMLElement} */ (document.querySelector(".people-button__faces"))
+  drawFaces(container, [...others, ...own].slice(0, MAX_PRESENT_FACES), cloneTemplate)
+}
 
 // The composer
 
@@ -376,8 +403,9 @@ people.addEventListener("change", () => {
  */
 function submit({ handle, messages, edit, reply_to }) {
   if (edit) return submitEdit(edit, messages[0])
-  const items = outbox.enqueueAll(messages.map((message) => ({ handle, message, reply_to })))
-  if (!items) return false
+  const items = messages.map((message) => ({ handle, message }))
+  const [first, ...rest] = items
+  if (!outbox.enqueueAll([{ ...first, reply_to }, ...rest])) return false
   navigation.goToLatest()
   return true
 }
@@ -418,6 +446,8 @@ composer.addEventListener("namechange", () => {
   document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
   list.updateMentions()
 })
+composer.addEventListener("modechange", () => list.setTarget(composer.targetSeq))
+list.setTarget(composer.targetSeq)
 for (const type of ["change", "removed", "sent"]) {
   outbox.addEventListener(type, () => {
     connectionStatus.updateCount()
@@ -436,6 +466,15 @@ const clickActions = {
   retry: (_, id) => outbox.retry(id),
   discard: (_, id) => outbox.discard(id),
   edit: (_, id) => composer.restoreText(outbox.discard(id)?.message ?? ""),
+  unfold: (button) => {
+    const message = /** @type {HTMLElement} */ (button.closest(".message"))
+    scroller.preservePosition(() => unfold(message))
+  },
+  "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
+  "copy-code": (button) => {
+    const code = button.closest(".code")?.querySelector("code")?.textContent ?? ""
+    secondary.then(({ copy }) => copy(code, "Code copied"))
+  },
   expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
   menu: (button) => secondary.then(({ menu }) => menu.open(button)),
   react: (button) => secondary.then(({ menu }) => menu.run(button, "react", button.dataset.emoji)),
@@ -504,6 +543,7 @@ async function loadSecondary() {
     unread,
     showToast,
     getTitle,
+    faceOf,
     isOwn,
     isAddressedToMe,
     fromOthers,

@@ -9,7 +9,8 @@ import { RecentRooms } from "./state/recent_rooms.js"
 import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
-import { byId, cloneTemplate } from "./view/dom.js"
+import { byId, cloneTemplate, setText } from "./view/dom.js"
+import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
 import { MessageMenu } from "./view/message_menu.js"
@@ -31,6 +32,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { Timeline } from "./state/timeline.js" */
 /** @import { Unread } from "./state/unread.js" */
 /** @import { Composer } from "./view/composer.js" */
+/** @import { Face } from "./view/message_parts.js" */
 /** @import { Navigation } from "./view/navigation.js" */
 /** @import { ShowToast } from "./view/toast.js" */
 /** @import { Outgoing, Row } from "./wire.js" */
@@ -52,6 +54,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Unread} unread
  * @property {ShowToast} showToast
  * @property {() => string} getTitle the name of the room, or its label
+ * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
  * @property {(row: Row) => boolean} isAddressedToMe
  * @property {(rows: Row[]) => Row[]} fromOthers
@@ -70,10 +73,12 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
+ * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
  * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
+const MAX_CONFIRMED_CHARACTERS = 500
 
 /**
  * @param {RoomPage} page
@@ -87,6 +92,7 @@ export function startSecondary(page) {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
     isOwn: page.isOwn,
+    reactorsOf: (row) => reactorsOf(page, row),
     actions,
   })
   detectWake(
@@ -101,18 +107,27 @@ export function startSecondary(page) {
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
-  showReactors(page)
+  setUpFileRefusal(document, {
+    insertText: (text) => page.composer.insert(text),
+    showToast: page.showToast,
+  })
   setUpDialogs()
   setUpForgetting(page)
   setUpShortcuts(page)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
   setUpLinks(page, copying)
-  const forgetMessage = (/** @type {number} */ seq) => {
-    menu.forget(seq)
-    notifications.forget(seq)
+  return {
+    menu,
+    actions,
+    commands: createCommands(page, panel),
+    copy: (text, confirmation) => copying.copy(text, confirmation),
+    forgetMessage(seq) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+    },
   }
-  return { menu, actions, commands: createCommands(page, panel), forgetMessage }
 }
 
 /** @param {string} label */
@@ -122,11 +137,14 @@ function roomUrl(label) {
 
 /** @param {RoomPage} page */
 function createPeoplePanel(page) {
-  const { people, ignoredPeople, session, composer } = page
+  const { people, ignoredPeople, preferences, session, composer, faceOf } = page
   const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
+    preferences,
     getOwnMark: () => session.mark,
+    faceOf,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
     toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
@@ -154,7 +172,8 @@ function toggleIgnored({ ignoredPeople, showToast }, mark, name) {
 }
 
 /** @param {RoomPage} page */
-function showRoomTitle({ label, session, composer, timeline, preferences, getTitle, showToast }) {
+function showRoomTitle(page) {
+  const { label, session, composer, timeline, preferences, unread, getTitle, showToast } = page
   const roomTitle = new RoomTitle(byId("title"), {
     label,
     save: (name) => session.setTitle(name, composer.name),
@@ -166,7 +185,8 @@ function showRoomTitle({ label, session, composer, timeline, preferences, getTit
     recentRooms.rename(label, timeline.name)
   })
   roomTitle.show(getTitle())
-  recentRooms.add({ label, name: timeline.name, at: clock.now() })
+  recentRooms.add({ label, name: timeline.name, at: clock.now(), unread: unread.count })
+  unread.addEventListener("count", () => recentRooms.setUnread(label, unread.count))
 }
 
 /** @param {RoomPage} page */
@@ -221,7 +241,7 @@ function announceNameChanges({ session, people, composer }) {
     if (previousName !== "" && name.trim() !== "" && previousName !== name) {
       session.rename(name).catch(() => {}) // the next message contains the name too
     }
-    const freeName = people.alternativeName(name, session.mark)
+    const freeName = people.alternativeName(name, session.mark, composer.nameField.maxLength)
     if (freeName === "") return
     composer.showHint(
       `Someone here is already called ${name}. A short code next to each name tells you apart.`,
@@ -250,7 +270,7 @@ function suggestNames({ composer, people, session }) {
  * @returns {Actions}
  */
 function createActions(page, copying) {
-  const { label, session, people, composer, showToast } = page
+  const { label, session, timeline, people, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
   }
@@ -268,19 +288,40 @@ function createActions(page, copying) {
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
     copy: ({ message = "" }) => copying.copy(message, "Text copied"),
     link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
-    delete: ({ seq }) => confirmDeletion(() => enqueue({ event: "delete", seq })),
+    delete(row) {
+      confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
+        enqueue({ event: "delete", seq: row.seq })
+      })
+    },
     ignore: ({ mark = "", handle = "" }) => toggleIgnored(page, mark, handle),
   }
 }
 
-/** @param {() => void} onConfirm */
-function confirmDeletion(onConfirm) {
+/**
+ * @param {number} seq
+ * @param {string} message what will be deleted
+ * @param {() => void} onConfirm
+ */
+function confirmDeletion(seq, message, onConfirm) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
+  dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
   dialog.onclose = () => {
+    setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
   openDialog("delete")
+}
+
+/**
+ * The message of the question has been deleted in another way.
+ *
+ * @param {number} seq
+ */
+function forgetDeletion(seq) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  if (dialog.open && dialog.dataset.seq === String(seq)) dialog.close()
 }
 
 /**
@@ -295,31 +336,22 @@ function createCommands({ composer }, panel) {
       else composer.name = truncate(name, composer.nameField.maxLength)
     },
     help: () => openDialog("shortcuts"),
-    who: () => panel.toggle(),
+    who: () => panel.show(),
     leave: () => location.assign("/"),
   }
 }
 
 /**
- * Shows who has reacted, while somebody points at a reaction.
+ * The names of those who have reacted to a message, by emoji.
  *
  * @param {RoomPage} page
+ * @param {Row} row
  */
-function showReactors({ timeline, session, people }) {
+function reactorsOf({ session, people }, { reactions = {} }) {
   const nameOf = (/** @type {string} */ mark) => {
     return mark === session.mark ? "You" : people.nameOf(mark) || "Somebody"
   }
-  const showNames = (/** @type {Event} */ { target }) => {
-    const element = /** @type {Element} */ (target)
-    const button = /** @type {HTMLElement | null} */ (element.closest(".reaction"))
-    if (!button) return
-    const message = /** @type {HTMLElement} */ (button.closest(".message"))
-    const row = timeline.rowAt(Number(message.dataset.seq))
-    const marks = row?.reactions?.[button.dataset.emoji ?? ""] ?? []
-    button.title = marks.map(nameOf).join(", ")
-  }
-  byId("messages").addEventListener("pointerover", showNames)
-  byId("messages").addEventListener("focusin", showNames)
+  return Object.entries(reactions).map(([emoji, marks]) => ({ emoji, names: marks.map(nameOf) }))
 }
 
 /** @param {RoomPage} page */

@@ -429,19 +429,19 @@ def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
         post(ben, "not for Hannah")
         post(ben, "but for @Ann!")
         expect(page.locator("#m-3")).to_be_visible()
-        page.wait_for_function("notices.length > 0")
+        page.wait_for_function("() => notices.length > 0")
         assert page.evaluate("notices") == [[room, "Ben: but for @Ann!", f"confab-{room}"]]
         page.get_by_role("button", name="Notifications", exact=True).click()
         page.get_by_label("All messages").check()
         post(ben, "for everybody")
         expect(page.locator("#m-4")).to_be_attached()
-        page.wait_for_function("notices.at(-1)[1] === 'Ben: for everybody'")
+        page.wait_for_function("() => notices.at(-1)[1] === 'Ben: for everybody'")
         page.get_by_label("Nothing").check()
         post(ben, "for nobody, Ann")
         expect(page.locator("#m-5")).to_be_attached()
         page.get_by_label("All messages").check()
         post(ben, "for everybody again")
-        page.wait_for_function("notices.at(-1)[1] === 'Ben: for everybody again'")
+        page.wait_for_function("() => notices.at(-1)[1] === 'Ben: for everybody again'")
         assert page.evaluate("notices.length") == 3
 
 
@@ -473,7 +473,7 @@ def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
 
 def test_the_keyboard_goes_everywhere(server: ConfabServer, visit: Visit, room: str) -> None:
     fill(server, room, 40)
-    page = here(visit(f"/{room}/"))
+    page = here(visit(f"/{room}/", viewport={"width": 1000, "height": 720}))
     words = page.get_by_role("textbox", name="Message", exact=True)
     expect(words).to_be_focused()
 
@@ -607,9 +607,10 @@ def test_axe_finds_nothing(
     assert violations(page) == []
     for opener in ("Room menu", "Notifications"):
         page.get_by_role("button", name=opener).click()
-        expect(page.get_by_role("dialog")).to_be_visible()
+        dialog = page.locator("dialog:modal")
+        expect(dialog).to_be_visible()
         assert violations(page) == []
-        page.get_by_role("button", name="Close").click()
+        dialog.get_by_role("button", name="Close").click()
     page.locator("#log").focus()
     page.keyboard.press("?")
     assert violations(page) == []

@@ -21,7 +21,7 @@ def return_after(count: int, server: ConfabServer, visit: Visit, room: str) -> P
     """Read a room, leave it, and return when there are new messages; each 25th mentions Ann."""
     fill(server, room, 100)
     page = is_called(here(visit(f"/{room}/", **DESKTOP)), "Ann")
-    page.wait_for_function("localStorage.getItem(`confab:read:${location.pathname.slice(1, -1)}`)")
+    page.wait_for_function("(room) => localStorage.getItem(`confab:read:${room}`)", arg=room)
     page.goto(server.url)
     with somebody(server, room) as ben:
         for number in range(1, count + 1):

@@ -630,5 +630,51 @@ def test_page_and_script_show_equally_many_characters_of_a_mark(
 
     page = app.test_client().get("/kitchen/").text
 
-    [shown] = re.findall(r'<span class="message__mark" data-hue[^>]*>(\w+)</span>', page)
+    [shown] = re.findall(r'<span class="message__mark"[^>]*>(\w+)</span>', page)
     assert len(shown) == int(count)
+
+
+def hues_of_messages(page: str) -> list[str]:
+    """Return the colors of the authors of the messages on a page."""
+    return re.findall(r'class="avatar message__avatar" aria-hidden="true" data-hue="(\w+)"', page)
+
+
+def test_twenty_people_have_twenty_colors_in_the_order_in_which_they_wrote(
+    app: Flask, open_client: Callable[..., Client]
+) -> None:
+    create_room(app, "kitchen")
+    for number in range(20):
+        in_room(open_client(), "kitchen").post(f"I am {number}")
+
+    page = app.test_client().get("/kitchen/").text
+
+    assert hues_of_messages(page) == [str(number) for number in range(20)]
+
+
+def test_a_person_keeps_one_color_and_an_own_message_has_none_of_them(
+    app: Flask, open_client: Callable[..., Client]
+) -> None:
+    create_room(app, "kitchen")
+    browser = app.test_client()
+    form = hidden_fields(browser.get("/kitchen/").text)
+    browser.post("/kitchen/", data={"handle": "Me", "message": "mine", **form})
+    ada, ben = (in_room(open_client(), "kitchen") for _ in range(2))
+    for writer in (ada, ben, ada):
+        writer.post("hello")
+
+    page = browser.get("/kitchen/").text
+
+    assert hues_of_messages(page) == ["own", "0", "1", "0"]
+
+
+def test_page_script_and_style_sheet_have_equally_many_colors_and_faces() -> None:
+    script = (SCRIPTS / "state" / "person_hues.js").read_text()
+    [count] = re.findall(r"HUE_COUNT = (\d+)", script)
+    sheet = (SCRIPTS.parent / "css" / "avatar.css").read_text()
+    hues = re.findall(r'^\[data-hue="(\d+)"\]', sheet, re.MULTILINE)
+    parts = (SCRIPTS / "view" / "message_parts.js").read_text()
+    template = (SCRIPTS.parents[1] / "templates" / "_message.html").read_text()
+
+    assert int(count) == pages.HUE_COUNT
+    assert sorted(map(int, hues)) == list(range(pages.HUE_COUNT))
+    assert re.findall(r"MAX_FACES = (\d+)", parts) == re.findall(r"marks\[:(\d+)\]", template)

@@ -7,6 +7,7 @@
  * @property {string} label
  * @property {string} name the display name of the room; may be empty
  * @property {number} at when it was last visited, in milliseconds since 1970
+ * @property {number} [unread] how many messages were unread then
  */
 
 const STORAGE_KEY = "rooms"
@@ -47,16 +48,38 @@ export class RecentRooms extends EventTarget {
    * @param {string} name
    */
   rename(label, name) {
-    const visits = this.all()
-    const isChanged = visits.some((visit) => visit.label === label && visit.name !== name)
-    if (!isChanged) return
-    const renamed = visits.map((visit) => (visit.label === label ? { ...visit, name } : visit))
-    this.#preferences.set(STORAGE_KEY, renamed)
+    this.#change(label, { name })
+  }
+
+  /**
+   * Changes the number of unread messages of a room, if it is in the list.
+   *
+   * @param {string} label
+   * @param {number} unread
+   */
+  setUnread(label, unread) {
+    this.#change(label, { unread })
   }
 
   /** @param {string} label */
   remove(label) {
     this.#preferences.set(STORAGE_KEY, this.#allExcept(label))
+  }
+
+  /**
+   * @param {string} label
+   * @param {Partial<Visit>} changes
+   */
+  #change(label, changes) {
+    const visits = this.all()
+    const visit = visits.find((other) => other.label === label)
+    if (!visit) return
+    const changed = { ...visit, ...changes }
+    if (JSON.stringify(changed) === JSON.stringify(visit)) return
+    this.#preferences.set(
+      STORAGE_KEY,
+      visits.map((other) => (other === visit ? changed : other)),
+    )
   }
 
   /** @param {string} label */

@@ -1,6 +1,8 @@
 // The keyboard shortcuts of the page, and moving from message to message with the arrow keys.
 // message_menu.js has those on a message.
 
+import { isForInputMethod } from "./input_method.js"
+
 /**
  * @typedef {object} ShortcutTargets
  * @property {() => HTMLElement[]} getRegions the regions that F6 cycles through: in each, the
@@ -56,7 +58,8 @@ function handleKey(event, { getRegions, textField, cancel, showHelp }) {
  * @param {KeyboardEvent} event
  */
 function isHandledElsewhere(event) {
-  if (event.isComposing || event.defaultPrevented || event.altKey || event.metaKey) return true
+  if (isForInputMethod(event)) return true
+  if (event.defaultPrevented || event.altKey || event.metaKey) return true
   return document.querySelector("dialog:modal, :popover-open") !== null
 }
 

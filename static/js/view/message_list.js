@@ -6,9 +6,12 @@ import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
 import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
 import {
+  addCodeTools,
   collapseIfLong,
+  drawFoldButton,
   drawReactions,
   drawReply,
+  setFace,
   setMark,
   toggleCollapsed,
 } from "./message_parts.js"
@@ -18,6 +21,7 @@ import {
 /** @import { Item, Row } from "../wire.js" */
 /** @import { Templates } from "./dom.js" */
 /** @import { Authorship } from "./message_grouping.js" */
+/** @import { Face } from "./message_parts.js" */
 
 /**
  * What the list needs to know about the person who reads it.
@@ -28,6 +32,7 @@ import {
  * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
  * @property {(text: string) => boolean} isMentionedIn
  * @property {() => boolean} isFirstLoaded whether the first message of the room is loaded
+ * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
  */
 
 const DELETED = "Message deleted"
@@ -63,6 +68,8 @@ export class MessageList {
   #unreadDivider = null
   /** @type {HTMLElement | null} */
   #unreadDividerElement = null
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  #targetSeq = 0
 
   /**
    * @param {HTMLElement} list may contain messages that the server has drawn
@@ -152,6 +159,17 @@ export class MessageList {
     this.#updateMarks()
   }
 
+  /**
+   * Marks the message that is being edited or replied to.
+   *
+   * @param {number} seq 0 when there is none
+   */
+  setTarget(seq) {
+    this.#elements.get(this.#targetSeq)?.removeAttribute("data-target")
+    this.#targetSeq = seq
+    this.#elements.get(seq)?.setAttribute("data-target", "")
+  }
+
   /** Call it when the name of the reader has changed. */
   updateMentions() {
     for (const message of this.#messages()) this.#markMention(message)
@@ -182,6 +200,7 @@ export class MessageList {
     this.#markMention(element)
     this.#drawReply(element, row.deleted ? undefined : row.reply_to)
     this.#drawReactions(element, row)
+    drawFoldButton(element, Boolean(row.kind ?? row.deleted), this.#cloneTemplate)
     this.#drawSendError(element, undefined)
     this.#insert(element, row.seq)
   }
@@ -220,6 +239,7 @@ export class MessageList {
     element.dataset.side = side
     element.dataset.state = stateOf(row)
     element.toggleAttribute("data-ignored", this.#reader.ignores(mark))
+    element.toggleAttribute("data-target", seq === this.#targetSeq)
     element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
     const author = kind ?? (side === "own" ? OWN_AUTHOR : mark)
     this.#authorships.set(element, authorshipOf(author, handle, timestamp))
@@ -236,8 +256,10 @@ export class MessageList {
     const isOwnSystemMessage = element.dataset.kind && element.dataset.side === "own"
     const name = isOwnSystemMessage ? YOU : handle || (deleted ? "" : NAMELESS)
     setText(element, ".message__name", name)
-    setMark(element, ".message__mark", mark, handle)
+    setMark(element, ".message__mark", mark)
     this.#setAuthor(element, element.dataset.kind ? "" : mark, handle)
+    const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
+    if (mark) setFace(avatar, this.#reader.faceOf(mark, handle))
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
     time.setAttribute("datetime", timestamp)
@@ -290,6 +312,7 @@ export class MessageList {
     try {
       const textElement = /** @type {HTMLElement} */ (element.querySelector(".message__text"))
       renderMarkdown(textElement, text)
+      addCodeTools(textElement, this.#cloneTemplate)
     } catch {
       setText(element, ".message__text", RENDERING_FAILED) // the other messages are still drawn
     }
@@ -325,7 +348,8 @@ export class MessageList {
    */
   #drawReactions(element, { deleted, reactions = {} }) {
     const ownMark = this.#reader.getMark()
-    const options = { ownMark, cloneTemplate: this.#cloneTemplate }
+    const { faceOf } = this.#reader
+    const options = { ownMark, faceOf, cloneTemplate: this.#cloneTemplate }
     drawReactions(element, deleted ? {} : reactions, options)
   }
 

@@ -11,12 +11,21 @@ import { previewText } from "./message_parts.js"
  *   `data-action`
  */
 
+/**
+ * Who has reacted to a message with an emoji.
+ *
+ * @typedef {object} Reactors
+ * @property {string} emoji
+ * @property {string[]} names
+ */
+
 const SCREEN_MARGIN_PX = 8
 
 export class MessageMenu {
   #menu
   #getRow
   #isOwn
+  #reactorsOf
   #actions
   /** @type {Row | null} the message whose menu is open */
   #row = null
@@ -27,12 +36,14 @@ export class MessageMenu {
    * @param {HTMLElement} dependencies.log contains the messages
    * @param {(seq: number) => Row | undefined} dependencies.getRow
    * @param {(row: Row) => boolean} dependencies.isOwn
+   * @param {(row: Row) => Reactors[]} dependencies.reactorsOf
    * @param {MessageActions} dependencies.actions
    */
-  constructor(menu, { log, getRow, isOwn, actions }) {
+  constructor(menu, { log, getRow, isOwn, reactorsOf, actions }) {
     this.#menu = menu
     this.#getRow = getRow
     this.#isOwn = isOwn
+    this.#reactorsOf = reactorsOf
     this.#actions = actions
     menu.addEventListener("click", ({ target }) => {
       const button = /** @type {HTMLElement} */ (target).closest("button")
@@ -52,6 +63,7 @@ export class MessageMenu {
     this.#row = row
     setText(this.#menu, ".menu__title", `${row.handle}: ${previewText(row)}`)
     this.#menu.dataset.side = this.#sideOf(row)
+    this.#showReactors(row)
     this.#menu.removeAttribute("data-all-emoji")
     this.#menu.showPopover()
     this.#moveTo(/** @type {HTMLElement} */ (element.closest(".message")))
@@ -99,6 +111,17 @@ export class MessageMenu {
   /** @param {Row} row */
   #sideOf(row) {
     return this.#isOwn(row) ? "own" : "other"
+  }
+
+  /** @param {Row} row */
+  #showReactors(row) {
+    const items = this.#reactorsOf(row).map(({ emoji, names }) => {
+      const item = document.createElement("li")
+      item.className = "menu__reactor"
+      item.textContent = `${emoji} ${names.join(", ")}`
+      return item
+    })
+    this.#menu.querySelector(".menu__reactors")?.replaceChildren(...items)
   }
 
   /**

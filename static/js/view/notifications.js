@@ -12,6 +12,9 @@ const MAX_PREVIEW_CHARACTERS = 140
 /** Time for another tab, in which this person reads, to show the same messages. */
 const OTHER_TAB_DELAY_MS = 500
 const UNSUPPORTED = "This browser can't show notifications here."
+const INSECURE =
+  "Notifications need a secure connection, and this page was opened over plain http. Ask whoever" +
+  " runs this server for an address that begins with https."
 const BLOCKED =
   "Notifications are blocked. Allow them in your browser's settings for this site, then try again."
 
@@ -70,6 +73,7 @@ export class Notifications {
    * @returns {Promise<string>} why notifications cannot be shown; "" when they can
    */
   async requestPermission() {
+    if (!isSecureContext) return INSECURE
     if (!("Notification" in globalThis)) return UNSUPPORTED
     if (Notification.permission === "default") await Notification.requestPermission()
     return isAllowed() ? "" : BLOCKED

@@ -1,6 +1,7 @@
 // The name of the room in the header, which everybody in the room can change.
 
 import { Refused } from "../lib/errors.js"
+import { isForInputMethod } from "./input_method.js"
 
 const NO_CONNECTION = "Couldn't change the room name: there is no connection. Please try again."
 
@@ -46,8 +47,7 @@ export class RoomTitle {
       if (isInPage && !isInForm) this.#suspendEditing()
     })
     this.#field.addEventListener("keydown", (event) => {
-      const isForInputMethod = event.isComposing || event.keyCode === 229
-      if (event.key !== "Escape" || isForInputMethod) return
+      if (event.key !== "Escape" || isForInputMethod(event)) return
       event.preventDefault()
       this.#stopEditing()
     })
