@@ -24,6 +24,7 @@ import { setUpThemeChoice } from "./view/theme.js"
 import { TypingIndicator } from "./view/typing_indicator.js"
 import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 
+/** @import { ServerClock } from "./lib/server_clock.js" */
 /** @import { RoomSession } from "./net/room_session.js" */
 /** @import { Socket } from "./net/socket.js" */
 /** @import { IgnoredPeople } from "./state/ignored_people.js" */
@@ -53,6 +54,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Announcer} announcer
  * @property {Unread} unread
  * @property {(text: string) => void} showToast
+ * @property {ServerClock} serverClock
  * @property {() => string} getTitle the name of the room, or its label
  * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
@@ -160,11 +162,11 @@ function showRoomTitle(page) {
 
 /** @param {RoomPage} page */
 function notifyAboutMessages(page) {
-  const { label, preferences, getTitle, composer, timeline, isOwn } = page
+  const { label, preferences, serverClock, getTitle, composer, timeline, isOwn } = page
   const notifications = new Notifications({
     label,
     preferences,
-    clock,
+    serverClock,
     getTitle,
     getName: () => composer.name,
     isReplyToMe: ({ reply_to = 0 }) => {

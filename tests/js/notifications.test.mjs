@@ -3,12 +3,14 @@
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, test } from "node:test"
 
+import { ServerClock } from "../../static/js/lib/server_clock.js"
 import { Preferences } from "../../static/js/state/preferences.js"
 import { Announcer } from "../../static/js/view/announcer.js"
 import { Notifications } from "../../static/js/view/notifications.js"
 import { FakeClock, fakeGetStorage, row } from "./fakes.mjs"
 
 let clock
+let serverClock
 let shownBodies
 let announced
 
@@ -23,6 +25,7 @@ class FakeNotification extends EventTarget {
 
 beforeEach(() => {
   clock = new FakeClock()
+  serverClock = new ServerClock(clock)
   shownBodies = []
   announced = []
   globalThis.Notification = FakeNotification
@@ -38,7 +41,7 @@ function createNotifications(level = "mentions", isReplyToMe = () => false) {
   const notifications = new Notifications({
     label: "kitchen",
     preferences: new Preferences(fakeGetStorage()),
-    clock,
+    serverClock,
     getTitle: () => "kitchen",
     getName: () => "Ben",
     isReplyToMe,
@@ -92,6 +95,16 @@ test("by default only mentions and replies are notified about", () => {
   createNotifications("off").notify(rows)
   assert.equal(shownBodies.length, 2)
 })
+
+for (const aheadMinutes of [2, 600, -600]) {
+  test(`a clock that is ${aheadMinutes} minutes ahead does not hide a new message`, () => {
+    clock.sleep(aheadMinutes * 60_000)
+    serverClock.observe(row(0).timestamp)
+    createNotifications("all").notify([row(1)])
+
+    assert.deepEqual(shownBodies, ["Ada: number 1"])
+  })
+}
 
 test("old messages are notified about with their number", () => {
   clock.sleep(10 * 60_000)

@@ -3,7 +3,7 @@
 import { mentionsName } from "../lib/mentions.js"
 import { formatCount, truncate } from "../lib/text.js"
 
-/** @import { Clock } from "../lib/clock.js" */
+/** @import { ServerClock } from "../lib/server_clock.js" */
 /** @import { Preferences } from "../state/preferences.js" */
 /** @import { Row } from "../wire.js" */
 /** @typedef {"all" | "mentions" | "off"} NotificationLevel */
@@ -21,7 +21,7 @@ export class Notifications {
   #label
   #storageKey
   #preferences
-  #clock
+  #serverClock
   #getTitle
   #getName
   #isReplyToMe
@@ -30,16 +30,16 @@ export class Notifications {
    * @param {object} dependencies
    * @param {string} dependencies.label of the room
    * @param {Preferences} dependencies.preferences
-   * @param {Clock} dependencies.clock
+   * @param {ServerClock} dependencies.serverClock
    * @param {() => string} dependencies.getTitle of the room
    * @param {() => string} dependencies.getName of this person
    * @param {(row: Row) => boolean} dependencies.isReplyToMe
    */
-  constructor({ label, preferences, clock, getTitle, getName, isReplyToMe }) {
+  constructor({ label, preferences, serverClock, getTitle, getName, isReplyToMe }) {
     this.#label = label
     this.#storageKey = `notify:${label}`
     this.#preferences = preferences
-    this.#clock = clock
+    this.#serverClock = serverClock
     this.#getTitle = getTitle
     this.#getName = getName
     this.#isReplyToMe = isReplyToMe
@@ -76,7 +76,7 @@ export class Notifications {
     const wanted = this.#wantedRows(rows)
     const last = wanted.at(-1)
     if (!last) return
-    const ageMs = this.#clock.now() - Date.parse(last.timestamp)
+    const ageMs = this.#serverClock.now() - Date.parse(last.timestamp)
     const isRecent = ageMs <= MAX_PREVIEW_AGE_MS
     if (isRecent) this.#show(`${last.handle}: ${truncate(last.message, MAX_PREVIEW_CHARACTERS)}`)
     else this.#show(formatCount(wanted.length, "new message"))
