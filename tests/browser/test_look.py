@@ -647,7 +647,7 @@ def test_every_icon_of_the_header_has_a_title_and_no_two_look_alike_on_a_phone(
     icons = ada.locator(".header .icon-button:visible > .icon")
     assert icons.count() <= 3
     says(ada, "hello")
-    expect(ada.locator(".people-button__face").first).to_be_visible()
+    expect(ada.locator(".people-button .face").first).to_be_visible()
 
 
 def test_over_plain_http_the_advice_about_notifications_is_to_use_https(
