@@ -246,6 +246,7 @@ export function addCodeTools(message, cloneTemplate) {
     if (fence.parentElement?.matches(".code")) continue
     const code = document.createElement("div")
     code.className = "code"
+    fence.setAttribute("tabindex", "0") // so that the keyboard can scroll it
     fence.replaceWith(code)
     code.append(fence, cloneTemplate("code-tools"))
   }
