@@ -408,6 +408,8 @@ def test_a_text_of_more_than_twenty_parts_is_not_offered_in_parts(
     expect(ada.page.get_by_role("button", name="Send as 20 messages")).to_be_visible()
     ada.page.keyboard.type("x")
     ada.field.press("Enter")
-    expect(ada.page.locator("#composer-hint")).to_contain_text("76,001 characters too long. More than 20 messages")
+    expect(ada.page.locator("#composer-hint")).to_contain_text(
+        "76,001 characters too long. More than 20 messages"
+    )
 
     expect(ada.page.get_by_role("button", name="Send as")).to_have_count(0)
