@@ -2,6 +2,7 @@
 
 import io
 import secrets
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 
@@ -268,6 +269,7 @@ def _room_response(
         form=fields | form,
         transports=current_config().offered_transports(),
         is_missing=is_missing,
+        now=wire.iso_timestamp(datetime.now(UTC)),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 

@@ -4,6 +4,7 @@
 import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
 import { mentionsName } from "./lib/mentions.js"
+import { ServerClock } from "./lib/server_clock.js"
 import { formatCount } from "./lib/text.js"
 import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
@@ -59,6 +60,7 @@ const tabPreferences = new Preferences(() => sessionStorage)
 const ignoredPeople = new IgnoredPeople(label, preferences)
 const transports = (byId("room").dataset.transports ?? "").split(" ")
 const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
+const serverClock = new ServerClock(clock)
 const timeline = new Timeline(
   () => scroller.isAtEnd,
   ({ mark }) => ignoredPeople.has(mark),
@@ -69,7 +71,9 @@ const session = new RoomSession({
   socket,
   timeline,
   createOutbox: (send) => {
-    return new Outbox({ send, elect: createElection(), clock, store: new OutboxStore(label) })
+    const store = new OutboxStore(label)
+    const getServerTime = () => serverClock.now()
+    return new Outbox({ send, elect: createElection(), clock, getServerTime, store })
   },
   clock,
 })
@@ -236,6 +240,7 @@ function forgetDeleted(rows) {
 
 /** @param {Row[]} rows */
 function handleArrived(rows) {
+  for (const { timestamp } of rows) serverClock.observe(timestamp)
   const others = fromOthers(rows)
   people.learnNames(rows)
   announcer.announceMessages(others)
@@ -526,6 +531,14 @@ function goToStart(position) {
   else navigation.goToHash(location.hash)
 }
 
+/** When the server's answer came, by the clock of this computer. */
+function pageReceivedAt() {
+  const [timing] = /** @type {PerformanceNavigationTiming[]} */ (
+    performance.getEntriesByType("navigation")
+  )
+  return performance.timeOrigin + timing.responseStart
+}
+
 /** @returns {Promise<Secondary>} */
 async function loadSecondary() {
   const { startSecondary } = await importSecondary()
@@ -544,6 +557,7 @@ async function loadSecondary() {
     showToast,
     getTitle,
     faceOf,
+    serverClock,
     isOwn,
     isAddressedToMe,
     fromOthers,
@@ -567,6 +581,7 @@ async function importSecondary() {
   }
 }
 
+serverClock.observe(byId("room").dataset.time ?? "", pageReceivedAt())
 browserTab.setTitle(page.name || label)
 timeline.load(page)
 unread.open(timeline.rows, timeline)

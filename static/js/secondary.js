@@ -24,6 +24,7 @@ import { setUpThemeChoice } from "./view/theme.js"
 import { TypingIndicator } from "./view/typing_indicator.js"
 import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 
+/** @import { ServerClock } from "./lib/server_clock.js" */
 /** @import { RoomSession } from "./net/room_session.js" */
 /** @import { Socket } from "./net/socket.js" */
 /** @import { IgnoredPeople } from "./state/ignored_people.js" */
@@ -53,6 +54,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Navigation} navigation
  * @property {Unread} unread
  * @property {ShowToast} showToast
+ * @property {ServerClock} serverClock
  * @property {() => string} getTitle the name of the room, or its label
  * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
@@ -191,11 +193,12 @@ function showRoomTitle(page) {
 
 /** @param {RoomPage} page */
 function notifyAboutMessages(page) {
-  const { label, preferences, getTitle, timeline } = page
+  const { label, preferences, serverClock, getTitle, timeline } = page
   const notifications = new Notifications({
     label,
     preferences,
     clock,
+    serverClock,
     getTitle,
     isAddressedToMe: page.isAddressedToMe,
     isWatched: page.isPageWatched,

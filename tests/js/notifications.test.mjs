@@ -3,6 +3,7 @@
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, test } from "node:test"
 
+import { ServerClock } from "../../static/js/lib/server_clock.js"
 import { Announcer } from "../../static/js/view/announcer.js"
 import { Notifications } from "../../static/js/view/notifications.js"
 import { FakeClock, fakePreferences, row } from "./fakes.mjs"
@@ -10,6 +11,7 @@ import { FakeClock, fakePreferences, row } from "./fakes.mjs"
 let clock
 let preferences
 let isWatched
+let serverClock
 let shownBodies
 let announced
 let closedCount
@@ -37,6 +39,7 @@ beforeEach(() => {
   clock = new FakeClock()
   preferences = fakePreferences()
   isWatched = false
+  serverClock = new ServerClock(clock)
   shownBodies = []
   announced = []
   closedCount = 0
@@ -56,6 +59,7 @@ function createNotifications(level = "mentions", isAddressedToMe = mentionsBen) 
     label: "kitchen",
     preferences,
     clock,
+    serverClock,
     getTitle: () => "kitchen",
     isAddressedToMe,
     isWatched: () => isWatched,
@@ -113,6 +117,17 @@ test("by default only mentions and replies are notified about", async () => {
   await clock.advance(1000)
   assert.equal(shownBodies.length, 2)
 })
+
+for (const aheadMinutes of [2, 600, -600]) {
+  test(`a clock that is ${aheadMinutes} minutes ahead does not hide a new message`, async () => {
+    clock.sleep(aheadMinutes * 60_000)
+    serverClock.observe(row(0).timestamp)
+    createNotifications("all").notify([row(1)])
+    await clock.advance(1000)
+
+    assert.deepEqual(shownBodies, ["Ada: number 1"])
+  })
+}
 
 test("old messages are notified about with their number", async () => {
   clock.sleep(10 * 60_000)

@@ -5,7 +5,6 @@ import { firstGrapheme } from "../lib/graphemes.js"
 import { splitMessage } from "../lib/message_splitting.js"
 import { characterCount, formatCount } from "../lib/text.js"
 import { REPLYING_TO_DELETED } from "../state/drafts.js"
-import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
 import { parseInput } from "./commands.js"
 import { isForInputMethod } from "./input_method.js"
 import { replaceText } from "./text_insertion.js"
@@ -33,7 +32,9 @@ import { replaceText } from "./text_insertion.js"
  */
 
 const NAME_KEY = "name"
-const MAX_PARTS = MAX_OUTBOX_ITEMS
+/** How many messages a long text can be sent as; the limits keep the page responsive. */
+const MAX_PARTS = 20
+const MAX_PASTED_LINES = 3000 // Chromium's time is quadratic in their number
 const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
@@ -227,6 +228,7 @@ export class Composer extends EventTarget {
       this.#submit()
     })
     this.field.addEventListener("keydown", (event) => this.#handleKey(event))
+    this.field.addEventListener("beforeinput", (event) => this.#refuseHugeText(event))
     this.field.addEventListener("input", (event) => {
       this.#handleInput(/** @type {InputEvent} */ (event))
     })
@@ -261,6 +263,25 @@ export class Composer extends EventTarget {
   #isSendKey({ key, shiftKey, altKey, ctrlKey, metaKey }) {
     if (key !== "Enter" || shiftKey || altKey) return false
     return !this.#hasTouchKeyboard || ctrlKey || metaKey
+  }
+
+  /**
+   * Does not let in a pasted or dropped text that cannot be sent anyway: the page would be blocked
+   * while the browser inserts it.
+   *
+   * @param {InputEvent} event
+   */
+  #refuseHugeText(event) {
+    const added = event.data ?? ""
+    if (added.length <= this.#maxCharacters) return
+    const maxCharacters = MAX_PARTS * this.#maxCharacters
+    const { value, selectionStart, selectionEnd } = this.field
+    const kept = value.slice(0, selectionStart) + value.slice(selectionEnd)
+    const characters = characterCount(kept) + characterCount(added)
+    if (characters <= maxCharacters && added.split("\n").length <= MAX_PASTED_LINES) return
+    event.preventDefault()
+    const limit = `${formatCount(maxCharacters, "character")} in ${formatCount(MAX_PASTED_LINES, "line")}`
+    this.showHint(`This text is too long to be inserted here. The limit is ${limit}.`)
   }
 
   /** @param {InputEvent} event */

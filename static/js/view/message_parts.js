@@ -123,7 +123,11 @@ function updateReaction(button, emoji, marks, { ownMark, faceOf, cloneTemplate }
   setText(button, ".reaction__emoji", emoji)
   setText(button, ".reaction__count", String(marks.length))
   const faces = /** @type {HTMLElement} */ (button.querySelector(".reaction__faces"))
-  drawFaces(faces, marks.slice(0, MAX_FACES).map(faceOf), cloneTemplate)
+  drawFaces(
+    faces,
+    marks.slice(0, MAX_FACES).map((mark) => faceOf(mark)),
+    cloneTemplate,
+  )
 }
 
 /**
@@ -242,6 +246,7 @@ export function addCodeTools(message, cloneTemplate) {
     if (fence.parentElement?.matches(".code")) continue
     const code = document.createElement("div")
     code.className = "code"
+    fence.setAttribute("tabindex", "0") // so that the keyboard can scroll it
     fence.replaceWith(code)
     code.append(fence, cloneTemplate("code-tools"))
   }

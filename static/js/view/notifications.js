@@ -3,6 +3,7 @@
 import { formatCount, truncate } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
+/** @import { ServerClock } from "../lib/server_clock.js" */
 /** @import { Preferences } from "../state/preferences.js" */
 /** @import { Row } from "../wire.js" */
 /** @typedef {"all" | "mentions" | "off"} NotificationLevel */
@@ -23,6 +24,7 @@ export class Notifications {
   #storageKey
   #preferences
   #clock
+  #serverClock
   #getTitle
   #isAddressedToMe
   #isWatched
@@ -37,19 +39,22 @@ export class Notifications {
    * @param {string} dependencies.label of the room
    * @param {Preferences} dependencies.preferences
    * @param {Clock} dependencies.clock
+   * @param {ServerClock} dependencies.serverClock
    * @param {() => string} dependencies.getTitle of the room
    * @param {(row: Row) => boolean} dependencies.isAddressedToMe
    * @param {() => boolean} dependencies.isWatched whether this person looks at the page
    */
-  constructor({ label, preferences, clock, getTitle, isAddressedToMe, isWatched }) {
+  constructor(dependencies) {
+    const { label, preferences } = dependencies
     this.#label = label
     this.#shownKey = `shown:${label}`
-    this.#isWatched = isWatched
     this.#storageKey = `notify:${label}`
     this.#preferences = preferences
-    this.#clock = clock
-    this.#getTitle = getTitle
-    this.#isAddressedToMe = isAddressedToMe
+    this.#clock = dependencies.clock
+    this.#serverClock = dependencies.serverClock
+    this.#getTitle = dependencies.getTitle
+    this.#isAddressedToMe = dependencies.isAddressedToMe
+    this.#isWatched = dependencies.isWatched
   }
 
   /** @returns {NotificationLevel} */
@@ -119,7 +124,7 @@ export class Notifications {
     const wanted = this.#isWatched() ? [] : this.#wantedRows(rows)
     const last = wanted.at(-1)
     if (!last) return
-    const ageMs = this.#clock.now() - Date.parse(last.timestamp)
+    const ageMs = this.#serverClock.now() - Date.parse(last.timestamp)
     const isRecent = ageMs <= MAX_PREVIEW_AGE_MS
     const body = isRecent
       ? `${last.handle}: ${truncate(last.message, MAX_PREVIEW_CHARACTERS)}`

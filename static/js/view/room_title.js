@@ -31,6 +31,7 @@ export class RoomTitle {
     this.#label = label
     this.#save = save
     this.#showError = showError
+    this.#form.noValidate = true // `maxlength` counts an emoji as two characters, unlike the server
     this.#addListeners()
   }
 
