@@ -2,6 +2,7 @@
 
 import io
 import secrets
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 
@@ -31,8 +32,9 @@ from chat.text import markdown
 from chat.text.graphemes import initial
 from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
-from chat.web.labels import LABEL_RULE, is_valid_label, random_label
+from chat.web.labels import random_label
 from chat.web.retry_after import retry_after_headers
+from chat.web.room_links import NoRoom, find_room_link
 from chat.web.visits import is_navigation, is_visit
 
 CSRF_MESSAGE = (
@@ -62,11 +64,15 @@ blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 @blueprint.get("/")
 def about() -> AnyResponse:
-    """Show the home page; with `?room=label`, go to that room."""
-    label = request.args.get("room", "").strip()
-    if is_valid_label(label):
-        return redirect(url_for("pages.room", label=label))
-    return _render_about(LABEL_RULE if label else "")
+    """Show the home page; with `?room=`, go to the room that its label, link or words name."""
+    text = request.args.get("room", "").strip()
+    if not text:
+        return _render_about()
+    try:
+        link = find_room_link(text, request, current_config())
+    except NoRoom as refusal:
+        return _render_about(str(refusal))
+    return redirect(url_for("pages.room", label=link.label, _anchor=link.anchor or None))
 
 
 @blueprint.get("/new/")
@@ -263,6 +269,7 @@ def _room_response(
         form=fields | form,
         transports=current_config().offered_transports(),
         is_missing=is_missing,
+        now=wire.iso_timestamp(datetime.now(UTC)),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
 

@@ -61,5 +61,6 @@ function showRooms() {
   list.replaceChildren(...visits.map(createItem))
 }
 
+recentRooms.addEventListener("change", showRooms)
 showRooms()
 setUpThemeChoice(byId("theme"), preferences)

@@ -4,6 +4,7 @@
 import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
 import { mentionsName } from "./lib/mentions.js"
+import { ServerClock } from "./lib/server_clock.js"
 import { formatCount } from "./lib/text.js"
 import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
@@ -31,6 +32,7 @@ import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
 import { SendCountdown } from "./view/send_countdown.js"
 import { createToast } from "./view/toast.js"
+import { UnreadBar } from "./view/unread_bar.js"
 
 /** @import { Secondary } from "./secondary.js" */
 /** @import { TimelineUpdate } from "./state/timeline.js" */
@@ -41,6 +43,8 @@ const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
 const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
+const WHO_CAN_READ =
+  "Anyone with the link can read and post here. Messages are kept until their author deletes them."
 /** What secondary.js handles. */
 const EVENTS_TO_REPLAY = {
   click: ".header button, [data-copy-link]",
@@ -49,23 +53,31 @@ const EVENTS_TO_REPLAY = {
 
 /** @type {Joined} the answer to `join` at the time when the server created the page */
 const page = JSON.parse(byId("page").textContent ?? "")
+byId("page").remove() // a message that is deleted later must not stay there
 const { label } = page
 const preferences = new Preferences()
+const tabPreferences = new Preferences(() => sessionStorage)
+const ignoredPeople = new IgnoredPeople(label, preferences)
 const transports = (byId("room").dataset.transports ?? "").split(" ")
 const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
-const timeline = new Timeline(() => scroller.isAtEnd)
+const serverClock = new ServerClock(clock)
+const timeline = new Timeline(
+  () => scroller.isAtEnd,
+  ({ mark }) => ignoredPeople.has(mark),
+)
 const session = new RoomSession({
   label,
   mark: page.you.mark,
   socket,
   timeline,
   createOutbox: (send) => {
-    return new Outbox({ send, elect: createElection(), clock, store: new OutboxStore(label) })
+    const store = new OutboxStore(label)
+    const getServerTime = () => serverClock.now()
+    return new Outbox({ send, elect: createElection(), clock, getServerTime, store })
   },
   clock,
 })
 const { outbox } = session
-const ignoredPeople = new IgnoredPeople(label, preferences)
 const people = new People()
 const hues = new PersonHues(label, { preferences, getOwnMark: () => session.mark })
 const list = new MessageList(byId("messages"), cloneTemplate, {
@@ -73,10 +85,11 @@ const list = new MessageList(byId("messages"), cloneTemplate, {
   ignores: (mark) => ignoredPeople.has(mark),
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
+  isFirstLoaded: () => !timeline.hasOlder,
   faceOf,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
-const drafts = new Drafts(label, { preferences, clock })
+const drafts = new Drafts(label, { preferences, tabPreferences, clock })
 const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
   preferences,
   drafts,
@@ -95,7 +108,7 @@ const sendCountdown = new SendCountdown(byId("send-countdown"), {
   announce: (text) => announcer.announce(text),
   isConnected: () => session.state === "joined",
 })
-const showToast = createToast(byId("toast"))
+const showToast = createToast(byId("toast"), byId("log"))
 const navigation = new Navigation({
   loader: session,
   timeline,
@@ -104,6 +117,8 @@ const navigation = new Navigation({
   earlierButton: byId("earlier"),
   showError: showToast,
 })
+/** @type {(seq: number) => void} secondary.js replaces it */
+let forgetMessageInSecondary = () => {}
 const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
 const browserTab = new BrowserTab(icon)
 const unread = new Unread({
@@ -111,6 +126,21 @@ const unread = new Unread({
   preferences,
   clock,
   isReading: () => isPageWatched() && scroller.isAtEnd,
+  isDividerVisible: () => isPageWatched() && isUnreadDividerVisible(),
+  isMention: (row) => isAddressedToMe(row),
+  isSkipped: (row) => isOwn(row) || !isPosted(row) || ignoredPeople.has(row.mark),
+})
+const { isFirstVisit } = unread
+const unreadBar = new UnreadBar(byId("unread-bar"), {
+  clock,
+  goToFirst() {
+    const { position } = unread
+    if (position) navigation.goToMessage(position.after + 1, { isExact: false })
+  },
+  dismiss() {
+    unread.dismiss()
+    byId("log").focus({ preventScroll: true })
+  },
 })
 
 // Helpers
@@ -145,6 +175,23 @@ function fromOthers(rows) {
 }
 
 /**
+/**
+ * Whether a message mentions this person or replies to them.
+ *
+ * @param {Row} row
+ */
+function isAddressedToMe(row) {
+  const original = row.reply_to ? timeline.rowAt(row.reply_to) : undefined
+  const isReplyToMe = original !== undefined && isOwn(original)
+  return isReplyToMe || mentionsName(row.message, composer.name)
+}
+
+function isUnreadDividerVisible() {
+  const { unreadDividerElement } = list
+  return unreadDividerElement !== null && scroller.isVisible(unreadDividerElement)
+}
+
+/**
  * @param {string} mark
  * @param {string} [name] the latest known name by default
  */
@@ -170,10 +217,30 @@ function redraw() {
 /** @param {TimelineUpdate[]} updates */
 function draw(updates) {
   scroller.preservePosition(() => list.draw(updates))
+  forgetDeleted(updates.flatMap((update) => ("row" in update ? [update.row] : [])))
+  navigation.fillScreen()
+}
+
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Row[]} rows
+ */
+function forgetDeleted(rows) {
+  const seqs = rows.filter(({ deleted }) => deleted).map(({ seq }) => seq)
+  if (seqs.length === 0) return
+  for (const seq of seqs) {
+    announcer.forget(seq)
+    unread.forget(seq)
+    composer.forgetMessage(seq)
+    forgetMessageInSecondary(seq)
+  }
+  drafts.forgetMessages(new Set(seqs))
 }
 
 /** @param {Row[]} rows */
 function handleArrived(rows) {
+  for (const { timestamp } of rows) serverClock.observe(timestamp)
   const others = fromOthers(rows)
   people.learnNames(rows)
   announcer.announceMessages(others)
@@ -187,56 +254,105 @@ function handleAbsence() {
   const { after, missed } = timeline.absence
   const isExact = missed < MAX_MISSED_COUNT
   const count = isExact ? formatCount(missed, "message") : `${missed.toLocaleString()}+ messages`
-  const text = `${count} while you were away`
-  unread.addMissed({ after, text }, missed)
-  announcer.announce(text)
+  unread.addMissed({ after, missed, messages: [] }, timeline.rows)
+  countUnread()
+  announcer.announce(`${count} while you were away`)
 }
 
 function updateEarlierButton() {
-  byId("earlier").hidden = !timeline.hasOlder
+  const button = byId("earlier")
+  const isHidden = !timeline.hasOlder
+  if (isHidden && button === document.activeElement) byId("log").focus({ preventScroll: true })
+  button.hidden = isHidden
 }
 
 timeline.addEventListener("reset", () => {
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
   redraw()
-  updateEarlierButton()
+  forgetDeleted(timeline.rows)
+  updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
   draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
-  updateEarlierButton()
+  updateAfterLoading()
 })
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
 })
 timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
-ignoredPeople.addEventListener("change", redraw)
+ignoredPeople.addEventListener("change", () => {
+  redraw()
+  navigation.fillScreen()
+})
 
 // Unread messages
 
 function updateReading() {
   unread.updateReading()
-  updateUnreadButton()
+  updateUnreadBar()
 }
 
-/** The button is shown while the unread divider is above the visible part. */
-function updateUnreadButton() {
+/** The bar is shown while the first unread message is above the visible part. */
+function updateUnreadBar() {
+  const isAbove = unread.position !== null && isAboveScreen(unread.position.after)
+  unreadBar.show(isAbove ? unread.summary : null)
+}
+
+/** @param {number} after the seq of the message above the unread divider */
+function isAboveScreen(after) {
   const { unreadDividerElement } = list
-  byId("first-unread").hidden = !unreadDividerElement || !scroller.isAbove(unreadDividerElement)
+  if (unreadDividerElement) return scroller.isAbove(unreadDividerElement)
+  return timeline.hasOlder && (timeline.rows[0]?.seq ?? 0) > after
+}
+
+/** The invitation stays until somebody else has arrived. */
+function updateWelcome() {
+  const welcome = byId("welcome")
+  if (welcome.hidden) return
+  const isOther = (/** @type {{ mark: string }} */ { mark }) => mark !== "" && mark !== session.mark
+  welcome.hidden = timeline.hasOlder || timeline.rows.some(isOther) || people.present.some(isOther)
+}
+
+/** Those who have not seen the invitation are informed too. */
+function informNewcomer() {
+  if (byId("welcome").hidden && composer.field.value === "") composer.showHint(WHO_CAN_READ)
+}
+
+function updateAfterLoading() {
+  updateWelcome()
+  updateEarlierButton()
+  const areSomeUnknown = unread.summary?.areMentionsComplete === false
+  if (areSomeUnknown) unread.learn(timeline.rows, timeline)
+  updateReading()
+}
+
+/** Asks the server how many messages are unread, if more are than the page contains. */
+async function countUnread() {
+  const { position } = unread
+  if (!position || !unread.needsCount) return
+  const answer = await session.countMissed(position.after)
+  if (answer) unread.addMissed({ ...answer, after: position.after }, timeline.rows)
 }
 
 unread.addEventListener("divider", () => {
   scroller.preservePosition(() => list.setUnreadDivider(unread.divider))
-  updateUnreadButton()
+  updateUnreadBar()
 })
+unread.addEventListener("summary", updateUnreadBar)
 unread.addEventListener("count", () => browserTab.setUnreadCount(unread.count))
 scroller.addEventListener("moved", updateReading)
 addEventListener("focus", updateReading)
 addEventListener("blur", updateReading)
 document.addEventListener("visibilitychange", updateReading)
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") drafts.resume()
+  else drafts.suspend()
+})
+addEventListener("pageshow", () => drafts.resume())
 addEventListener("pagehide", () => {
   unread.close()
-  drafts.saveNow()
+  drafts.leave()
 })
 
 // The connection
@@ -255,6 +371,11 @@ session.addEventListener("identity", (event) => {
 session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
+session.untilJoined().then(() => {
+  countUnread()
+  navigation.fillScreen()
+  if (isFirstVisit) informNewcomer()
+})
 socket.addEventListener("disconnected", () => people.disconnect())
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
@@ -264,6 +385,7 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  updateWelcome()
   drawPresentFaces()
   list.learnNames(people.present)
 })
@@ -356,7 +478,7 @@ const clickActions = {
   "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
   "copy-code": (button) => {
     const code = button.closest(".code")?.querySelector("code")?.textContent ?? ""
-    secondary.then(({ copy }) => copy(code))
+    secondary.then(({ copy }) => copy(code, "Code copied"))
   },
   expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
   menu: (button) => secondary.then(({ menu }) => menu.open(button)),
@@ -373,9 +495,6 @@ byId("messages").addEventListener("click", (event) => {
   clickActions[button.dataset.action ?? ""](button, message?.dataset.id ?? "")
 })
 byId("latest").addEventListener("click", () => navigation.goToLatest())
-byId("first-unread").addEventListener("click", () => {
-  if (unread.divider) navigation.goToMessage(unread.divider.after + 1, { isExact: false })
-})
 
 // Start
 
@@ -412,12 +531,21 @@ function goToStart(position) {
   else navigation.goToHash(location.hash)
 }
 
+/** When the server's answer came, by the clock of this computer. */
+function pageReceivedAt() {
+  const [timing] = /** @type {PerformanceNavigationTiming[]} */ (
+    performance.getEntriesByType("navigation")
+  )
+  return performance.timeOrigin + timing.responseStart
+}
+
 /** @returns {Promise<Secondary>} */
 async function loadSecondary() {
   const { startSecondary } = await importSecondary()
   return startSecondary({
     label,
     preferences,
+    tabPreferences,
     socket,
     session,
     timeline,
@@ -425,12 +553,13 @@ async function loadSecondary() {
     ignoredPeople,
     composer,
     navigation,
-    announcer,
     unread,
     showToast,
     getTitle,
     faceOf,
+    serverClock,
     isOwn,
+    isAddressedToMe,
     fromOthers,
     isPageWatched,
   })
@@ -452,9 +581,10 @@ async function importSecondary() {
   }
 }
 
+serverClock.observe(byId("room").dataset.time ?? "", pageReceivedAt())
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, timeline)
 outbox.restore()
 connectionStatus.showState(session.state)
 openSocket()
@@ -463,3 +593,6 @@ export const secondary = loadSecondary()
 restorePosition()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)
+secondary.then(({ forgetMessage }) => {
+  forgetMessageInSecondary = forgetMessage
+})

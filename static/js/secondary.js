@@ -6,7 +6,7 @@ import { truncate } from "./lib/text.js"
 import { deleteCookie } from "./net/forgetting.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
-import { copyText } from "./view/clipboard.js"
+import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
 import { byId, cloneTemplate, setText } from "./view/dom.js"
@@ -24,6 +24,7 @@ import { setUpThemeChoice } from "./view/theme.js"
 import { TypingIndicator } from "./view/typing_indicator.js"
 import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 
+/** @import { ServerClock } from "./lib/server_clock.js" */
 /** @import { RoomSession } from "./net/room_session.js" */
 /** @import { Socket } from "./net/socket.js" */
 /** @import { IgnoredPeople } from "./state/ignored_people.js" */
@@ -31,10 +32,10 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { Preferences } from "./state/preferences.js" */
 /** @import { Timeline } from "./state/timeline.js" */
 /** @import { Unread } from "./state/unread.js" */
-/** @import { Announcer } from "./view/announcer.js" */
 /** @import { Composer } from "./view/composer.js" */
 /** @import { Face } from "./view/message_parts.js" */
 /** @import { Navigation } from "./view/navigation.js" */
+/** @import { ShowToast } from "./view/toast.js" */
 /** @import { Outgoing, Row } from "./wire.js" */
 
 /**
@@ -43,6 +44,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @typedef {object} RoomPage
  * @property {string} label
  * @property {Preferences} preferences
+ * @property {Preferences} tabPreferences
  * @property {Socket} socket
  * @property {RoomSession} session
  * @property {Timeline} timeline
@@ -50,12 +52,13 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {IgnoredPeople} ignoredPeople
  * @property {Composer} composer
  * @property {Navigation} navigation
- * @property {Announcer} announcer
  * @property {Unread} unread
- * @property {(text: string) => void} showToast
+ * @property {ShowToast} showToast
+ * @property {ServerClock} serverClock
  * @property {() => string} getTitle the name of the room, or its label
  * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
+ * @property {(row: Row) => boolean} isAddressedToMe
  * @property {(rows: Row[]) => Row[]} fromOthers
  * @property {() => boolean} isPageWatched
  */
@@ -72,12 +75,12 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
- * @property {(text: string) => void} copy copies a text and confirms it
+ * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
+ * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
 const MAX_CONFIRMED_CHARACTERS = 500
-const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
 
 /**
  * @param {RoomPage} page
@@ -85,7 +88,8 @@ const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
  */
 export function startSecondary(page) {
   const panel = createPeoplePanel(page)
-  const actions = createActions(page)
+  const copying = new Copying(/** @type {HTMLDialogElement} */ (byId("copy")), page.showToast)
+  const actions = createActions(page, copying)
   const menu = new MessageMenu(byId("menu"), {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
@@ -101,7 +105,7 @@ export function startSecondary(page) {
     },
   )
   showRoomTitle(page)
-  notifyAboutMessages(page)
+  const notifications = notifyAboutMessages(page)
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -114,9 +118,18 @@ export function startSecondary(page) {
   setUpShortcuts(page)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
-  setUpLinks(page)
-  const copy = (/** @type {string} */ text) => copyAndConfirm(text, page.showToast)
-  return { menu, actions, commands: createCommands(page, panel), copy }
+  setUpLinks(page, copying)
+  return {
+    menu,
+    actions,
+    commands: createCommands(page, panel),
+    copy: (text, confirmation) => copying.copy(text, confirmation),
+    forgetMessage(seq) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+    },
+  }
 }
 
 /** @param {string} label */
@@ -125,7 +138,8 @@ function roomUrl(label) {
 }
 
 /** @param {RoomPage} page */
-function createPeoplePanel({ people, ignoredPeople, preferences, session, composer, faceOf }) {
+function createPeoplePanel(page) {
+  const { people, ignoredPeople, preferences, session, composer, faceOf } = page
   const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
     menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
@@ -135,9 +149,28 @@ function createPeoplePanel({ people, ignoredPeople, preferences, session, compos
     faceOf,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
+    toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
   })
   byId("people-button").addEventListener("click", () => panel.toggle())
   return panel
+}
+
+/**
+ * Ignores somebody, which can be undone, or stops ignoring them.
+ *
+ * @param {RoomPage} page
+ * @param {string} mark
+ * @param {string} name
+ */
+function toggleIgnored({ ignoredPeople, showToast }, mark, name) {
+  ignoredPeople.toggle(mark, name)
+  if (!ignoredPeople.has(mark)) return
+  showToast(`You no longer see messages from ${name || "this person"}.`, {
+    text: "Undo",
+    run() {
+      if (ignoredPeople.has(mark)) ignoredPeople.toggle(mark, name)
+    },
+  })
 }
 
 /** @param {RoomPage} page */
@@ -149,35 +182,34 @@ function showRoomTitle(page) {
     showError: showToast,
   })
   const recentRooms = new RecentRooms(preferences)
-  const update = () => {
+  timeline.addEventListener("title", () => {
     roomTitle.show(getTitle())
-    recentRooms.add({ label, name: timeline.name, at: clock.now(), unread: unread.count })
-  }
+    recentRooms.rename(label, timeline.name)
+  })
+  roomTitle.show(getTitle())
+  recentRooms.add({ label, name: timeline.name, at: clock.now(), unread: unread.count })
   unread.addEventListener("count", () => recentRooms.setUnread(label, unread.count))
-  timeline.addEventListener("title", update)
-  update()
 }
 
 /** @param {RoomPage} page */
 function notifyAboutMessages(page) {
-  const { label, preferences, getTitle, composer, timeline, isOwn } = page
+  const { label, preferences, serverClock, getTitle, timeline } = page
   const notifications = new Notifications({
     label,
     preferences,
     clock,
+    serverClock,
     getTitle,
-    getName: () => composer.name,
-    isReplyToMe: ({ reply_to = 0 }) => {
-      const original = timeline.rowAt(reply_to)
-      return original !== undefined && isOwn(original)
-    },
+    isAddressedToMe: page.isAddressedToMe,
+    isWatched: page.isPageWatched,
   })
   timeline.addEventListener("arrived", (event) => {
     const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
-    if (!page.isPageWatched()) notifications.notify(page.fromOthers(rows))
+    notifications.notify(page.fromOthers(rows))
   })
   const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
   setUpNotificationSettings(byId("bell"), dialog, notifications)
+  return notifications
 }
 
 /** @param {RoomPage} page */
@@ -237,14 +269,14 @@ function suggestNames({ composer, people, session }) {
 
 /**
  * @param {RoomPage} page
+ * @param {Copying} copying
  * @returns {Actions}
  */
-function createActions(page) {
-  const { label, session, timeline, people, ignoredPeople, composer, showToast } = page
+function createActions(page, copying) {
+  const { label, session, timeline, people, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
   }
-  const copy = (/** @type {string} */ text) => copyAndConfirm(text, showToast)
   return {
     react({ seq, reactions = {} }, emoji = "") {
       const on = !reactions[emoji]?.includes(session.mark)
@@ -257,38 +289,42 @@ function createActions(page) {
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copy(message),
-    link: ({ seq }) => copy(`${roomUrl(label)}#m-${seq}`),
+    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete(row) {
-      confirmDeletion(row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
+      confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
         enqueue({ event: "delete", seq: row.seq })
       })
     },
-    ignore: ({ mark = "", handle = "" }) => ignoredPeople.toggle(mark, handle),
+    ignore: ({ mark = "", handle = "" }) => toggleIgnored(page, mark, handle),
   }
 }
 
 /**
- * @param {string} text
- * @param {(text: string) => void} showToast
- */
-async function copyAndConfirm(text, showToast) {
-  const isCopied = await copyText(text)
-  showToast(isCopied ? "Copied" : COPY_FAILED)
-}
-
-/**
+ * @param {number} seq
  * @param {string} message what will be deleted
  * @param {() => void} onConfirm
  */
-function confirmDeletion(message, onConfirm) {
+function confirmDeletion(seq, message, onConfirm) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
   setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
+  dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
   dialog.onclose = () => {
+    setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
   openDialog("delete")
+}
+
+/**
+ * The message of the question has been deleted in another way.
+ *
+ * @param {number} seq
+ */
+function forgetDeletion(seq) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  if (dialog.open && dialog.dataset.seq === String(seq)) dialog.close()
 }
 
 /**
@@ -322,10 +358,11 @@ function reactorsOf({ session, people }, { reactions = {} }) {
 }
 
 /** @param {RoomPage} page */
-function setUpForgetting({ preferences, showToast }) {
+function setUpForgetting({ preferences, tabPreferences, showToast }) {
   setUpForgetDialog(/** @type {HTMLDialogElement} */ (byId("forget")), {
     deleteCookie,
     preferences,
+    tabPreferences,
     showError: showToast,
   })
 }
@@ -346,21 +383,24 @@ function setUpShortcuts({ composer, navigation, unread }) {
     goToLatest: () => navigation.goToLatest(),
     cancel() {
       const wasActive = composer.cancel()
-      if (!wasActive) unread.clearDivider()
+      if (!wasActive) unread.dismiss()
     },
     showHelp: () => openDialog("shortcuts"),
   })
 }
 
-/** @param {RoomPage} page */
-function setUpLinks({ label, announcer, getTitle }) {
+/**
+ * @param {RoomPage} page
+ * @param {Copying} copying
+ */
+function setUpLinks({ label, getTitle }, copying) {
   const url = roomUrl(label)
   for (const element of document.querySelectorAll("[data-link]")) element.textContent = url
   const copyButtons = /** @type {NodeListOf<HTMLElement>} */ (
     document.querySelectorAll("[data-copy-link]")
   )
   for (const button of copyButtons) {
-    setUpCopyButton(button, url, (text) => announcer.announce(text))
+    setUpCopyButton(button, url, copying)
   }
   setUpShareButton(byId("share"), () => ({ title: getTitle(), url }))
 }

@@ -351,7 +351,6 @@ def test_the_pills_cover_no_text(server: ConfabServer, visit: Visit, room: str) 
     assert box(latest)["bottom"] - 7 <= box(ada.locator(".composer__pill"))["top"]
 
 
-
 def test_notices_cover_no_text_and_do_not_move_what_is_read(
     server: ConfabServer, visit: Visit, room: str
 ) -> None:

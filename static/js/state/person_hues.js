@@ -32,8 +32,8 @@ export class PersonHues {
     this.#storageKey = `hues:${label}`
     this.#preferences = preferences
     this.#getOwnMark = getOwnMark
-    const stored = preferences.get(this.#storageKey)
-    this.#marks = Array.isArray(stored) ? stored : []
+    this.#marks = []
+    this.#mergeStored()
   }
 
   /**
@@ -56,10 +56,21 @@ export class PersonHues {
     if (mark === "") return ""
     if (mark === this.#getOwnMark()) return OWN_HUE
     const key = mark.slice(0, STORED_MARK_CHARACTERS)
-    const known = this.#marks.indexOf(key)
-    if (known >= 0) return String(known % HUE_COUNT)
-    this.#marks.push(key)
+    if (!this.#marks.includes(key)) this.#add(key)
+    return String(this.#marks.indexOf(key) % HUE_COUNT)
+  }
+
+  /** @param {string} key */
+  #add(key) {
+    this.#mergeStored() // another tab may have met the person first
+    if (!this.#marks.includes(key)) this.#marks.push(key)
     this.#preferences.set(this.#storageKey, this.#marks.slice(0, MAX_STORED_MARKS))
-    return String((this.#marks.length - 1) % HUE_COUNT)
+  }
+
+  /** The order of the other tabs counts. */
+  #mergeStored() {
+    const value = this.#preferences.get(this.#storageKey)
+    const stored = Array.isArray(value) ? value : []
+    this.#marks = [...stored, ...this.#marks.filter((mark) => !stored.includes(mark))]
   }
 }

@@ -4,7 +4,7 @@
 import { firstGrapheme } from "../lib/graphemes.js"
 import { splitMessage } from "../lib/message_splitting.js"
 import { characterCount, formatCount } from "../lib/text.js"
-import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
+import { REPLYING_TO_DELETED } from "../state/drafts.js"
 import { parseInput } from "./commands.js"
 import { isForInputMethod } from "./input_method.js"
 import { replaceText } from "./text_insertion.js"
@@ -32,7 +32,9 @@ import { replaceText } from "./text_insertion.js"
  */
 
 const NAME_KEY = "name"
-const MAX_PARTS = MAX_OUTBOX_ITEMS
+/** How many messages a long text can be sent as; the limits keep the page responsive. */
+const MAX_PARTS = 20
+const MAX_PASTED_LINES = 3000 // Chromium's time is quadratic in their number
 const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
@@ -40,6 +42,7 @@ const PARTS_DO_NOT_FIT =
   "Too many messages are waiting to be sent. Nothing of your text was sent, and it stays here; " +
   "please send it later."
 const EDIT_KEPT = "Edit canceled. Your changes will be here when you edit this message again."
+const EDITED_DELETED = "The message that you were editing was deleted."
 const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
 
 /**
@@ -57,6 +60,8 @@ export class Composer extends EventTarget {
   #hasTouchKeyboard
   #getLastOwnRow
   #maxCharacters
+  /** The name that was last stored, in this tab or another one. */
+  #storedName
   /** @type {ComposerMode | null} null for a new message */
   #mode = null
   /** The text that was in the composer before an edit began. */
@@ -84,7 +89,8 @@ export class Composer extends EventTarget {
     this.nameField = /** @type {HTMLInputElement} */ (form.elements.namedItem("handle"))
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
     this.#maxCharacters = Number(this.field.dataset.maxCharacters)
-    this.nameField.value ||= withoutHalfCharacters(preferences.get(NAME_KEY) ?? "")
+    this.#storedName = withoutHalfCharacters(preferences.get(NAME_KEY) ?? "")
+    this.nameField.value = this.#storedName || this.nameField.value
     this.#showInitial()
     this.#restoreDraft(drafts.read())
     this.#addListeners()
@@ -164,6 +170,29 @@ export class Composer extends EventTarget {
   }
 
   /**
+   * A message was deleted: its text must not stay in the composer.
+   *
+   * @param {number} seq
+   */
+  forgetMessage(seq) {
+    this.#cancelledEdits.delete(seq)
+    const { reply_to, edit, text: originalText, words = "" } = this.#mode ?? {}
+    if (reply_to === seq) {
+      this.#setMode({ reply_to, words: REPLYING_TO_DELETED })
+    } else if (edit === seq && this.field.value !== originalText) {
+      this.#setMode({ edit, words }) // the changed text is returned when it is sent
+    } else if (edit === seq) {
+      this.#setMode(null)
+      this.field.value = this.#textBeforeEdit
+      this.showHint(EDITED_DELETED)
+    } else {
+      return
+    }
+    this.#handleTextChange()
+    this.#drafts.saveNow()
+  }
+
+  /**
    * Inserts a text at the caret.
    *
    * @param {string} text
@@ -188,11 +217,18 @@ export class Composer extends EventTarget {
   // Events of the page
 
   #addListeners() {
+    this.#preferences.onChangedElsewhere(NAME_KEY, (name) => this.#handleNameElsewhere(name))
+    this.#drafts.addEventListener("taken", () => {
+      this.#setMode(null)
+      this.field.value = ""
+      this.#handleTextChange()
+    })
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault()
       this.#submit()
     })
     this.field.addEventListener("keydown", (event) => this.#handleKey(event))
+    this.field.addEventListener("beforeinput", (event) => this.#refuseHugeText(event))
     this.field.addEventListener("input", (event) => {
       this.#handleInput(/** @type {InputEvent} */ (event))
     })
@@ -229,6 +265,25 @@ export class Composer extends EventTarget {
     return !this.#hasTouchKeyboard || ctrlKey || metaKey
   }
 
+  /**
+   * Does not let in a pasted or dropped text that cannot be sent anyway: the page would be blocked
+   * while the browser inserts it.
+   *
+   * @param {InputEvent} event
+   */
+  #refuseHugeText(event) {
+    const added = event.data ?? ""
+    if (added.length <= this.#maxCharacters) return
+    const maxCharacters = MAX_PARTS * this.#maxCharacters
+    const { value, selectionStart, selectionEnd } = this.field
+    const kept = value.slice(0, selectionStart) + value.slice(selectionEnd)
+    const characters = characterCount(kept) + characterCount(added)
+    if (characters <= maxCharacters && added.split("\n").length <= MAX_PASTED_LINES) return
+    event.preventDefault()
+    const limit = `${formatCount(maxCharacters, "character")} in ${formatCount(MAX_PASTED_LINES, "line")}`
+    this.showHint(`This text is too long to be inserted here. The limit is ${limit}.`)
+  }
+
   /** @param {InputEvent} event */
   #handleInput(event) {
     this.#handleTextChange()
@@ -240,8 +295,24 @@ export class Composer extends EventTarget {
   }
 
   #handleNameChange() {
+    this.#storedName = this.name
     this.#preferences.set(NAME_KEY, this.name)
     this.showHint("")
+    this.#showInitial()
+    this.dispatchEvent(new Event("namechange"))
+  }
+
+  /**
+   * Another tab has stored a name. What is being typed here is newer.
+   *
+   * @param {string | null} name
+   */
+  #handleNameElsewhere(name) {
+    const isFocused = this.nameField === document.activeElement
+    const isTyped = isFocused && this.name !== this.#storedName
+    if (isTyped || !name || name === this.#storedName) return
+    this.#storedName = name
+    this.nameField.value = name
     this.#showInitial()
     this.dispatchEvent(new Event("namechange"))
   }
@@ -284,7 +355,7 @@ export class Composer extends EventTarget {
       this.nameField.focus()
       return
     }
-    this.#preferences.set(NAME_KEY, this.name)
+    if (this.name !== this.#storedName) this.#handleNameChange()
     this.#dispatchSend([message])
   }
 

@@ -1,6 +1,6 @@
 // Draws the timeline as a list of messages with day dividers, groups and the unread divider.
 
-import { nameSkeleton } from "../lib/names.js"
+import { confusableNames } from "../lib/names.js"
 import { formatDay, formatFullTime, formatTime } from "../lib/time.js"
 import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
@@ -31,12 +31,14 @@ import {
  * @property {(mark: string) => boolean} ignores
  * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
  * @property {(text: string) => boolean} isMentionedIn
+ * @property {() => boolean} isFirstLoaded whether the first message of the room is loaded
  * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
  */
 
 const DELETED = "Message deleted"
 const RENDERING_FAILED = "Couldn't display this message."
 const NAMELESS = "Somebody"
+const YOU = "You" // in system messages
 const HIGHLIGHT_MS = 2000
 const OWN_AUTHOR = "own" // groups stored own messages with those that are not stored yet
 
@@ -53,13 +55,15 @@ export class MessageList {
   #authorships = new WeakMap()
   /** @type {WeakMap<Element, string>} the text that each message shows */
   #texts = new WeakMap()
-  /**
-   * The last mark that was seen with each name. A name without a skeleton may be confused with any
-   * other, so its entry contains a mark that nobody has.
-   *
-   * @type {Map<string, string>} by the skeleton of the name
-   */
-  #marksBySkeleton = new Map([["", ""]])
+  /** @type {WeakMap<Element, { mark: string, name: string }>} who wrote each message */
+  #authors = new WeakMap()
+  /** @type {{ mark: string, name: string }[]} */
+  #presentPeople = []
+  /** Names of which the marks are shown, because other people have similar ones. */
+  #confusableNames = confusableNames([])
+  /** @type {Set<string>} the marks and names that were taken into account */
+  #comparedAuthors = new Set()
+  #areNamesOutdated = false
   /** @type {UnreadDivider | null} */
   #unreadDivider = null
   /** @type {HTMLElement | null} */
@@ -94,6 +98,7 @@ export class MessageList {
     for (const key of [...this.#elements.keys()]) {
       if (!keys.has(key)) this.#remove(key)
     }
+    this.#areNamesOutdated = true // those of removed messages no longer count
     this.draw([...rows.map((row) => ({ row })), ...pendingMessages.map((item) => ({ item }))])
   }
 
@@ -104,6 +109,7 @@ export class MessageList {
       else if ("item" in update) this.#drawItem(update.item)
       else this.#remove(update.removed)
     }
+    this.#updateMarks()
     this.#drawUnreadDivider()
   }
 
@@ -148,9 +154,9 @@ export class MessageList {
    * @param {{ mark: string, name: string }[]} people
    */
   learnNames(people) {
-    for (const { mark, name } of people) {
-      if (name !== "") this.#compareNames(nameSkeleton(name), mark)
-    }
+    this.#presentPeople = people
+    this.#areNamesOutdated = true
+    this.#updateMarks()
   }
 
   /**
@@ -186,6 +192,7 @@ export class MessageList {
    */
   #drawRow(row, pendingId) {
     const element = this.#elements.get(pendingId ?? row.seq) ?? this.#cloneTemplate("message")
+    element.removeAttribute("aria-label") // contains the text before the change
     if (pendingId) this.#elements.delete(pendingId)
     this.#setRowAttributes(element, row)
     this.#drawHeader(element, row, row.edited && !row.deleted ? "edited" : "")
@@ -246,11 +253,13 @@ export class MessageList {
    * @param {string} note
    */
   #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
-    setText(element, ".message__name", handle || (deleted ? "" : NAMELESS))
+    const isOwnSystemMessage = element.dataset.kind && element.dataset.side === "own"
+    const name = isOwnSystemMessage ? YOU : handle || (deleted ? "" : NAMELESS)
+    setText(element, ".message__name", name)
     setMark(element, ".message__mark", mark)
+    this.#setAuthor(element, element.dataset.kind ? "" : mark, handle)
     const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
     if (mark) setFace(avatar, this.#reader.faceOf(mark, handle))
-    if (mark) this.#compareNames(nameSkeleton(handle), mark)
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
     time.setAttribute("datetime", timestamp)
@@ -258,15 +267,34 @@ export class MessageList {
   }
 
   /**
-   * Shows the marks as soon as two people have names that are easily confused.
-   *
-   * @param {string} skeleton
+   * @param {HTMLElement} element
    * @param {string} mark
+   * @param {string} name
    */
-  #compareNames(skeleton, mark) {
-    const otherMark = this.#marksBySkeleton.get(skeleton) ?? mark
-    if (otherMark !== mark) this.#list.dataset.showMarks = ""
-    this.#marksBySkeleton.set(skeleton, mark)
+  #setAuthor(element, mark, name) {
+    this.#authors.set(element, { mark, name })
+    if (!this.#comparedAuthors.has(`${mark}/${name}`)) this.#areNamesOutdated = true
+    this.#showMark(element, name)
+  }
+
+  /** Shows the marks of people whose names are easily confused with those of others. */
+  #updateMarks() {
+    if (!this.#areNamesOutdated) return
+    this.#areNamesOutdated = false
+    const messages = this.#messages()
+    const authors = messages.flatMap((message) => this.#authors.get(message) ?? [])
+    this.#comparedAuthors = new Set(authors.map(({ mark, name }) => `${mark}/${name}`))
+    this.#confusableNames = confusableNames([...authors, ...this.#presentPeople])
+    for (const message of messages) this.#showMark(message, this.#authors.get(message)?.name ?? "")
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} name of its author
+   */
+  #showMark(element, name) {
+    const mark = element.querySelector(".message__mark")
+    mark?.toggleAttribute("data-shown", this.#confusableNames.has(name))
   }
 
   /**
@@ -276,9 +304,9 @@ export class MessageList {
   #drawText(element, text) {
     if (this.#texts.get(element) === text) return
     this.#texts.set(element, text)
-    const { kind } = element.dataset
+    const { kind, side } = element.dataset
     if (kind) {
-      setText(element, ".message__text", systemText(kind, text))
+      setText(element, ".message__text", systemText(kind, text, side === "own"))
       return
     }
     try {
@@ -426,8 +454,7 @@ export class MessageList {
   /** Puts the unread divider above the first message after its position, if that is loaded. */
   #drawUnreadDivider() {
     const divider = this.#unreadDivider
-    const first =
-      divider && this.#messages().find((message) => isStoredAfter(message, divider.after))
+    const first = divider && this.#firstMessageAfter(divider.after)
     if (!first) {
       this.#unreadDividerElement?.remove()
       return
@@ -437,14 +464,27 @@ export class MessageList {
     if (this.#unreadDividerElement.parentElement === first) return
     first.prepend(this.#unreadDividerElement)
   }
+
+  /**
+   * The first message of the room after another one, if it is loaded.
+   *
+   * @param {number} seq
+   */
+  #firstMessageAfter(seq) {
+    const messages = this.#messages()
+    const first = messages.find((message) => isStoredAfter(message, seq))
+    if (first !== messages[0] || this.#reader.isFirstLoaded()) return first
+    return first && positionOf(first) === seq + 1 ? first : undefined
+  }
 }
 
 /**
  * @param {string} kind
  * @param {string} text the new name
+ * @param {boolean} isOwn
  */
-function systemText(kind, text) {
-  if (kind === "rename") return `is now called ${text}`
+function systemText(kind, text, isOwn) {
+  if (kind === "rename") return `${isOwn ? "are" : "is"} now called ${text}`
   return text ? `named the room “${text}”` : "removed the room name"
 }
 

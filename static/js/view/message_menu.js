@@ -84,6 +84,18 @@ export class MessageMenu {
   }
 
   /**
+   * Closes the menu of a message that was deleted; its text must not stay in the title.
+   *
+   * @param {number} seq
+   */
+  forget(seq) {
+    if (this.#row?.seq !== seq) return
+    this.#row = null
+    this.#menu.hidePopover()
+    setText(this.#menu, ".menu__title", "")
+  }
+
+  /**
    * The row of a message that has a menu. System messages, deleted messages and those that are not
    * stored yet have none.
    *

@@ -1,7 +1,7 @@
 // The list of the people in the room: beside the messages where there is space, or above them.
 
-import { nameSkeleton } from "../lib/names.js"
-import { setText } from "./dom.js"
+import { confusableNames } from "../lib/names.js"
+import { hasLostFocus, setText } from "./dom.js"
 import { setFace, setMark } from "./message_parts.js"
 import { PersonMenu } from "./person_menu.js"
 
@@ -26,6 +26,8 @@ export class PeoplePanel {
   #cloneTemplate
   #mention
   #menu
+  /** @type {Set<string>} names of which the marks are shown */
+  #confusableNames = new Set()
 
   /**
    * @param {HTMLDialogElement} panel
@@ -38,6 +40,7 @@ export class PeoplePanel {
    * @param {(mark: string, name?: string) => Face} dependencies.faceOf
    * @param {Templates} dependencies.cloneTemplate
    * @param {(name: string) => void} dependencies.mention
+   * @param {(mark: string, name: string) => void} dependencies.toggleIgnored
    */
   constructor(panel, dependencies) {
     this.#panel = panel
@@ -50,7 +53,7 @@ export class PeoplePanel {
     this.#mention = dependencies.mention
     this.#menu = new PersonMenu(dependencies.menu, {
       mention: ({ name }) => this.#mentionPerson(name),
-      ignore: ({ mark, name }) => this.#ignoredPeople.toggle(mark, name),
+      ignore: ({ mark, name }) => dependencies.toggleIgnored(mark, name),
     })
     this.#addListeners()
     this.#fitToScreen()
@@ -111,10 +114,29 @@ export class PeoplePanel {
   #update() {
     const { present, count, summary, isPartial } = this.#people
     const people = [...present, ...this.#absentIgnoredPeople()]
-    this.#panel.toggleAttribute("data-show-marks", haveConfusableNames(people))
+    const focusedMark = this.#focusedMark()
+    this.#confusableNames = confusableNames(people)
     this.#part("title").textContent = summary
     this.#part("note").textContent = noteFor({ isPartial, unlistedCount: count - present.length })
     this.#part("list").replaceChildren(...people.map((person) => this.#createItem(person)))
+    if (focusedMark !== "" && hasLostFocus()) this.#focusPerson(focusedMark)
+  }
+
+  /** The mark of the person on whose *Ignore* button the focus is, or "". */
+  #focusedMark() {
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)
+    return this.#panel.contains(focused) ? (focused?.dataset.mark ?? "") : ""
+  }
+
+  /**
+   * Returns the focus to a person who is listed again, or else to the panel.
+   *
+   * @param {string} mark
+   */
+  #focusPerson(mark) {
+    const buttons = [...this.#panel.querySelectorAll("button")]
+    const button = buttons.find(({ dataset }) => dataset.mark === mark) ?? buttons[0]
+    button.focus({ preventScroll: true })
   }
 
   /**
@@ -134,6 +156,8 @@ export class PeoplePanel {
     const avatar = /** @type {HTMLElement} */ (item.querySelector(".avatar"))
     setFace(avatar, this.#faceOf(mark, name))
     setMark(item, ".person__mark", mark)
+    const isConfusable = this.#confusableNames.has(name)
+    item.querySelector(".person__mark")?.toggleAttribute("data-shown", isConfusable)
     setText(item, ".person__name", name || "No name yet").toggleAttribute("data-unnamed", !name)
     setText(item, ".person__note", personNote(isMe, isIgnored))
     const mentionButton = /** @type {HTMLButtonElement} */ (item.querySelector(".person__mention"))
@@ -168,13 +192,6 @@ export class PeoplePanel {
   #part(name) {
     return /** @type {HTMLElement} */ (this.#panel.querySelector(`.people__${name}`))
   }
-}
-
-/** @param {{ name: string }[]} people */
-function haveConfusableNames(people) {
-  const named = people.filter(({ name }) => name !== "")
-  const skeletons = named.map(({ name }) => nameSkeleton(name))
-  return skeletons.includes("") || new Set(skeletons).size < skeletons.length
 }
 
 /** @param {{ isPartial: boolean, unlistedCount: number }} list */

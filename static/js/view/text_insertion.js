@@ -1,5 +1,7 @@
 // Changes the text of a field so that the change can be undone like a typed one.
 
+const MAX_UNDOABLE_LENGTH = 1000 // Chromium needs seconds for a long text of many lines
+
 /**
  * Replaces a part of the text and puts the caret behind it. The field gets the focus, and `input`
  * is dispatched.
@@ -15,7 +17,8 @@
 export function replaceText(field, text, start, end) {
   field.focus()
   field.setSelectionRange(start, end)
-  if (document.execCommand("insertText", false, text)) return
+  const isUndoable = text.length <= MAX_UNDOABLE_LENGTH
+  if (isUndoable && document.execCommand("insertText", false, text)) return
   field.setRangeText(text, start, end, "end")
   field.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertText" }))
 }
