@@ -66,7 +66,8 @@ def choose(page: Page, seq: int, action: str) -> None:
 
 def reactions(page: Page, seq: int) -> list[str]:
     """How people have reacted to a message."""
-    return [text.strip() for text in page.locator(f"#m-{seq} .reaction").all_inner_texts()]
+    texts = page.locator(f"#m-{seq} .reaction").all_inner_texts()
+    return [" ".join(text.split()) for text in texts]
 
 
 # Rooms that do not exist yet
@@ -840,8 +841,6 @@ def test_axe_finds_nothing_in_what_opens(
     if device is PHONE:
         ada.locator("#people-button").click()
     expect(ada.locator("#people")).to_be_visible()
-    assert violations(ada) == []
-    ada.get_by_role("button", name="Actions for Benjamin").click()
     assert violations(ada) == []
 
 
