@@ -314,9 +314,14 @@ function updateWelcome() {
   welcome.hidden = timeline.hasOlder || timeline.rows.some(isOther) || people.present.some(isOther)
 }
 
-/** Those who have not seen the invitation are informed too. */
+/** Those who have not seen the invitation are informed too, until they write or scroll. */
 function informNewcomer() {
-  if (byId("welcome").hidden && composer.field.value === "") composer.showHint(WHO_CAN_READ)
+  if (!byId("welcome").hidden || !byId("latest").hidden || composer.hint !== "") return
+  composer.showHint(WHO_CAN_READ)
+  scroller.addEventListener("moved", () => {
+    const isCovering = !byId("latest").hidden && composer.hint === WHO_CAN_READ
+    if (isCovering) composer.showHint("")
+  })
 }
 
 function updateAfterLoading() {

@@ -202,6 +202,10 @@ export class Composer extends EventTarget {
     replaceText(this.field, text, start, this.field.selectionEnd)
   }
 
+  get hint() {
+    return this.#part("hint-text").textContent ?? ""
+  }
+
   /**
    * @param {string} text "" hides the hint
    * @param {HintAction | null} [action]
