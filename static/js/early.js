@@ -13,9 +13,19 @@
     const name = JSON.parse(localStorage.getItem("confab:name") ?? "null")
     if (typeof name !== "string" || name.trim() === "") return
     dataset.named = ""
-    const [first] = new Intl.Segmenter().segment(name.trim())
-    style.setProperty("--own-initial", JSON.stringify(first.segment))
+    style.setProperty("--own-initial", JSON.stringify(firstGrapheme(name.trim())))
   } catch {
     // Storage is forbidden, or contains something else: the page keeps its defaults.
+  }
+
+  /**
+   * @param {string} text
+   * @returns {string}
+   */
+  function firstGrapheme(text) {
+    const isLatin = /^[ -\u02ff](?:[ -\u02ff]|$)/.test(text)
+    if (isLatin) return text[0] // creating an Intl.Segmenter takes milliseconds
+    const [first] = new Intl.Segmenter().segment(text)
+    return first.segment
   }
 })()

@@ -8,7 +8,8 @@ const ENDS_IN_HALF_FLAG =
   /(?<!\p{Regional_Indicator})(?:\p{Regional_Indicator}{2})*\p{Regional_Indicator}$/u
 const JOINER = "\u200d"
 
-const findBoundary = "Segmenter" in Intl ? withSegmenter() : approximateBoundary
+/** @type {Intl.Segmenter | undefined} created when it is needed, which takes milliseconds */
+let segmenter
 
 /**
  * The last position up to an index where a text can be cut. Where that would leave nothing, because
@@ -35,13 +36,26 @@ export function firstGrapheme(text, find = findBoundary) {
   return text.slice(0, end)
 }
 
-/** @returns {FindBoundary} */
-function withSegmenter() {
-  const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" })
-  return (text, index) => {
-    const upToNext = text.slice(0, index + 2) // what follows does not matter
-    return segmenter.segment(upToNext).containing(index)?.index ?? 0
-  }
+/** @type {FindBoundary} */
+function findBoundary(text, index) {
+  const isBetweenLetters = isWholeGrapheme(text, index - 1) && isWholeGrapheme(text, index)
+  if (isBetweenLetters) return index
+  if (!("Segmenter" in Intl)) return approximateBoundary(text, index)
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" })
+  const upToNext = text.slice(0, index + 2) // what follows does not matter
+  return segmenter.segment(upToNext).containing(index)?.index ?? 0
+}
+
+/**
+ * Whether a code unit is a European letter without further accents or a Chinese character: between
+ * two of them is always a boundary.
+ *
+ * @param {string} text
+ * @param {number} index
+ */
+function isWholeGrapheme(text, index) {
+  const unit = text.charCodeAt(index)
+  return (unit >= 0x20 && unit < 0x300) || (unit >= 0x3400 && unit <= 0x9fff)
 }
 
 /**

@@ -19,8 +19,8 @@ export function setUpForgetDialog(dialog, dependencies) {
   const leaveRoom = () => leave([preferences, tabPreferences])
   dialog.addEventListener("submit", async (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target)
-    const isConfirmed = event.submitter?.matches(".button--main")
-    if (!isConfirmed) return
+    const button = /** @type {HTMLButtonElement | null} */ (event.submitter)
+    if (button?.formMethod === "dialog") return // the dialog was canceled
     event.preventDefault()
     if (await deleteCookie(form)) {
       preferences.set(FORGOTTEN_KEY, true)
