@@ -30,6 +30,7 @@ from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
 from chat.text.graphemes import initial
+from chat.text.plain_text import first_line
 from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
 from chat.web.labels import random_label
@@ -58,6 +59,7 @@ OWN_HUE = "own"
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
+blueprint.add_app_template_filter(first_line)
 blueprint.add_app_template_filter(initial)
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 

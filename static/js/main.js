@@ -555,6 +555,7 @@ async function loadSecondary() {
     navigation,
     unread,
     showToast,
+    preservePosition: (change) => scroller.preservePosition(change),
     getTitle,
     faceOf,
     serverClock,

@@ -13,8 +13,10 @@ import { byId, cloneTemplate, setText } from "./view/dom.js"
 import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
+import { MessageFocus } from "./view/message_focus.js"
 import { MessageMenu } from "./view/message_menu.js"
 import { previewText } from "./view/message_parts.js"
+import { MessageTap } from "./view/message_tap.js"
 import { setUpNotificationSettings } from "./view/notification_settings.js"
 import { Notifications } from "./view/notifications.js"
 import { PeoplePanel } from "./view/people_panel.js"
@@ -54,6 +56,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Navigation} navigation
  * @property {Unread} unread
  * @property {ShowToast} showToast
+ * @property {(change: () => void) => void} preservePosition makes a change that moves messages
  * @property {ServerClock} serverClock
  * @property {() => string} getTitle the name of the room, or its label
  * @property {(mark: string, name?: string) => Face} faceOf
@@ -90,13 +93,17 @@ export function startSecondary(page) {
   const panel = createPeoplePanel(page)
   const copying = new Copying(/** @type {HTMLDialogElement} */ (byId("copy")), page.showToast)
   const actions = createActions(page, copying)
-  const menu = new MessageMenu(byId("menu"), {
+  const messageFocus = new MessageFocus(byId("log"), {
+    goToLatest: () => page.navigation.goToLatest(),
+  })
+  const menu = new MessageMenu(/** @type {HTMLDialogElement} */ (byId("menu")), {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
     isOwn: page.isOwn,
     reactorsOf: (row) => reactorsOf(page, row),
     actions,
   })
+  new MessageTap(byId("room"), page.preservePosition)
   detectWake(
     { clock },
     {
@@ -115,7 +122,7 @@ export function startSecondary(page) {
   })
   setUpDialogs()
   setUpForgetting(page)
-  setUpShortcuts(page)
+  setUpShortcuts(page, messageFocus)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
   setUpLinks(page, copying)
@@ -367,20 +374,21 @@ function setUpForgetting({ preferences, tabPreferences, showToast }) {
   })
 }
 
-/** @param {RoomPage} page */
-function setUpShortcuts({ composer, navigation, unread }) {
+/**
+ * @param {RoomPage} page
+ * @param {MessageFocus} messageFocus
+ */
+function setUpShortcuts({ composer, unread }, messageFocus) {
   const firstButtonOf = (/** @type {HTMLElement} */ element) => {
     return element.querySelector("button") ?? element
   }
   setUpKeyboardShortcuts({
     getRegions() {
-      const regions = [firstButtonOf(byId("title")), byId("log"), composer.field]
+      const regions = [firstButtonOf(byId("title")), messageFocus.entry, composer.field]
       const panel = byId("people")
       return panel.matches("[open]") ? [...regions, firstButtonOf(panel)] : regions
     },
-    log: byId("log"),
     textField: composer.field,
-    goToLatest: () => navigation.goToLatest(),
     cancel() {
       const wasActive = composer.cancel()
       if (!wasActive) unread.dismiss()

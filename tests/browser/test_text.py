@@ -178,6 +178,35 @@ def test_the_list_of_names_closes_when_the_message_is_sent(
         expect(names(page)).to_have_count(0)
 
 
+# Names
+
+
+def test_a_stored_name_with_half_an_emoji_does_not_block_messages(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    page = visit(f"/{room}/")
+    page.evaluate("localStorage.setItem('confab:name', JSON.stringify('Ada \\ud83d'))")
+    page.reload()
+    expect(name_field(page)).to_have_value("Ada ")
+    text_field(page).press_sequentially("hello")
+    page.keyboard.press("Enter")
+
+    expect(page.locator('.message[data-state="sent"]')).to_have_count(1)
+
+
+def test_a_long_name_of_emoji_can_be_edited_and_used(visit: Visit, room: str) -> None:
+    page = open_room(visit, room)
+    page.keyboard.type("/nick " + "\U0001f600" * 70)
+    page.keyboard.press("Enter")
+    expect(name_field(page)).to_have_value("\U0001f600" * 64)
+    name_field(page).press("End")
+    page.keyboard.press("Backspace")
+    text_field(page).press_sequentially("hello")
+    page.get_by_role("button", name="Send").click()
+
+    expect(page.locator('.message[data-state="sent"]')).to_have_count(1)
+
+
 # Long texts
 
 

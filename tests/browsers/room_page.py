@@ -9,7 +9,7 @@ MENU = by_css("#menu")
 EVERYTHING_IS_LOADED = """
 () => document.querySelector("#room")?.dataset.joined === "true" &&
   document.querySelector("#connection").dataset.state === "hidden" &&
-  import(document.querySelector("script[src$='/main.js']").src)
+  import(document.querySelector("script[data-entry]").dataset.entry)
     .then(({ secondary }) => secondary)
     .then(() => true)
 """

@@ -1,5 +1,6 @@
 // Reads new messages out to screen readers, through a live region.
 
+import { plainText } from "../lib/plain_text.js"
 import { truncate } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
@@ -42,7 +43,8 @@ export class Announcer {
       this.#clock.schedule(BATCH_DELAY_MS, () => this.#announceBatch())
     }
     for (const { seq, handle, message } of rows) {
-      this.#batch.push({ seq, text: `${handle}: ${truncate(message, MAX_MESSAGE_CHARACTERS)}` })
+      const text = truncate(plainText(message), MAX_MESSAGE_CHARACTERS)
+      this.#batch.push({ seq, text: `${handle}: ${text}` })
     }
   }
 

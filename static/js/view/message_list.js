@@ -11,6 +11,7 @@ import {
   drawFoldButton,
   drawReactions,
   drawReply,
+  labelButtons,
   setFace,
   setMark,
   toggleCollapsed,
@@ -202,6 +203,7 @@ export class MessageList {
     this.#drawReactions(element, row)
     drawFoldButton(element, Boolean(row.kind ?? row.deleted), this.#cloneTemplate)
     this.#drawSendError(element, undefined)
+    labelButtons(element)
     this.#insert(element, row.seq)
   }
 
@@ -220,6 +222,7 @@ export class MessageList {
     this.#drawText(element, item.message)
     this.#drawReply(element, item.reply_to)
     this.#drawSendError(element, item)
+    labelButtons(element)
     this.#insert(element, item.id)
   }
 

@@ -2,6 +2,8 @@
 // buttons of a long text, of programs and of folded messages.
 
 import { firstGrapheme } from "../lib/graphemes.js"
+import { firstLine } from "../lib/plain_text.js"
+import { truncate } from "../lib/text.js"
 import { setText } from "./dom.js"
 
 /** @import { Row } from "../wire.js" */
@@ -26,6 +28,7 @@ const SHOWN_MARK_CHARACTERS = 10
 /** The template _message.html has the same number. */
 const MAX_FACES = 3
 const FOLDABLE = ".message:is([data-kind], [data-state='deleted'])"
+const MAX_LABEL_CHARACTERS = 40
 const NOT_LOADED = "Earlier message"
 const DELETED = "Message deleted"
 const IGNORED = "Message from someone you ignore"
@@ -38,7 +41,7 @@ const IGNORED = "Message from someone you ignore"
 export function previewText(row) {
   if (!row) return NOT_LOADED
   if (row.deleted) return DELETED
-  return row.message.trim().split("\n", 1)[0]
+  return firstLine(row.message)
 }
 
 /**
@@ -205,6 +208,24 @@ export function toggleCollapsed(message, button) {
   message.dataset.collapsed = String(isCollapsed)
   button.ariaExpanded = String(!isCollapsed)
   button.textContent = isCollapsed ? "Show more" : "Show less"
+  labelButtons(message)
+}
+
+/**
+ * Gives the buttons of a message names that tell them apart from those of other messages.
+ *
+ * @param {HTMLElement} message
+ */
+export function labelButtons(message) {
+  const [name, time, text] = ["name", "time", "text"].map((part) => {
+    return message.querySelector(`.message__${part}`)?.textContent?.trim() ?? ""
+  })
+  const beginning = truncate(text.split("\n", 1)[0], MAX_LABEL_CHARACTERS)
+  for (const button of message.querySelectorAll("button")) {
+    const action = button.textContent?.trim() || button.title
+    const label = [action, name, time, beginning].filter((part) => part !== "").join(", ")
+    if (button.ariaLabel !== label) button.ariaLabel = label
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 // System notifications about messages that arrive while nobody looks at the page.
 
+import { plainText } from "../lib/plain_text.js"
 import { formatCount, truncate } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
@@ -127,7 +128,7 @@ export class Notifications {
     const ageMs = this.#serverClock.now() - Date.parse(last.timestamp)
     const isRecent = ageMs <= MAX_PREVIEW_AGE_MS
     const body = isRecent
-      ? `${last.handle}: ${truncate(last.message, MAX_PREVIEW_CHARACTERS)}`
+      ? `${last.handle}: ${truncate(plainText(last.message), MAX_PREVIEW_CHARACTERS)}`
       : formatCount(wanted.length, "new message")
     const seqs = wanted.map(({ seq }) => seq)
     this.#show(body, seqs)

@@ -2,6 +2,7 @@
 
 import { clamp } from "../lib/geometry.js"
 import { setText } from "./dom.js"
+import { setUpMenuKeys } from "./menu_keys.js"
 
 /** @typedef {{ mark: string, name: string }} ListedPerson */
 
@@ -24,6 +25,7 @@ export class PersonMenu {
       const { action } = /** @type {HTMLElement} */ (target).closest("button")?.dataset ?? {}
       if (action) this.#run(action)
     })
+    setUpMenuKeys(dialog)
   }
 
   /**
