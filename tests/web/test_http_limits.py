@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Rate
 from tests.conftest import Client, create_room
+from tests.pages import hidden_fields
 
 SCHOOL = {"X-Forwarded-For": "203.0.113.7"}
 HOME = {"X-Forwarded-For": "198.51.100.1"}
@@ -64,12 +64,6 @@ class PollingClient:
 def statuses(answers: list[TestResponse]) -> list[int]:
     """Return the statuses of some answers."""
     return [answer.status_code for answer in answers]
-
-
-def form_of(browser: FlaskClient, label: str, headers: dict[str, str]) -> dict[str, str]:
-    """Return the hidden fields of a room's form."""
-    page = browser.get(f"/{label}/", headers=headers).text
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
 
 
 # Pages
@@ -205,7 +199,8 @@ def test_messages_without_scripts_are_limited_and_stay_in_the_form(
 ) -> None:
     app = limited_app()
     browser = app.test_client()
-    forms = [form_of(browser, "kitchen", HOME) | {"handle": "Ada"} for _ in range(6)]
+    pages = [browser.get("/kitchen/", headers=HOME).text for _ in range(6)]
+    forms = [hidden_fields(page) | {"handle": "Ada"} for page in pages]
 
     answers = [
         browser.post("/kitchen/", data=form | {"message": f"message {number}"}, headers=HOME)
