@@ -240,6 +240,11 @@ class WebSocket:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
+    def disconnect(self) -> None:
+        """End the connection; a thread that waits for the next packet gets Closed."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def set_timeout(self, seconds: float) -> None:
         """Set how long sending and receiving may take, instead of PATIENCE_SECONDS."""
         self._socket.settimeout(seconds)
@@ -323,6 +328,9 @@ class Stranger(WebSocket):
     With a token it has the identity of an earlier connection.
     """
 
+    keeps_events = True
+    """Whether `hear` returns what others post; false saves memory if nobody calls it."""
+
     def __init__(self, url: str, token: str | None = None, **headers: str) -> None:
         super().__init__(url, **headers)
         self._calls = count(1)
@@ -366,7 +374,7 @@ class Stranger(WebSocket):
             self.send("3")
         elif packet.startswith("43"):
             self._keep_answer(packet)
-        elif packet.startswith("42"):
+        elif packet.startswith("42") and self.keeps_events:
             event, payload = json.loads(packet[2:])
             self._heard.append((event, payload))
 

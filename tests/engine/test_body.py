@@ -15,7 +15,7 @@ from flask import Flask
 from tests.conftest import Client
 from tests.pages import embedded_answer, hidden_fields
 from tests.raw_http import FORM_TYPE, Connection, chunked, request, status
-from tests.servers import ConfabServer, wait_until
+from tests.servers import ConfabServer, wait_until, written_bytes
 
 BODY_BYTES = 64 * 1024
 FRAME_BYTES = 32 * 1024
@@ -31,10 +31,10 @@ class Cost:
     """The peak memory and the bytes written to files by a server since this object was made."""
 
     def __init__(self, server: ConfabServer) -> None:
-        self._process = Path(f"/proc/{server.processes()[-1]}")
-        (self._process / "clear_refs").write_text("5")  # resets the peak
+        self._pid = server.processes()[-1]
+        Path(f"/proc/{self._pid}/clear_refs").write_text("5")  # resets the peak
         self._peak_before = self._peak_bytes()
-        self._written_before = self._written_bytes()
+        self._written_before = written_bytes(self._pid)
 
     def memory_bytes(self) -> int:
         """Return by how much the peak of the memory has grown."""
@@ -42,19 +42,13 @@ class Cost:
 
     def written_bytes(self) -> int:
         """Return how much was written to files; sockets do not count."""
-        return self._written_bytes() - self._written_before
+        return written_bytes(self._pid) - self._written_before
 
     def _peak_bytes(self) -> int:
-        return 1024 * self._field("status", "VmHWM")
-
-    def _written_bytes(self) -> int:
-        return self._field("io", "wchar")
-
-    def _field(self, file: str, name: str) -> int:
-        text = (self._process / file).read_text()
-        field = re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE)
-        assert field
-        return int(field[1])
+        text = Path(f"/proc/{self._pid}/status").read_text()
+        peak = re.search(r"^VmHWM:\s*(\d+) kB", text, re.MULTILINE)
+        assert peak
+        return 1024 * int(peak[1])
 
 
 class Browser:

@@ -8,9 +8,9 @@ from itertools import count
 from multiprocessing import get_context
 from typing import Any
 
-from tests.hostile.attackers import Counts
 from tests.hostile.neighbours import Neighbours, percentile
 from tests.hostile.report import Row
+from tests.hostile.target import Target
 from tests.servers import ConfabServer, resident_bytes
 
 IS_LONG = bool(os.environ.get("HOSTILE"))
@@ -102,10 +102,14 @@ class Attack:
 
     def prepare(self, attacker: Callable[..., Any], *arguments: Any) -> Any:
         """Call an attacker with an address that has not been used, and measure nothing."""
-        number = next(numbers)
-        address = f"198.51.{100 + number // 250}.{1 + number % 250}"
-        call = self._attackers.submit(attacker, self.server.url, address, *arguments)
+        target = Target(self.server.url, self.address())
+        call = self._attackers.submit(attacker, target, *arguments)
         return call.result(MAX_ATTACK_SECONDS)
+
+    def address(self) -> str:
+        """Return a client address that has not been used."""
+        number = next(numbers)
+        return f"198.51.{100 + number // 250}.{1 + number % 250}"
 
     def check(self, attack: str, measured: float, at_most: float, unit: str = "") -> None:
         """Note a measurement in the table; fail if it is above its bound."""
@@ -132,9 +136,3 @@ class Attack:
         if not self._latencies:
             return ""
         return f"{percentile(self._latencies, 0.99):.0f} ms ({len(self._latencies)})"
-
-
-def statuses(counts: Counts) -> str:
-    """Return the statuses of HTTP among counts, such as `400, 413`."""
-    found = {name.removeprefix("status ") for name in counts if name.startswith("status ")}
-    return ", ".join(sorted(found))

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from tests.hostile.attack import IS_LONG, PEOPLE, Attack, attackers_process, keep_to_one_cpu
+from tests.hostile.attackers import LONG_ROOM, LONG_TEXT, MANY_TEXTS, fill_room
 from tests.hostile.neighbours import Neighbours
 from tests.hostile.report import Row, table
+from tests.hostile.target import Target
 from tests.servers import ConfabServer, gunicorn
+
+FILLER_ADDRESS = "198.51.99.1"
 
 ROWS = pytest.StashKey[list[Row]]()
 
@@ -35,7 +39,7 @@ def attackers() -> Iterator[ProcessPoolExecutor]:
         yield executor
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """One worker, as in production, with the default limits.
 
@@ -48,11 +52,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def neighbours(server: ConfabServer) -> Iterator[Neighbours]:
     """Honest people who chat all the time."""
     with Neighbours(server.url, PEOPLE) as people:
         yield people
+
+
+@pytest.fixture(scope="package")
+def long_room(server: ConfabServer) -> str:
+    """The label of a room of long messages."""
+    fill_room(Target(server.url, FILLER_ADDRESS), LONG_ROOM, LONG_TEXT, MANY_TEXTS)
+    return LONG_ROOM
 
 
 @pytest.fixture
