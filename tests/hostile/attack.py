@@ -2,10 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from tests.hostile.neighbours import Neighbours, percentile
@@ -51,11 +53,22 @@ def _prepare_attackers() -> None:
         os.sched_setaffinity(0, {ATTACKER_CPU})
 
 
-def keep_to_one_cpu(server: ConfabServer) -> None:
-    """Let a server use one CPU, and leave the other to the attackers."""
-    if HAS_TWO_CPUS:
-        for pid in server.processes():
-            os.sched_setaffinity(pid, {SERVER_CPU})
+@contextmanager
+def alone_on_its_cpu(server: ConfabServer) -> Iterator[None]:
+    """In the long form, give a server one CPU, and the other to this process with the neighbours.
+
+    The attackers share the latter.
+    """
+    if not IS_LONG or not HAS_TWO_CPUS:
+        yield
+        return
+    for pid in server.processes():
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {SERVER_CPU})
+    cpus_before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {ATTACKER_CPU})
+    yield
+    os.sched_setaffinity(0, cpus_before)
 
 
 class Attack:

@@ -51,6 +51,7 @@ LONG_TEXT = "\U0001f600" * 4_000
 """The longest message: 16 KB."""
 
 MANY_TEXTS = 150
+UNREAD_PAGES = 40
 SEND_INTERVAL_SECONDS = 0.2
 MAX_PING_BYTES = 125
 GUESSES_OF_IDENTITY = 10
@@ -163,14 +164,15 @@ def hold_connections(target: Target, number: int, unread: int) -> Counts:
 
     `number` each have a body that does not arrive completely, headers that arrive byte by byte, and
     a WebSocket that joins no room; `unread` ask for a large page and do not read it, and as many
-    send a part of a file. Counts, for each kind, the milliseconds until the last one was closed,
-    and the statuses of bodies and files.
+    send a part of a file. Counts, for each kind, the connections and the milliseconds until the
+    last one was closed, and the statuses of bodies and files.
     """
     counts = Counts()
     port = target.port
     with ExitStack() as stack:
         began = time.monotonic()
         held = list(_open_connections(stack, target, number, unread))
+        counts.update(each.kind for each in held)
         selector = stack.enter_context(DefaultSelector())
         for each in held:
             if each.is_read:

@@ -5,7 +5,6 @@ The long form is `make torture HOSTILE=1`.
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,7 @@ from tests.hostile.target import Target
 from tests.servers import (
     ConfabServer,
     cpu_seconds,
-    flask_run,
     gunicorn,
-    impatient,
     wait_until,
     written_bytes,
 )
@@ -34,21 +31,6 @@ MEGABYTE = 1_000_000
 MAX_GROWTH_MB = 5
 """Of a worker that has refused something large, or many things."""
 
-BUSY_SECONDS = 3 if IS_LONG else 20
-"""A busy machine needs longer for the short form, which runs beside other tests."""
-
-MAX_OPEN_SECONDS = {
-    attackers.BODY: 10 + BUSY_SECONDS,
-    attackers.UPLOAD: 10 + BUSY_SECONDS,
-    attackers.HEAD: 2 + BUSY_SECONDS,
-    attackers.SOCKET: 15 + BUSY_SECONDS,
-    attackers.UNREAD: 15 + BUSY_SECONDS,
-}
-
-MAX_OPEN_SECONDS_OF_FLASK_RUN = (10 if IS_LONG else 2) + BUSY_SECONDS
-"""The short form runs it with the limits in tests/impatient.py."""
-
-UNREAD_PAGES = 40
 MAX_ANSWER_BYTES = 512 * 1024
 
 # How often something may succeed: at once, and then in a second.
@@ -104,23 +86,6 @@ def test_uploads_are_refused_before_they_arrive(attack: Attack) -> None:
     written = written_bytes(attack.worker) - written_before
     attack.check("Uploads of 200 MB: written to files", written / MEGABYTE, 100, "MB")
     attack.check("Uploads of 200 MB: memory", attack.growth_bytes / MEGABYTE, MAX_GROWTH_MB, "MB")
-
-
-def test_connections_without_progress_are_closed(attack: Attack, long_room: str) -> None:
-    number = 500 if IS_LONG else 100
-    counts = attack.run(attackers.hold_connections, number, UNREAD_PAGES)
-
-    attack.check_equal("Half-sent bodies and uploads: status", counts.statuses(), "408")
-    kinds = {
-        f"{UNREAD_PAGES} half-sent uploads": attackers.UPLOAD,
-        f"{number} half-sent bodies": attackers.BODY,
-        f"{number} half-sent heads": attackers.HEAD,
-        f"{number} sockets that never join": attackers.SOCKET,
-        f"{UNREAD_PAGES} pages that are not read": attackers.UNREAD,
-    }
-    for name, kind in kinds.items():
-        attack.check(f"{name}: open", counts[f"{kind}, ms"] / 1000, MAX_OPEN_SECONDS[kind], "s")
-    attack.check("Connections without progress: left open", counts["left open"], 0)
 
 
 # Hosts, pages of other sites, and the log
@@ -420,21 +385,6 @@ def test_the_cookie_on_https_is_for_https_only(attack: Attack) -> None:
 
     cookie = re.search(r"\r\nSet-Cookie: (__Host-confab)=.*?; (Secure);.*\r\n", response)
     attack.check_equal("Cookie on https", cookie and cookie.groups(), ("__Host-confab", "Secure"))
-
-
-def test_the_development_server_closes_connections_without_progress(
-    attack: Attack, tmp_path: Path
-) -> None:
-    start = flask_run if IS_LONG else partial(impatient, mode="flask run")
-    with start(tmp_path) as server:
-        server.room(ROOM)
-        target = Target(server.url, attack.address())
-        counts = attackers.hold_connections(target, 10, 0)
-
-    attack.check_equal("flask run, half-sent bodies: status", counts.statuses(), "408")
-    for kind in (attackers.BODY, attackers.HEAD):
-        name = f"flask run, half-sent {kind}: open"
-        attack.check(name, counts[f"{kind}, ms"] / 1000, MAX_OPEN_SECONDS_OF_FLASK_RUN, "s")
 
 
 def test_whoever_can_publish_in_redis_can_neither_post_nor_hide_messages(
