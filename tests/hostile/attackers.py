@@ -57,28 +57,7 @@ MAX_PING_BYTES = 125
 GUESSES_OF_IDENTITY = 10
 PIPELINED_EVENTS = 50
 LARGE_HEADER_BYTES = 8_000
-EMOJI = [
-    "😀",
-    "😂",
-    "😍",
-    "🤔",
-    "😎",
-    "😭",
-    "🎉",
-    "🔥",
-    "👍",
-    "👎",
-    "🙏",
-    "💯",
-    "🚀",
-    "🍕",
-    "🐱",
-    "🐶",
-    "🌈",
-    "⚡",
-    "🎈",
-    "🏆",
-]
+EMOJI = list("😀😂😍🤔😎😭🎉🔥👍👎🙏💯🚀🍕🐱🐶🌈⚡🎈🏆")
 """As many as a message can have."""
 
 TOGGLES_AT_ONCE = 5
@@ -452,8 +431,7 @@ def flood(target: Target, seconds: float, event: str) -> Counts:
             ]
             name = event.removeprefix(LONG_PREFIX)
             for call in [mallory.emit(name, payload) for payload in payloads]:
-                answer = mallory.answer(call)
-                counts.add_answer(answer)
+                counts.add_answer(mallory.answer(call))
     return counts
 
 
@@ -467,8 +445,7 @@ def flood_with_new_identities(target: Target, seconds: float) -> Counts:
                 continue
             for number in range(5):
                 text = {"handle": "Mallory", "message": f"flood {number}"}
-                answer = mallory.ask("chat", text)
-                counts.add_answer(answer)
+                counts.add_answer(mallory.ask("chat", text))
     return counts
 
 
@@ -481,8 +458,7 @@ def reconnect_on_one_connection(target: Target, seconds: float) -> Counts:
             if not connect_again(mallory, json.dumps({"token": token})):
                 counts["connect refused"] += 1
                 continue
-            answer = mallory.ask("join", {"label": ROOM, "after": 0})
-            counts.add_answer(answer)
+            counts.add_answer(mallory.ask("join", {"label": ROOM, "after": 0}))
     return counts
 
 
@@ -597,8 +573,7 @@ def read_on_many_sockets_at_once(target: Target, number: int) -> Counts:
             assert mallory.ask("join", {"label": LONG_ROOM})["ok"]
         calls = [mallory.emit("history", '{"limit":200}') for mallory in strangers]
         for mallory, call in zip(strangers, calls, strict=True):
-            answer = mallory.answer(call)
-            counts.add_answer(answer)
+            counts.add_answer(mallory.answer(call))
     return counts
 
 
