@@ -201,12 +201,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         bus = RedisBus(
             socketio,
             config.redis_url,
-            _redis_name("signed queue", app),
+            _redis_name("timed queue", app),
             MessageSigner(secret_key, "bus"),
         )
         registry = RedisWorkerRegistry(
             config.redis_url,
-            _redis_name("signed people", app),
+            _redis_name("timed people", app),
             MessageSigner(secret_key, "people"),
         )
         bus_grace_seconds = BUS_GRACE_SECONDS
