@@ -28,7 +28,7 @@ from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, Worker
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
-from chat.storage import database, instance_folder, migrations
+from chat.storage import database, instance_folder, migrations, readiness
 from chat.storage.journal import Journal
 from chat.web import assets, health, page_limits, pages, responses, well_known
 from chat.web.allowed_hosts import AllowedHosts
@@ -62,6 +62,7 @@ def create_app(config: Config | None = None) -> Flask:
     with instance_folder.startup_lock(config.instance):
         _configure(app, config)
         database.init_app(app)
+        readiness.init_app(app)
         migrations.init_app(app)
         migrations.migrate_to_latest(app)
     limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
