@@ -488,7 +488,8 @@ class LimitSettings(Settings):
         "60, 30/min", "Attempts to enter a room that does not exist, per address."
     )
     limit_address_pages: RateLimit = rate_setting(
-        "300, 30/s", "Pages per address. Static files and health checks do not count."
+        "300, 30/s",
+        "Pages and refused requests per address. Static files and health checks do not count.",
     )
     limit_address_rooms: RateLimit = rate_setting("120/h", "New rooms per address.")
     limit_address_handshakes: RateLimit = rate_setting(

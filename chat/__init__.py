@@ -136,7 +136,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> RequestGuard:
+def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> ClientAddress:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
         RequestTurns(app),
@@ -146,14 +146,14 @@ def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> Reques
         stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
-    counted = RequestLimit(limited, limits, config.limit_address_connections)
-    addressed = ClientAddress(
+    guarded = RequestGuard(limited, hosts, limits, health_paths=health.PATHS)
+    counted = RequestLimit(guarded, limits, config.limit_address_connections)
+    return ClientAddress(
         counted,
         config.forwarded_allow_ips,
         local_paths=health.PATHS,
         reports_problems=config.limits,
     )
-    return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
