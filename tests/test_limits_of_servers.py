@@ -238,8 +238,7 @@ def test_websockets_that_have_ended_are_no_requests_in_progress(
         for _ in range(10):
             wait_until(lambda: is_accepted(server), what="the one before has ended")
 
-        with WebSocket(server.url) as socket:
-            assert socket.status in ("101", "503")
+        with WebSocket(server.url):
             assert request(server, "/healthz")[0] == 200
 
 

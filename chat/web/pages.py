@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from chat import engine, wire
 from chat.current_config import current_config
 from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
-from chat.identity import author, csrf_token, is_valid_csrf_token, you
+from chat.identity import author, csrf_token, is_valid_csrf_token, remember_room, you
 from chat.membership import check_failed_joins
 from chat.models import MessagePage, Room
 from chat.services import services
@@ -187,9 +187,11 @@ def _get_or_create_room(label: str) -> Room:
     author()  # sets the cookie by which the page's socket is the same person
     check_failed_joins(label, _address_key())
     try:
-        return Room.find(label)
+        visited = Room.find(label)
     except NotFound:
-        return _create_visited_room(label)
+        visited = _create_visited_room(label)
+    remember_room(label)
+    return visited
 
 
 def _create_visited_room(label: str) -> Room:

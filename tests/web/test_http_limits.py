@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from config import Rate
+from chat.identity import MAX_REMEMBERED_ROOMS
+from config import Config, Rate
 from tests.conftest import Client, create_room
 
 SCHOOL = {"X-Forwarded-For": "203.0.113.7"}
@@ -25,9 +27,13 @@ class PollingClient:
     """A Socket.IO client over polling, in this process, with a client address."""
 
     def __init__(
-        self, app: Flask, headers: dict[str, str], auth: dict[str, str] | None = None
+        self,
+        app: Flask,
+        headers: dict[str, str],
+        auth: dict[str, str] | None = None,
+        browser: FlaskClient | None = None,
     ) -> None:
-        self._browser = app.test_client()
+        self._browser = browser or app.test_client()
         self._headers = headers
         opened = self._browser.get(HANDSHAKE, headers=headers, buffered=True)
         assert opened.status_code == 200, opened.text
@@ -183,6 +189,64 @@ def test_people_in_a_room_can_join_it_again_while_somebody_guesses_labels(
 
     assert ada.ask("join", {"label": "kitchen", "after": 0})["ok"]
     assert scanner.ask("join", {"label": "kitchen", "after": 0})["code"] == "rate_limited"
+
+
+def guess_labels(app: Flask) -> None:
+    """Try more labels from the school than its limit of failed joins allows."""
+    scanner = PollingClient(app, SCHOOL)
+    for number in range(5):
+        scanner.ask("join", {"label": f"guess-{number}"})
+
+
+def test_people_who_know_a_room_can_enter_it_after_a_restart_while_somebody_guesses_labels(
+    make_app: Callable[[Config], Flask], tmp_path: Path
+) -> None:
+    config = Config(instance=tmp_path, limit_address_failed_joins=Rate(2, 0.1))
+    before = make_app(config)
+    create_room(before, "garden")
+    page = before.test_client().get("/kitchen/", headers=SCHOOL)
+    cookie = page.headers["Set-Cookie"].partition(";")[0].removeprefix("confab=")
+
+    after = make_app(config)
+    guess_labels(after)
+    ada = after.test_client()
+    ada.set_cookie("confab", cookie)
+    cy = after.test_client()
+
+    socket = PollingClient(after, SCHOOL, browser=ada)
+    assert socket.ask("join", {"label": "kitchen", "after": 0})["ok"]
+    assert socket.ask("join", {"label": "garden", "after": 0})["code"] == "rate_limited"
+    assert ada.get("/kitchen/", headers=SCHOOL).status_code == 200
+    assert ada.get("/garden/", headers=SCHOOL).status_code == 429
+    assert cy.get("/kitchen/", headers=SCHOOL).status_code == 429
+
+
+def test_a_page_of_a_room_that_does_not_exist_proves_nothing(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_failed_joins=Rate(2, 0.1))
+    mallory = app.test_client()
+    mallory.get("/kitchen/", headers=HOME)
+    assert mallory.head("/attic/", headers=SCHOOL).status_code == 200
+    create_room(app, "attic")
+    guess_labels(app)
+
+    socket = PollingClient(app, SCHOOL, browser=mallory)
+
+    assert socket.ask("join", {"label": "attic", "after": 0})["code"] == "rate_limited"
+    assert mallory.get("/attic/", headers=SCHOOL).status_code == 429
+
+
+def test_a_cookie_remembers_a_bounded_number_of_rooms(app: Flask) -> None:
+    browser = app.test_client()
+    for number in range(3 * MAX_REMEMBERED_ROOMS):
+        browser.get(f"/room-{number}/")
+
+    cookie = browser.get_cookie("confab")
+
+    assert cookie is not None
+    assert len(cookie.value) < 1_000
+    assert "Set-Cookie" not in browser.get(f"/room-{number}/").headers
 
 
 def test_visits_to_rooms_that_cannot_be_created_count_as_failed_joins(
