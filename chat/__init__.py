@@ -82,6 +82,7 @@ def shut_down(app: Flask) -> None:
     """
     built = services_of(app)
     built.join_timeout.stop()
+    built.limit_sharing.stop()
     built.presence.stop()
     built.reconciler.stop()
     database.close(app, vacuum=built.journal.has_erased_text)
@@ -126,10 +127,9 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
     engine.limit_dev_server(config.head_seconds)
-    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
+    engine.protect(socketio, events=handlers, observers=(socket_limits, services.join_timeout))
     if config.engine:
         engine.install(socketio)
-    engine.observe_sessions(socketio, socket_limits.on_opened, socket_limits.on_closed)
     socketio.on_event("connect", partial(_on_connect, services))
     # Registered at python-socketio: it needs no request context.
     services.socketio.server.on("disconnect", partial(_on_disconnect, services))
@@ -194,23 +194,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     def is_connected(connection: str) -> bool:
         return bool(socketio.server.manager.is_connected(connection, "/"))
 
-    bus: Bus = LocalBus()
-    registry: WorkerRegistry = NoWorkerRegistry()
-    bus_grace_seconds = inf if config.workers == 1 else 0.0
+    bus = _build_bus(app, config, socketio)
+    registry = _build_worker_registry(app, config)
     if config.redis_url is not None:
-        secret_key: str = app.config["SECRET_KEY"]
-        bus = RedisBus(
-            socketio,
-            config.redis_url,
-            _redis_name("timed queue", app),
-            MessageSigner(secret_key, "bus"),
-        )
-        registry = RedisWorkerRegistry(
-            config.redis_url,
-            _redis_name("timed people", app),
-            MessageSigner(secret_key, "people"),
-        )
-        bus_grace_seconds = BUS_GRACE_SECONDS
+        bus_grace_seconds: float = BUS_GRACE_SECONDS
+    else:
+        bus_grace_seconds = inf if config.workers == 1 else 0.0
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
@@ -238,8 +227,23 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
         limits=limits,
         connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        limit_sharing=limit_sharing,
         join_timeout=join_timeout,
     )
+
+
+def _build_bus(app: Flask, config: Config, socketio: SocketServer) -> Bus:
+    if config.redis_url is None:
+        return LocalBus()
+    signer = MessageSigner(app.config["SECRET_KEY"], "bus")
+    return RedisBus(socketio, config.redis_url, _redis_name("timed queue", app), signer)
+
+
+def _build_worker_registry(app: Flask, config: Config) -> WorkerRegistry:
+    if config.redis_url is None:
+        return NoWorkerRegistry()
+    signer = MessageSigner(app.config["SECRET_KEY"], "people")
+    return RedisWorkerRegistry(config.redis_url, _redis_name("timed people", app), signer)
 
 
 def _redis_name(purpose: str, app: Flask) -> str:

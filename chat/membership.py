@@ -65,7 +65,7 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
-    services().join_timeout.joined(_transport_id())
+    services().join_timeout.on_room_entered(_transport_id())
 
 
 def enter_recreated(deleted: Room) -> Room:
@@ -103,7 +103,7 @@ def leave() -> None:
         return
     services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
     services().presence.leave(_connection_id())
-    services().join_timeout.left(_transport_id())
+    services().join_timeout.on_room_left(_transport_id())
 
 
 def forget_room() -> None:

@@ -16,18 +16,8 @@ from tests.conftest import Client, Log, Patch, StoppedClock
 log = logging.getLogger("chat.tests")
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
-
-
 def test_only_the_begin_and_the_end_of_an_outage_are_logged(caplog: Log) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     outage = Outage(log, clock)
 
     outage.end("Redis is back after %.1f s.")

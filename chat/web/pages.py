@@ -92,7 +92,7 @@ def _render_about(refused: str = "", not_created: str = "", status: int = 200) -
 
 
 def _go_to_new_room() -> AnyResponse:
-    _take_new_room()
+    _take_room_token()
     for _ in range(MAX_LABEL_ATTEMPTS):
         created = journal.create_room(random_label())
         if created is not None:
@@ -196,7 +196,7 @@ def _get_or_create_room(label: str) -> Room:
 
 def _create_visited_room(label: str) -> Room:
     try:
-        _take_new_room()
+        _take_room_token()
     except RateLimited:
         # Otherwise the answers would reveal, without a limit, which labels exist.
         services().limits.overdraw("address_failed_joins", _address_key())
@@ -204,8 +204,8 @@ def _create_visited_room(label: str) -> Room:
     return journal.get_or_create_room(label)
 
 
-def _take_new_room() -> None:
-    """Count a new room of this client address. Raises RateLimited."""
+def _take_room_token() -> None:
+    """Take the token of a new room from this client address. Raises RateLimited."""
     services().limits.take("address_rooms", _address_key())
 
 
