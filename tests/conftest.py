@@ -75,7 +75,7 @@ class Client:
 
 
 class StoppedClock:
-    """A clock for rate limits that stands still until a test sets `now`, in seconds."""
+    """A monotonic clock that stands still until a test sets `now`, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

@@ -55,7 +55,7 @@ def timed(app: Flask) -> Iterator[Timed]:
 
 
 def test_a_connection_that_does_not_join_is_disconnected_after_15_seconds(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
+    timed.timeout.on_session_opened("ada", {})
 
     assert timed.after(14) == []
     assert timed.after(16) == ["ada"]
@@ -63,39 +63,39 @@ def test_a_connection_that_does_not_join_is_disconnected_after_15_seconds(timed:
 
 
 def test_a_connection_that_joins_may_stay(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.joined("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_entered("ada")
 
     assert timed.after(10_000) == []
 
 
 def test_a_connection_that_has_left_its_room_may_stay_for_ten_minutes(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.joined("ada")
-    timed.timeout.left("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_entered("ada")
+    timed.timeout.on_room_left("ada")
 
     assert timed.after(599) == []
     assert timed.after(601) == ["ada"]
 
 
 def test_connecting_to_the_namespace_again_gives_no_more_time(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
+    timed.timeout.on_session_opened("ada", {})
     while not timed.after(15.001):
-        timed.timeout.expect_join("ada")
+        timed.timeout.on_namespace_left("ada")
 
     assert timed.disconnected == ["ada"]
 
 
 def test_a_connection_that_has_ended_is_forgotten(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.forget("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_session_closed("ada")
 
     assert timed.after(10_000) == []
 
 
 def test_a_connection_that_could_not_join_may_stay_longer(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.left("ben")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_left("ben")
     timed.timeout.postpone("ada")
     timed.timeout.postpone("ben")
 

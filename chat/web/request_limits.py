@@ -1,14 +1,19 @@
 """WSGI middleware that limits how many requests of a client address are in progress at a time.
 
-A request is in progress until its response is ready: while its body arrives, and while it waits for
-packets of a polling session. Without a limit, one address could occupy all connections of a worker.
+A request is in progress until its response has been sent or its connection is closed: while its
+body arrives, while it waits for packets of a polling session, and while its client reads the
+response. Without a limit, one address could occupy all connections of a worker.
 """
 
 from collections.abc import Iterable
+from functools import partial
+from itertools import count
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from werkzeug.wsgi import ClosingIterator
+
 from chat.connection_limits import OpenConnections
-from chat.engine import ADDRESS_KEY, close_after_response
+from chat.engine import ADDRESS_KEY, close_after_response, was_handed_over
 from chat.errors import TooManyConnections
 from chat.limits import Limits
 from chat.web.plain_refusals import refuse
@@ -26,6 +31,7 @@ class RequestLimit:
         self._requests = OpenConnections(
             REQUESTS_PER_CONNECTION * max_connections, is_open=lambda _request: True
         )
+        self._numbers = count()  # by which requests are known
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request."""
@@ -36,9 +42,15 @@ class RequestLimit:
             refusal = TooManyConnections("Too many requests from your network are in progress.")
             # Its body has not been read.
             return close_after_response(environ, start_response, refuse(start_response, refusal))
-        request = str(id(environ))
+        request = str(next(self._numbers))
         self._requests.add(key, request)
+        end = partial(self._requests.remove, request)
         try:
-            return self._app(environ, start_response)
-        finally:
-            self._requests.remove(request)
+            response = self._app(environ, start_response)
+        except BaseException:
+            end()
+            raise
+        if was_handed_over():
+            end()
+            return response
+        return ClosingIterator(response, end)

@@ -5,6 +5,7 @@ The long form is `make torture HOSTILE=1`.
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -417,4 +418,5 @@ def channels(redis_server: Redis) -> list[bytes]:
 def forgery(seq: int) -> str:
     """Return what a worker would publish for a message with this number, without a signature."""
     message = {"label": "garden", "seq": seq, "rev": seq, "handle": "Ada", "message": "forged"}
-    return json.dumps({"from": "0" * 16, "event": "chat", "payload": message})
+    sent_at = int(time.time() * 1e6)
+    return f"{'0' * 16} {sent_at} {json.dumps({'event': 'chat', 'payload': message})}"
