@@ -98,7 +98,9 @@ def test_hosts_that_are_malformed_or_foreign_are_refused(attack: Attack) -> None
     counts = attack.run(attackers.send_hosts, SECONDS)
 
     lines = attack.server.log()[len(log_before) :].count("\n")
-    attack.check_equal(f"{counts.total()} wrong hosts: status", counts.statuses(), "400")
+    name = f"{counts.total()} wrong hosts"
+    attack.check_equal(f"{name}: status", counts.statuses(), "400, 429")
+    attack.check(f"{name}: explained", counts["status 400"], allowed(PAGES, attack.seconds))
     attack.check("Wrong hosts: log", lines, attack.seconds + 1, "lines")
 
 
