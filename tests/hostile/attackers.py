@@ -56,6 +56,12 @@ SEND_INTERVAL_SECONDS = 0.2
 MAX_PING_BYTES = 125
 GUESSES_OF_IDENTITY = 10
 PIPELINED_EVENTS = 50
+EDITS_BEFORE_REACTIONS = 15
+"""They count like reactions, but are stored at once: fewer reactions then reach the limit."""
+
+MAX_NEW_IDENTITIES = 900
+"""Fewer than the handshakes that an address has at once, more than its joins."""
+
 LARGE_HEADER_BYTES = 8_000
 EMOJI = list("😀😂😍🤔😎😭🎉🔥👍👎🙏💯🚀🍕🐱🐶🌈⚡🎈🏆")
 """As many as a message can have."""
@@ -424,6 +430,9 @@ def flood(target: Target, seconds: float, event: str) -> Counts:
             "title": lambda number: {"name": f"flood {number}"},
             "history": lambda number: {"limit": 50},
         }
+        if event == "react":
+            for _ in range(EDITS_BEFORE_REACTIONS):
+                counts.add_answer(mallory.ask("edit", sent["edit"](0)))
         for number in until(seconds):
             payloads = [
                 json.dumps(sent[event](number + each), ensure_ascii=False)
@@ -462,7 +471,7 @@ def reconnect_on_one_connection(target: Target, seconds: float) -> Counts:
     return counts
 
 
-def connect_again(mallory: Stranger, auth: str = "") -> bool:
+def connect_again(mallory: Stranger, auth: str) -> bool:
     """Leave the namespace and enter it again; return whether that was accepted."""
     mallory.send("41")
     mallory.send(f"40{auth}")
@@ -475,15 +484,14 @@ def collect_marks(target: Target, seconds: float) -> Counts:
     """Join with one new identity after the other. Counts answers, and the different marks."""
     counts = Counts()
     marks: set[str] = set()
-    with target.stranger() as mallory:
-        for _ in until(seconds):
-            if not connect_again(mallory):
-                counts["connect refused"] += 1
-                continue
+    for number in until(seconds):
+        if number == MAX_NEW_IDENTITIES:
+            break
+        with target.stranger() as mallory:
             answer = mallory.ask("join", {"label": ROOM})
-            counts.add_answer(answer)
-            if answer["ok"]:
-                marks.add(answer["you"]["mark"])
+        counts.add_answer(answer)
+        if answer["ok"]:
+            marks.add(answer["you"]["mark"])
     counts["marks"] = len(marks)
     return counts
 
@@ -499,12 +507,13 @@ def react_with_other_text(target: Target) -> Counts:
     return counts
 
 
-def toggle_reactions(target: Target, seconds: float, people: int) -> Counts:
-    """Let people put every emoji on a message, then toggle them as fast as they can.
+def toggle_reactions(target: Target, seconds: float, people: int, number: int) -> Counts:
+    """Let people put a number of emoji on a message, then toggle them as fast as they can.
 
     Counts the answers, the `changes` that Ben receives in how many `ms`, and the `bytes` of the
     largest one.
     """
+    emoji = EMOJI[:number]
     label = f"reactions-{next(names)}"
     target.ask("GET", f"/{label}/")
     counts = Counts()
@@ -518,9 +527,9 @@ def toggle_reactions(target: Target, seconds: float, people: int) -> Counts:
             assert mallory.ask("join", {"label": label})["ok"]
         began = time.monotonic()
         sizes = stack.enter_context(ThreadPoolExecutor(1)).submit(_receive_sizes, ben)
-        _react(strangers, [{"seq": seq, "emoji": each, "on": True} for each in EMOJI])
-        for number in until(seconds):
-            toggled = {"seq": seq, "emoji": EMOJI[number % len(EMOJI)]}
+        _react(strangers, [{"seq": seq, "emoji": each, "on": True} for each in emoji])
+        for turn in until(seconds):
+            toggled = {"seq": seq, "emoji": emoji[turn % number]}
             toggles = [{**toggled, "on": each % 2 == 1} for each in range(TOGGLES_AT_ONCE)]
             for answer in _react(strangers, toggles):
                 counts.add_answer(answer)
@@ -542,12 +551,13 @@ def _react(strangers: list[Stranger], reactions: list[JSON]) -> list[JSON]:
 
 
 def _receive_sizes(ben: Stranger) -> list[int]:
-    """Receive until the client is disconnected; return the size of each event as JSON."""
+    """Receive until the client is disconnected; return the size of each change as JSON."""
     sizes = []
     with suppress(Closed):
         while True:
-            _, payload = ben.hear()
-            sizes.append(len(json.dumps(payload, ensure_ascii=False).encode()))
+            event, payload = ben.hear()
+            if event == "change":
+                sizes.append(len(json.dumps(payload, ensure_ascii=False).encode()))
     return sizes
 
 

@@ -99,8 +99,9 @@ def test_hosts_that_are_malformed_or_foreign_are_refused(attack: Attack) -> None
 
     lines = attack.server.log()[len(log_before) :].count("\n")
     name = f"{counts.total()} wrong hosts"
-    attack.check_equal(f"{name}: status", counts.statuses(), "400, 429")
-    attack.check(f"{name}: explained", counts["status 400"], allowed(PAGES, attack.seconds))
+    explained = counts["status 400"]
+    attack.check(f"{name}: not refused", counts.total() - explained - counts["status 429"], 0)
+    attack.check(f"{name}: answered with 400", explained, allowed(PAGES, attack.seconds))
     attack.check("Wrong hosts: log", lines, attack.seconds + 1, "lines")
 
 
@@ -240,7 +241,7 @@ def test_sockets_that_never_join_are_limited(attack: Attack) -> None:
 
 
 def test_large_headers_are_not_kept(attack: Attack) -> None:
-    number = 400 if IS_LONG else 100
+    number = 400 if IS_LONG else 50
 
     refused = attack.run(attackers.open_sockets_with_large_headers, 1, 90, attack.worker)
     counts = attack.run(attackers.open_sockets_with_large_headers, number, 50, attack.worker)
@@ -290,10 +291,11 @@ def test_events_are_limited(attack: Attack, event: str) -> None:
 
 def test_changes_of_reactions_are_coalesced(attack: Attack) -> None:
     people = 100 if IS_LONG else 20
+    number = len(attackers.EMOJI) if IS_LONG else 4  # each needs a change of its own
 
-    counts = attack.run(attackers.toggle_reactions, SECONDS, people)
+    counts = attack.run(attackers.toggle_reactions, SECONDS, people, number)
 
-    name = f"{people} people toggle {len(attackers.EMOJI)} emoji of a message"
+    name = f"{people} people toggle {number} emoji of a message"
     most = allowed(CHANGES_OF_MESSAGE, counts["ms"] / 1000)
     attack.check(f"{name}: change events", counts["changes"], most)
     attack.check(f"{name}: largest", counts["bytes"] / 1000, MAX_CHANGE_KB, "KB")
