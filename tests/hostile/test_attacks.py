@@ -393,7 +393,7 @@ def test_whoever_publishes_recorded_messages_in_redis_again_locks_nobody_out(
                 event, payload = ben.hear()
                 if event == "chat":
                     received.append(payload["message"])
-            attack.check("Repeated messages in Redis: wait", waited, MAX_LOCKOUT_SECONDS, " s")
+            attack.check("Repeated messages in Redis: wait", waited, MAX_LOCKOUT_SECONDS, "s")
             expected = [f"message {number}" for number in range(5)] + ["the last"]
             attack.check_equal("Repeated messages in Redis: received", received, expected)
 
