@@ -5,12 +5,11 @@ body arrives, while it waits for packets of a polling session, and while its cli
 response. Without a limit, one address could occupy all connections of a worker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
+from weakref import finalize
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-from werkzeug.wsgi import ClosingIterator
 
 from chat.connection_limits import OpenConnections
 from chat.engine import ADDRESS_KEY, close_after_response, was_handed_over
@@ -53,4 +52,26 @@ class RequestLimit:
         if was_handed_over():
             end()
             return response
-        return ClosingIterator(response, end)
+        return CountedResponse(response, end)
+
+
+class CountedResponse:
+    """A response that calls `end` when the server closes it, sent completely or not."""
+
+    def __init__(self, response: Iterable[bytes], end: Callable[[], None]) -> None:
+        self._response = response
+        self._end = end
+        # Werkzeug's server does not close a response when its client has reset the connection.
+        finalize(self, end)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the parts of the response."""
+        return iter(self._response)
+
+    def close(self) -> None:
+        """Close the response (PEP 3333). Nothing that fails here may keep the request counted."""
+        try:
+            if hasattr(self._response, "close"):
+                self._response.close()
+        finally:
+            self._end()

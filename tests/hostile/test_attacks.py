@@ -57,6 +57,9 @@ SHOWN_MARKS = 32**10
 SECONDS_OF_A_DAY = 24 * 3600
 JOINS_OF_PERSON = (20, 20 / 60)
 
+MAX_LOCKOUT_SECONDS = 20
+"""More than the time after which a person who has posted too fast may post again."""
+
 MAX_CONNECTIONS = 1_000
 MAX_CONNECTIONS_OF_PERSON = 10
 
@@ -410,6 +413,42 @@ def test_whoever_can_publish_in_redis_can_neither_post_nor_hide_messages(
 
             _, received = ben.hear()
             attack.check_equal("A forged message in Redis: received", received["message"], "second")
+
+
+def test_whoever_publishes_recorded_messages_in_redis_again_locks_nobody_out(
+    attack: Attack, tmp_path: Path, redis_server: Redis
+) -> None:
+    with gunicorn(tmp_path, 2, LIMITS="on", REDIS_URL=redis_server.url) as server:
+        server.room("garden")
+        with Stranger(server.url) as ada, Stranger(server.url) as ben:
+            for client in (ada, ben):
+                assert client.ask("join", {"label": "garden"})["ok"]
+            wait_until(lambda: channels(redis_server))
+            [channel] = channels(redis_server)
+            with redis_server.recording(channel) as recorded:
+                for number in range(5):
+                    assert ada.ask("chat", {"handle": "Ada", "message": f"message {number}"})["ok"]
+                wait_until(lambda: any(b'"taken"' in each for each in recorded()))
+
+            for each in recorded() * 50:
+                redis_server.ask("PUBLISH", channel, each)
+            wait_until(lambda: "received before" in server.log(), what="replays are reported")
+            began = time.monotonic()
+            wait_until(
+                lambda: ada.ask("chat", {"handle": "Ada", "message": "the last"})["ok"],
+                MAX_LOCKOUT_SECONDS,
+                "Ada can post again",
+            )
+            waited = time.monotonic() - began
+
+            received: list[str] = []
+            while "the last" not in received:
+                event, payload = ben.hear()
+                if event == "chat":
+                    received.append(payload["message"])
+            attack.check("Repeated messages in Redis: wait", waited, MAX_LOCKOUT_SECONDS, "s")
+            expected = [f"message {number}" for number in range(5)] + ["the last"]
+            attack.check_equal("Repeated messages in Redis: received", received, expected)
 
 
 def channels(redis_server: Redis) -> list[bytes]:
