@@ -105,7 +105,7 @@ def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
     """
     if not headers:
         headers = {"Content_Length": str(len(body))}
-    return head(method, path, Content_Type=FORM_TYPE, **headers) + body
+    return head(method, path, **{"Content_Type": FORM_TYPE, **headers}) + body
 
 
 def head(method: str, path: str, **headers: str) -> bytes:
