@@ -15,6 +15,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from itertools import count
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -393,9 +394,10 @@ class Polling:
         self._host = urlsplit(url).netloc
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.path = "/socket.io/?EIO=4&transport=polling"
-        _, opened = self.request("GET")
+        status, opened = self.request("GET")
+        assert status == HTTPStatus.OK, f"{status}: {opened}"
         self.path += "&sid=" + json.loads(opened[1:])["sid"]
-        assert self.request("POST", "40") == (200, "OK")
+        assert self.request("POST", "40") == (HTTPStatus.OK, "OK")
         assert self.request("GET")[1].startswith("40")
 
     def request(self, method: str, body: str | bytes | None = None) -> tuple[int, str]:

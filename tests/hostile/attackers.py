@@ -376,27 +376,33 @@ def open_sockets_of_one_person(target: Target, number: int) -> Counts:
     return counts
 
 
-def poll_one_session_often(target: Target, number: int, max_open: float) -> Counts:
+def poll_one_session_often(target: Target, number: int, max_open: float, seconds: float) -> Counts:
     """Wait for the packets of one session in many requests. Counts the requests that wait."""
     polling = target.polling()
     request = target.head("GET", polling.path)
-    return _count_open(target, number, request, max_open)
+    return _count_open(target, number, request, max_open, seconds)
 
 
-def upgrade_one_session_often(target: Target, number: int, max_open: float) -> Counts:
+def upgrade_one_session_often(
+    target: Target, number: int, max_open: float, seconds: float
+) -> Counts:
     """Begin to upgrade one session in many requests. Counts the connections that stay open."""
     polling = target.polling()
     path = polling.path.replace("transport=polling", "transport=websocket")
     request = target.head("GET", path, **UPGRADE_HEADERS)
-    return _count_open(target, number, request, max_open)
+    return _count_open(target, number, request, max_open, seconds)
 
 
-def _count_open(target: Target, number: int, request: bytes, max_open: float) -> Counts:
+def _count_open(
+    target: Target, number: int, request: bytes, max_open: float, seconds: float
+) -> Counts:
     """Send a request on many connections. Counts those the server has not closed or refused.
 
-    Waits until it has refused enough of them, at most MAX_ANSWER_SECONDS.
+    Waits until it has refused enough of them, at most MAX_ANSWER_SECONDS, and holds the others
+    open until `seconds` have passed.
     """
     counts = Counts()
+    end = time.monotonic() + seconds
     with ExitStack() as stack:
         selector = stack.enter_context(DefaultSelector())
         for _ in range(number):
@@ -410,6 +416,7 @@ def _count_open(target: Target, number: int, request: bytes, max_open: float) ->
                 selector.unregister(each.fileobj)
                 has_upgraded = status(each.data.receive()) == SWITCHING_PROTOCOLS
                 counts["open"] -= 0 if has_upgraded else 1
+        time.sleep(max(0.0, end - time.monotonic()))
     return counts
 
 

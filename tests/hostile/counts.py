@@ -21,6 +21,10 @@ class Counts(Counter[str]):
         """Return the statuses of HTTP, such as `400, 413`."""
         return ", ".join(sorted(self._statuses()))
 
+    def total_responses(self) -> int:
+        """Return the number of HTTP responses."""
+        return sum(self[f"status {each}"] for each in self._statuses())
+
     def codes(self) -> str:
         """Return all names but `ok`, such as `busy, rate_limited`."""
         return ", ".join(sorted(name for name in self if name != "ok"))
