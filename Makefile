@@ -3,10 +3,10 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run serve test torture bench demo check deps lint types js lock clean venv-dev node_modules
+.PHONY: help run serve test browsers torture bench demo check deps lint types js lock clean venv-dev node_modules
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  PORT=8000 HOST=0.0.0.0 WORKERS=2 PYTHON=python3.12 can follow any of them.'
 
 run: ## install the pinned packages and serve http://127.0.0.1:5000
@@ -19,6 +19,9 @@ serve: ## the same with gunicorn and eventlet, for production
 
 test: deps lint types js ## run all tests: JavaScript, Python, browsers, servers
 	bin/with-node .venv/bin/python -m pytest --durations=10
+
+browsers: deps venv-dev node_modules ## take the walkthrough of the page in Chromium, Firefox and WebKit and print a table (ENGINES=firefox,webkit, ONLY=react,reply)
+	.venv/bin/python -m tests.browsers
 
 torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off), or the hostile clients (HOSTILE=1)
 	bin/with-node .venv/bin/python -m tests.torture

@@ -294,3 +294,10 @@ def test_trusted_proxies_are_read_from_the_environment_only_and_may_be_nobody(
     assert from_file.forwarded_allow_ips == "127.0.0.1,::1"
     [notice] = from_file.notices
     assert notice.startswith("FORWARDED_ALLOW_IPS has no effect in .env")
+
+
+def test_a_message_within_the_limit_of_characters_is_within_that_of_bytes() -> None:
+    """The page counts characters only, also when it splits a long text."""
+    config = Config()
+
+    assert config.message_chars * len("\U0001f44d".encode()) <= config.message_bytes

@@ -35,6 +35,7 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text()
 DELIVERY = (DOCS / "delivery.md").read_text()
 DEVELOPMENT = (DOCS / "development.md").read_text()
 PROTOCOL = (DOCS / "protocol.md").read_text()
+USING = (DOCS / "using.md").read_text()
 SETTINGS = (DOCS / "settings.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), ROOT / "bench" / "README.md"])
 
@@ -624,3 +625,15 @@ def test_the_client_in_the_readme_posts_once_what_is_typed_during_an_outage(
             "Ada: while it is down",
             "Ada: after",
         ]
+
+
+def test_the_browsers_that_the_scripts_need_are_named() -> None:
+    script = (ROOT / "static" / "js" / "early.js").read_text()
+    versions = re.findall(r", // ([\d.]+), ([\d.]+), ([\d.]+)$", script, re.MULTILINE)
+    assert len(versions) >= 10
+    newest = [max(column, key=float) for column in zip(*versions, strict=True)]
+    chrome, firefox, safari = newest
+    browsers = f"Chrome or Edge {chrome}, Firefox {firefox}, Safari {safari}, or newer"
+
+    assert browsers in section(USING, "Browsers")
+    assert browsers in (ROOT / "templates" / "room.html").read_text()

@@ -30,6 +30,7 @@ NOT_COPIED = (
     "__pycache__",
     ".*_cache",
 )
+PACKAGES_OF_BROWSERS = ("firefox-esr", "webkit2gtk-driver", "xvfb")
 TOOLS = ("awk", "basename", "cat", "cmp", "cp", "dirname", "grep", "id", "mkdir", "rm", "sed", "sh")
 
 
@@ -143,7 +144,7 @@ def test_make_without_a_target_lists_the_commands(tree: Path) -> None:
         help_text, _ = make.communicate()
 
     listed = set(re.findall(r"^  make ([a-z]+)", help_text, re.MULTILINE))
-    assert listed >= {"help", "run", "serve", "test", "torture", "bench"}
+    assert listed >= {"help", "run", "serve", "test", "browsers", "torture", "bench"}
     assert listed >= {"check", "deps", "lock", "clean"}
 
 
@@ -415,10 +416,11 @@ def test_deps_without_a_terminal_names_the_command_and_fails(
 
     failure = failure_of(tree, "make", "deps", PATH=str(minimal_path))
 
-    assert re.fullmatch(
-        r"The tests need .*redis-server.*: run 'sudo make deps', then run this command again\.",
-        failure,
+    needed = re.fullmatch(
+        r"The tests need (.*): run 'sudo make deps', then run this command again\.", failure
     )
+    assert needed
+    assert set(needed[1].split()) >= {"redis-server", "chromium", *PACKAGES_OF_BROWSERS}
     assert not (tree / "called").exists()
 
 

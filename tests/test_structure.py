@@ -51,7 +51,7 @@ LAYERS = [
         "web.visits",
     },
     {"web.allowed_hosts", "web.plain_refusals"},
-    {"web.request_guard"},
+    {"web.request_guard", "web.room_links"},
     {"broadcasts", "delivery.bus", "delivery.sequencer", "identity", "storage.commands"},
     {
         "event_limits",

@@ -15,36 +15,14 @@ from typing import NamedTuple, TypeAlias
 from markupsafe import Markup, escape
 
 from chat.text.emoji import EMOJI_PATTERN
+from chat.text.links import ADDRESS, SPACE, split_host, trim_address
 
 MAX_QUOTE_DEPTH = 3
 """Deeper quotes are text."""
 
-# Letter by letter: when case is ignored, "s" matches the long s, which is no scheme.
-SCHEME = r"[Hh][Tt][Tt][Pp][Ss]?://"
-SPACE = r"\s\x00-\x1f\x7f-\x9f\ufeff"
-# Invisible characters and those that change the direction: they would hide the end of an address.
-INVISIBLE = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"
-# Beyond ASCII a host may begin with any character except punctuation, symbols, emoji, combining
-# marks and private use. Not `\w`: the server and the browser may know different versions of
-# Unicode.
-NO_LETTERS = (
-    r"\x80-\xbf\xd7\xf7\u0300-\u036f\u2000-\u206f\u20a0-\u20ff\u2190-\u2bff"
-    r"\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ud800-\uf8ff\ufe00-\ufe6f\uff00-\uff0f"
-    r"\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
-    r"\U0001f000-\U0001ffff\U000e0000-\U0010ffff"
-)
-HOST_START = rf"[A-Za-z0-9]|[^\x00-\x7f{NO_LETTERS}]|\[[0-9A-Fa-f:]"
-ADDRESS = rf"(?<![A-Za-z0-9_]){SCHEME}(?={HOST_START})[^{SPACE}{INVISIBLE}<>\"\\`]+"
 TOKEN = re.compile(rf"`+|\*+|{ADDRESS}")
 """A run of backticks, a run of stars, or a web address."""
 
-TRAILING_PUNCTUATION = frozenset(
-    ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
-)
-BRACKETS = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08"}
-"""Opening brackets by closing ones."""
-
-ADDRESS_PARTS = re.compile(rf"({SCHEME})([^/?#]+)(.*)")
 QUOTE_MARKER = re.compile(r">(?: |(?=>)|$)")
 FENCE = "```"
 FENCE_START = re.compile(r"```([^`]*)")
@@ -227,7 +205,7 @@ def _parse_token(
         output.add_stars(text, line[start - 1 : start], line[end : end + 1])
         return end
     if not text.startswith("`"):
-        address = _trim_address(text)
+        address = trim_address(text)
         output.add(Element("link", _link_children(address)))
         return start + len(address)
     code_end = code_ends.get(start)
@@ -256,39 +234,15 @@ def _find_code_ends(line: str) -> dict[int, int]:
 # Links
 
 
-def _trim_address(found: str) -> str:
-    """Return an address without the punctuation of the sentence around it.
-
-    A closing bracket belongs to the address if the address also opens it.
-    """
-    surplus = {close: found.count(close) - found.count(open_) for close, open_ in BRACKETS.items()}
-    end = len(found)
-    while True:
-        last = found[end - 1]
-        is_surplus = surplus.get(last, 0) > 0
-        if not is_surplus and last not in TRAILING_PUNCTUATION:
-            return found[:end]
-        if is_surplus:
-            surplus[last] -= 1
-        end -= 1
-
-
 def _link_children(address: str) -> list[Node]:
-    """Return the content of a link, which emphasizes a host that may imitate another one.
-
-    That is a host that is not ASCII, because its letters may look like those of another host, and
-    one behind a user name, which may look like a host.
-    """
-    match = ADDRESS_PARTS.fullmatch(address)
-    if match is None:
-        raise ValueError(f"not an address: {address!r}")
-    scheme, authority, rest = match.groups()
-    if authority.isascii() and "@" not in authority:
+    """Return the content of a link, in which a host that may imitate another one is emphasized."""
+    parts = split_host(address)
+    if parts is None:
         return [address]
-    user, at, host = authority.rpartition("@")
-    children: list[Node] = [scheme + user + at, Element("host", [host])]
-    if rest:
-        children.append(rest)
+    before, host, after = parts
+    children: list[Node] = [before, Element("host", [host])]
+    if after:
+        children.append(after)
     return children
 
 

@@ -46,6 +46,17 @@ class AllowedHosts:
             return True
         return origin.address == address and origin.scheme in ("https", scheme)
 
+    def is_same_server(
+        self, address: Address, own_address: Address, environ: WSGIEnvironment
+    ) -> bool:
+        """Return whether a link to an address leads to this server, which a request has reached.
+
+        `own_address` is that of the request, and `environ` belongs to it.
+        """
+        if address == own_address or address in self._public_addresses:
+            return True
+        return address.port == own_address.port and self.allows_host(address, environ)
+
     def scheme(self, address: Address, scheme: str) -> str:
         """Return the scheme by which browsers reach an address.
 
@@ -71,7 +82,7 @@ def is_own_ip(address: Address) -> bool:
 
 
 def _parse_public_url(url: str) -> Origin:
-    origin = parse_origin(_to_ascii(url.removesuffix("/")))
+    origin = parse_origin(to_ascii(url.removesuffix("/")))
     if origin is None:
         raise StartupError(
             f"PUBLIC_URL={url} is not an address of a server: write https://chat.example.org, and "
@@ -80,9 +91,9 @@ def _parse_public_url(url: str) -> Origin:
     return origin
 
 
-def _to_ascii(url: str) -> str:
-    """Return a URL as browsers send it, with the names of its host in Punycode."""
-    scheme, separator, authority = url.partition("://")
+def to_ascii(url: str) -> str:
+    """Return a URL or an authority as browsers send it, with the names of its host in Punycode."""
+    scheme, separator, authority = url.rpartition("://")
     with suppress(UnicodeError):
         authority = authority.encode("idna").decode()
     return scheme + separator + authority

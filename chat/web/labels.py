@@ -1,6 +1,7 @@
 """Labels: which texts may name a room in its address."""
 
 import re
+import unicodedata
 from random import SystemRandom
 
 from haikunator import Haikunator
@@ -36,6 +37,9 @@ LABEL_RULE = (
     "Some names, such as “about”, “help” and “login”, are reserved."
 )
 
+LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"}
+)
 
 SUFFIX_CHARACTERS = "23456789abcdefghijkmnpqrstuvwxyz"
 """Without 0, 1, l and o, which look like others."""
@@ -53,6 +57,19 @@ class LabelConverter(BaseConverter):
 def is_valid_label(text: str) -> bool:
     """Return whether a room may have this label."""
     return re.fullmatch(LABEL_PATTERN, text) is not None
+
+
+def label_from_text(text: str) -> str:
+    """Turn words into a label: `My workshop!` becomes `my-workshop`.
+
+    The result is not a valid label if it is too long, reserved, or empty because no letter of the
+    text has a counterpart from a to z.
+    """
+    lowered = text.lower().translate(LETTERS_WITHOUT_DECOMPOSITION)
+    letters = unicodedata.normalize("NFKD", lowered)
+    without_accents = "".join(each for each in letters if not unicodedata.combining(each))
+    without_apostrophes = re.sub("['\u2019]", "", without_accents)
+    return re.sub(r"[^a-z0-9_]+", "-", without_apostrophes).strip("-")
 
 
 def random_label() -> str:

@@ -2,7 +2,9 @@
 
 import io
 import secrets
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 
 import segno
 from flask import (
@@ -27,10 +29,13 @@ from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
 from chat.text import markdown
+from chat.text.graphemes import initial
+from chat.text.plain_text import first_line
 from chat.text.rendered_messages import RenderedMessages
 from chat.web.client_address import client_address
-from chat.web.labels import LABEL_RULE, is_valid_label, random_label
+from chat.web.labels import random_label
 from chat.web.retry_after import retry_after_headers
+from chat.web.room_links import NoRoom, find_room_link
 from chat.web.visits import is_navigation, is_visit
 
 CSRF_MESSAGE = (
@@ -47,18 +52,29 @@ MAX_QR_ADDRESS_CHARS = 300
 MAX_CACHED_QR_CODES = 1_000
 """A code takes 2 KB, that of the longest address 8 KB."""
 
+HUE_COUNT = 20
+"""How many colors css/avatar.css has."""
+
+OWN_HUE = "own"
+
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(RenderedMessages(engine.yield_now).html, "markdown")
+blueprint.add_app_template_filter(first_line)
+blueprint.add_app_template_filter(initial)
 blueprint.add_app_template_test(markdown.is_emoji_only, "large")
 
 
 @blueprint.get("/")
 def about() -> AnyResponse:
-    """Show the home page; with `?room=label`, go to that room."""
-    label = request.args.get("room", "").strip()
-    if is_valid_label(label):
-        return redirect(url_for("pages.room", label=label))
-    return _render_about(LABEL_RULE if label else "")
+    """Show the home page; with `?room=`, go to the room that its label, link or words name."""
+    text = request.args.get("room", "").strip()
+    if not text:
+        return _render_about()
+    try:
+        link = find_room_link(text, request, current_config())
+    except NoRoom as refusal:
+        return _render_about(str(refusal))
+    return redirect(url_for("pages.room", label=link.label, _anchor=link.anchor or None))
 
 
 @blueprint.get("/new/")
@@ -244,18 +260,36 @@ def _room_response(
         "handle": session.get("handle", ""),
         "message": "",
     }
+    page = {**wire.joined(shown, latest), **you(shown)}
+    rows = wire.history(shown, listed)["messages"]
     text = render_template(
         "room.html",
         room=shown,
-        page={**wire.joined(shown, latest), **you(shown)},  # what the script starts from
-        rows=wire.history(shown, listed)["messages"],  # what is shown without JavaScript
+        page=page,  # what the script starts from
+        rows=rows,  # what is shown without JavaScript
+        faces=_faces(rows, page["you"]["mark"]),
         earlier=earlier,
         later=later,
         form=fields | form,
         transports=current_config().offered_transports(),
         is_missing=is_missing,
+        now=wire.iso_timestamp(datetime.now(UTC)),
     )
     return Response(text, status, {"Cache-Control": "no-store"})
+
+
+def _faces(rows: list[wire.JSON], own_mark: str) -> dict[str, dict[str, str]]:
+    """Return the color and the name of everybody in a list of messages, by mark.
+
+    Colors are given out in the order in which people appear, as in state/person_hues.js.
+    """
+    names: dict[str, str] = {row["mark"]: row["handle"] for row in rows if row["mark"]}
+    for row in rows:
+        for mark in chain.from_iterable(row.get("reactions", {}).values()):
+            names.setdefault(mark, "")
+    others = [mark for mark in names if mark != own_mark]
+    hues = {mark: str(number % HUE_COUNT) for number, mark in enumerate(others)}
+    return {mark: {"hue": hues.get(mark, OWN_HUE), "name": names[mark]} for mark in names}
 
 
 def _requested_page(shown: Room) -> MessagePage | None:

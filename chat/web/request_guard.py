@@ -42,7 +42,7 @@ FORWARDING_HEADERS = (
 """Headers that are removed: gunicorn has already applied the scheme of a trusted proxy."""
 
 STYLE = (
-    "body{background:light-dark(#fdfcfa,#131517);color:light-dark(#1b1f24,#eceef0);"
+    "body{background:light-dark(#ffffff,#0e1012);color:light-dark(#16191d,#f2f3f4);"
     "font:1.125rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36rem;padding:0 1rem}"
     "h1{font-size:1.5rem}"
     "pre{font-size:1rem;overflow-wrap:anywhere;white-space:pre-wrap;user-select:all}"

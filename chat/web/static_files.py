@@ -19,6 +19,7 @@ ENDPOINT = "assets.static"
 STYLE_SHEETS = (
     "tokens",
     "base",
+    "avatar",
     "about",
     "room",
     "message",
@@ -27,6 +28,7 @@ STYLE_SHEETS = (
     "dialog",
     "people",
     "theme",
+    "forced_colors",
 )
 """The style sheets that are sent as one, in the order of the cascade."""
 

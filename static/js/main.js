@@ -4,6 +4,7 @@
 import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
 import { mentionsName } from "./lib/mentions.js"
+import { ServerClock } from "./lib/server_clock.js"
 import { formatCount } from "./lib/text.js"
 import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
@@ -14,6 +15,7 @@ import { electWithLease, electWithLock } from "./state/leader_election.js"
 import { Outbox } from "./state/outbox.js"
 import { OutboxStore } from "./state/outbox_store.js"
 import { People } from "./state/people.js"
+import { OWN_HUE, PersonHues } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
 import { Timeline } from "./state/timeline.js"
 import { Unread } from "./state/unread.js"
@@ -21,14 +23,16 @@ import { Announcer } from "./view/announcer.js"
 import { BrowserTab } from "./view/browser_tab.js"
 import { Composer } from "./view/composer.js"
 import { ConnectionStatus } from "./view/connection_status.js"
-import { byId, cloneTemplate } from "./view/dom.js"
+import { byId, cloneTemplate, setText } from "./view/dom.js"
 import { recordEvents } from "./view/event_replay.js"
 import { MessageList } from "./view/message_list.js"
+import { drawFaces, toggleWrap, unfold } from "./view/message_parts.js"
 import { Navigation } from "./view/navigation.js"
 import { rememberPosition, savedPosition } from "./view/scroll_memory.js"
 import { Scroller } from "./view/scroller.js"
 import { SendCountdown } from "./view/send_countdown.js"
 import { createToast } from "./view/toast.js"
+import { UnreadBar } from "./view/unread_bar.js"
 
 /** @import { Secondary } from "./secondary.js" */
 /** @import { TimelineUpdate } from "./state/timeline.js" */
@@ -37,7 +41,10 @@ import { createToast } from "./view/toast.js"
 
 const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
+const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
+const WHO_CAN_READ =
+  "Anyone with the link can read and post here. Messages are kept until their author deletes them."
 /** What secondary.js handles. */
 const EVENTS_TO_REPLAY = {
   click: ".header button, [data-copy-link]",
@@ -46,32 +53,43 @@ const EVENTS_TO_REPLAY = {
 
 /** @type {Joined} the answer to `join` at the time when the server created the page */
 const page = JSON.parse(byId("page").textContent ?? "")
+byId("page").remove() // a message that is deleted later must not stay there
 const { label } = page
 const preferences = new Preferences()
+const tabPreferences = new Preferences(() => sessionStorage)
+const ignoredPeople = new IgnoredPeople(label, preferences)
 const transports = (byId("room").dataset.transports ?? "").split(" ")
 const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
-const timeline = new Timeline(() => scroller.isAtEnd)
+const serverClock = new ServerClock(clock)
+const timeline = new Timeline(
+  () => scroller.isAtEnd,
+  ({ mark }) => ignoredPeople.has(mark),
+)
 const session = new RoomSession({
   label,
   mark: page.you.mark,
   socket,
   timeline,
   createOutbox: (send) => {
-    return new Outbox({ send, elect: createElection(), clock, store: new OutboxStore(label) })
+    const store = new OutboxStore(label)
+    const getServerTime = () => serverClock.now()
+    return new Outbox({ send, elect: createElection(), clock, getServerTime, store })
   },
   clock,
 })
 const { outbox } = session
-const ignoredPeople = new IgnoredPeople(label, preferences)
 const people = new People()
+const hues = new PersonHues(label, { preferences, getOwnMark: () => session.mark })
 const list = new MessageList(byId("messages"), cloneTemplate, {
   getMark: () => session.mark,
   ignores: (mark) => ignoredPeople.has(mark),
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
+  isFirstLoaded: () => !timeline.hasOlder,
+  faceOf,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
-const drafts = new Drafts(label, { preferences, clock })
+const drafts = new Drafts(label, { preferences, tabPreferences, clock })
 const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
   preferences,
   drafts,
@@ -90,7 +108,7 @@ const sendCountdown = new SendCountdown(byId("send-countdown"), {
   announce: (text) => announcer.announce(text),
   isConnected: () => session.state === "joined",
 })
-const showToast = createToast(byId("toast"))
+const showToast = createToast(byId("toast"), byId("log"))
 const navigation = new Navigation({
   loader: session,
   timeline,
@@ -99,6 +117,8 @@ const navigation = new Navigation({
   earlierButton: byId("earlier"),
   showError: showToast,
 })
+/** @type {(seq: number) => void} secondary.js replaces it */
+let forgetMessageInSecondary = () => {}
 const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
 const browserTab = new BrowserTab(icon)
 const unread = new Unread({
@@ -106,6 +126,21 @@ const unread = new Unread({
   preferences,
   clock,
   isReading: () => isPageWatched() && scroller.isAtEnd,
+  isDividerVisible: () => isPageWatched() && isUnreadDividerVisible(),
+  isMention: (row) => isAddressedToMe(row),
+  isSkipped: (row) => isOwn(row) || !isPosted(row) || ignoredPeople.has(row.mark),
+})
+const { isFirstVisit } = unread
+const unreadBar = new UnreadBar(byId("unread-bar"), {
+  clock,
+  goToFirst() {
+    const { position } = unread
+    if (position) navigation.goToMessage(position.after + 1, { isExact: false })
+  },
+  dismiss() {
+    unread.dismiss()
+    byId("log").focus({ preventScroll: true })
+  },
 })
 
 // Helpers
@@ -139,6 +174,31 @@ function fromOthers(rows) {
   return rows.filter((row) => !isOwn(row) && isPosted(row) && !ignoredPeople.has(row.mark))
 }
 
+/**
+/**
+ * Whether a message mentions this person or replies to them.
+ *
+ * @param {Row} row
+ */
+function isAddressedToMe(row) {
+  const original = row.reply_to ? timeline.rowAt(row.reply_to) : undefined
+  const isReplyToMe = original !== undefined && isOwn(original)
+  return isReplyToMe || mentionsName(row.message, composer.name)
+}
+
+function isUnreadDividerVisible() {
+  const { unreadDividerElement } = list
+  return unreadDividerElement !== null && scroller.isVisible(unreadDividerElement)
+}
+
+/**
+ * @param {string} mark
+ * @param {string} [name] the latest known name by default
+ */
+function faceOf(mark, name = people.nameOf(mark)) {
+  return { hue: hues.hueOf(mark), name }
+}
+
 function isPageWatched() {
   return document.visibilityState === "visible" && document.hasFocus()
 }
@@ -150,16 +210,37 @@ function getTitle() {
 // Messages
 
 function redraw() {
+  hues.learn(timeline.rows)
   scroller.preservePosition(() => list.reset(timeline))
 }
 
 /** @param {TimelineUpdate[]} updates */
 function draw(updates) {
   scroller.preservePosition(() => list.draw(updates))
+  forgetDeleted(updates.flatMap((update) => ("row" in update ? [update.row] : [])))
+  navigation.fillScreen()
+}
+
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Row[]} rows
+ */
+function forgetDeleted(rows) {
+  const seqs = rows.filter(({ deleted }) => deleted).map(({ seq }) => seq)
+  if (seqs.length === 0) return
+  for (const seq of seqs) {
+    announcer.forget(seq)
+    unread.forget(seq)
+    composer.forgetMessage(seq)
+    forgetMessageInSecondary(seq)
+  }
+  drafts.forgetMessages(new Set(seqs))
 }
 
 /** @param {Row[]} rows */
 function handleArrived(rows) {
+  for (const { timestamp } of rows) serverClock.observe(timestamp)
   const others = fromOthers(rows)
   people.learnNames(rows)
   announcer.announceMessages(others)
@@ -173,56 +254,118 @@ function handleAbsence() {
   const { after, missed } = timeline.absence
   const isExact = missed < MAX_MISSED_COUNT
   const count = isExact ? formatCount(missed, "message") : `${missed.toLocaleString()}+ messages`
-  const text = `${count} while you were away`
-  unread.addMissed({ after, text }, missed)
-  announcer.announce(text)
+  unread.addMissed({ after, missed, messages: [] }, timeline.rows)
+  countUnread()
+  announcer.announce(`${count} while you were away`)
 }
 
 function updateEarlierButton() {
-  byId("earlier").hidden = !timeline.hasOlder
+  const button = byId("earlier")
+  const isHidden = !timeline.hasOlder
+  if (isHidden && button === document.activeElement) byId("log").focus({ preventScroll: true })
+  button.hidden = isHidden
 }
 
 timeline.addEventListener("reset", () => {
-  redraw()
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
-  updateEarlierButton()
+  redraw()
+  forgetDeleted(timeline.rows)
+  updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
   draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
-  updateEarlierButton()
+  updateAfterLoading()
 })
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
 })
 timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
-ignoredPeople.addEventListener("change", redraw)
+ignoredPeople.addEventListener("change", () => {
+  redraw()
+  navigation.fillScreen()
+})
 
 // Unread messages
 
 function updateReading() {
   unread.updateReading()
-  updateUnreadButton()
+  updateUnreadBar()
 }
 
-/** The button is shown while the unread divider is above the visible part. */
-function updateUnreadButton() {
+/** The bar is shown while the first unread message is above the visible part. */
+function updateUnreadBar() {
+  const isAbove = unread.position !== null && isAboveScreen(unread.position.after)
+  unreadBar.show(isAbove ? unread.summary : null)
+}
+
+/** @param {number} after the seq of the message above the unread divider */
+function isAboveScreen(after) {
   const { unreadDividerElement } = list
-  byId("first-unread").hidden = !unreadDividerElement || !scroller.isAbove(unreadDividerElement)
+  if (unreadDividerElement) return scroller.isAbove(unreadDividerElement)
+  return timeline.hasOlder && (timeline.rows[0]?.seq ?? 0) > after
+}
+
+/** The invitation stays until somebody else has arrived. */
+function updateWelcome() {
+  const welcome = byId("welcome")
+  if (welcome.hidden) return
+  const isOther = (/** @type {{ mark: string }} */ { mark }) => mark !== "" && mark !== session.mark
+  welcome.hidden = timeline.hasOlder || timeline.rows.some(isOther) || people.present.some(isOther)
+}
+
+/**
+ * Those who have not seen the invitation are informed too, until they dismiss it or send something.
+ */
+function informNewcomer() {
+  if (!byId("welcome").hidden) return
+  const notice = byId("newcomer")
+  const dismiss = () => {
+    notice.dataset.state = "hidden"
+  }
+  notice.dataset.state = "shown"
+  setText(notice, ".newcomer__text", WHO_CAN_READ)
+  composer.addEventListener("send", dismiss, { once: true })
+  notice.querySelector("button")?.addEventListener("click", () => {
+    dismiss()
+    byId("log").focus({ preventScroll: true })
+  })
+}
+
+function updateAfterLoading() {
+  updateWelcome()
+  updateEarlierButton()
+  const areSomeUnknown = unread.summary?.areMentionsComplete === false
+  if (areSomeUnknown) unread.learn(timeline.rows, timeline)
+  updateReading()
+}
+
+/** Asks the server how many messages are unread, if more are than the page contains. */
+async function countUnread() {
+  const { position } = unread
+  if (!position || !unread.needsCount) return
+  const answer = await session.countMissed(position.after)
+  if (answer) unread.addMissed({ ...answer, after: position.after }, timeline.rows)
 }
 
 unread.addEventListener("divider", () => {
   scroller.preservePosition(() => list.setUnreadDivider(unread.divider))
-  updateUnreadButton()
+  updateUnreadBar()
 })
+unread.addEventListener("summary", updateUnreadBar)
 unread.addEventListener("count", () => browserTab.setUnreadCount(unread.count))
 scroller.addEventListener("moved", updateReading)
 addEventListener("focus", updateReading)
 addEventListener("blur", updateReading)
 document.addEventListener("visibilitychange", updateReading)
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") drafts.resume()
+  else drafts.suspend()
+})
+addEventListener("pageshow", () => drafts.resume())
 addEventListener("pagehide", () => {
   unread.close()
-  drafts.saveNow()
+  drafts.leave()
 })
 
 // The connection
@@ -241,6 +384,11 @@ session.addEventListener("identity", (event) => {
 session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
 })
+session.untilJoined().then(() => {
+  countUnread()
+  navigation.fillScreen()
+  if (isFirstVisit) informNewcomer()
+})
 socket.addEventListener("disconnected", () => people.disconnect())
 socket.on("presence", (/** @type {Presence} */ presence) => {
   if (presence.label === label) people.applyPresence(presence)
@@ -250,8 +398,20 @@ people.addEventListener("change", () => {
   const count = /** @type {HTMLElement} */ (button.querySelector(".people-button__count"))
   count.textContent = people.count > 0 ? String(people.count) : ""
   button.ariaLabel = people.summary
+  updateWelcome()
+  drawPresentFaces()
   list.learnNames(people.present)
 })
+
+/** The first people in the room, other ones before this person. */
+function drawPresentFaces() {
+  const faces = people.present.map(({ mark, name }) => faceOf(mark, name))
+  const named = faces.filter(({ name }) => name !== "")
+  const others = named.filter(({ hue }) => hue !== OWN_HUE)
+  const own = named.filter(({ hue }) => hue === OWN_HUE)
+  const container = /** @type {HTMLElement} */ (document.querySelector(".people-button__faces"))
+  drawFaces(container, [...others, ...own].slice(0, MAX_PRESENT_FACES), cloneTemplate)
+}
 
 // The composer
 
@@ -261,8 +421,9 @@ people.addEventListener("change", () => {
  */
 function submit({ handle, messages, edit, reply_to }) {
   if (edit) return submitEdit(edit, messages[0])
-  const items = outbox.enqueueAll(messages.map((message) => ({ handle, message, reply_to })))
-  if (!items) return false
+  const items = messages.map((message) => ({ handle, message }))
+  const [first, ...rest] = items
+  if (!outbox.enqueueAll([{ ...first, reply_to }, ...rest])) return false
   navigation.goToLatest()
   return true
 }
@@ -303,6 +464,8 @@ composer.addEventListener("namechange", () => {
   document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
   list.updateMentions()
 })
+composer.addEventListener("modechange", () => list.setTarget(composer.targetSeq))
+list.setTarget(composer.targetSeq)
 for (const type of ["change", "removed", "sent"]) {
   outbox.addEventListener(type, () => {
     connectionStatus.updateCount()
@@ -321,6 +484,15 @@ const clickActions = {
   retry: (_, id) => outbox.retry(id),
   discard: (_, id) => outbox.discard(id),
   edit: (_, id) => composer.restoreText(outbox.discard(id)?.message ?? ""),
+  unfold: (button) => {
+    const message = /** @type {HTMLElement} */ (button.closest(".message"))
+    scroller.preservePosition(() => unfold(message))
+  },
+  "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
+  "copy-code": (button) => {
+    const code = button.closest(".code")?.querySelector("code")?.textContent ?? ""
+    secondary.then(({ copy }) => copy(code, "Code copied"))
+  },
   expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
   menu: (button) => secondary.then(({ menu }) => menu.open(button)),
   react: (button) => secondary.then(({ menu }) => menu.run(button, "react", button.dataset.emoji)),
@@ -336,9 +508,6 @@ byId("messages").addEventListener("click", (event) => {
   clickActions[button.dataset.action ?? ""](button, message?.dataset.id ?? "")
 })
 byId("latest").addEventListener("click", () => navigation.goToLatest())
-byId("first-unread").addEventListener("click", () => {
-  if (unread.divider) navigation.goToMessage(unread.divider.after + 1, { isExact: false })
-})
 
 // Start
 
@@ -375,12 +544,21 @@ function goToStart(position) {
   else navigation.goToHash(location.hash)
 }
 
+/** When the server's answer came, by the clock of this computer. */
+function pageReceivedAt() {
+  const [timing] = /** @type {PerformanceNavigationTiming[]} */ (
+    performance.getEntriesByType("navigation")
+  )
+  return performance.timeOrigin + timing.responseStart
+}
+
 /** @returns {Promise<Secondary>} */
 async function loadSecondary() {
   const { startSecondary } = await importSecondary()
   return startSecondary({
     label,
     preferences,
+    tabPreferences,
     socket,
     session,
     timeline,
@@ -388,11 +566,14 @@ async function loadSecondary() {
     ignoredPeople,
     composer,
     navigation,
-    announcer,
     unread,
     showToast,
+    preservePosition: (change) => scroller.preservePosition(change),
     getTitle,
+    faceOf,
+    serverClock,
     isOwn,
+    isAddressedToMe,
     fromOthers,
     isPageWatched,
   })
@@ -414,9 +595,10 @@ async function importSecondary() {
   }
 }
 
+serverClock.observe(byId("room").dataset.time ?? "", pageReceivedAt())
 browserTab.setTitle(page.name || label)
 timeline.load(page)
-unread.open(timeline.rows, (row) => isOwn(row) || row.deleted || ignoredPeople.has(row.mark))
+unread.open(timeline.rows, timeline)
 outbox.restore()
 connectionStatus.showState(session.state)
 openSocket()
@@ -425,3 +607,6 @@ export const secondary = loadSecondary()
 restorePosition()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)
+secondary.then(({ forgetMessage }) => {
+  forgetMessageInSecondary = forgetMessage
+})

@@ -6,14 +6,17 @@ import { truncate } from "./lib/text.js"
 import { deleteCookie } from "./net/forgetting.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
-import { copyText } from "./view/clipboard.js"
+import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
-import { byId, cloneTemplate } from "./view/dom.js"
+import { byId, cloneTemplate, setText } from "./view/dom.js"
+import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
+import { MessageFocus } from "./view/message_focus.js"
 import { MessageMenu } from "./view/message_menu.js"
 import { previewText } from "./view/message_parts.js"
+import { MessageTap } from "./view/message_tap.js"
 import { setUpNotificationSettings } from "./view/notification_settings.js"
 import { Notifications } from "./view/notifications.js"
 import { PeoplePanel } from "./view/people_panel.js"
@@ -23,6 +26,7 @@ import { setUpThemeChoice } from "./view/theme.js"
 import { TypingIndicator } from "./view/typing_indicator.js"
 import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 
+/** @import { ServerClock } from "./lib/server_clock.js" */
 /** @import { RoomSession } from "./net/room_session.js" */
 /** @import { Socket } from "./net/socket.js" */
 /** @import { IgnoredPeople } from "./state/ignored_people.js" */
@@ -30,9 +34,10 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { Preferences } from "./state/preferences.js" */
 /** @import { Timeline } from "./state/timeline.js" */
 /** @import { Unread } from "./state/unread.js" */
-/** @import { Announcer } from "./view/announcer.js" */
 /** @import { Composer } from "./view/composer.js" */
+/** @import { Face } from "./view/message_parts.js" */
 /** @import { Navigation } from "./view/navigation.js" */
+/** @import { ShowToast } from "./view/toast.js" */
 /** @import { Outgoing, Row } from "./wire.js" */
 
 /**
@@ -41,6 +46,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @typedef {object} RoomPage
  * @property {string} label
  * @property {Preferences} preferences
+ * @property {Preferences} tabPreferences
  * @property {Socket} socket
  * @property {RoomSession} session
  * @property {Timeline} timeline
@@ -48,11 +54,14 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {IgnoredPeople} ignoredPeople
  * @property {Composer} composer
  * @property {Navigation} navigation
- * @property {Announcer} announcer
  * @property {Unread} unread
- * @property {(text: string) => void} showToast
+ * @property {ShowToast} showToast
+ * @property {(change: () => void) => void} preservePosition makes a change that moves messages
+ * @property {ServerClock} serverClock
  * @property {() => string} getTitle the name of the room, or its label
+ * @property {(mark: string, name?: string) => Face} faceOf
  * @property {(row: Row) => boolean} isOwn
+ * @property {(row: Row) => boolean} isAddressedToMe
  * @property {(rows: Row[]) => Row[]} fromOthers
  * @property {() => boolean} isPageWatched
  */
@@ -69,10 +78,12 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
+ * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
+ * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
-const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
+const MAX_CONFIRMED_CHARACTERS = 500
 
 /**
  * @param {RoomPage} page
@@ -80,13 +91,19 @@ const COPY_FAILED = "Couldn't copy: this browser doesn't allow it."
  */
 export function startSecondary(page) {
   const panel = createPeoplePanel(page)
-  const actions = createActions(page)
-  const menu = new MessageMenu(byId("menu"), {
+  const copying = new Copying(/** @type {HTMLDialogElement} */ (byId("copy")), page.showToast)
+  const actions = createActions(page, copying)
+  const messageFocus = new MessageFocus(byId("log"), {
+    goToLatest: () => page.navigation.goToLatest(),
+  })
+  const menu = new MessageMenu(/** @type {HTMLDialogElement} */ (byId("menu")), {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
     isOwn: page.isOwn,
+    reactorsOf: (row) => reactorsOf(page, row),
     actions,
   })
+  new MessageTap(byId("room"), page.preservePosition)
   detectWake(
     { clock },
     {
@@ -95,18 +112,31 @@ export function startSecondary(page) {
     },
   )
   showRoomTitle(page)
-  notifyAboutMessages(page)
+  const notifications = notifyAboutMessages(page)
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
-  showReactors(page)
+  setUpFileRefusal(document, {
+    insertText: (text) => page.composer.insert(text),
+    showToast: page.showToast,
+  })
   setUpDialogs()
   setUpForgetting(page)
-  setUpShortcuts(page)
+  setUpShortcuts(page, messageFocus)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
-  setUpLinks(page)
-  return { menu, actions, commands: createCommands(page, panel) }
+  setUpLinks(page, copying)
+  return {
+    menu,
+    actions,
+    commands: createCommands(page, panel),
+    copy: (text, confirmation) => copying.copy(text, confirmation),
+    forgetMessage(seq) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+    },
+  }
 }
 
 /** @param {string} label */
@@ -115,54 +145,78 @@ function roomUrl(label) {
 }
 
 /** @param {RoomPage} page */
-function createPeoplePanel({ people, ignoredPeople, session, composer }) {
+function createPeoplePanel(page) {
+  const { people, ignoredPeople, preferences, session, composer, faceOf } = page
   const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
+    preferences,
     getOwnMark: () => session.mark,
+    faceOf,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
+    toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
   })
   byId("people-button").addEventListener("click", () => panel.toggle())
   return panel
 }
 
+/**
+ * Ignores somebody, which can be undone, or stops ignoring them.
+ *
+ * @param {RoomPage} page
+ * @param {string} mark
+ * @param {string} name
+ */
+function toggleIgnored({ ignoredPeople, showToast }, mark, name) {
+  ignoredPeople.toggle(mark, name)
+  if (!ignoredPeople.has(mark)) return
+  showToast(`You no longer see messages from ${name || "this person"}.`, {
+    text: "Undo",
+    run() {
+      if (ignoredPeople.has(mark)) ignoredPeople.toggle(mark, name)
+    },
+  })
+}
+
 /** @param {RoomPage} page */
-function showRoomTitle({ label, session, composer, timeline, preferences, getTitle, showToast }) {
+function showRoomTitle(page) {
+  const { label, session, composer, timeline, preferences, unread, getTitle, showToast } = page
   const roomTitle = new RoomTitle(byId("title"), {
     label,
     save: (name) => session.setTitle(name, composer.name),
     showError: showToast,
   })
   const recentRooms = new RecentRooms(preferences)
-  const update = () => {
+  timeline.addEventListener("title", () => {
     roomTitle.show(getTitle())
-    recentRooms.add({ label, name: timeline.name, at: clock.now() })
-  }
-  timeline.addEventListener("title", update)
-  update()
+    recentRooms.rename(label, timeline.name)
+  })
+  roomTitle.show(getTitle())
+  recentRooms.add({ label, name: timeline.name, at: clock.now(), unread: unread.count })
+  unread.addEventListener("count", () => recentRooms.setUnread(label, unread.count))
 }
 
 /** @param {RoomPage} page */
 function notifyAboutMessages(page) {
-  const { label, preferences, getTitle, composer, timeline, isOwn } = page
+  const { label, preferences, serverClock, getTitle, timeline } = page
   const notifications = new Notifications({
     label,
     preferences,
     clock,
+    serverClock,
     getTitle,
-    getName: () => composer.name,
-    isReplyToMe: ({ reply_to = 0 }) => {
-      const original = timeline.rowAt(reply_to)
-      return original !== undefined && isOwn(original)
-    },
+    isAddressedToMe: page.isAddressedToMe,
+    isWatched: page.isPageWatched,
   })
   timeline.addEventListener("arrived", (event) => {
     const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
-    if (!page.isPageWatched()) notifications.notify(page.fromOthers(rows))
+    notifications.notify(page.fromOthers(rows))
   })
   const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
   setUpNotificationSettings(byId("bell"), dialog, notifications)
+  return notifications
 }
 
 /** @param {RoomPage} page */
@@ -197,7 +251,7 @@ function announceNameChanges({ session, people, composer }) {
     if (previousName !== "" && name.trim() !== "" && previousName !== name) {
       session.rename(name).catch(() => {}) // the next message contains the name too
     }
-    const freeName = people.alternativeName(name, session.mark)
+    const freeName = people.alternativeName(name, session.mark, composer.nameField.maxLength)
     if (freeName === "") return
     composer.showHint(
       `Someone here is already called ${name}. A short code next to each name tells you apart.`,
@@ -222,15 +276,13 @@ function suggestNames({ composer, people, session }) {
 
 /**
  * @param {RoomPage} page
+ * @param {Copying} copying
  * @returns {Actions}
  */
-function createActions({ label, session, people, ignoredPeople, composer, showToast }) {
+function createActions(page, copying) {
+  const { label, session, timeline, people, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
-  }
-  const copy = async (/** @type {string} */ text) => {
-    const isCopied = await copyText(text)
-    showToast(isCopied ? "Copied" : COPY_FAILED)
   }
   return {
     react({ seq, reactions = {} }, emoji = "") {
@@ -244,21 +296,42 @@ function createActions({ label, session, people, ignoredPeople, composer, showTo
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copy(message),
-    link: ({ seq }) => copy(`${roomUrl(label)}#m-${seq}`),
-    delete: ({ seq }) => confirmDeletion(() => enqueue({ event: "delete", seq })),
-    ignore: ({ mark = "", handle = "" }) => ignoredPeople.toggle(mark, handle),
+    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
+    delete(row) {
+      confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
+        enqueue({ event: "delete", seq: row.seq })
+      })
+    },
+    ignore: ({ mark = "", handle = "" }) => toggleIgnored(page, mark, handle),
   }
 }
 
-/** @param {() => void} onConfirm */
-function confirmDeletion(onConfirm) {
+/**
+ * @param {number} seq
+ * @param {string} message what will be deleted
+ * @param {() => void} onConfirm
+ */
+function confirmDeletion(seq, message, onConfirm) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
+  dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
   dialog.onclose = () => {
+    setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
   openDialog("delete")
+}
+
+/**
+ * The message of the question has been deleted in another way.
+ *
+ * @param {number} seq
+ */
+function forgetDeletion(seq) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  if (dialog.open && dialog.dataset.seq === String(seq)) dialog.close()
 }
 
 /**
@@ -273,73 +346,69 @@ function createCommands({ composer }, panel) {
       else composer.name = truncate(name, composer.nameField.maxLength)
     },
     help: () => openDialog("shortcuts"),
-    who: () => panel.toggle(),
+    who: () => panel.show(),
     leave: () => location.assign("/"),
   }
 }
 
 /**
- * Shows who has reacted, while somebody points at a reaction.
+ * The names of those who have reacted to a message, by emoji.
  *
  * @param {RoomPage} page
+ * @param {Row} row
  */
-function showReactors({ timeline, session, people }) {
+function reactorsOf({ session, people }, { reactions = {} }) {
   const nameOf = (/** @type {string} */ mark) => {
     return mark === session.mark ? "You" : people.nameOf(mark) || "Somebody"
   }
-  const showNames = (/** @type {Event} */ { target }) => {
-    const element = /** @type {Element} */ (target)
-    const button = /** @type {HTMLElement | null} */ (element.closest(".reaction"))
-    if (!button) return
-    const message = /** @type {HTMLElement} */ (button.closest(".message"))
-    const row = timeline.rowAt(Number(message.dataset.seq))
-    const marks = row?.reactions?.[button.dataset.emoji ?? ""] ?? []
-    button.title = marks.map(nameOf).join(", ")
-  }
-  byId("messages").addEventListener("pointerover", showNames)
-  byId("messages").addEventListener("focusin", showNames)
+  return Object.entries(reactions).map(([emoji, marks]) => ({ emoji, names: marks.map(nameOf) }))
 }
 
 /** @param {RoomPage} page */
-function setUpForgetting({ preferences, showToast }) {
+function setUpForgetting({ preferences, tabPreferences, showToast }) {
   setUpForgetDialog(/** @type {HTMLDialogElement} */ (byId("forget")), {
     deleteCookie,
     preferences,
+    tabPreferences,
     showError: showToast,
   })
 }
 
-/** @param {RoomPage} page */
-function setUpShortcuts({ composer, navigation, unread }) {
+/**
+ * @param {RoomPage} page
+ * @param {MessageFocus} messageFocus
+ */
+function setUpShortcuts({ composer, unread }, messageFocus) {
   const firstButtonOf = (/** @type {HTMLElement} */ element) => {
     return element.querySelector("button") ?? element
   }
   setUpKeyboardShortcuts({
     getRegions() {
-      const regions = [firstButtonOf(byId("title")), byId("log"), composer.field]
+      const regions = [firstButtonOf(byId("title")), messageFocus.entry, composer.field]
       const panel = byId("people")
       return panel.matches("[open]") ? [...regions, firstButtonOf(panel)] : regions
     },
-    log: byId("log"),
     textField: composer.field,
-    goToLatest: () => navigation.goToLatest(),
     cancel() {
       const wasActive = composer.cancel()
-      if (!wasActive) unread.clearDivider()
+      if (!wasActive) unread.dismiss()
     },
     showHelp: () => openDialog("shortcuts"),
   })
 }
 
-/** @param {RoomPage} page */
-function setUpLinks({ label, announcer, getTitle }) {
+/**
+ * @param {RoomPage} page
+ * @param {Copying} copying
+ */
+function setUpLinks({ label, getTitle }, copying) {
   const url = roomUrl(label)
   for (const element of document.querySelectorAll("[data-link]")) element.textContent = url
   const copyButtons = /** @type {NodeListOf<HTMLElement>} */ (
     document.querySelectorAll("[data-copy-link]")
   )
   for (const button of copyButtons) {
-    setUpCopyButton(button, url, (text) => announcer.announce(text))
+    setUpCopyButton(button, url, copying)
   }
   setUpShareButton(byId("share"), () => ({ title: getTitle(), url }))
 }

@@ -1,7 +1,10 @@
 """The room page on a phone, with trusted touch input sent by the browser itself."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from playwright.sync_api import CDPSession, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.test_people import (
     SMALL,
@@ -11,7 +14,8 @@ from tests.browser.test_people import (
     sees,
     typing_with_ta_and_tam,
 )
-from tests.browser.test_reading import PHONE, Visit, fill, post, somebody
+from tests.browser.test_reading import Visit, fill, post, somebody
+from tests.browser.touch import MIDDLE, PHONE, SMALL_PHONE, Finger
 from tests.servers import ConfabServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -28,67 +32,6 @@ WATCH_CONTEXT_MENUS = """
   addEventListener("contextmenu", (event) => window.contextMenus.push(event.defaultPrevented))
 }
 """
-# The middle of the first line of an element, and whether something else lies above it there.
-MIDDLE = """
-(element) => {
-  const { left, top, width, height } = element.getClientRects()[0]
-  const [x, y] = [left + width / 2, top + height / 2]
-  return [x, y, !element.contains(document.elementFromPoint(x, y))]
-}
-"""
-# Waits until the browser has handled all input it has been given.
-SETTLED = (
-    "() => new Promise((done) =>"
-    " requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
-)
-
-
-class Finger:
-    """One finger on the screen of a phone."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._devtools: CDPSession = page.context.new_cdp_session(page)
-        self._at = (0.0, 0.0)
-
-    def press(self, place: Locator) -> None:
-        """Put the finger on something."""
-        place.scroll_into_view_if_needed()
-        x, y, covered = place.evaluate(MIDDLE)
-        assert not covered, f"{place} is covered"
-        self._at = (x, y)
-        self._touch("touchStart", [self._at])
-
-    def press_beside(self, distance: float) -> None:
-        """Put a second finger on the screen, beside the first."""
-        x, y = self._at
-        self._touch("touchStart", [(x, y), (x, y + distance)])
-
-    def move(self, down: float, steps: int = 8) -> None:
-        """Move the finger down the screen, without lifting it."""
-        for _ in range(steps):
-            self._at = (self._at[0], self._at[1] + down / steps)
-            self._touch("touchMove", [self._at])
-
-    def lift(self) -> None:
-        """Take all fingers off the screen; return when the page has handled that."""
-        self._touch("touchEnd", [])
-        self._page.evaluate(SETTLED)
-
-    def tap(self, place: Locator) -> None:
-        """Touch something shortly."""
-        self.press(place)
-        self.lift()
-
-    def long_press(self, place: Locator, opens: Locator) -> None:
-        """Rest on something until a menu opens, then lift the finger."""
-        self.press(place)
-        expect(opens).to_be_visible()
-        self.lift()
-
-    def _touch(self, kind: str, points: list[tuple[float, float]]) -> None:
-        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-        self._devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
 
 def fill_screen(server: ConfabServer, room: str) -> None:
@@ -108,11 +51,61 @@ def words_of(page: Page, seq: int) -> Locator:
     return page.locator(f"#m-{seq} .message__text")
 
 
-def choose(finger: Finger, page: Page, seq: int, action: str) -> None:
-    """Choose something from the menu of a message, as one does on a phone."""
+def dots_of(page: Page, seq: int) -> Locator:
+    """The button that opens the menu of a message."""
+    return page.locator(f"#m-{seq} .message__actions")
+
+
+def open_with_long_press(finger: Finger, page: Page, seq: int) -> None:
+    """Open the menu of a message with a finger that rests on it."""
     finger.long_press(words_of(page, seq), menu_of(page))
-    finger.tap(menu_of(page).locator(f'[data-action="{action}"]').first)
-    expect(menu_of(page)).to_be_hidden()
+
+
+def open_with_dots(finger: Finger, page: Page, seq: int) -> None:
+    """Open the menu of a message with its button, which a tap on the message shows."""
+    if not dots_of(page, seq).is_visible():
+        finger.tap(words_of(page, seq))
+    finger.tap(dots_of(page, seq))
+    expect(menu_of(page)).to_be_visible()
+
+
+OpenMenu = Callable[[Finger, Page, int], None]
+
+
+class MenuByTouch:
+    """Uses the menus of messages on a phone, and notes which of their items were chosen."""
+
+    def __init__(self, page: Page, finger: Finger, open_menu: OpenMenu) -> None:
+        self._page = page
+        self._finger = finger
+        self._open = open_menu
+        self.chosen: set[str] = set()
+
+    def open(self, seq: int) -> None:
+        """Open the menu of a message."""
+        self._open(self._finger, self._page, seq)
+
+    def choose(self, seq: int, action: str) -> None:
+        """Choose something from the menu of a message."""
+        self.open(seq)
+        self.chosen.add(action)
+        self._finger.tap(menu_of(self._page).locator(f'[data-action="{action}"]').first)
+        expect(menu_of(self._page)).to_be_hidden()
+
+    def offered(self, seq: int) -> set[str]:
+        """What the menu of a message offers."""
+        self.open(seq)
+        items = menu_of(self._page).get_by_role("menuitem").all()
+        offered = {item.get_attribute("data-action") or "" for item in items}
+        self._finger.tap_at(5, 5)
+        expect(menu_of(self._page)).to_be_hidden()
+        return offered
+
+
+PHONES = pytest.mark.parametrize("phone", [PHONE, SMALL_PHONE], ids=["375x667", "320x568"])
+WAYS = pytest.mark.parametrize(
+    "open_menu", [open_with_long_press, open_with_dots], ids=["long press", "button"]
+)
 
 
 def send(finger: Finger, page: Page) -> None:
@@ -120,9 +113,9 @@ def send(finger: Finger, page: Page) -> None:
     finger.tap(page.get_by_role("button", name="Send"))
 
 
-def meet(visit: Visit, room: str) -> tuple[Page, Page]:
+def meet(visit: Visit, room: str, phone: dict[str, Any] = PHONE) -> tuple[Page, Page]:
     """Ada on a phone and Ben at a desk, each after a first message."""
-    ada = is_called(visit(f"/{room}/", **PHONE), "Ada")
+    ada = is_called(visit(f"/{room}/", **phone), "Ada")
     ben = is_called(visit(f"/{room}/"), "Ben")
     field(ada).fill("from Ada")
     field(ada).press("Control+Enter")
@@ -150,72 +143,164 @@ def test_the_menu_opens_under_a_long_press_and_stays_open_when_the_finger_lifts(
     expect(ada.locator(".composer__mode")).to_be_hidden()  # the lifting finger has chosen nothing
     assert ada.locator("#toast").inner_text() == ""
     assert reactions(ada, seq) == []
-    finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
+    finger.tap(menu_of(ada).get_by_role("menuitem", name="Reply"))
     expect(ada.locator(".composer__mode")).to_contain_text(f"number {seq}")
 
 
+@PHONES
+@WAYS
 def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
-    visit: Visit, room: str
+    visit: Visit, room: str, phone: dict[str, Any], open_menu: OpenMenu
 ) -> None:
-    ada, ben = meet(visit, room)
+    ada, ben = meet(visit, room, phone)
     ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
     finger = Finger(ada)
+    menu = MenuByTouch(ada, finger, open_menu)
 
-    choose(finger, ada, 2, "react")
+    menu.choose(2, "react")
     expect(ben.locator("#m-2 .reaction")).to_have_text("👍 1")
-    finger.long_press(words_of(ada, 2), menu_of(ada))
-    finger.tap(menu_of(ada).get_by_role("button", name="More emoji"))
-    finger.tap(menu_of(ada).locator('[data-emoji="🚀"]'))
+    menu.open(2)
+    finger.tap(menu_of(ada).get_by_role("menuitem", name="More emoji"))
+    finger.tap(menu_of(ada).get_by_role("menuitem", name="🚀"))
     expect(ben.locator("#m-2 .reaction")).to_have_text(["👍 1", "🚀 1"])
 
-    choose(finger, ada, 2, "reply")
+    menu.choose(2, "reply")
     field(ada).press_sequentially("I agree")
     send(finger, ada)
     sees(ben, "from Ada", "from Ben", "I agree")
     expect(ben.locator("#m-5 .reply")).to_have_text("Ben from Ben")
 
-    choose(finger, ada, 2, "mention")
+    menu.choose(2, "mention")
     expect(field(ada)).to_have_value("@Ben ")
     field(ada).press_sequentially("hello")
     send(finger, ada)
     sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
 
-    choose(finger, ada, 2, "copy")
+    menu.choose(2, "copy")
     expect(ada.locator("#toast")).to_have_text("Copied")
     assert ada.evaluate("navigator.clipboard.readText()") == "from Ben"
-    choose(finger, ada, 2, "link")
+    menu.choose(2, "link")
     ada.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#m-2'))")
-    choose(finger, ada, 2, "ignore")
+    offered = menu.offered(2)
+    menu.choose(2, "ignore")
     expect(ada.locator("#m-2")).to_be_hidden()
     sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
+    assert offered - menu.chosen == {"all-emoji"}  # tried first
 
 
-def test_one_can_edit_react_to_and_delete_an_own_message_by_touch(visit: Visit, room: str) -> None:
-    ada, ben = meet(visit, room)
+@PHONES
+@WAYS
+def test_one_can_edit_react_to_and_delete_an_own_message_by_touch(
+    visit: Visit, room: str, phone: dict[str, Any], open_menu: OpenMenu
+) -> None:
+    ada, ben = meet(visit, room, phone)
     finger = Finger(ada)
+    menu = MenuByTouch(ada, finger, open_menu)
+    offered = menu.offered(1)
 
-    choose(finger, ada, 1, "edit")
+    menu.choose(1, "edit")
     expect(field(ada)).to_have_value("from Ada")
     field(ada).fill("from Ada, again")
     send(finger, ada)
     sees(ben, "from Ada, again", "from Ben")
 
-    choose(finger, ada, 1, "react")
+    menu.choose(1, "react")
     expect(ben.locator("#m-1 .reaction")).to_have_text("👍 1")
     finger.tap(ada.locator("#m-1 .reaction"))
     expect(ben.locator("#m-1 .reaction")).to_have_count(0)
 
-    choose(finger, ada, 1, "delete")
+    menu.choose(1, "delete")
     finger.tap(ada.get_by_role("dialog").get_by_role("button", name="Cancel"))
     sees(ben, "from Ada, again", "from Ben")
-    choose(finger, ada, 1, "delete")
+    menu.choose(1, "delete")
     finger.tap(ada.get_by_role("button", name="Delete", exact=True))
     sees(ben, "Message deleted", "from Ben")
+    assert offered - menu.chosen == {
+        "reply",
+        "copy",
+        "link",
+        "all-emoji",
+    }  # as with those of others
 
     finger.press(words_of(ada, 1))
     ada.wait_for_timeout(NO_LONG_PRESS_MS)
     expect(menu_of(ada)).to_be_hidden()  # nothing can be done with a deleted message
     finger.lift()
+    finger.tap(words_of(ada, 1))
+    expect(dots_of(ada, 1)).to_be_hidden()
+
+
+@PHONES
+def test_a_tap_on_a_message_shows_its_time_and_the_button_of_its_menu(
+    server: ConfabServer, visit: Visit, room: str, phone: dict[str, Any]
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **phone)
+    finger = Finger(ada)
+    for seq in (LOW - 1, LOW):  # both follow a message of the same person
+        expect(dots_of(ada, seq)).to_be_hidden()
+
+    finger.tap(words_of(ada, LOW))
+    expect(dots_of(ada, LOW)).to_be_in_viewport(ratio=1)
+    expect(ada.locator(f"#m-{LOW} .message__time")).to_be_in_viewport(ratio=1)
+    assert ada.evaluate(SMALL) == []
+    finger.tap(words_of(ada, LOW - 1))
+    expect(dots_of(ada, LOW)).to_be_hidden()
+    expect(dots_of(ada, LOW - 1)).to_be_in_viewport(ratio=1)
+    finger.tap(words_of(ada, LOW - 1))
+    expect(dots_of(ada, LOW - 1)).to_be_hidden()
+
+
+def test_a_tap_elsewhere_hides_the_button_of_a_message(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    rename = ada.get_by_role("button", name="Rename room")
+    for elsewhere in (field(ada), ada.locator(".day-divider__text"), rename):
+        finger.tap(words_of(ada, LOW))
+        expect(dots_of(ada, LOW)).to_be_visible()
+        finger.tap(elsewhere)
+        expect(dots_of(ada, LOW)).to_be_hidden()
+
+
+def test_links_reactions_and_quotes_in_a_message_keep_their_own_tap(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    with somebody(server, room) as ben:
+        post(ben, f"see {server.url}/elsewhere/")
+        assert ben.ask("chat", {"handle": "Ben", "message": "again", "reply_to": 1})["ok"]
+        assert ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+
+    finger.tap(ada.locator("#m-1 .reaction"))
+    expect(ada.locator("#m-1 .reaction")).to_have_text("👍 2")
+    expect(dots_of(ada, 1)).to_be_hidden()
+    finger.tap(ada.locator("#m-2 .reply"))
+    expect(ada.locator("#m-1")).to_have_attribute("data-highlighted", "")
+    expect(dots_of(ada, 2)).to_be_hidden()
+    with ada.expect_popup() as popup:
+        finger.tap(ada.locator("#m-1 .link"))
+    expect(popup.value).to_have_url(f"{server.url}/elsewhere/")
+    popup.value.close()
+    expect(dots_of(ada, 1)).to_be_hidden()
+    finger.tap(words_of(ada, 2))
+    finger.tap(ada.locator("#m-2 .reply"))
+    expect(dots_of(ada, 2)).to_be_visible()  # it belongs to the same message
+
+
+def test_a_click_of_a_mouse_does_not_show_the_button_as_a_tap_does(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", viewport={"width": 1280, "height": 800})
+
+    words_of(ada, LOW).click()
+
+    expect(ada.locator(f"#m-{LOW}")).not_to_have_attribute("data-tapped", "")
 
 
 def test_a_finger_that_scrolls_opens_no_menu(server: ConfabServer, visit: Visit, room: str) -> None:
@@ -292,34 +377,40 @@ def test_a_short_touch_and_two_fingers_open_no_menu(
     expect(menu_of(ada)).to_be_visible()
 
 
-def test_a_second_long_press_opens_the_menu_of_the_other_message(
+def test_a_touch_beside_the_menu_closes_it_and_does_nothing_else(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    fill_screen(server, room)
+    ada = visit(f"/{room}/", **PHONE)
+    finger = Finger(ada)
+    x, y, _ = words_of(ada, HIGH + 1).evaluate(MIDDLE)
+    for _ in range(2):
+        finger.long_press(words_of(ada, HIGH), menu_of(ada))
+
+        finger.tap_at(x, y)
+
+        expect(menu_of(ada)).to_be_hidden()
+        expect(dots_of(ada, HIGH + 1)).to_be_hidden()
+    finger.long_press(words_of(ada, HIGH + 1), menu_of(ada))
+    expect(menu_of(ada)).to_contain_text(f"number {HIGH + 1}")
+    finger.tap(menu_of(ada).get_by_role("menuitem", name="Reply"))
+    expect(ada.locator(".composer__mode")).to_contain_text(f"number {HIGH + 1}")
+
+
+def test_a_touch_between_the_items_of_the_menu_does_not_close_it(
     server: ConfabServer, visit: Visit, room: str
 ) -> None:
     fill_screen(server, room)
     ada = visit(f"/{room}/", **PHONE)
     finger = Finger(ada)
     finger.long_press(words_of(ada, HIGH), menu_of(ada))
+    box = menu_of(ada).bounding_box()
+    assert box
 
-    finger.press(words_of(ada, HIGH + 1))
-    expect(menu_of(ada)).to_contain_text(f"number {HIGH + 1}")
-    finger.lift()
+    finger.tap_at(box["x"] + box["width"] / 2, box["y"] + 3)
+    finger.tap(menu_of(ada).locator(".menu__title"))
 
     expect(menu_of(ada)).to_be_visible()
-    finger.tap(menu_of(ada).get_by_role("button", name="Reply"))
-    expect(ada.locator(".composer__mode")).to_contain_text(f"number {HIGH + 1}")
-
-
-def test_a_touch_beside_the_menu_closes_it(server: ConfabServer, visit: Visit, room: str) -> None:
-    fill_screen(server, room)
-    ada = visit(f"/{room}/", **PHONE)
-    finger = Finger(ada)
-    for _ in range(2):
-        finger.long_press(words_of(ada, HIGH), menu_of(ada))
-        expect(menu_of(ada)).to_be_visible()
-
-        finger.tap(words_of(ada, HIGH))
-
-        expect(menu_of(ada)).to_be_hidden()
 
 
 def test_a_long_press_on_a_link_is_left_to_the_browser(
@@ -355,7 +446,7 @@ def test_a_long_press_on_a_reaction_opens_the_menu_and_does_not_react(
 
     expect(menu_of(ada)).to_be_visible()
     expect(ada.locator("#m-1 .reaction")).to_have_attribute("aria-pressed", "false")
-    finger.tap(menu_of(ada).get_by_role("button", name="👍"))
+    finger.tap(menu_of(ada).get_by_role("menuitem", name="👍"))
     expect(ada.locator("#m-1 .reaction")).to_have_text("👍 2")
 
 
@@ -366,9 +457,11 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
 
     finger.tap(ada.locator("#people-button"))
     ben = panel.locator(".person", has_text="Ben")
-    finger.tap(ben.get_by_role("button", name="Ignore"))
+    finger.tap(ben.get_by_role("button", name="Actions for Ben"))
+    finger.tap(ada.get_by_role("menuitem", name="Ignore this person"))
     expect(ada.locator("#m-2")).to_be_hidden()
-    finger.tap(ben.get_by_role("button", name="Stop ignoring"))
+    finger.tap(ben.get_by_role("button", name="Actions for Ben"))
+    finger.tap(ada.get_by_role("menuitem", name="Stop ignoring"))
     finger.press(ben.locator(".person__mention"))
     ada.wait_for_timeout(NO_LONG_PRESS_MS)
     expect(panel).to_be_visible()

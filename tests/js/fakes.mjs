@@ -1,6 +1,7 @@
 // Small working fakes of the clock, the server and the browser, and example data for the tests.
 
 import { Refused, Unreachable } from "../../static/js/lib/errors.js"
+import { Preferences } from "../../static/js/state/preferences.js"
 
 const ADA = "adaadaadaadaadaa"
 
@@ -264,6 +265,11 @@ export class FakeLocks {
 export function fakeGetStorage() {
   const { getStorage } = new FakeStorage().openTab()
   return getStorage
+}
+
+/** The preferences of a browser with one tab. */
+export function fakePreferences(getStorage = fakeGetStorage()) {
+  return new Preferences(getStorage, new EventTarget())
 }
 
 /**

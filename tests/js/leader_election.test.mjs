@@ -83,3 +83,14 @@ test("a lease from before the clock was set back is invalid", async () => {
 
   assert.equal(election.isLeader, true)
 })
+
+test("a tab that has slept does not take the lease back from another one", async () => {
+  const first = watchElection(leaseFor("one"))
+  await flushPromises()
+  assert.equal(first.isLeader, true)
+  const lease = JSON.stringify({ me: "two", until: clock.now() + 6000 })
+  storage.entries.set(LEASE_KEY, lease)
+  await clock.advance(2500) // the first tab would renew its own
+
+  assert.equal(storage.entries.get(LEASE_KEY), lease)
+})

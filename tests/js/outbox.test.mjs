@@ -32,9 +32,13 @@ beforeEach(() => {
 })
 
 /** Opens the room in another tab of the same browser. */
-function openTab({ elect = electWithLock("kitchen", locks), send = sendAndRecord } = {}) {
+function openTab({
+  elect = electWithLock("kitchen", locks),
+  send = sendAndRecord,
+  getServerTime,
+} = {}) {
   const store = new OutboxStore("kitchen", storage.openTab())
-  return new Outbox({ clock, elect, send, store })
+  return new Outbox({ clock, elect, send, store, getServerTime })
 }
 
 function sendAndRecord(item) {
@@ -62,6 +66,12 @@ function alwaysThrow(error) {
     throw error
   }
 }
+
+test("a message that waits shows the time of the server", () => {
+  const tab = openTab({ getServerTime: () => clock.now() - 120_000 })
+
+  assert.equal(post("hello", tab).timestamp, "2026-11-22T08:58:00.000Z")
+})
 
 // Rate limits
 

@@ -87,8 +87,16 @@ test("people in the room are suggested before others, by any word, without accen
 test("a free name is suggested when somebody else in the room has the name", () => {
   const people = joined(ADA, { mark: "b", handle: "ADÁ 2" })
 
-  assert.equal(people.alternativeName("ada", "me"), "ada 3")
-  assert.equal(people.alternativeName("Ada", "a"), "")
-  assert.equal(people.alternativeName("Cy", "me"), "")
-  assert.equal(people.alternativeName(" ", "me"), "")
+  assert.equal(people.alternativeName("ada", "me", 64), "ada 3")
+  assert.equal(people.alternativeName("Ada", "a", 64), "")
+  assert.equal(people.alternativeName("Cy", "me", 64), "")
+  assert.equal(people.alternativeName(" ", "me", 64), "")
+})
+
+test("a suggested name is not longer than the server allows, and ends with a whole character", () => {
+  const long = `${"x".repeat(61)}👍👍👍`
+  const people = joined({ mark: "a", handle: long }, { mark: "b", handle: "🇩🇪🇩🇪 " })
+
+  assert.equal(people.alternativeName(long, "me", 64), `${"x".repeat(61)}👍 2`)
+  assert.equal(people.alternativeName("🇩🇪🇩🇪", "me", 5), "🇩🇪 2")
 })

@@ -547,3 +547,27 @@ test("edits, deletions and reactions are sent like messages, also after an inter
   assert.deepEqual(socket.requests.slice(1, 4), [edit, react, remove])
   assert.equal(session.outbox.queuedCount, 0)
 })
+
+test("the missed messages are counted without changing what is shown", async () => {
+  storeMany(300)
+  timeline.load(page([...kitchen.rows.values()].slice(-50), { older: true }))
+  await connect()
+  const { applied } = timeline
+  const answer = await session.countMissed(1)
+
+  assert.equal(answer.missed, 300)
+  assert.equal(answer.messages.length, 200)
+  assert.equal(timeline.rows.length, 50)
+  assert.equal(timeline.applied, applied)
+  assert.equal(session.state, "joined")
+  socket.receive("chat", kitchen.store({ message: "and now" }))
+  assert.equal(shownTexts().at(-1), "and now")
+})
+
+test("missed messages are not counted without a connection or in another history", async () => {
+  assert.equal(await session.countMissed(1), null)
+  await connect()
+  kitchen.epoch = "two"
+
+  assert.equal(await session.countMissed(1), null)
+})

@@ -1,50 +1,20 @@
-// Measuring, shortening and splitting text.
+// Measuring and shortening text.
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { characterCount, formatCount, splitText, truncate } from "../../static/js/lib/text.js"
-import { cpuMilliseconds } from "./fakes.mjs"
+import {
+  approximateBoundary,
+  boundaryBefore,
+  firstGrapheme,
+} from "../../static/js/lib/graphemes.js"
+import { characterCount, formatCount, positionAfter, truncate } from "../../static/js/lib/text.js"
 
 test("characters are counted as the server counts them", () => {
-  assert.equal(characterCount("👍👍"), 2)
+  for (const text of ["", "a", "👍👍", "👨‍👩‍👧", "\ud83d", "a\udc4d", "\udc4d\ud83d"]) {
+    assert.equal(characterCount(text), [...text].length, JSON.stringify(text))
+  }
 })
-
-test("a long text is split at the end of a word or a line, and nothing is lost", () => {
-  assert.deepEqual(splitText("one two three", 8), ["one two", "three"])
-  assert.deepEqual(splitText("x".repeat(25), 10), ["x".repeat(10), "x".repeat(10), "xxxxx"])
-  assert.deepEqual(splitText("👍👍👍", 2), ["👍👍", "👍"])
-})
-
-test("white space around the parts is dropped", () => {
-  assert.deepEqual(splitText(`one${" ".repeat(20)}two`, 10), ["one", "two"])
-  assert.deepEqual(splitText(`one two${" ".repeat(50)}`, 8), ["one two"])
-  assert.deepEqual(splitText("one\n\n  two", 6), ["one", "two"])
-  assert.deepEqual(splitText("👍👍 👍", 3), ["👍👍", "👍"])
-  assert.deepEqual(splitText("", 3), [])
-})
-
-/** The CPU time of the fastest of several runs: the compiler makes some of them longer. */
-function fastestRun(work) {
-  return Math.min(...Array.from({ length: 5 }, () => cpuMilliseconds(work)))
-}
-
-for (const [description, piece] of Object.entries({
-  words: "word ",
-  "one word": "x",
-  emoji: "👍",
-  lines: "a\n",
-  "white space": "x         ",
-})) {
-  test(`the time to split a text of ${description} is linear in its length`, () => {
-    const text = piece.repeat(100_000 / piece.length)
-    const short = fastestRun(() => splitText(text, 4000))
-    const long = fastestRun(() => splitText(text.repeat(8), 4000))
-
-    const maxDuration = 24 * Math.max(short, 0.2)
-    assert.ok(long < maxDuration, `${short.toFixed(1)} ms and ${long.toFixed(1)} ms`)
-  })
-}
 
 test("a text is never cut inside a character", () => {
   assert.equal(truncate("👍👍👍", 2), "👍👍")
@@ -54,6 +24,48 @@ test("a text is never cut inside a character", () => {
   for (let max = 0; max < 9; max += 1) {
     assert.ok(truncate("a👍b👍👍", max).isWellFormed(), String(max))
   }
+})
+
+const GRAPHEMES = [
+  "🇩🇪",
+  "👨‍👩‍👧",
+  "👍🏽",
+  "❤️",
+  "1️⃣",
+  "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+  `A${"\u0301".repeat(9)}`,
+  "ก็",
+]
+
+for (const [name, find] of Object.entries({
+  "Intl.Segmenter": undefined,
+  "the approximation": approximateBoundary,
+})) {
+  test(`a text is not cut inside of what looks like one character, by ${name}`, () => {
+    for (const grapheme of GRAPHEMES) {
+      const text = `a${grapheme}${grapheme}b`
+      for (let index = 1; index < text.length; index += 1) {
+        const cut = boundaryBefore(text, index, find)
+        const boundaries = [1, 1 + grapheme.length, 1 + 2 * grapheme.length]
+        const expected = boundaries.findLast((boundary) => boundary <= index)
+        assert.equal(cut, expected, `${grapheme} at ${index}`)
+      }
+      assert.equal(firstGrapheme(`${grapheme} Ana`, find), grapheme)
+    }
+    assert.equal(boundaryBefore("🇩🇪🇫🇷🇮🇹", 10, find), 8)
+    assert.equal(firstGrapheme("", find), "")
+  })
+}
+
+test("a text of one long character is cut between code points", () => {
+  assert.equal(truncate(`👍${"\u0301".repeat(9)}`, 3), "👍\u0301\u0301")
+})
+
+test("a shortened text ends at a whole character", () => {
+  assert.equal(truncate("Ana 🇩🇪🇫🇷", 7), "Ana 🇩🇪")
+  assert.equal(truncate("Ana 👨‍👩‍👧", 8), "Ana ")
+  assert.equal(positionAfter("a👍b", 1, 1), 3)
+  assert.equal(positionAfter("a👍b", 0, 9), 4)
 })
 
 test("a count has a noun in the singular or plural", () => {

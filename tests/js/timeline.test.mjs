@@ -420,3 +420,32 @@ test("the window jumps to another message and back, with what arrived meanwhile"
   assert.deepEqual(shownSeqs().slice(-2), [1001, 1002])
   assert.deepEqual(pendingIds(), ["b"])
 })
+
+test("rows that are not shown take no place, up to a limit", () => {
+  const isHidden = ({ seq }) => seq > 100
+  const flooded = new Timeline(() => true, isHidden)
+  flooded.load({ ...historyPage(951, 1000), upto: 1000, name: "", newer: false })
+  for (let first = 901; first > 0; first -= 50) {
+    flooded.addEarlier(
+      flooded.requestEarlier(),
+      historyPage(first, first + 49, { older: first > 1 }),
+    )
+  }
+  assert.equal(flooded.rows.length, 1000)
+  assert.equal(flooded.hasNewer, false)
+
+  for (let seq = 1001; seq <= 2100; seq += 1) flooded.applyLive(row(seq))
+  assert.equal(flooded.rows.length, 2000)
+  assert.equal(flooded.rows.at(-1).seq, 2100)
+})
+
+test("an own message that waits to be sent is redrawn when the one it replies to is deleted", () => {
+  timeline.addPending({ ...pendingItem("b"), reply_to: 2 })
+  updates = []
+  timeline.applyLive(row(2, { rev: 3, message: "", deleted: true }))
+
+  assert.deepEqual(
+    updates.map((update) => update.item?.id ?? update.row.seq),
+    [2, "b"],
+  )
+})

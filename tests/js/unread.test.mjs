@@ -1,38 +1,75 @@
-// Unread messages: their count, the divider above them, and when they are read.
+// Unread messages: where they begin, how many there are, and when they are read.
 
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 
+import { formatSince } from "../../static/js/lib/time.js"
 import { Preferences } from "../../static/js/state/preferences.js"
 import { Unread } from "../../static/js/state/unread.js"
-import { FakeClock, fakeGetStorage, row } from "./fakes.mjs"
+import { unreadText } from "../../static/js/view/unread_bar.js"
+import { FakeClock, FakeStorage, flushPromises, row } from "./fakes.mjs"
 
 let clock
-let preferences
+let storage
 let isReading
+let isDividerVisible
 
 beforeEach(() => {
   clock = new FakeClock()
-  preferences = new Preferences(fakeGetStorage())
+  storage = new FakeStorage()
   isReading = true
+  isDividerVisible = true
 })
 
+function openPreferences() {
+  const { getStorage, storageEvents } = storage.openTab()
+  return new Preferences(getStorage, storageEvents)
+}
+
+const stored = (key) => openPreferences().get(key)
+
 /** Opens the page of the room with these messages. */
-function openRoom(...seqs) {
-  const unread = new Unread({ label: "kitchen", preferences, clock, isReading: () => isReading })
-  unread.open(
-    seqs.map((seq) => row(seq)),
-    () => false,
-  )
+function openPage(rows, { hasOlder = false, ...conditions } = {}) {
+  const unread = new Unread({
+    label: "kitchen",
+    preferences: openPreferences(),
+    clock,
+    isReading: () => isReading,
+    isDividerVisible: () => isDividerVisible,
+    isMention: ({ message }) => message.includes("Ada"),
+    isSkipped: ({ mark }) => mark === "me",
+    ...conditions,
+  })
+  unread.open(rows, { hasOlder })
   return unread
+}
+
+const openRoom = (...seqs) => openPage(seqs.map((seq) => row(seq)))
+
+/** The rows `first` to `last`, of which every tenth mentions the reader. */
+function rowsBetween(first, last) {
+  const rows = []
+  for (let seq = first; seq <= last; seq += 1) {
+    rows.push(row(seq, { message: seq % 10 === 0 ? "Ada, look" : "hello" }))
+  }
+  return rows
+}
+
+/** Reads everything, and comes back when only the last page of 300 new messages is loaded. */
+async function returnAfter300() {
+  openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isDividerVisible = false
+  return openPage(rowsBetween(351, 400), { hasOlder: true })
 }
 
 test("on the first visit nothing is unread", () => {
   const unread = openRoom(1, 2)
 
   assert.equal(unread.divider, null)
+  assert.equal(unread.summary, null)
   assert.equal(unread.count, 0)
-  assert.equal(preferences.get("read:kitchen"), 2)
+  assert.equal(stored("read:kitchen").seq, 2)
 })
 
 test("messages are counted while nobody reads, until they were read for a second", async () => {
@@ -50,7 +87,7 @@ test("messages are counted while nobody reads, until they were read for a second
   await clock.advance(200)
   assert.equal(unread.count, 0)
   assert.deepEqual(unread.divider, { after: 1, text: "New" })
-  assert.equal(preferences.get("read:kitchen"), 5)
+  assert.equal(stored("read:kitchen").seq, 5)
 })
 
 test("reading for less than a second does not count", async () => {
@@ -93,7 +130,7 @@ test("on the next visit the divider is where the last one ended, and moves with 
   isReading = false
   unread.addArrived([row(9)], 9)
   assert.deepEqual(unread.divider, { after: 8, text: "New" })
-  unread.clearDivider()
+  unread.dismiss()
   assert.equal(unread.divider, null)
 })
 
@@ -103,4 +140,181 @@ test("messages that were visible when the page was closed are read", () => {
   unread.close()
 
   assert.equal(openRoom(1, 2).divider, null)
+})
+
+test("messages of the last release's position are unread too, without a time", () => {
+  openPreferences().set("read:kitchen", 1)
+  const unread = openRoom(1, 2, 3)
+
+  assert.equal(unread.count, 2)
+  assert.equal(unreadText(unread.summary, clock.now()), "2 new")
+})
+
+// The unread position
+
+test("300 new messages are counted, although only the last 50 are loaded", async () => {
+  const unread = await returnAfter300()
+  assert.deepEqual(unread.position.after, 100)
+  assert.equal(unread.summary.count, 300)
+  assert.equal(unread.needsCount, true)
+  assert.match(
+    unreadText(unread.summary, clock.now()),
+    /^Up to 300 new since .*, at least 5 mention you$/,
+  )
+
+  unread.addMissed(
+    { after: 100, missed: 300, messages: rowsBetween(101, 300) },
+    rowsBetween(351, 400),
+  )
+  assert.match(
+    unreadText(unread.summary, clock.now()),
+    /^300 new since .*, at least 25 mention you$/,
+  )
+  assert.equal(unread.count, 300)
+
+  unread.learn(rowsBetween(301, 400), { hasOlder: true })
+  assert.match(unreadText(unread.summary, clock.now()), /^300 new since .*, 30 mention you$/)
+})
+
+test("numbers that are changes and not messages do not count once the server has counted", async () => {
+  const unread = await returnAfter300()
+  unread.addMissed(
+    { after: 100, missed: 80, messages: rowsBetween(101, 120) },
+    rowsBetween(351, 400),
+  )
+
+  assert.equal(unread.summary.count, 80)
+  assert.equal(unread.summary.isExact, true)
+})
+
+test("the position stays after a reload, until the divider was on screen for a second", async () => {
+  const first = await returnAfter300()
+  await clock.advance(1100)
+  assert.equal(first.count, 0, "the end was read")
+  first.close()
+
+  const second = openPage(rowsBetween(351, 400), { hasOlder: true })
+  assert.equal(second.position.after, 100)
+  assert.equal(second.summary.count, 300)
+  assert.equal(second.count, 0)
+  isDividerVisible = true
+  second.updateReading()
+  await clock.advance(500)
+  assert.equal(second.position.after, 100)
+  await clock.advance(600)
+  assert.equal(second.summary, null)
+  assert.deepEqual(second.divider, { after: 100, text: "New" })
+
+  assert.equal(openPage(rowsBetween(351, 400), { hasOlder: true }).summary, null)
+})
+
+test("a position that is dismissed does not come back", async () => {
+  const unread = await returnAfter300()
+  unread.dismiss()
+  assert.equal(unread.summary, null)
+  assert.equal(unread.divider, null)
+
+  assert.equal(openPage(rowsBetween(351, 400), { hasOlder: true }).summary, null)
+})
+
+test("messages that come after the position are counted with it; deleted and own ones are not", async () => {
+  const unread = await returnAfter300()
+  unread.addMissed({ after: 100, missed: 300, messages: [] }, rowsBetween(351, 400))
+  unread.addArrived([row(401), row(402, { message: "Ada?" })], 403)
+  assert.equal(unread.summary.count, 302)
+  assert.equal(unread.summary.mentionCount, 6)
+  unread.forget(402)
+
+  assert.equal(unread.summary.count, 301)
+  assert.equal(unread.summary.mentionCount, 5)
+})
+
+test("a second absence, with the position still there, is counted anew", async () => {
+  const unread = await returnAfter300()
+  unread.addMissed({ after: 100, missed: 300, messages: [] }, rowsBetween(351, 400))
+  unread.addMissed({ after: 400, missed: 260, messages: [] }, rowsBetween(611, 660))
+  assert.equal(unread.position.after, 100)
+  assert.equal(unread.needsCount, true)
+  unread.addMissed({ after: 100, missed: 560, messages: [] }, rowsBetween(611, 660))
+
+  assert.equal(unread.summary.count, 560)
+})
+
+test("the time of the position is when the person stopped reading", async () => {
+  const unread = openPage(rowsBetween(1, 10))
+  await clock.advance(3_600_000)
+  isReading = false
+  unread.updateReading()
+  const stoppedAt = clock.now()
+  await clock.advance(3_600_000)
+  unread.addArrived([row(11)], 11)
+
+  assert.equal(unread.summary.since, stoppedAt)
+})
+
+// Several tabs
+
+test("what was read in one tab is no longer counted in another one", async () => {
+  const [first, second] = [openRoom(1), openPage([row(1)], { isReading: () => false })]
+  first.addArrived([row(2), row(3)], 3)
+  second.addArrived([row(2), row(3)], 3)
+  assert.equal(second.count, 2)
+  assert.equal(second.summary.count, 2)
+  await clock.advance(1100)
+  await flushPromises()
+
+  assert.equal(second.count, 0)
+  assert.equal(second.summary, null)
+  assert.equal(openRoom(1, 2, 3).summary, null)
+})
+
+test("what comes after another tab has read is counted again", async () => {
+  const [first, second] = [openRoom(1), openPage([row(1)], { isReading: () => false })]
+  second.addArrived([row(2)], 2)
+  first.addArrived([row(2)], 2)
+  await clock.advance(1100)
+  isReading = false
+  second.addArrived([row(3)], 3)
+  await flushPromises()
+
+  assert.equal(second.count, 1)
+  assert.equal(second.summary.count, 1)
+})
+
+test("a position that is dismissed in one tab disappears in the others", async () => {
+  const first = await returnAfter300()
+  const second = openPage(rowsBetween(351, 400), { hasOlder: true })
+  first.dismiss()
+  await flushPromises()
+
+  assert.equal(second.summary, null)
+  assert.equal(second.count, 0)
+})
+
+// Words
+
+test("the number, the time and the mentions are said as far as they are known", () => {
+  const summary = {
+    count: 300,
+    isExact: true,
+    mentionCount: 12,
+    areMentionsComplete: true,
+    since: 0,
+  }
+
+  assert.equal(unreadText(summary, 0), "300 new, 12 mention you")
+  assert.equal(unreadText({ ...summary, mentionCount: 1 }, 0), "300 new, 1 mentions you")
+  assert.equal(unreadText({ ...summary, mentionCount: 0 }, 0), "300 new")
+  assert.equal(unreadText({ ...summary, count: 10_000, mentionCount: 0 }, 0), "10,000+ new")
+})
+
+test("a time is said with its day, unless it was today", () => {
+  const at = (...parts) => new Date(2026, 10, ...parts).getTime()
+  const now = at(22, 9, 30)
+  const time = (...parts) => formatSince(at(...parts), now).replace(/\s/g, " ")
+
+  assert.match(time(22, 0, 5), /^(12:05 AM|0?0:05)$/)
+  assert.match(time(21, 23, 10), /^yesterday (11:10 PM|23:10)$/)
+  assert.match(time(18, 23, 10), /^Wednesday (11:10 PM|23:10)$/)
+  assert.match(time(5, 23, 10), /^(November 5|5 November) (11:10 PM|23:10)$/)
 })

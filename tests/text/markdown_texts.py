@@ -38,6 +38,7 @@ ADDRESSES = [
 PUNCTUATION = [
     *".,:;!?'\"()[]{}<>/\\|@#&=-+~",
     *"\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f\uff08\uff09",
+    *"\xb7\u05f4\u060c\u061f\u0964\u0589\u2013\u2014\u201c\u30fb\uff5c\uff5e\U0001e95e",
 ]
 WHITE_SPACE = [
     *" \n\r\t\v\f\x00\x1c\x1f\x7f\x85\xa0\u1680\u180e\u2003\u2028\u2029\u202f\u3000\ufeff",

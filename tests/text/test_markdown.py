@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +16,7 @@ from flask import Flask
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from chat.text import markdown
+from chat.text import links, markdown
 from tests.conftest import JSON, Client
 from tests.servers import ROOT
 from tests.text.markdown_texts import TEXTS
@@ -31,6 +33,13 @@ FUZZ_PATTERNS = [
     "`{}`",
 ]
 """Where a random text is put, so that it meets every construct often."""
+
+ADDRESS = re.compile(links.ADDRESS)
+PUNCTUATION_INSIDE_WORDS = (
+    "\xa7\xb7\u055a\u05f3\u05f4\u066b\u066c\u0970\u09fd\u0a76\u0af0\u0c77\u0c84\u0f0b\u0f0c\u2019"
+    "\u2027\u30fb\uff65"
+)
+"""Section signs, middle dots, apostrophes, decimal separators, abbreviation signs, the tsheg."""
 
 FUZZ_EXAMPLES = int(os.environ.get("MARKDOWN_EXAMPLES", "2000"))
 FUZZ_SEED = int(os.environ.get("SEED", "1"))
@@ -112,6 +121,25 @@ def test_page_and_server_parse_any_text_to_the_same_tree(
         assert page_markdown.parse(source) == expected, (
             f"{source!a} SEED={FUZZ_SEED} MARKDOWN_EXAMPLES={FUZZ_EXAMPLES}"
         )
+
+
+def punctuation_beyond_ascii() -> list[str]:
+    """Return the opening, closing and other punctuation of all scripts that Python knows."""
+    categories = {"Ps", "Pe", "Pi", "Pf", "Po"}
+    characters = map(chr, range(0x80, 0x110000))
+    return [char for char in characters if unicodedata.category(char) in categories]
+
+
+def test_punctuation_of_every_script_ends_an_address_in_page_and_server(
+    page_markdown: PageMarkdown,
+) -> None:
+    punctuation = punctuation_beyond_ascii()
+    source = "\n".join(f"http://example.org/a{char}b http://{char}a" for char in punctuation)
+    assert page_markdown.parse(source)["tree"] == as_json(markdown.parse(source))
+
+    continued = [char for char in punctuation if ADDRESS.fullmatch(f"http://a/{char}b")]
+
+    assert "".join(continued) == PUNCTUATION_INSIDE_WORDS
 
 
 def test_every_construct_is_rendered_as_html() -> None:

@@ -26,6 +26,8 @@ from chat.web.labels import (
     is_valid_label,
     random_label,
 )
+from chat.web.room_links import NOT_A_ROOM
+from config import Config
 from tests.conftest import Client, Patch, create_room, in_room
 from tests.pages import hidden_fields, texts_on
 
@@ -124,7 +126,95 @@ def test_the_about_page_redirects_to_a_room_by_name(app: Flask) -> None:
     assert app.test_client().get("/?room=%20kitchen%20").location == "/kitchen/"
 
 
-@pytest.mark.parametrize("name", ["two words", "x" * 51, "küche", "new", "help", "LOGIN", "a/b"])
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        ("my workshop!", "my-workshop"),
+        ("Küche & Straße", "kuche-strasse"),
+        ("  Ada's  room, 3rd floor ", "adas-room-3rd-floor"),
+        ("a/b", "a-b"),
+        ("Team_Room", "Team_Room"),
+    ],
+)
+def test_the_about_page_turns_words_into_the_name_of_a_room(
+    app: Flask, words: str, label: str
+) -> None:
+    answer = app.test_client().get("/", query_string={"room": words})
+
+    assert answer.location == f"/{label}/"
+    assert count_rooms(app) == 0
+
+
+@pytest.mark.parametrize(
+    ("link", "location"),
+    [
+        ("http://chat.example.org/kitchen/", "/kitchen/"),
+        ("https://chat.example.org/kitchen", "/kitchen/"),
+        ("HTTP://Chat.Example.org:80/kitchen/?before=7#m-12", "/kitchen/#m-12"),
+        ("chat.example.org/kitchen/#m-12", "/kitchen/#m-12"),
+        ("/kitchen/#m-12", "/kitchen/#m-12"),
+        ("Join us: <http://chat.example.org/kitchen/>.", "/kitchen/"),
+        ("https://other.example/kitchen/", "/kitchen/"),
+        ("https://bücher.example/kitchen/", "/kitchen/"),
+        ("http://localhost/kitchen/", "/kitchen/"),
+        ("http://[::1]/kitchen/qr.svg", "/kitchen/"),
+        ("https://chat.example.org/kitchen/#javascript", "/kitchen/"),
+    ],
+)
+def test_the_about_page_follows_a_link_of_this_site(
+    make_app: Callable[[Config], Flask], tmp_path: Path, link: str, location: str
+) -> None:
+    public = ("https://chat.example.org", "https://other.example", "https://bücher.example")
+    app = make_app(Config(instance=tmp_path / "i", public_url=public))
+
+    answer = app.test_client().get(
+        "/", query_string={"room": link}, base_url="http://chat.example.org"
+    )
+
+    assert answer.location == location
+
+
+@pytest.mark.parametrize("path", ["/chat/kitchen/#m-12", "/kitchen/#m-12"])
+def test_the_about_page_follows_a_link_with_and_without_the_prefix_of_the_site(
+    app: Flask, path: str
+) -> None:
+    answer = app.test_client().get(
+        "/", query_string={"room": f"http://localhost{path}"}, base_url="http://localhost/chat"
+    )
+
+    assert answer.location == "/chat/kitchen/#m-12"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/kitchen/",
+        "evil.example/kitchen/",
+        "https://localhost@evil.example/kitchen/",
+        "http://localhost:5001/kitchen/",
+        "https://[::1/kitchen/",
+    ],
+)
+def test_the_about_page_says_in_one_sentence_that_a_link_is_of_another_site(
+    app: Flask, link: str
+) -> None:
+    page = app.test_client().get("/", query_string={"room": link})
+
+    assert page.status_code == 200
+    assert "This link" in page.text
+    assert LABEL_RULE not in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/chat/kitchen/", "/static/x.js", "/about/", "/a%20b/"])
+def test_the_about_page_says_that_a_link_of_this_site_leads_to_no_room(
+    app: Flask, path: str
+) -> None:
+    page = app.test_client().get("/", query_string={"room": f"http://localhost{path}"})
+
+    assert NOT_A_ROOM in page.text
+
+
+@pytest.mark.parametrize("name", ["工作坊", "x" * 51, "!?", "new", "help!", "LOGIN"])
 def test_the_about_page_explains_an_invalid_name(app: Flask, name: str) -> None:
     page = app.test_client().get("/", query_string={"room": name})
 
@@ -334,7 +424,7 @@ def test_an_invalid_page_of_an_empty_room_shows_the_empty_room(app: Flask, kitch
     answer = app.test_client().get(f"/{kitchen}/?before=x")
 
     assert answer.status_code == 200
-    assert "No messages yet" in answer.text
+    assert "Nobody else is here yet" in answer.text
 
 
 def test_a_form_submitted_twice_posts_one_message(app: Flask, ada: Client, kitchen: str) -> None:
@@ -530,5 +620,51 @@ def test_page_and_script_show_equally_many_characters_of_a_mark(
 
     page = app.test_client().get("/kitchen/").text
 
-    [shown] = re.findall(r'<span class="message__mark" data-hue[^>]*>(\w+)</span>', page)
+    [shown] = re.findall(r'<span class="message__mark"[^>]*>(\w+)</span>', page)
     assert len(shown) == int(count)
+
+
+def hues_of_messages(page: str) -> list[str]:
+    """Return the colors of the authors of the messages on a page."""
+    return re.findall(r'class="avatar message__avatar" aria-hidden="true" data-hue="(\w+)"', page)
+
+
+def test_twenty_people_have_twenty_colors_in_the_order_in_which_they_wrote(
+    app: Flask, open_client: Callable[..., Client]
+) -> None:
+    create_room(app, "kitchen")
+    for number in range(20):
+        in_room(open_client(), "kitchen").post(f"I am {number}")
+
+    page = app.test_client().get("/kitchen/").text
+
+    assert hues_of_messages(page) == [str(number) for number in range(20)]
+
+
+def test_a_person_keeps_one_color_and_an_own_message_has_none_of_them(
+    app: Flask, open_client: Callable[..., Client]
+) -> None:
+    create_room(app, "kitchen")
+    browser = app.test_client()
+    form = hidden_fields(browser.get("/kitchen/").text)
+    browser.post("/kitchen/", data={"handle": "Me", "message": "mine", **form})
+    ada, ben = (in_room(open_client(), "kitchen") for _ in range(2))
+    for writer in (ada, ben, ada):
+        writer.post("hello")
+
+    page = browser.get("/kitchen/").text
+
+    assert hues_of_messages(page) == ["own", "0", "1", "0"]
+
+
+def test_page_script_and_style_sheet_have_equally_many_colors_and_faces() -> None:
+    script = (SCRIPTS / "state" / "person_hues.js").read_text()
+    [count] = re.findall(r"HUE_COUNT = (\d+)", script)
+    sheet = (SCRIPTS.parent / "css" / "avatar.css").read_text()
+    hues = re.findall(r'^\[data-hue="(\d+)"\]', sheet, re.MULTILINE)
+    parts = (SCRIPTS / "view" / "message_parts.js").read_text()
+    template = (SCRIPTS.parents[1] / "templates" / "_message.html").read_text()
+
+    assert int(count) == pages.HUE_COUNT
+    assert sorted(map(int, hues)) == list(range(pages.HUE_COUNT))
+    assert re.findall(r"MAX_FACES = (\d+)", parts) == re.findall(r"marks\[:(\d+)\]", template)

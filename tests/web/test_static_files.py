@@ -65,7 +65,7 @@ def test_all_style_sheets_are_in_the_combined_one() -> None:
     sheets = {path.stem for path in (static_files.STATIC / "css").iterdir()}
     files = static_files.static_files()
 
-    assert {*static_files.STYLE_SHEETS, "print", "noscript"} == sheets
+    assert {*static_files.STYLE_SHEETS, "print"} == sheets
     for sheet in static_files.STYLE_SHEETS:
         assert files[f"css/{sheet}.css"] in files["css/all.css"]
 

@@ -1,44 +1,30 @@
 // Parses the Markdown subset of messages into a tree. chat/text/markdown.py is the same parser in
 // Python.
 
+import { ADDRESS, SPACE, linkChildren, trimAddress } from "./links.js"
+
 /**
  * @typedef {string | [kind: string, children: MarkdownNode[]]} MarkdownNode a text, or an element
  *   with its content
  */
 /**
- * @typedef {{ node: MarkdownNode, nextLine: number }} Block an element of whole lines, and where it
- *   ends
+ * Whole lines that are one element.
+ *
+ * @typedef {object} Block
+ * @property {"fence" | "quote"} kind
+ * @property {number} start the index of the first line
+ * @property {number} end the index after the last one
  */
 
 const MAX_QUOTE_DEPTH = 3 // deeper quotes are text
 const MAX_STARS = 3
 
-// Letter by letter: with the flag `i` and `u`, "s" would match the long s, which is no scheme.
-const SCHEME = "[Hh][Tt][Tt][Pp][Ss]?://"
-const SPACE = "\\s\\x00-\\x1f\\x7f-\\x9f\\ufeff"
-// Invisible characters and those that change the direction: they would hide the end of an address.
-const INVISIBLE = "\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
-// Beyond ASCII a host may begin with any character except punctuation, symbols, emoji, combining
-// marks and private use. Not `\p{L}`: the server and the browser may know different versions of
-// Unicode.
-const NO_LETTERS =
-  "\\x80-\\xbf\\xd7\\xf7\\u0300-\\u036f\\u2000-\\u206f\\u20a0-\\u20ff\\u2190-\\u2bff" +
-  "\\u2e00-\\u2e7f\\u3000-\\u3004\\u3008-\\u3020\\ud800-\\uf8ff\\ufe00-\\ufe6f\\uff00-\\uff0f" +
-  "\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65\\uffe0-\\uffff" +
-  "\\u{1f000}-\\u{1ffff}\\u{e0000}-\\u{10ffff}"
-const HOST_START = `[A-Za-z0-9]|[^\\x00-\\x7f${NO_LETTERS}]|\\[[0-9A-Fa-f:]`
-const ADDRESS = `(?<![A-Za-z0-9_])${SCHEME}(?=${HOST_START})[^${SPACE}${INVISIBLE}<>"\\\\\`]+`
 /** A run of backticks, a run of stars, or a web address. */
 const TOKEN = new RegExp(`\`+|\\*+|${ADDRESS}`, "gu")
-const TRAILING_PUNCTUATION =
-  ".,:;!?'*_~\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f\u00bb\u2019\u201d\u300d\u300f"
-/** @type {Record<string, string>} opening brackets by closing ones */
-const BRACKETS = { ")": "(", "]": "[", "}": "{", "\uff09": "\uff08" }
-const ADDRESS_PARTS = new RegExp(`^(${SCHEME})([^/?#]+)(.*)$`, "su")
-const PRINTABLE_ASCII = /^[!-~]*$/
-const QUOTE_MARKER = /^>(?: |(?=>)|$)/
-const FENCE_START = /^```([^`]*)$/
-const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
+export const QUOTE_MARKER = /^>(?: |(?=>)|$)/
+export const FENCE = "```"
+const FENCE_START = /^```[^`]*$/
+export const FENCE_LANGUAGE = /^[A-Za-z0-9+#.-]{0,20} *$/
 const SPACES = new RegExp(`[${SPACE}]`, "gu")
 const STARTS_WITH_ALPHANUMERIC = /^[A-Za-z0-9]/
 /** @type {Record<string, string>} */
@@ -63,22 +49,33 @@ export function parseMarkdown(source) {
 function parseBlocks(lines, quoteDepth) {
   /** @type {MarkdownNode[]} */
   const nodes = []
-  /** @type {string[]} */
-  let textLines = []
+  let textStart = 0
+  for (const { kind, start, end } of findBlocks(lines, quoteDepth)) {
+    const content = lines.slice(start, end)
+    const node = kind === "fence" ? parseFence(content) : parseQuote(content, quoteDepth)
+    nodes.push(...parseTextLines(lines.slice(textStart, start)), node)
+    textStart = end
+  }
+  return [...nodes, ...parseTextLines(lines.slice(textStart))]
+}
+
+/**
+ * Where fenced code and quotes begin and end.
+ *
+ * @param {string[]} lines
+ * @param {number} quoteDepth
+ */
+export function findBlocks(lines, quoteDepth) {
+  /** @type {Block[]} */
+  const blocks = []
   const lastFenceEnd = lines.findLastIndex(endsFence)
   let index = 0
   while (index < lines.length) {
-    const block = parseFence(lines, index, lastFenceEnd) ?? parseQuote(lines, index, quoteDepth)
-    if (block) {
-      nodes.push(...parseTextLines(textLines), block.node)
-      textLines = []
-      index = block.nextLine
-    } else {
-      textLines.push(lines[index])
-      index += 1
-    }
+    const block = findFence(lines, index, lastFenceEnd) ?? findQuote(lines, index, quoteDepth)
+    if (block) blocks.push(block)
+    index = block?.end ?? index + 1
   }
-  return [...nodes, ...parseTextLines(textLines)]
+  return blocks
 }
 
 /**
@@ -89,17 +86,11 @@ function parseBlocks(lines, quoteDepth) {
  * @param {number} lastFenceEnd the last line that can end a fence; avoids a search for every start
  * @returns {Block | null}
  */
-function parseFence(lines, start, lastFenceEnd) {
-  const match = FENCE_START.exec(lines[start])
-  if (!match || start >= lastFenceEnd) return null
-  const info = match[1]
-  const content = FENCE_LANGUAGE.test(info) ? [] : [info]
-  let end = start + 1
-  while (!endsFence(lines[end])) end += 1
-  const lastLine = trimEndSpaces(lines[end]).slice(0, -"```".length)
-  content.push(...lines.slice(start + 1, end))
-  if (lastLine !== "") content.push(lastLine)
-  return { node: ["fence", [content.join("\n")]], nextLine: end + 1 }
+function findFence(lines, start, lastFenceEnd) {
+  if (start >= lastFenceEnd || !FENCE_START.test(lines[start])) return null
+  let last = start + 1
+  while (!endsFence(lines[last])) last += 1
+  return { kind: "fence", start, end: last + 1 }
 }
 
 /**
@@ -110,24 +101,40 @@ function parseFence(lines, start, lastFenceEnd) {
  * @param {number} quoteDepth
  * @returns {Block | null}
  */
-function parseQuote(lines, start, quoteDepth) {
+function findQuote(lines, start, quoteDepth) {
   if (quoteDepth >= MAX_QUOTE_DEPTH) return null
   if (isBlank(lines[start].replace(">", ""))) return null
-  /** @type {string[]} */
-  const content = []
-  for (let index = start; index < lines.length; index += 1) {
-    const marker = QUOTE_MARKER.exec(lines[index])
-    if (!marker) break
-    content.push(lines[index].slice(marker[0].length))
-  }
-  if (content.length === 0) return null
-  const children = parseBlocks(content, quoteDepth + 1)
-  return { node: ["quote", children], nextLine: start + content.length }
+  let end = start
+  while (end < lines.length && QUOTE_MARKER.test(lines[end])) end += 1
+  return end > start ? { kind: "quote", start, end } : null
+}
+
+/**
+ * @param {string[]} lines
+ * @returns {MarkdownNode}
+ */
+function parseFence(lines) {
+  const info = lines[0].slice(FENCE.length)
+  const lastLine = trimEndSpaces(lines[lines.length - 1]).slice(0, -FENCE.length)
+  const content = lines.slice(1, -1)
+  if (!FENCE_LANGUAGE.test(info)) content.unshift(info)
+  if (lastLine !== "") content.push(lastLine)
+  return ["fence", [content.join("\n")]]
+}
+
+/**
+ * @param {string[]} lines
+ * @param {number} quoteDepth
+ * @returns {MarkdownNode}
+ */
+function parseQuote(lines, quoteDepth) {
+  const content = lines.map((line) => line.replace(QUOTE_MARKER, ""))
+  return ["quote", parseBlocks(content, quoteDepth + 1)]
 }
 
 /** @param {string} line */
 function endsFence(line) {
-  return trimEndSpaces(line).endsWith("```")
+  return trimEndSpaces(line).endsWith(FENCE)
 }
 
 /** @param {string} text */
@@ -227,54 +234,6 @@ function findCodeEnds(line) {
     nextRuns.set(run.length, index)
   }
   return codeEnds
-}
-
-// Links
-
-/**
- * An address without the punctuation of the sentence around it. A closing bracket belongs to the
- * address if it opens one, too.
- *
- * @param {string} found
- */
-function trimAddress(found) {
-  const surplus = countSurplusBrackets(found)
-  let end = found.length
-  for (;;) {
-    const last = found[end - 1] ?? ""
-    const isSurplus = (surplus[last] ?? 0) > 0
-    if (!isSurplus && !TRAILING_PUNCTUATION.includes(last)) return found.slice(0, end)
-    if (isSurplus) surplus[last] -= 1
-    end -= 1
-  }
-}
-
-/**
- * How many more closing brackets there are than opening ones.
- *
- * @param {string} text
- * @returns {Record<string, number>} by closing bracket
- */
-function countSurplusBrackets(text) {
-  const count = (/** @type {string} */ character) => text.split(character).length - 1
-  const pairs = Object.entries(BRACKETS)
-  return Object.fromEntries(pairs.map(([close, open]) => [close, count(close) - count(open)]))
-}
-
-/**
- * Emphasizes a host that is not plain ASCII, because its letters may look like those of another
- * host, and a host behind a user name, which may look like a host.
- *
- * @param {string} address
- * @returns {MarkdownNode[]}
- */
-function linkChildren(address) {
-  const [, scheme = "", authority = "", rest = ""] = ADDRESS_PARTS.exec(address) ?? []
-  if (PRINTABLE_ASCII.test(authority) && !authority.includes("@")) return [address]
-  const hostStart = authority.lastIndexOf("@") + 1
-  /** @type {MarkdownNode[]} */
-  const children = [scheme + authority.slice(0, hostStart), ["host", [authority.slice(hostStart)]]]
-  return rest === "" ? children : [...children, rest]
 }
 
 // Emphasis

@@ -1,6 +1,6 @@
-// Measures, shortens and splits text by the same rules as the server.
+// Measures and shortens text by the same rules as the server.
 
-const WHITE_SPACE = /\s*/y
+import { boundaryBefore } from "./graphemes.js"
 
 /**
  * The number of characters as the server counts them: code points, not UTF-16 code units.
@@ -8,60 +8,37 @@ const WHITE_SPACE = /\s*/y
  * @param {string} text
  */
 export function characterCount(text) {
-  return [...text].length
+  let count = 0
+  for (let index = 0; index < text.length; index += 1) {
+    if (!isLowSurrogate(text, index)) count += 1
+  }
+  return count
 }
 
 /**
- * The first characters of a text. A character outside the Basic Multilingual Plane is two UTF-16
- * code units; half of it would be refused by the server.
+ * The position after so many characters of a text, from a position on; the end of the text if there
+ * are not so many.
+ *
+ * @param {string} text
+ * @param {number} start
+ * @param {number} characters
+ */
+export function positionAfter(text, start, characters) {
+  let position = start
+  for (let count = 0; count < characters && position < text.length; count += 1) {
+    position += (text.codePointAt(position) ?? 0) > 0xffff ? 2 : 1
+  }
+  return position
+}
+
+/**
+ * The beginning of a text, which ends at a grapheme.
  *
  * @param {string} text
  * @param {number} maxCharacters
  */
 export function truncate(text, maxCharacters) {
-  const codeUnits = text.slice(0, 2 * maxCharacters) // enough, so that a long text costs no time
-  return [...codeUnits].slice(0, maxCharacters).join("")
-}
-
-/**
- * Splits a text into parts, at the end of a line or word where possible. White space around each
- * part is dropped. The time is linear in the length of the text.
- *
- * @param {string} text that does not begin with white space
- * @param {number} maxCharacters of a part
- */
-export function splitText(text, maxCharacters) {
-  /** @type {string[]} */
-  const parts = []
-  let start = 0
-  while (start < text.length) {
-    const end = endOfPart(text, start, maxCharacters)
-    parts.push(text.slice(start, end).trimEnd())
-    start = skipWhiteSpace(text, end)
-  }
-  return parts
-}
-
-/**
- * @param {string} text
- * @param {number} start
- * @param {number} maxCharacters
- */
-function endOfPart(text, start, maxCharacters) {
-  const longest = truncate(text.slice(start, start + 2 * maxCharacters), maxCharacters)
-  if (start + longest.length === text.length) return text.length
-  const lastBreak = Math.max(longest.lastIndexOf("\n"), longest.lastIndexOf(" "))
-  return start + (lastBreak < 0 ? longest.length : lastBreak + 1)
-}
-
-/**
- * @param {string} text
- * @param {number} start
- */
-function skipWhiteSpace(text, start) {
-  WHITE_SPACE.lastIndex = start
-  WHITE_SPACE.test(text)
-  return WHITE_SPACE.lastIndex
+  return text.slice(0, boundaryBefore(text, positionAfter(text, 0, maxCharacters)))
 }
 
 /**
@@ -72,4 +49,17 @@ function skipWhiteSpace(text, start) {
  */
 export function formatCount(count, noun) {
   return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`
+}
+
+/**
+ * Whether a code unit is the second half of a character.
+ *
+ * @param {string} text
+ * @param {number} index
+ */
+function isLowSurrogate(text, index) {
+  const unit = text.charCodeAt(index)
+  if (unit < 0xdc00 || unit > 0xdfff || index === 0) return false
+  const before = text.charCodeAt(index - 1)
+  return before >= 0xd800 && before <= 0xdbff
 }

@@ -110,6 +110,26 @@ export class RoomSession extends EventTarget {
   }
 
   /**
+   * Asks how many messages are newer than another one. Only the answer to `join` contains that:
+   * the room is joined once more, which changes nothing.
+   *
+   * @param {number} after
+   * @returns {Promise<{ missed: number, messages: Row[] } | null>} the number, and some of them;
+   *   null when there was no answer
+   */
+  async countMissed(after) {
+    try {
+      /** @type {Joined} */
+      const answer = await this.#socket.request("join", { label: this.label, after })
+      const { missed, messages, epoch } = answer
+      const isSameHistory = epoch === this.#timeline.epoch
+      return isSameHistory && missed !== undefined ? { missed, messages } : null
+    } catch {
+      return null
+    }
+  }
+
+  /**
    * Changes the name of the room.
    *
    * @param {string} name

@@ -1,4 +1,7 @@
-// The unsent text of a room, which survives a reload.
+// The unsent text of a room. Each tab has its own, which survives a reload of that tab; that of a
+// closed tab is taken over by the next tab that opens the room.
+
+import { randomId } from "../lib/ids.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 /** @import { Preferences } from "./preferences.js" */
@@ -20,30 +23,70 @@
  * @property {string} text
  * @property {ComposerMode | null} [mode]
  * @property {string} [aside] the text that was in the composer before an edit began
+ * @property {number} [at] when its tab was last known to be open, in milliseconds since 1970
+ * @property {boolean} [left] its tab was closed or reloaded
  */
 
 const SAVE_DELAY_MS = 300
+/** A tab in the background can run a timer once a minute. */
+const RENEWAL_MS = 60_000
+/** A tab that has not renewed its draft for so long has crashed. */
+const ABANDONED_AFTER_MS = 5 * 60_000
+const TAB_KEY = "tab"
+export const REPLYING_TO_DELETED = "Replying to a deleted message"
 
-export class Drafts {
+/**
+ * Drafts are in localStorage, each under the id of its tab. The id is in sessionStorage only while
+ * the tab is hidden or unloaded: the browser copies sessionStorage into a duplicate of a tab, which
+ * must not have the same id.
+ *
+ * Dispatches `taken` when another tab has taken over the draft of this one.
+ */
+export class Drafts extends EventTarget {
+  #keyPrefix
+  #legacyKey
   #storageKey
   #preferences
+  #tabPreferences
+  #tabId
   #clock
   /** @type {Draft | null} */
   #unsaved = null
+  /** @type {Draft | null} what is stored under the id of this tab */
+  #saved = null
 
   /**
    * @param {string} label
-   * @param {{ preferences: Preferences, clock: Clock }} dependencies
+   * @param {object} dependencies
+   * @param {Preferences} dependencies.preferences
+   * @param {Preferences} dependencies.tabPreferences in sessionStorage
+   * @param {Clock} dependencies.clock
    */
-  constructor(label, { preferences, clock }) {
-    this.#storageKey = `draft:${label}`
+  constructor(label, { preferences, tabPreferences, clock }) {
+    super()
+    this.#legacyKey = `draft:${label}` // of earlier releases, for all tabs
+    this.#keyPrefix = `${this.#legacyKey}:`
     this.#preferences = preferences
+    this.#tabPreferences = tabPreferences
     this.#clock = clock
+    this.#tabId = String(tabPreferences.get(TAB_KEY) ?? randomId())
+    tabPreferences.remove(TAB_KEY)
+    this.#storageKey = this.#keyPrefix + this.#tabId
+    preferences.onChangedElsewhere(this.#storageKey, (draft) => {
+      if (draft === null) this.#handleTaken()
+    })
+    this.#scheduleRenewal()
   }
 
-  /** @returns {Draft} */
+  /**
+   * The draft of this tab, or else that of a closed one.
+   *
+   * @returns {Draft}
+   */
   read() {
-    return { text: "", ...this.#preferences.get(this.#storageKey) }
+    const draft = this.#readEntry(this.#storageKey) ?? this.#takeAbandoned()
+    if (draft) this.#store(draft)
+    return { text: "", ...this.#saved }
   }
 
   /**
@@ -59,7 +102,119 @@ export class Drafts {
   /** Saves the draft that waits to be saved, if there is one. */
   saveNow() {
     if (!this.#unsaved) return
-    this.#preferences.set(this.#storageKey, this.#unsaved)
+    this.#store(this.#unsaved)
     this.#unsaved = null
   }
+
+  /** The tab is hidden: the browser may end it without notice, and load it again later. */
+  suspend() {
+    this.saveNow()
+    this.#tabPreferences.set(TAB_KEY, this.#tabId)
+  }
+
+  /** The page is unloaded: if the tab is closed, another one may have the draft. */
+  leave() {
+    this.suspend()
+    if (this.#saved) this.#preferences.set(this.#storageKey, { ...this.#saved, left: true })
+  }
+
+  /** The tab is visible again. */
+  resume() {
+    this.#tabPreferences.remove(TAB_KEY)
+    if (!this.#saved) return
+    if (this.#readEntry(this.#storageKey)) this.#store(this.#saved)
+    else this.#handleTaken()
+  }
+
+  /**
+   * Removes the texts of deleted messages from all drafts of the room.
+   *
+   * @param {Set<number>} seqs
+   */
+  forgetMessages(seqs) {
+    for (const key of this.#allKeys()) {
+      const draft = this.#readEntry(key)
+      if (!draft) continue
+      const changed = withoutMessages(draft, seqs)
+      if (changed === draft) continue
+      if (isEmpty(changed)) this.#preferences.remove(key)
+      else this.#preferences.set(key, changed)
+    }
+  }
+
+  /** @returns {Draft | null} */
+  #takeAbandoned() {
+    const drafts = this.#allKeys().flatMap((key) => {
+      const draft = this.#readEntry(key)
+      return draft && this.#isAbandoned(draft) ? [{ key, draft }] : []
+    })
+    drafts.sort((a, b) => (a.draft.at ?? 0) - (b.draft.at ?? 0))
+    const latest = drafts.at(-1)
+    if (!latest) return null
+    this.#preferences.remove(latest.key)
+    return latest.draft
+  }
+
+  /** @param {Draft} draft */
+  #isAbandoned({ at = 0, left = false }) {
+    return left || at < this.#clock.now() - ABANDONED_AFTER_MS
+  }
+
+  #allKeys() {
+    return [this.#legacyKey, ...this.#preferences.keys(this.#keyPrefix)]
+  }
+
+  /**
+   * @param {string} key
+   * @returns {Draft | null}
+   */
+  #readEntry(key) {
+    const draft = this.#preferences.get(key)
+    return typeof draft?.text === "string" ? draft : null
+  }
+
+  /** @param {Draft} draft */
+  #store({ text, mode = null, aside = "" }) {
+    if (isEmpty({ text, mode, aside })) {
+      this.#saved = null
+      this.#preferences.remove(this.#storageKey)
+      return
+    }
+    this.#saved = { text, mode, aside, at: this.#clock.now() }
+    this.#preferences.set(this.#storageKey, this.#saved)
+  }
+
+  #scheduleRenewal() {
+    this.#clock.schedule(RENEWAL_MS, () => {
+      if (this.#saved && this.#readEntry(this.#storageKey)) this.#store(this.#saved)
+      this.#scheduleRenewal()
+    })
+  }
+
+  #handleTaken() {
+    if (!this.#saved) return
+    this.#saved = null
+    this.#unsaved = null
+    this.dispatchEvent(new Event("taken"))
+  }
+}
+
+/** @param {Draft} draft */
+function isEmpty({ text, mode, aside = "" }) {
+  return text === "" && !mode && aside === ""
+}
+
+/**
+ * A draft without the texts of deleted messages.
+ *
+ * @param {Draft} draft
+ * @param {Set<number>} seqs
+ * @returns {Draft}
+ */
+function withoutMessages(draft, seqs) {
+  const { reply_to = 0, edit = 0, text: originalText } = draft.mode ?? {}
+  if (seqs.has(reply_to)) return { ...draft, mode: { reply_to, words: REPLYING_TO_DELETED } }
+  if (!seqs.has(edit)) return draft
+  const { text, aside = "" } = draft
+  return { ...draft, text: text === originalText ? aside : text, mode: null, aside: "" }
 }

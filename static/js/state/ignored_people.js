@@ -6,6 +6,8 @@
 export class IgnoredPeople extends EventTarget {
   #storageKey
   #preferences
+  /** @type {Record<string, string> | null} what is stored; null: not read yet */
+  #people = null
 
   /**
    * @param {string} label
@@ -15,6 +17,7 @@ export class IgnoredPeople extends EventTarget {
     super()
     this.#storageKey = `ignored:${label}`
     this.#preferences = preferences
+    preferences.onChangedElsewhere(this.#storageKey, () => this.#dispatchChange())
   }
 
   /**
@@ -23,7 +26,8 @@ export class IgnoredPeople extends EventTarget {
    * @returns {Record<string, string>}
    */
   get all() {
-    return this.#preferences.get(this.#storageKey) ?? {}
+    this.#people ??= this.#preferences.get(this.#storageKey) ?? {}
+    return /** @type {Record<string, string>} */ (this.#people)
   }
 
   /** @param {string} mark */
@@ -38,10 +42,16 @@ export class IgnoredPeople extends EventTarget {
    * @param {string} name
    */
   toggle(mark, name) {
+    this.#people = null // another tab may have changed them
     const people = { ...this.all }
     if (Object.hasOwn(people, mark)) delete people[mark]
     else people[mark] = name
     this.#preferences.set(this.#storageKey, people)
+    this.#dispatchChange()
+  }
+
+  #dispatchChange() {
+    this.#people = null
     this.dispatchEvent(new Event("change"))
   }
 }

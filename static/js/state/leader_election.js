@@ -92,7 +92,7 @@ class Lease {
     }
     let cancelRenewal = () => {}
     const renew = () => {
-      attempt(() => this.#write(), undefined)
+      attempt(() => this.#renew(), undefined)
       cancelRenewal = this.#clock.schedule(LEASE_RENEWAL_MS, renew)
     }
     cancelRenewal = this.#clock.schedule(LEASE_RENEWAL_MS, renew)
@@ -109,6 +109,11 @@ class Lease {
     // A lease that ends later than any lease can was written before the clock was set back.
     const isValid = lease.until > now && lease.until <= now + LEASE_DURATION_MS
     return !isValid
+  }
+
+  /** While the computer slept, another tab may have taken the lease. */
+  #renew() {
+    if (this.#isAvailable()) this.#write()
   }
 
   #write() {

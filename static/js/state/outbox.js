@@ -30,6 +30,7 @@ export class Outbox extends EventTarget {
   #send
   #elect
   #clock
+  #getServerTime
   #store
   /** Whether there is a connection to the room. */
   #isActive = false
@@ -44,13 +45,15 @@ export class Outbox extends EventTarget {
    * @param {(item: Item) => Promise<Stored>} dependencies.send throws Refused or Unreachable
    * @param {Elect} dependencies.elect
    * @param {Clock} dependencies.clock
+   * @param {() => number} [dependencies.getServerTime] what the messages show until they are stored
    * @param {Pick<OutboxStore, "all" | "save" | "remove" | "onChange">} dependencies.store
    */
-  constructor({ send, elect, clock, store }) {
+  constructor({ send, elect, clock, store, getServerTime = clock.now }) {
     super()
     this.#send = send
     this.#elect = elect
     this.#clock = clock
+    this.#getServerTime = getServerTime
     this.#store = store
     store.onChange((id, item) => this.#applyStored(id, item))
   }
@@ -305,7 +308,7 @@ export class Outbox extends EventTarget {
 
   /** @param {Outgoing} outgoing */
   #addItem(outgoing) {
-    const timestamp = new Date(this.#clock.now()).toISOString()
+    const timestamp = new Date(this.#getServerTime()).toISOString()
     /** @type {Item} */
     const item = {
       id: randomId(),

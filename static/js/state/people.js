@@ -1,6 +1,7 @@
 // Who is in the room, and the names of everybody who is or was there.
 
 import { normalizeName } from "../lib/names.js"
+import { truncate } from "../lib/text.js"
 
 /** @import { Joined, Person, Presence, Row } from "../wire.js" */
 /** @typedef {Omit<Presence, "label">} PresenceUpdate */
@@ -124,17 +125,28 @@ export class People extends EventTarget {
    *
    * @param {string} name
    * @param {string} ownMark
+   * @param {number} maxCharacters of a name
    * @returns {string} "" when the name is free
    */
-  alternativeName(name, ownMark) {
+  alternativeName(name, ownMark, maxCharacters) {
     const others = this.present.filter(({ mark }) => mark !== ownMark)
     const taken = new Set(others.map((person) => normalizeName(person.name)))
     const isTaken = (/** @type {string} */ candidate) => taken.has(normalizeName(candidate))
     if (normalizeName(name) === "" || !isTaken(name)) return ""
     let number = 2
-    while (isTaken(`${name} ${number}`)) number += 1
-    return `${name} ${number}`
+    while (isTaken(numberedName(name, number, maxCharacters))) number += 1
+    return numberedName(name, number, maxCharacters)
   }
+}
+
+/**
+ * @param {string} name
+ * @param {number} number
+ * @param {number} maxCharacters
+ */
+function numberedName(name, number, maxCharacters) {
+  const suffix = ` ${number}`
+  return truncate(name, maxCharacters - suffix.length).trimEnd() + suffix
 }
 
 /**

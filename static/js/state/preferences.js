@@ -25,6 +25,10 @@ export class Preferences {
   constructor(getStorage = () => localStorage, storageEvents = globalThis) {
     this.#getStorage = getStorage
     this.#storageEvents = storageEvents
+    storageEvents.addEventListener("storage", (event) => {
+      const { key } = /** @type {StorageEvent} */ (event)
+      if (key?.startsWith(KEY_PREFIX)) this.#memory.delete(key.slice(KEY_PREFIX.length))
+    })
   }
 
   /**
@@ -54,16 +58,34 @@ export class Preferences {
     }
   }
 
+  /** @param {string} key */
+  remove(key) {
+    this.#memory.delete(key)
+    attempt(() => this.#getStorage().removeItem(KEY_PREFIX + key), undefined)
+  }
+
   /**
-   * Calls a function when another tab stores a value.
+   * The keys that have a value and begin with a prefix.
+   *
+   * @param {string} prefix
+   */
+  keys(prefix) {
+    const stored = attempt(() => storedKeys(this.#getStorage()), [])
+    const keys = new Set([...stored, ...this.#memory.keys()])
+    return [...keys].filter((key) => key.startsWith(prefix))
+  }
+
+  /**
+   * Calls a function when another tab stores or removes a value.
    *
    * @param {string} key
-   * @param {() => void} listener
+   * @param {(value: any) => void} listener null when the value was removed
    */
-  onStoredElsewhere(key, listener) {
+  onChangedElsewhere(key, listener) {
     this.#storageEvents.addEventListener("storage", (event) => {
       const { key: storedKey, newValue } = /** @type {StorageEvent} */ (event)
-      if (storedKey === KEY_PREFIX + key && newValue !== null) listener()
+      if (storedKey !== KEY_PREFIX + key) return
+      listener(attempt(() => JSON.parse(newValue ?? "null"), null))
     })
   }
 
@@ -75,10 +97,18 @@ export class Preferences {
   }
 }
 
+/**
+ * The keys of Confab, without their prefix.
+ *
+ * @param {ItemStorage} storage
+ */
+function storedKeys(storage) {
+  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
+  const ours = keys.filter((key) => key.startsWith(KEY_PREFIX))
+  return ours.map((key) => key.slice(KEY_PREFIX.length))
+}
+
 /** @param {ItemStorage} storage */
 function deleteStored(storage) {
-  const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
-  for (const key of keys) {
-    if (key.startsWith(KEY_PREFIX)) storage.removeItem(key)
-  }
+  for (const key of storedKeys(storage)) storage.removeItem(KEY_PREFIX + key)
 }

@@ -19,6 +19,8 @@ import { PendingItems } from "./pending_items.js"
 
 const MAX_ROWS = 300
 const TRIM_MARGIN_ROWS = 20 // so many more are loaded before rows are removed
+/** With the rows that are not shown, such as those of ignored people. */
+const MAX_ROWS_WITH_HIDDEN = 2000
 
 /**
  * The timeline is a window on the room's messages: it usually ends at the newest message, or before
@@ -53,6 +55,7 @@ export class Timeline extends EventTarget {
    */
   absence = null
   #isFollowing
+  #isHidden
   /** Rows below this seq are not loaded. */
   #firstSeq = 0
   /** Rows above this seq are not loaded. */
@@ -81,10 +84,14 @@ export class Timeline extends EventTarget {
   /** @type {Row[]} new rows that are not dispatched yet */
   #arrived = []
 
-  /** @param {() => boolean} [isFollowing] whether the reader is at the end of the messages */
-  constructor(isFollowing = () => true) {
+  /**
+   * @param {() => boolean} [isFollowing] whether the reader is at the end of the messages
+   * @param {(row: Row) => boolean} [isHidden] whether a row is not shown
+   */
+  constructor(isFollowing = () => true, isHidden = () => false) {
     super()
     this.#isFollowing = isFollowing
+    this.#isHidden = isHidden
   }
 
   /** The loaded messages in order, with own changes that are not stored yet. */
@@ -440,10 +447,30 @@ export class Timeline extends EventTarget {
   #trim(end = this.#isFollowing() ? "oldest" : "newest") {
     const count = this.#rows.size + this.pendingMessages.length
     if (count <= MAX_ROWS + TRIM_MARGIN_ROWS) return
-    const seqs = [...this.#rows.keys()].sort((a, b) => a - b)
-    const surplus = Math.min(count - MAX_ROWS, seqs.length - 1)
+    const rows = this.#sortedRows()
+    const surplus = this.#surplus(end === "oldest" ? rows : [...rows].reverse())
+    if (surplus === 0) return
+    const seqs = rows.map(({ seq }) => seq)
     if (end === "oldest") this.#trimOldest(seqs, surplus)
     else this.#trimNewest(seqs, surplus)
+  }
+
+  /**
+   * How many of the first rows are too many.
+   *
+   * @param {Row[]} rows
+   */
+  #surplus(rows) {
+    const shownRows = rows.filter((row) => !this.#isHidden(row))
+    let shownCount = shownRows.length + this.pendingMessages.length
+    if (shownCount <= MAX_ROWS + TRIM_MARGIN_ROWS && rows.length <= MAX_ROWS_WITH_HIDDEN) return 0
+    let surplus = 0
+    while (surplus < rows.length - 1) {
+      if (shownCount <= MAX_ROWS && rows.length - surplus <= MAX_ROWS_WITH_HIDDEN) break
+      if (!this.#isHidden(rows[surplus])) shownCount -= 1
+      surplus += 1
+    }
+    return surplus
   }
 
   /**
@@ -514,6 +541,9 @@ export class Timeline extends EventTarget {
   #redrawReplies(seq) {
     for (const row of this.#rows.values()) {
       if (row.reply_to === seq) this.#updates.push({ row })
+    }
+    for (const item of this.pendingMessages) {
+      if (item.reply_to === seq) this.#updates.push({ item })
     }
   }
 

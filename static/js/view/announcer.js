@@ -1,5 +1,6 @@
 // Reads new messages out to screen readers, through a live region.
 
+import { plainText } from "../lib/plain_text.js"
 import { truncate } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
@@ -14,11 +15,13 @@ export class Announcer {
   #region
   #clock
   /**
-   * Texts of messages that are read out at the end of the delay.
+   * Messages that are read out at the end of the delay.
    *
-   * @type {string[]}
+   * @type {{ seq: number, text: string }[]}
    */
   #batch = []
+  /** @type {Map<number, HTMLElement>} by the seq of the message that they read out */
+  #paragraphs = new Map()
 
   /**
    * @param {HTMLElement} region a live region that is visually hidden
@@ -39,8 +42,9 @@ export class Announcer {
     if (this.#batch.length === 0) {
       this.#clock.schedule(BATCH_DELAY_MS, () => this.#announceBatch())
     }
-    for (const { handle, message } of rows) {
-      this.#batch.push(`${handle}: ${truncate(message, MAX_MESSAGE_CHARACTERS)}`)
+    for (const { seq, handle, message } of rows) {
+      const text = truncate(plainText(message), MAX_MESSAGE_CHARACTERS)
+      this.#batch.push({ seq, text: `${handle}: ${text}` })
     }
   }
 
@@ -50,14 +54,29 @@ export class Announcer {
     paragraph.textContent = text
     this.#region.append(paragraph)
     this.#clock.schedule(REMOVAL_DELAY_MS, () => paragraph.remove())
+    return paragraph
+  }
+
+  /**
+   * Removes the text of a deleted message.
+   *
+   * @param {number} seq
+   */
+  forget(seq) {
+    this.#batch = this.#batch.filter((message) => message.seq !== seq)
+    this.#paragraphs.get(seq)?.remove()
+    this.#paragraphs.delete(seq)
   }
 
   #announceBatch() {
-    const texts = this.#batch.splice(0)
-    if (texts.length > MAX_SEPARATE_MESSAGES) {
-      this.announce(`${texts.length} new messages`)
+    const messages = this.#batch.splice(0)
+    if (messages.length > MAX_SEPARATE_MESSAGES) {
+      this.announce(`${messages.length} new messages`)
       return
     }
-    for (const text of texts) this.announce(text)
+    for (const { seq, text } of messages) {
+      this.#paragraphs.set(seq, this.announce(text))
+      this.#clock.schedule(REMOVAL_DELAY_MS, () => this.#paragraphs.delete(seq))
+    }
   }
 }

@@ -1,5 +1,7 @@
 // Suggests names while somebody types @ and the beginning of one.
 
+import { isForInputMethod } from "./input_method.js"
+
 /** @import { Templates } from "./dom.js" */
 /** @import { Composer } from "./composer.js" */
 
@@ -11,8 +13,11 @@
  * @property {string} typed
  */
 
-/** Matches a mention at the end of a text; an @ inside a word, as in an e-mail address, is none. */
-export const MENTION_PATTERN = /(?<![\p{L}\p{N}])@([^\n@]{0,40})$/u
+/**
+ * Matches a mention at the end of a text. An @ inside a word, as in an e-mail address, is none, and
+ * neither is one before a space.
+ */
+export const MENTION_PATTERN = /(?<![\p{L}\p{N}])@((?!\s)[^\n@]{0,40})$/u
 
 export class Completion {
   #list
@@ -44,8 +49,9 @@ export class Completion {
   #addListeners() {
     const { field } = this.#composer
     this.#composer.addEventListener("typing", () => this.#update())
+    this.#composer.addEventListener("replace", () => this.#close()) // also when a text was sent
     field.addEventListener("blur", () => this.#close())
-    field.form?.addEventListener("submit", () => this.#close())
+    field.addEventListener("selectionchange", () => this.#closeIfLeft())
     // In the capture phase: before the composer handles the key.
     field.form?.addEventListener("keydown", (event) => this.#handleKey(event), { capture: true })
     this.#list.addEventListener("pointerdown", (event) => event.preventDefault()) // keeps the focus
@@ -105,12 +111,10 @@ export class Completion {
 
   /** @param {KeyboardEvent} event */
   #handleKey(event) {
-    if (this.#list.hidden || event.isComposing) return
+    if (isForInputMethod(event)) return
+    this.#closeIfLeft()
     const mention = this.#currentMention()
-    if (mention?.start !== this.#start) {
-      this.#close() // the caret has moved away
-      return
-    }
+    if (this.#list.hidden || !mention) return
     if (this.#isSendKey(event, mention)) {
       this.#finish(mention)
       return // the composer handles the key
@@ -121,6 +125,11 @@ export class Completion {
     else if (isInsertKey(event)) this.#insert(this.#selected)
     else return
     event.preventDefault()
+  }
+
+  /** Closes the list when the caret is not behind the mention any more. */
+  #closeIfLeft() {
+    if (this.#currentMention()?.start !== this.#start) this.#close()
   }
 
   /**

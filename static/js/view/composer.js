@@ -1,9 +1,13 @@
 // The form in which messages are written, edited and answered. It is never disabled and never loses
 // text.
 
-import { characterCount, formatCount, splitText } from "../lib/text.js"
-import { MAX_OUTBOX_ITEMS } from "../state/outbox.js"
+import { firstGrapheme } from "../lib/graphemes.js"
+import { splitMessage } from "../lib/message_splitting.js"
+import { characterCount, formatCount } from "../lib/text.js"
+import { REPLYING_TO_DELETED } from "../state/drafts.js"
 import { parseInput } from "./commands.js"
+import { isForInputMethod } from "./input_method.js"
+import { replaceText } from "./text_insertion.js"
 
 /** @import { ComposerMode, Draft, Drafts } from "../state/drafts.js" */
 /** @import { Preferences } from "../state/preferences.js" */
@@ -28,15 +32,23 @@ import { parseInput } from "./commands.js"
  */
 
 const NAME_KEY = "name"
+/** How many messages a long text can be sent as; the limits keep the page responsive. */
+const MAX_PARTS = 20
+const MAX_PASTED_LINES = 2000 // Chromium's time is quadratic in their number
 const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
+const PARTS_DO_NOT_FIT =
+  "Too many messages are waiting to be sent. Nothing of your text was sent, and it stays here; " +
+  "please send it later."
 const EDIT_KEPT = "Edit canceled. Your changes will be here when you edit this message again."
+const EDITED_DELETED = "The message that you were editing was deleted."
 const COUNTER_THRESHOLD = 0.9 // the share of the allowed characters from which on they are counted
 
 /**
  * Dispatches `send` with a Submission, and keeps the text when that is cancelled; `command` with an
- * object of `command` and `argument`; `namechange`; and `typing`.
+ * object of `command` and `argument`; `namechange`; `typing`; `modechange`; and `replace` when the
+ * text was changed by something else than typing.
  */
 export class Composer extends EventTarget {
   /** The field for the text. */
@@ -48,6 +60,8 @@ export class Composer extends EventTarget {
   #hasTouchKeyboard
   #getLastOwnRow
   #maxCharacters
+  /** The name that was last stored, in this tab or another one. */
+  #storedName
   /** @type {ComposerMode | null} null for a new message */
   #mode = null
   /** The text that was in the composer before an edit began. */
@@ -75,10 +89,18 @@ export class Composer extends EventTarget {
     this.nameField = /** @type {HTMLInputElement} */ (form.elements.namedItem("handle"))
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("message"))
     this.#maxCharacters = Number(this.field.dataset.maxCharacters)
-    this.nameField.value ||= preferences.get(NAME_KEY) ?? ""
+    this.#storedName = withoutHalfCharacters(preferences.get(NAME_KEY) ?? "")
+    this.nameField.value = this.#storedName || this.nameField.value
+    this.#showInitial()
     this.#restoreDraft(drafts.read())
     this.#addListeners()
+    form.noValidate = true // `maxlength` counts an emoji as two characters, unlike the server
     if (!hasTouchKeyboard) this.field.focus()
+  }
+
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  get targetSeq() {
+    return this.#mode?.edit ?? this.#mode?.reply_to ?? 0
   }
 
   /** The name of this person. */
@@ -99,8 +121,7 @@ export class Composer extends EventTarget {
    */
   restoreText(text, hint = "") {
     this.cancel()
-    const texts = [text, this.field.value].filter((part) => part !== "")
-    this.#setText(texts.join("\n"))
+    replaceText(this.field, this.field.value === "" ? text : `${text}\n`, 0, 0)
     this.showHint(hint)
   }
 
@@ -113,7 +134,7 @@ export class Composer extends EventTarget {
   reply(seq, title) {
     this.cancel()
     this.#setMode({ reply_to: seq, words: title })
-    this.#setText(this.field.value)
+    this.#handleReplacement()
   }
 
   /**
@@ -143,8 +164,32 @@ export class Composer extends EventTarget {
       this.#cancelledEdits.set(edit, text)
       this.showHint(EDIT_KEPT)
     }
-    this.#setText(edit ? this.#textBeforeEdit : text)
+    if (edit) this.#setText(this.#textBeforeEdit)
+    else this.#handleReplacement()
     return true
+  }
+
+  /**
+   * A message was deleted: its text must not stay in the composer.
+   *
+   * @param {number} seq
+   */
+  forgetMessage(seq) {
+    this.#cancelledEdits.delete(seq)
+    const { reply_to, edit, text: originalText, words = "" } = this.#mode ?? {}
+    if (reply_to === seq) {
+      this.#setMode({ reply_to, words: REPLYING_TO_DELETED })
+    } else if (edit === seq && this.field.value !== originalText) {
+      this.#setMode({ edit, words }) // the changed text is returned when it is sent
+    } else if (edit === seq) {
+      this.#setMode(null)
+      this.field.value = this.#textBeforeEdit
+      this.showHint(EDITED_DELETED)
+    } else {
+      return
+    }
+    this.#handleTextChange()
+    this.#drafts.saveNow()
   }
 
   /**
@@ -154,9 +199,7 @@ export class Composer extends EventTarget {
    * @param {number} [start] the beginning of what is replaced
    */
   insert(text, start = this.field.selectionStart) {
-    this.field.focus()
-    this.field.setRangeText(text, start, this.field.selectionEnd, "end")
-    this.#handleInput()
+    replaceText(this.field, text, start, this.field.selectionEnd)
   }
 
   /**
@@ -174,11 +217,18 @@ export class Composer extends EventTarget {
   // Events of the page
 
   #addListeners() {
+    this.#preferences.onChangedElsewhere(NAME_KEY, (name) => this.#handleNameElsewhere(name))
+    this.#drafts.addEventListener("taken", () => {
+      this.#setMode(null)
+      this.field.value = ""
+      this.#handleTextChange()
+    })
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault()
       this.#submit()
     })
     this.field.addEventListener("keydown", (event) => this.#handleKey(event))
+    this.field.addEventListener("beforeinput", (event) => this.#refuseHugeText(event))
     this.field.addEventListener("input", (event) => {
       this.#handleInput(/** @type {InputEvent} */ (event))
     })
@@ -192,8 +242,7 @@ export class Composer extends EventTarget {
 
   /** @param {KeyboardEvent} event */
   #handleKey(event) {
-    const isForInputMethod = event.isComposing || event.keyCode === 229
-    if (event.defaultPrevented || isForInputMethod) return
+    if (event.defaultPrevented || isForInputMethod(event)) return
     if (this.#isSendKey(event)) {
       event.preventDefault()
       this.#submit()
@@ -216,20 +265,63 @@ export class Composer extends EventTarget {
     return !this.#hasTouchKeyboard || ctrlKey || metaKey
   }
 
-  /** @param {InputEvent} [event] */
+  /**
+   * Does not let in a pasted or dropped text that cannot be sent anyway: the page would be blocked
+   * while the browser inserts it.
+   *
+   * @param {InputEvent} event
+   */
+  #refuseHugeText(event) {
+    const added = event.data ?? ""
+    if (added.length <= this.#maxCharacters) return
+    const maxCharacters = MAX_PARTS * this.#maxCharacters
+    const { value, selectionStart, selectionEnd } = this.field
+    const kept = value.slice(0, selectionStart) + value.slice(selectionEnd)
+    const characters = characterCount(kept) + characterCount(added)
+    if (characters <= maxCharacters && added.split("\n").length <= MAX_PASTED_LINES) return
+    event.preventDefault()
+    const limit = `${formatCount(maxCharacters, "character")} in ${formatCount(MAX_PASTED_LINES, "line")}`
+    this.showHint(`This text is too long to be inserted here. The limit is ${limit}.`)
+  }
+
+  /** @param {InputEvent} event */
   #handleInput(event) {
     this.#handleTextChange()
     this.showHint("")
     const text = this.field.value
-    const isPaste = event?.inputType === "insertFromPaste"
+    const isPaste = event.inputType === "insertFromPaste"
     if (isPaste && characterCount(text) > this.#maxCharacters) this.#showTooLong(text)
     this.dispatchEvent(new Event("typing"))
   }
 
   #handleNameChange() {
+    this.#storedName = this.name
     this.#preferences.set(NAME_KEY, this.name)
     this.showHint("")
+    this.#showInitial()
     this.dispatchEvent(new Event("namechange"))
+  }
+
+  /**
+   * Another tab has stored a name. What is being typed here is newer.
+   *
+   * @param {string | null} name
+   */
+  #handleNameElsewhere(name) {
+    const isFocused = this.nameField === document.activeElement
+    const isTyped = isFocused && this.name !== this.#storedName
+    if (isTyped || !name || name === this.#storedName) return
+    this.#storedName = name
+    this.nameField.value = name
+    this.#showInitial()
+    this.dispatchEvent(new Event("namechange"))
+  }
+
+  /** Shows the first letter of the name where its field is a small button, as early.js does. */
+  #showInitial() {
+    const initial = firstGrapheme(this.name.trim())
+    this.#form.style.setProperty("--own-initial", JSON.stringify(initial))
+    this.nameField.title = this.name === "" ? "" : `Your name: ${this.name}`
   }
 
   // Sending
@@ -263,7 +355,7 @@ export class Composer extends EventTarget {
       this.nameField.focus()
       return
     }
-    this.#preferences.set(NAME_KEY, this.name)
+    if (this.name !== this.#storedName) this.#handleNameChange()
     this.#dispatchSend([message])
   }
 
@@ -278,18 +370,29 @@ export class Composer extends EventTarget {
     const detail = { handle: this.name, messages, edit, reply_to }
     const isAccepted = this.dispatchEvent(new CustomEvent("send", { detail, cancelable: true }))
     if (isAccepted) this.#clear()
-    else this.showHint(OUTBOX_FULL)
+    else this.showHint(messages.length > 1 ? PARTS_DO_NOT_FIT : OUTBOX_FULL)
   }
 
   /** @param {string} text */
   #showTooLong(text) {
-    const surplus = characterCount(text) - this.#maxCharacters
-    const hint = `This message is ${formatCount(surplus, "character")} too long.`
-    const parts = splitText(text.trim(), this.#maxCharacters)
-    const isNewMessage = this.#mode?.edit === undefined
-    const isSplittable = isNewMessage && this.name.trim() !== "" && parts.length <= MAX_OUTBOX_ITEMS
+    const maxCharacters = this.#maxCharacters
+    const surplus = formatCount(characterCount(text) - maxCharacters, "character")
+    const isSplittable = this.#mode?.edit === undefined && this.name.trim() !== ""
+    if (!isSplittable) {
+      this.showHint(`This message is ${surplus} too long.`)
+      return
+    }
+    const parts = splitMessage(text, { maxCharacters, maxParts: MAX_PARTS })
+    if (!parts) {
+      const limit = `More than ${MAX_PARTS} messages can't be sent at a time; please shorten it.`
+      this.showHint(`This message is ${surplus} too long. ${limit}`)
+      return
+    }
     const run = () => this.#dispatchSend(parts)
-    this.showHint(hint, isSplittable ? { text: `Send as ${parts.length} messages`, run } : null)
+    this.showHint(`This message is ${surplus} too long.`, {
+      text: `Send as ${parts.length} messages`,
+      run,
+    })
   }
 
   #clear() {
@@ -314,8 +417,13 @@ export class Composer extends EventTarget {
   /** @param {string} text */
   #setText(text) {
     this.field.value = text
+    this.#handleReplacement()
+  }
+
+  #handleReplacement() {
     this.#handleTextChange()
     this.field.focus()
+    this.dispatchEvent(new Event("replace"))
   }
 
   /** @param {ComposerMode | null} mode */
@@ -323,11 +431,13 @@ export class Composer extends EventTarget {
     this.#mode = mode
     this.#part("mode").hidden = mode === null
     this.#part("mode-text").textContent = mode?.words ?? ""
+    this.dispatchEvent(new Event("modechange"))
   }
 
   #handleTextChange() {
     const text = this.field.value
     this.#updateCounter(text)
+    this.#form.toggleAttribute("data-blank", text.trim() === "")
     this.#drafts.saveSoon({ text, mode: this.#mode, aside: this.#textBeforeEdit })
     this.#fitHeight()
   }
@@ -355,4 +465,13 @@ export class Composer extends EventTarget {
   #part(name) {
     return /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
   }
+}
+
+/**
+ * The server refuses a name that contains half of a surrogate pair, and every message with it.
+ *
+ * @param {string} name
+ */
+function withoutHalfCharacters(name) {
+  return name.replace(/\p{Surrogate}/gu, "")
 }

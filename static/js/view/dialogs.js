@@ -8,9 +8,20 @@ export function setUpDialogs() {
   }
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.addEventListener("click", (event) => {
-      if (event.target === dialog) dialog.close() // the target of a click on the backdrop
+      if (event.target === dialog && isBeside(event, dialog)) dialog.close()
     })
   }
+}
+
+/**
+ * Whether a click was on the backdrop. The padding of a dialog has the same target.
+ *
+ * @param {MouseEvent} click
+ * @param {HTMLElement} dialog
+ */
+function isBeside({ clientX, clientY }, dialog) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect()
+  return clientX < left || clientX > right || clientY < top || clientY > bottom
 }
 
 /**

@@ -23,6 +23,12 @@ export function cloneTemplate(name) {
   return /** @type {HTMLElement} */ (fragment.firstElementChild)
 }
 
+/** Whether nothing has the focus, or something that is no longer shown. */
+export function hasLostFocus() {
+  const { activeElement, body } = document
+  return !activeElement || activeElement === body || !activeElement.checkVisibility()
+}
+
 /**
  * Sets the text of an element inside another one; an unchanged text is not touched.
  *

@@ -11,29 +11,39 @@ const FORGOTTEN_KEY = "forgotten"
  * @param {object} dependencies
  * @param {(form: HTMLFormElement) => Promise<boolean>} dependencies.deleteCookie
  * @param {Preferences} dependencies.preferences
+ * @param {Preferences} dependencies.tabPreferences
  * @param {(text: string) => void} dependencies.showError
  */
-export function setUpForgetDialog(dialog, { deleteCookie, preferences, showError }) {
+export function setUpForgetDialog(dialog, dependencies) {
+  const { deleteCookie, preferences, tabPreferences, showError } = dependencies
+  const leaveRoom = () => leave([preferences, tabPreferences])
   dialog.addEventListener("submit", async (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target)
-    const isConfirmed = event.submitter?.matches(".button--main")
-    if (!isConfirmed) return
+    const button = /** @type {HTMLButtonElement | null} */ (event.submitter)
+    const method = button?.formMethod || form.method
+    if (method !== "post") return // the person has canceled
     event.preventDefault()
     if (await deleteCookie(form)) {
       preferences.set(FORGOTTEN_KEY, true)
-      leave(preferences)
+      leaveRoom()
       return
     }
     dialog.close()
     showError(FAILED)
   })
-  preferences.onStoredElsewhere(FORGOTTEN_KEY, () => leave(preferences))
+  preferences.onChangedElsewhere(FORGOTTEN_KEY, (isForgotten) => {
+    if (isForgotten) leaveRoom()
+  })
 }
 
-/** @param {Preferences} preferences */
-function leave(preferences) {
-  preferences.deleteAll()
+/** @param {Preferences[]} all */
+function leave(all) {
+  const deleteAll = () => {
+    for (const preferences of all) preferences.deleteAll()
+  }
+  deleteAll()
   // Again after the other listeners, which store what is not saved when the page is left.
-  addEventListener("pagehide", () => preferences.deleteAll())
+  addEventListener("pagehide", deleteAll)
+  document.addEventListener("visibilitychange", deleteAll)
   location.assign("/")
 }

@@ -7,9 +7,8 @@ const MAX_MOVE_PX = 10
 const ENDING_EVENTS = ["pointerup", "pointercancel", "pointerdown"] // scrolling cancels the pointer
 
 /**
- * A long press opens something while the finger is still on the screen. The rest of that touch must
- * not reach what has opened: a browser closes a popover when a pointer that went down outside it
- * comes up outside it, and after the touch it clicks whatever is under the finger by then.
+ * A long press opens something while the finger is still on the screen. The rest of that touch
+ * must not reach what has opened: afterwards a browser clicks whatever is under the finger by then.
  */
 export class LongPress {
   #accepts
@@ -24,7 +23,7 @@ export class LongPress {
    * @param {object} handlers
    * @param {(target: Element) => boolean} handlers.accepts whether a touch there may become a long
    *   press
-   * @param {(target: Element) => HTMLElement | null} handlers.open returns what it has opened
+   * @param {(target: Element) => boolean} handlers.open returns whether it has opened something
    */
   constructor(area, { accepts, open }) {
     this.#accepts = accepts
@@ -42,7 +41,7 @@ export class LongPress {
     if (event.pointerType !== "touch" || !this.#accepts(target)) return
     // The event does not reach the area if the target is removed during the touch.
     target.addEventListener("touchend", this.#preventClick)
-    const timer = setTimeout(() => this.#recognize(event.pointerId, target), LONG_PRESS_MS)
+    const timer = setTimeout(() => this.#recognize(target), LONG_PRESS_MS)
     this.#pending = this.#trackTouch(event, () => {
       clearTimeout(timer)
       this.#pending = null
@@ -69,16 +68,10 @@ export class LongPress {
     return tracking
   }
 
-  /**
-   * @param {number} pointerId
-   * @param {Element} target
-   */
-  #recognize(pointerId, target) {
+  /** @param {Element} target */
+  #recognize(target) {
     this.#pending?.abort()
-    const opened = this.#open(target)
-    if (!opened) return
-    this.#isRecognized = true
-    opened.setPointerCapture(pointerId) // so that the pointer comes up inside what has opened
+    this.#isRecognized = this.#open(target)
   }
 
   /**

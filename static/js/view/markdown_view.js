@@ -2,6 +2,7 @@
 
 import { isEmojiOnly } from "../lib/emoji.js"
 import { parseMarkdown } from "../lib/markdown.js"
+import { textOf } from "../lib/plain_text.js"
 
 /** @import { MarkdownNode } from "../lib/markdown.js" */
 
@@ -69,14 +70,4 @@ function createElement([kind, children], document) {
   const content = kind === "fence" ? [["code", children]] : children
   element.append(...createNodes(content, document))
   return element
-}
-
-/**
- * The text of nodes, without what emphasizes parts of it.
- *
- * @param {MarkdownNode[]} nodes
- * @returns {string}
- */
-function textOf(nodes) {
-  return nodes.map((node) => (typeof node === "string" ? node : textOf(node[1]))).join("")
 }

@@ -1,14 +1,18 @@
 // Draws the timeline as a list of messages with day dividers, groups and the unread divider.
 
-import { nameSkeleton } from "../lib/names.js"
+import { confusableNames } from "../lib/names.js"
 import { formatDay, formatFullTime, formatTime } from "../lib/time.js"
 import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
 import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
 import {
+  addCodeTools,
   collapseIfLong,
+  drawFoldButton,
   drawReactions,
   drawReply,
+  labelButtons,
+  setFace,
   setMark,
   toggleCollapsed,
 } from "./message_parts.js"
@@ -18,6 +22,7 @@ import {
 /** @import { Item, Row } from "../wire.js" */
 /** @import { Templates } from "./dom.js" */
 /** @import { Authorship } from "./message_grouping.js" */
+/** @import { Face } from "./message_parts.js" */
 
 /**
  * What the list needs to know about the person who reads it.
@@ -27,11 +32,14 @@ import {
  * @property {(mark: string) => boolean} ignores
  * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
  * @property {(text: string) => boolean} isMentionedIn
+ * @property {() => boolean} isFirstLoaded whether the first message of the room is loaded
+ * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
  */
 
 const DELETED = "Message deleted"
 const RENDERING_FAILED = "Couldn't display this message."
 const NAMELESS = "Somebody"
+const YOU = "You" // in system messages
 const HIGHLIGHT_MS = 2000
 const OWN_AUTHOR = "own" // groups stored own messages with those that are not stored yet
 
@@ -48,17 +56,21 @@ export class MessageList {
   #authorships = new WeakMap()
   /** @type {WeakMap<Element, string>} the text that each message shows */
   #texts = new WeakMap()
-  /**
-   * The last mark that was seen with each name. A name without a skeleton may be confused with any
-   * other, so its entry contains a mark that nobody has.
-   *
-   * @type {Map<string, string>} by the skeleton of the name
-   */
-  #marksBySkeleton = new Map([["", ""]])
+  /** @type {WeakMap<Element, { mark: string, name: string }>} who wrote each message */
+  #authors = new WeakMap()
+  /** @type {{ mark: string, name: string }[]} */
+  #presentPeople = []
+  /** Names of which the marks are shown, because other people have similar ones. */
+  #confusableNames = confusableNames([])
+  /** @type {Set<string>} the marks and names that were taken into account */
+  #comparedAuthors = new Set()
+  #areNamesOutdated = false
   /** @type {UnreadDivider | null} */
   #unreadDivider = null
   /** @type {HTMLElement | null} */
   #unreadDividerElement = null
+  /** The seq of the message that is being edited or replied to; 0 when there is none. */
+  #targetSeq = 0
 
   /**
    * @param {HTMLElement} list may contain messages that the server has drawn
@@ -87,6 +99,7 @@ export class MessageList {
     for (const key of [...this.#elements.keys()]) {
       if (!keys.has(key)) this.#remove(key)
     }
+    this.#areNamesOutdated = true // those of removed messages no longer count
     this.draw([...rows.map((row) => ({ row })), ...pendingMessages.map((item) => ({ item }))])
   }
 
@@ -97,6 +110,7 @@ export class MessageList {
       else if ("item" in update) this.#drawItem(update.item)
       else this.#remove(update.removed)
     }
+    this.#updateMarks()
     this.#drawUnreadDivider()
   }
 
@@ -141,9 +155,20 @@ export class MessageList {
    * @param {{ mark: string, name: string }[]} people
    */
   learnNames(people) {
-    for (const { mark, name } of people) {
-      if (name !== "") this.#compareNames(nameSkeleton(name), mark)
-    }
+    this.#presentPeople = people
+    this.#areNamesOutdated = true
+    this.#updateMarks()
+  }
+
+  /**
+   * Marks the message that is being edited or replied to.
+   *
+   * @param {number} seq 0 when there is none
+   */
+  setTarget(seq) {
+    this.#elements.get(this.#targetSeq)?.removeAttribute("data-target")
+    this.#targetSeq = seq
+    this.#elements.get(seq)?.setAttribute("data-target", "")
   }
 
   /** Call it when the name of the reader has changed. */
@@ -168,6 +193,7 @@ export class MessageList {
    */
   #drawRow(row, pendingId) {
     const element = this.#elements.get(pendingId ?? row.seq) ?? this.#cloneTemplate("message")
+    element.removeAttribute("aria-label") // contains the text before the change
     if (pendingId) this.#elements.delete(pendingId)
     this.#setRowAttributes(element, row)
     this.#drawHeader(element, row, row.edited && !row.deleted ? "edited" : "")
@@ -175,7 +201,9 @@ export class MessageList {
     this.#markMention(element)
     this.#drawReply(element, row.deleted ? undefined : row.reply_to)
     this.#drawReactions(element, row)
+    drawFoldButton(element, Boolean(row.kind ?? row.deleted), this.#cloneTemplate)
     this.#drawSendError(element, undefined)
+    labelButtons(element)
     this.#insert(element, row.seq)
   }
 
@@ -194,6 +222,7 @@ export class MessageList {
     this.#drawText(element, item.message)
     this.#drawReply(element, item.reply_to)
     this.#drawSendError(element, item)
+    labelButtons(element)
     this.#insert(element, item.id)
   }
 
@@ -213,6 +242,7 @@ export class MessageList {
     element.dataset.side = side
     element.dataset.state = stateOf(row)
     element.toggleAttribute("data-ignored", this.#reader.ignores(mark))
+    element.toggleAttribute("data-target", seq === this.#targetSeq)
     element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
     const author = kind ?? (side === "own" ? OWN_AUTHOR : mark)
     this.#authorships.set(element, authorshipOf(author, handle, timestamp))
@@ -226,9 +256,13 @@ export class MessageList {
    * @param {string} note
    */
   #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
-    setText(element, ".message__name", handle || (deleted ? "" : NAMELESS))
-    setMark(element, ".message__mark", mark, handle)
-    if (mark) this.#compareNames(nameSkeleton(handle), mark)
+    const isOwnSystemMessage = element.dataset.kind && element.dataset.side === "own"
+    const name = isOwnSystemMessage ? YOU : handle || (deleted ? "" : NAMELESS)
+    setText(element, ".message__name", name)
+    setMark(element, ".message__mark", mark)
+    this.#setAuthor(element, element.dataset.kind ? "" : mark, handle)
+    const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
+    if (mark) setFace(avatar, this.#reader.faceOf(mark, handle))
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
     time.setAttribute("datetime", timestamp)
@@ -236,15 +270,34 @@ export class MessageList {
   }
 
   /**
-   * Shows the marks as soon as two people have names that are easily confused.
-   *
-   * @param {string} skeleton
+   * @param {HTMLElement} element
    * @param {string} mark
+   * @param {string} name
    */
-  #compareNames(skeleton, mark) {
-    const otherMark = this.#marksBySkeleton.get(skeleton) ?? mark
-    if (otherMark !== mark) this.#list.dataset.showMarks = ""
-    this.#marksBySkeleton.set(skeleton, mark)
+  #setAuthor(element, mark, name) {
+    this.#authors.set(element, { mark, name })
+    if (!this.#comparedAuthors.has(`${mark}/${name}`)) this.#areNamesOutdated = true
+    this.#showMark(element, name)
+  }
+
+  /** Shows the marks of people whose names are easily confused with those of others. */
+  #updateMarks() {
+    if (!this.#areNamesOutdated) return
+    this.#areNamesOutdated = false
+    const messages = this.#messages()
+    const authors = messages.flatMap((message) => this.#authors.get(message) ?? [])
+    this.#comparedAuthors = new Set(authors.map(({ mark, name }) => `${mark}/${name}`))
+    this.#confusableNames = confusableNames([...authors, ...this.#presentPeople])
+    for (const message of messages) this.#showMark(message, this.#authors.get(message)?.name ?? "")
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} name of its author
+   */
+  #showMark(element, name) {
+    const mark = element.querySelector(".message__mark")
+    mark?.toggleAttribute("data-shown", this.#confusableNames.has(name))
   }
 
   /**
@@ -254,14 +307,15 @@ export class MessageList {
   #drawText(element, text) {
     if (this.#texts.get(element) === text) return
     this.#texts.set(element, text)
-    const { kind } = element.dataset
+    const { kind, side } = element.dataset
     if (kind) {
-      setText(element, ".message__text", systemText(kind, text))
+      setText(element, ".message__text", systemText(kind, text, side === "own"))
       return
     }
     try {
       const textElement = /** @type {HTMLElement} */ (element.querySelector(".message__text"))
       renderMarkdown(textElement, text)
+      addCodeTools(textElement, this.#cloneTemplate)
     } catch {
       setText(element, ".message__text", RENDERING_FAILED) // the other messages are still drawn
     }
@@ -297,7 +351,8 @@ export class MessageList {
    */
   #drawReactions(element, { deleted, reactions = {} }) {
     const ownMark = this.#reader.getMark()
-    const options = { ownMark, cloneTemplate: this.#cloneTemplate }
+    const { faceOf } = this.#reader
+    const options = { ownMark, faceOf, cloneTemplate: this.#cloneTemplate }
     drawReactions(element, deleted ? {} : reactions, options)
   }
 
@@ -402,8 +457,7 @@ export class MessageList {
   /** Puts the unread divider above the first message after its position, if that is loaded. */
   #drawUnreadDivider() {
     const divider = this.#unreadDivider
-    const first =
-      divider && this.#messages().find((message) => isStoredAfter(message, divider.after))
+    const first = divider && this.#firstMessageAfter(divider.after)
     if (!first) {
       this.#unreadDividerElement?.remove()
       return
@@ -413,14 +467,27 @@ export class MessageList {
     if (this.#unreadDividerElement.parentElement === first) return
     first.prepend(this.#unreadDividerElement)
   }
+
+  /**
+   * The first message of the room after another one, if it is loaded.
+   *
+   * @param {number} seq
+   */
+  #firstMessageAfter(seq) {
+    const messages = this.#messages()
+    const first = messages.find((message) => isStoredAfter(message, seq))
+    if (first !== messages[0] || this.#reader.isFirstLoaded()) return first
+    return first && positionOf(first) === seq + 1 ? first : undefined
+  }
 }
 
 /**
  * @param {string} kind
  * @param {string} text the new name
+ * @param {boolean} isOwn
  */
-function systemText(kind, text) {
-  if (kind === "rename") return `is now called ${text}`
+function systemText(kind, text, isOwn) {
+  if (kind === "rename") return `${isOwn ? "are" : "is"} now called ${text}`
   return text ? `named the room “${text}”` : "removed the room name"
 }
 

@@ -1,8 +1,11 @@
-// The menu of a message: opened by its button, a long press or Enter; its entries also have keys.
+// The menu of a message: opened by its button, a long press or the keyboard; its entries also have
+// keys.
 
 import { clamp } from "../lib/geometry.js"
+import { latinLetter } from "../lib/keys.js"
 import { setText } from "./dom.js"
 import { LongPress } from "./long_press.js"
+import { setUpMenuKeys, visibleItems } from "./menu_keys.js"
 import { previewText } from "./message_parts.js"
 
 /** @import { Row } from "../wire.js" */
@@ -11,52 +14,70 @@ import { previewText } from "./message_parts.js"
  *   `data-action`
  */
 
+/**
+ * Who has reacted to a message with an emoji.
+ *
+ * @typedef {object} Reactors
+ * @property {string} emoji
+ * @property {string[]} names
+ */
+
 const SCREEN_MARGIN_PX = 8
+const OPENING_KEYS = ["Enter", "ArrowRight"]
 
 export class MessageMenu {
-  #menu
+  #dialog
   #getRow
   #isOwn
+  #reactorsOf
   #actions
-  /** @type {Row | null} the message whose menu is open */
-  #row = null
+  /** @type {HTMLElement | null} the message whose menu is open, or was open last */
+  #message = null
 
   /**
-   * @param {HTMLElement} menu
+   * @param {HTMLDialogElement} dialog
    * @param {object} dependencies
    * @param {HTMLElement} dependencies.log contains the messages
    * @param {(seq: number) => Row | undefined} dependencies.getRow
    * @param {(row: Row) => boolean} dependencies.isOwn
+   * @param {(row: Row) => Reactors[]} dependencies.reactorsOf
    * @param {MessageActions} dependencies.actions
    */
-  constructor(menu, { log, getRow, isOwn, actions }) {
-    this.#menu = menu
+  constructor(dialog, { log, getRow, isOwn, reactorsOf, actions }) {
+    this.#dialog = dialog
     this.#getRow = getRow
     this.#isOwn = isOwn
+    this.#reactorsOf = reactorsOf
     this.#actions = actions
-    menu.addEventListener("click", ({ target }) => {
+    dialog.addEventListener("click", ({ target }) => {
       const button = /** @type {HTMLElement} */ (target).closest("button")
       if (button) this.#handleClick(button)
     })
+    setUpMenuKeys(dialog)
     log.addEventListener("keydown", (event) => this.#handleKey(event))
     new LongPress(log, { accepts: acceptsLongPress, open: (target) => this.open(target) })
   }
 
   /**
+   * The message takes the focus, which returns to it when the menu closes.
+   *
    * @param {Element} element a message, or an element inside it
-   * @returns {HTMLElement | null} the menu; null when the message has none
+   * @returns {boolean} false when the message has no menu
    */
   open(element) {
-    const row = this.#rowOf(element)
-    if (!row) return null
-    this.#row = row
-    setText(this.#menu, ".menu__title", `${row.handle}: ${previewText(row)}`)
-    this.#menu.dataset.side = this.#sideOf(row)
-    this.#menu.removeAttribute("data-all-emoji")
-    this.#menu.showPopover()
-    this.#moveTo(/** @type {HTMLElement} */ (element.closest(".message")))
-    this.#focusFirstButton()
-    return this.#menu
+    const message = /** @type {HTMLElement | null} */ (element.closest(".message"))
+    const row = message && this.#rowOf(message)
+    if (!row) return false
+    this.#message = message
+    setText(this.#dialog, ".menu__title", `${row.handle}: ${previewText(row)}`)
+    this.#dialog.dataset.side = this.#sideOf(row)
+    this.#showReactors(row)
+    this.#dialog.removeAttribute("data-all-emoji")
+    message.focus({ preventScroll: true })
+    this.#dialog.showModal()
+    this.#moveTo(message)
+    visibleItems(this.#dialog).at(0)?.focus()
+    return true
   }
 
   /**
@@ -69,6 +90,18 @@ export class MessageMenu {
   run(element, action, emoji = "") {
     const row = this.#rowOf(element)
     if (row) this.#actions[action](row, emoji)
+  }
+
+  /**
+   * Closes the menu of a message that was deleted; its text must not stay in the title.
+   *
+   * @param {number} seq
+   */
+  forget(seq) {
+    if (Number(this.#message?.dataset.seq) !== seq) return
+    this.#message = null
+    this.#dialog.close()
+    setText(this.#dialog, ".menu__title", "")
   }
 
   /**
@@ -89,6 +122,17 @@ export class MessageMenu {
     return this.#isOwn(row) ? "own" : "other"
   }
 
+  /** @param {Row} row */
+  #showReactors(row) {
+    const items = this.#reactorsOf(row).map(({ emoji, names }) => {
+      const item = document.createElement("li")
+      item.className = "menu__reactor"
+      item.textContent = `${emoji} ${names.join(", ")}`
+      return item
+    })
+    this.#dialog.querySelector(".menu__reactors")?.replaceChildren(...items)
+  }
+
   /**
    * Moves the menu beside a message, as far as there is space; on a small screen CSS puts it at the
    * bottom.
@@ -98,19 +142,14 @@ export class MessageMenu {
   #moveTo(message) {
     const body = /** @type {HTMLElement} */ (message.querySelector(".message__body"))
     const beside = body.getBoundingClientRect()
-    const { width, height } = this.#menu.getBoundingClientRect()
+    const { width, height } = this.#dialog.getBoundingClientRect()
     const isOwn = message.dataset.side === "own"
     const left = isOwn ? beside.left - width - SCREEN_MARGIN_PX : beside.right + SCREEN_MARGIN_PX
     const maxLeft = innerWidth - width - SCREEN_MARGIN_PX
     const maxTop = innerHeight - height - SCREEN_MARGIN_PX
-    const { style } = this.#menu
+    const { style } = this.#dialog
     style.setProperty("--left", `${clamp(left, SCREEN_MARGIN_PX, maxLeft)}px`)
     style.setProperty("--top", `${clamp(beside.top, SCREEN_MARGIN_PX, maxTop)}px`)
-  }
-
-  #focusFirstButton() {
-    const buttons = [...this.#menu.querySelectorAll("button")]
-    buttons.find((button) => button.checkVisibility())?.focus()
   }
 
   /** @param {HTMLButtonElement} button */
@@ -118,16 +157,16 @@ export class MessageMenu {
     const { action, emoji = "" } = button.dataset
     if (!action) return
     if (action === "all-emoji") {
-      this.#menu.setAttribute("data-all-emoji", "")
-      this.#focusFirstButton()
+      this.#dialog.setAttribute("data-all-emoji", "")
+      visibleItems(this.#dialog).at(0)?.focus()
       return
     }
-    this.#menu.hidePopover()
-    if (this.#row) this.#actions[action](this.#row, emoji)
+    this.#dialog.close()
+    if (this.#message) this.run(this.#message, action, emoji)
   }
 
   /**
-   * Keys on a focused message: Enter opens its menu, the others do what an entry of the menu does.
+   * Keys on a focused message: some open its menu, others do what an entry of the menu does.
    *
    * @param {KeyboardEvent} event
    */
@@ -136,20 +175,21 @@ export class MessageMenu {
     const message = /** @type {HTMLElement} */ (event.target)
     const row = message.matches(".message") ? this.#rowOf(message) : null
     if (!row) return
-    const button = this.#buttonForKey(event.key, row)
-    if (event.key === "Enter") this.open(message)
+    const button = this.#buttonForKey(event, row)
+    if (OPENING_KEYS.includes(event.key)) this.open(message)
     else if (button) this.run(message, button.dataset.action ?? "", button.dataset.emoji)
     else return
     event.preventDefault()
   }
 
   /**
-   * @param {string} key
+   * @param {KeyboardEvent} event
    * @param {Row} row
    */
-  #buttonForKey(key, row) {
+  #buttonForKey(event, row) {
     const side = this.#sideOf(row)
-    const buttons = [...this.#menu.querySelectorAll("button")]
+    const key = latinLetter(event) || event.key
+    const buttons = [...this.#dialog.querySelectorAll("button")]
     return buttons.find(({ dataset }) => dataset.key === key && (dataset.for ?? side) === side)
   }
 }

@@ -1,10 +1,21 @@
-// Draws the parts of a message: its reply, its reactions, its author's mark, and the button of a
-// long text.
+// Draws the parts of a message: its reply, its reactions, its author's picture and mark, and the
+// buttons of a long text, of programs and of folded messages.
 
+import { firstGrapheme } from "../lib/graphemes.js"
+import { firstLine } from "../lib/plain_text.js"
+import { truncate } from "../lib/text.js"
 import { setText } from "./dom.js"
 
 /** @import { Row } from "../wire.js" */
 /** @import { Templates } from "./dom.js" */
+
+/**
+ * How a person is shown.
+ *
+ * @typedef {object} Face
+ * @property {string} hue the number of a color, or "own"
+ * @property {string} name "" when it is not known
+ */
 
 const MAX_LINES = 25
 const MAX_CHARACTERS = 2000
@@ -14,6 +25,10 @@ const MAX_CHARACTERS = 2000
  * same number.
  */
 const SHOWN_MARK_CHARACTERS = 10
+/** The template _message.html has the same number. */
+const MAX_FACES = 3
+const FOLDABLE = ".message:is([data-kind], [data-state='deleted'])"
+const MAX_LABEL_CHARACTERS = 40
 const NOT_LOADED = "Earlier message"
 const DELETED = "Message deleted"
 const IGNORED = "Message from someone you ignore"
@@ -26,8 +41,15 @@ const IGNORED = "Message from someone you ignore"
 export function previewText(row) {
   if (!row) return NOT_LOADED
   if (row.deleted) return DELETED
-  return row.message.trim().split("\n", 1)[0]
+  return firstLine(row.message)
 }
+
+/**
+ * @typedef {object} ReactionOptions
+ * @property {string} ownMark
+ * @property {(mark: string) => Face} faceOf
+ * @property {Templates} cloneTemplate
+ */
 
 /**
  * Shows the message that another one replies to.
@@ -52,9 +74,10 @@ export function drawReply(message, seq, { original, isIgnored, cloneTemplate }) 
 /**
  * @param {HTMLElement} message
  * @param {Record<string, string[]>} reactions the marks of those who reacted, by emoji
- * @param {{ ownMark: string, cloneTemplate: Templates }} options
+ * @param {ReactionOptions} options
  */
-export function drawReactions(message, reactions, { ownMark, cloneTemplate }) {
+export function drawReactions(message, reactions, options) {
+  const { cloneTemplate } = options
   const existing = message.querySelector(".reactions")
   const entries = Object.entries(reactions)
   if (entries.length === 0) {
@@ -65,7 +88,7 @@ export function drawReactions(message, reactions, { ownMark, cloneTemplate }) {
   const buttons = removeOutdatedButtons(list, reactions)
   for (const [emoji, marks] of entries) {
     const button = buttons.get(emoji) ?? list.appendChild(cloneTemplate("reaction"))
-    updateReaction(button, emoji, marks, ownMark)
+    updateReaction(button, emoji, marks, options)
   }
   if (!existing) message.querySelector(".message__body")?.append(list)
 }
@@ -89,30 +112,61 @@ function removeOutdatedButtons(list, reactions) {
 }
 
 /**
+ * Shows the first of those who reacted, and how many there are.
+ *
  * @param {HTMLElement} button
  * @param {string} emoji
  * @param {string[]} marks
- * @param {string} ownMark
+ * @param {ReactionOptions} options
  */
-function updateReaction(button, emoji, marks, ownMark) {
+function updateReaction(button, emoji, marks, { ownMark, faceOf, cloneTemplate }) {
   button.dataset.emoji = emoji
   button.ariaPressed = String(marks.includes(ownMark))
+  button.toggleAttribute("data-many", marks.length > MAX_FACES)
   setText(button, ".reaction__emoji", emoji)
   setText(button, ".reaction__count", String(marks.length))
+  const faces = /** @type {HTMLElement} */ (button.querySelector(".reaction__faces"))
+  drawFaces(
+    faces,
+    marks.slice(0, MAX_FACES).map((mark) => faceOf(mark)),
+    cloneTemplate,
+  )
 }
 
 /**
- * Shows the mark of a person. CSS derives their color and the letter of their avatar from it.
+ * Shows the pictures of people; elements that exist are used again.
  *
+ * @param {HTMLElement} container
+ * @param {Face[]} faces
+ * @param {Templates} cloneTemplate
+ */
+export function drawFaces(container, faces, cloneTemplate) {
+  while (container.children.length > faces.length) container.lastElementChild?.remove()
+  for (const [index, face] of faces.entries()) {
+    const element = container.children[index] ?? container.appendChild(cloneTemplate("face"))
+    setFace(/** @type {HTMLElement} */ (element), face)
+  }
+}
+
+/**
+ * Makes an avatar show a person. CSS has the colors, and shows the letter.
+ *
+ * @param {HTMLElement} avatar
+ * @param {Face} face
+ */
+export function setFace(avatar, { hue, name }) {
+  const initial = firstGrapheme(name.trim())
+  if (avatar.dataset.hue !== hue) avatar.dataset.hue = hue
+  if (avatar.dataset.initial !== initial) avatar.dataset.initial = initial
+}
+
+/**
  * @param {HTMLElement} element
  * @param {string} selector
  * @param {string} mark
- * @param {string} name
  */
-export function setMark(element, selector, mark, name) {
-  const part = setText(element, selector, mark.slice(0, SHOWN_MARK_CHARACTERS))
-  part.dataset.hue = mark.slice(0, 1)
-  part.dataset.initial = [...name].slice(0, 1).join("")
+export function setMark(element, selector, mark) {
+  setText(element, selector, mark.slice(0, SHOWN_MARK_CHARACTERS))
 }
 
 /**
@@ -154,4 +208,76 @@ export function toggleCollapsed(message, button) {
   message.dataset.collapsed = String(isCollapsed)
   button.ariaExpanded = String(!isCollapsed)
   button.textContent = isCollapsed ? "Show more" : "Show less"
+  labelButtons(message)
+}
+
+/**
+ * Gives the buttons of a message names that tell them apart from those of other messages.
+ *
+ * @param {HTMLElement} message
+ */
+export function labelButtons(message) {
+  const [name, time, text] = ["name", "time", "text"].map((part) => {
+    return message.querySelector(`.message__${part}`)?.textContent?.trim() ?? ""
+  })
+  const beginning = truncate(text.split("\n", 1)[0], MAX_LABEL_CHARACTERS)
+  for (const button of message.querySelectorAll("button")) {
+    const action = button.textContent?.trim() || button.title
+    const label = [action, name, time, beginning].filter((part) => part !== "").join(", ")
+    if (button.ariaLabel !== label) button.ariaLabel = label
+  }
+}
+
+/**
+ * A message that may be folded has a button that shows the ones before it.
+ *
+ * @param {HTMLElement} message
+ * @param {boolean} isFoldable whether it is a system message or a deleted one
+ * @param {Templates} cloneTemplate
+ */
+export function drawFoldButton(message, isFoldable, cloneTemplate) {
+  const existing = message.querySelector(".message__fold")
+  if (isFoldable === (existing !== null)) return
+  if (existing) existing.remove()
+  else message.querySelector(".message__content")?.after(cloneTemplate("fold"))
+}
+
+/**
+ * Shows the folded messages before one.
+ *
+ * @param {Element} message
+ */
+export function unfold(message) {
+  /** @type {Element | null} */
+  let folded = message
+  while (folded?.matches(FOLDABLE)) {
+    folded.setAttribute("data-unfolded", "")
+    folded = folded.previousElementSibling
+  }
+}
+
+/**
+ * Gives programs in a message buttons.
+ *
+ * @param {HTMLElement} message
+ * @param {Templates} cloneTemplate
+ */
+export function addCodeTools(message, cloneTemplate) {
+  for (const fence of message.querySelectorAll(".fence")) {
+    if (fence.parentElement?.matches(".code")) continue
+    const code = document.createElement("div")
+    code.className = "code"
+    fence.setAttribute("tabindex", "0") // so that the keyboard can scroll it
+    fence.replaceWith(code)
+    code.append(fence, cloneTemplate("code-tools"))
+  }
+}
+
+/**
+ * @param {HTMLElement} button of a program
+ */
+export function toggleWrap(button) {
+  const code = /** @type {HTMLElement} */ (button.closest(".code"))
+  const isWrapped = code.toggleAttribute("data-wrap")
+  button.ariaPressed = String(isWrapped)
 }

@@ -42,13 +42,27 @@ export class Navigation {
     addEventListener("hashchange", () => this.goToHash(location.hash))
   }
 
+  /** @returns {Promise<boolean>} whether earlier messages were loaded */
   async loadEarlier() {
-    if (!this.#timeline.hasOlder) return
-    await this.#loadOnce(async () => {
+    if (!this.#timeline.hasOlder) return false
+    return this.#loadOnce(async () => {
       this.#earlierButton.textContent = "Loading…"
-      await this.#loader.loadEarlier()
+      const isLoaded = await this.#loader.loadEarlier()
       this.#earlierButton.textContent = "Earlier messages"
+      return isLoaded
     })
+  }
+
+  /**
+   * Loads earlier messages until they fill the screen: those of ignored people take no space.
+   */
+  async fillScreen() {
+    const { hasNewer } = this.#timeline
+    let isLoaded = true
+    // Stops where rows would be removed at the other end, to which the reader would return.
+    while (isLoaded && this.#scroller.hasSpace && this.#timeline.hasNewer === hasNewer) {
+      isLoaded = await this.loadEarlier()
+    }
   }
 
   async loadLater() {
@@ -133,13 +147,14 @@ export class Navigation {
   /**
    * Loads one page at a time.
    *
-   * @param {() => Promise<unknown>} load
+   * @param {() => Promise<boolean>} load
+   * @returns {Promise<boolean>} whether it has worked; false while another page is loaded
    */
   async #loadOnce(load) {
-    if (this.#isLoading) return
+    if (this.#isLoading) return false
     this.#isLoading = true
     try {
-      await load()
+      return await load()
     } finally {
       this.#isLoading = false
     }

@@ -36,5 +36,6 @@ export function setUpNotificationSettings(bell, dialog, notifications) {
   dialog.querySelector("[data-test]")?.addEventListener("click", () => {
     if (status.textContent === "") status.textContent = notifications.showTest()
   })
+  notifications.onLevelChange(showLevel)
   showLevel()
 }

@@ -1,6 +1,7 @@
 // The name of the room in the header, which everybody in the room can change.
 
 import { Refused } from "../lib/errors.js"
+import { isForInputMethod } from "./input_method.js"
 
 const NO_CONNECTION = "Couldn't change the room name: there is no connection. Please try again."
 
@@ -12,6 +13,8 @@ export class RoomTitle {
   #label
   #save
   #showError
+  /** What was typed when the field lost the focus. */
+  #unsavedName = ""
 
   /**
    * @param {HTMLElement} container
@@ -28,6 +31,7 @@ export class RoomTitle {
     this.#label = label
     this.#save = save
     this.#showError = showError
+    this.#form.noValidate = true // `maxlength` counts an emoji as two characters, unlike the server
     this.#addListeners()
   }
 
@@ -38,12 +42,19 @@ export class RoomTitle {
 
   #addListeners() {
     this.#button.addEventListener("click", () => this.#startEditing())
-    this.#field.addEventListener("blur", () => this.#finish())
+    this.#form.addEventListener("focusout", ({ relatedTarget }) => {
+      const isInForm = this.#form.contains(/** @type {Node | null} */ (relatedTarget))
+      const isInPage = document.hasFocus() // otherwise the window has lost the focus
+      if (isInPage && !isInForm) this.#suspendEditing()
+    })
     this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return
+      if (event.key !== "Escape" || isForInputMethod(event)) return
       event.preventDefault()
       this.#stopEditing()
     })
+    // The button must not take the focus: some browsers would not say where it went.
+    const saveButton = this.#form.querySelector("button")
+    saveButton?.addEventListener("pointerdown", (event) => event.preventDefault())
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault()
       this.#finish()
@@ -53,7 +64,8 @@ export class RoomTitle {
   #startEditing() {
     const title = this.#heading.textContent ?? ""
     this.#showForm(true)
-    this.#field.value = title === this.#label ? "" : title
+    this.#field.value = this.#unsavedName || (title === this.#label ? "" : title)
+    this.#unsavedName = ""
     this.#field.focus()
     this.#field.select()
   }
@@ -61,6 +73,13 @@ export class RoomTitle {
   #stopEditing() {
     this.#showForm(false)
     this.#button.focus()
+  }
+
+  /** Shows the name of the room; what was typed is there when the name is edited again. */
+  #suspendEditing() {
+    if (this.#form.hidden) return // hiding the focused field moves the focus once more
+    this.#unsavedName = this.#field.value.trim()
+    this.#showForm(false)
   }
 
   /** @param {boolean} isVisible */
@@ -71,7 +90,6 @@ export class RoomTitle {
   }
 
   async #finish() {
-    if (this.#form.hidden) return // hiding the focused field triggers `blur` once more
     const name = this.#field.value.trim()
     const title = name || this.#label
     const previousTitle = this.#heading.textContent ?? ""

@@ -41,6 +41,11 @@ export class Scroller extends EventTarget {
     return this.#log.scrollTop > -AT_END_PX && this.#wasLatestLoaded
   }
 
+  /** Whether the loaded messages do not fill the visible part. */
+  get hasSpace() {
+    return this.#log.scrollHeight <= this.#log.clientHeight
+  }
+
   /** @returns {ScrollPosition} */
   get position() {
     const first = this.isAtEnd ? undefined : this.#visibleMessages().find(hasSeq)
@@ -96,6 +101,17 @@ export class Scroller extends EventTarget {
   }
 
   /**
+   * Whether an element is in the visible part.
+   *
+   * @param {Element} element
+   */
+  isVisible(element) {
+    const log = this.#log.getBoundingClientRect()
+    const { top, bottom } = element.getBoundingClientRect()
+    return bottom > log.top && top < log.bottom
+  }
+
+  /**
    * Whether an element is above the visible part.
    *
    * @param {Element} element
@@ -109,9 +125,16 @@ export class Scroller extends EventTarget {
     if (this.isAtEnd) this.#newCount = 0
     const farPx = this.#log.clientHeight * FAR_FROM_END_SCREENS
     const isFar = -this.#log.scrollTop > farPx || !this.#isLatestLoaded()
-    this.#latestButton.hidden = this.#newCount === 0 && !isFar
+    const isHidden = this.#newCount === 0 && !isFar
+    if (isHidden && this.#latestButton === document.activeElement) this.#focusLog()
+    this.#latestButton.hidden = isHidden
     const text = this.#newCount > 0 ? `${this.#newCount} new` : "Latest"
     if (this.#latestButton.textContent !== text) this.#latestButton.textContent = text
+  }
+
+  /** The focus must not fall to the body of the page when the button disappears. */
+  #focusLog() {
+    this.#log.focus({ preventScroll: true })
   }
 
   /** @param {number} distancePx */

@@ -1,23 +1,22 @@
 // The buttons that share the link of a room.
 
-import { copyText } from "./clipboard.js"
+/** @import { Copying } from "./clipboard.js" */
 
 const COPIED_DISPLAY_MS = 2000
-const COPY_FAILED = "Couldn't copy the link. You can copy it from the address bar."
 
 /**
  * @param {HTMLElement} button
  * @param {string} url
- * @param {(text: string) => void} announce tells screen readers
+ * @param {Pick<Copying, "copy">} copying
  */
-export function setUpCopyButton(button, url, announce) {
+export function setUpCopyButton(button, url, copying) {
   const label = /** @type {HTMLElement} */ (button.querySelector(".button__text"))
   const originalText = label.textContent
   button.addEventListener("click", async () => {
-    const isCopied = await copyText(url)
-    label.textContent = isCopied ? "Copied" : "Not copied"
-    button.toggleAttribute("data-copied", isCopied)
-    announce(isCopied ? "Copied" : COPY_FAILED)
+    const isCopied = await copying.copy(url, "Link copied")
+    if (!isCopied) return
+    label.textContent = "Copied"
+    button.setAttribute("data-copied", "")
     setTimeout(() => {
       label.textContent = originalText
       button.removeAttribute("data-copied")

@@ -10,14 +10,24 @@ const SYSTEM = "system"
  * @param {Preferences} preferences
  */
 export function setUpThemeChoice(fieldset, preferences) {
-  const chosen = preferences.get(PREFERENCE_KEY) ?? SYSTEM
-  for (const input of fieldset.querySelectorAll("input")) {
-    input.checked = input.value === chosen
+  const inputs = [...fieldset.querySelectorAll("input")]
+
+  function showChosen() {
+    const chosen = preferences.get(PREFERENCE_KEY) ?? SYSTEM
+    for (const input of inputs) input.checked = input.value === chosen
+  }
+
+  for (const input of inputs) {
     input.addEventListener("change", () => {
       preferences.set(PREFERENCE_KEY, input.value)
       applyTheme(input.value)
     })
   }
+  preferences.onChangedElsewhere(PREFERENCE_KEY, (theme) => {
+    applyTheme(theme ?? SYSTEM)
+    showChosen()
+  })
+  showChosen()
 }
 
 /** @param {string} theme */

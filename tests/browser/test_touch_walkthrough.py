@@ -1,0 +1,201 @@
+"""Every control of the room page is used by touch, on two sizes of phones."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_people import field
+from tests.browser.test_reading import Visit, fill, here, post, somebody
+from tests.browser.touch import PHONE, SMALL_PHONE, Finger
+from tests.clients import Stranger
+from tests.servers import ConfabServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+
+PHONES = pytest.mark.parametrize("phone", [PHONE, SMALL_PHONE], ids=["375x667", "320x568"])
+MESSAGES = 120
+
+# Names the controls of the page that have been touched, across reloads.
+NOTE_TOUCHES = """
+const CONTROLS = "button, a[href], input, textarea, label, [role=option]"
+window.nameOf = (control) => {
+  const { id, dataset, control: input } = control
+  const subject = input ? input.name : dataset.action ?? dataset.opens ?? ""
+  return id.replace(/-\\d+$/, "") || [control.className.split(" ")[0], subject].join(" ").trim()
+}
+addEventListener("touchstart", ({ target, isTrusted }) => {
+  const control = target.closest(CONTROLS)
+  if (control && isTrusted) noteTouched(nameOf(control))
+}, { capture: true })
+window.controlsOfPage = () => [...document.querySelectorAll(CONTROLS)]
+  .filter((each) => !each.closest("#menu, #shortcuts, .without-script, .skip-link, label :scope"))
+  .map(nameOf)
+"""
+SHARE = """
+navigator.share = async (content) => { window.shared = content }
+"""
+# Those that no finger reaches on a phone: the button for keyboard shortcuts and the link that is
+# in the room menu too.
+NOT_ON_PHONES = {"button shortcuts", "header__home"}
+
+
+def tap_button(finger: Finger, page: Page, name: str) -> None:
+    """Touch a button that is shown, by its name."""
+    finger.tap(page.get_by_role("button", name=name, exact=True).locator("visible=true").first)
+
+
+def room_with_everything(server: ConfabServer, room: str, ben: Stranger) -> None:
+    """Messages with all that messages can have; the last of them is MESSAGES + 3."""
+    fill(server, room, MESSAGES)
+    post(ben, f"see {server.url}/elsewhere/")
+    assert ben.ask("chat", {"handle": "Ben", "message": "again", "reply_to": 5})["ok"]
+    post(ben, "\n".join(f"line {number}" for number in range(40)))
+    assert ben.ask("react", {"seq": MESSAGES + 1, "emoji": "👍", "on": True})["ok"]
+
+
+@PHONES
+def test_every_control_of_a_room_works_by_touch(
+    server: ConfabServer, visit: Visit, room: str, phone: dict[str, Any]
+) -> None:
+    touched: set[str] = set()
+    with somebody(server, room) as ben:
+        room_with_everything(server, room, ben)
+        ada = visit(f"/{room}/", **phone)
+        ada.expose_binding("noteTouched", lambda _, name: touched.add(name))
+        ada.add_init_script(NOTE_TOUCHES)
+        ada.add_init_script(SHARE)
+        ada.reload()
+        finger = Finger(here(ada))
+
+        write(finger, ada)
+        use_messages(finger, ada)
+        move_through_history(finger, ada, ben)
+        use_header(finger, ada)
+        use_people(finger, ada)
+        use_room_menu(finger, ada)
+        controls = set(ada.evaluate("controlsOfPage()"))
+        forget(finger, ada)
+
+    assert controls - touched - NOT_ON_PHONES == set()
+
+
+def write(finger: Finger, page: Page) -> None:
+    """Give a name, complete a name, send in parts, cancel a reply, and repeat what failed."""
+    finger.tap(page.get_by_role("textbox", name="Your name"))
+    page.keyboard.type("Ada")
+    finger.tap(field(page))
+    expect(field(page)).to_be_focused()
+    page.keyboard.type("hello @B")
+    finger.tap(page.get_by_role("option", name="Ben"))
+    expect(field(page)).to_have_value("hello @Ben ")
+    tap_button(finger, page, "Send")
+    expect(page.locator("#messages .message__text").last).to_have_text("hello @Ben")
+    field(page).fill("/dance")
+    tap_button(finger, page, "Send")
+    finger.tap(page.get_by_role("button", name="Send as text"))
+    expect(page.locator("#messages .message__text").last).to_have_text("/dance")
+
+
+def use_messages(finger: Finger, page: Page) -> None:
+    """Touch everything inside messages."""
+    long = page.locator(f"#m-{MESSAGES + 3}")
+    finger.tap(long.get_by_role("button", name="Show more"))
+    expect(long).to_have_attribute("data-collapsed", "false")
+    finger.tap(long.get_by_role("button", name="Show less"))
+    expect(long).to_have_attribute("data-collapsed", "true")
+    with_link = page.locator(f"#m-{MESSAGES + 1}")
+    finger.tap(with_link.locator(".reaction"))
+    expect(with_link.locator(".reaction")).to_have_text("👍 2")
+    with page.expect_popup() as popup:
+        finger.tap(with_link.locator(".link"))
+    popup.value.close()
+    finger.tap(with_link.locator(".message__text"))
+    finger.tap(with_link.locator(".message__link"))
+    expect(page).to_have_url(re.compile(rf"#m-{MESSAGES + 1}$"))
+    finger.tap(with_link.locator(".message__actions"))
+    finger.tap(page.get_by_role("menuitem", name="Reply"))
+    expect(page.locator(".composer__mode")).to_be_visible()
+    tap_button(finger, page, "Cancel")
+    expect(page.locator(".composer__mode")).to_be_hidden()
+
+
+def move_through_history(finger: Finger, page: Page, ben: Stranger) -> None:
+    """Go to a message of long ago and back, load earlier ones, and find what is new."""
+    finger.tap(page.locator(f"#m-{MESSAGES + 2} .reply"))
+    expect(page.locator("#m-5")).to_be_in_viewport()
+    post(ben, "while you read")
+    expect(page.locator("#latest")).to_have_text("1 new")
+    finger.tap(page.locator("#latest"))
+    expect(page.locator(".message__text").last).to_have_text("while you read")
+    for number in range(12):
+        post(ben, f"{number} " + "words " * 60)
+
+
+def use_header(finger: Finger, page: Page) -> None:
+    """Rename the room, copy its link, and choose notifications."""
+    finger.tap(page.get_by_role("button", name="Rename room"))
+    page.keyboard.type("Supper")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Supper")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write", "notifications"])
+    finger.tap(page.locator(".header [data-copy-link]"))
+    page.wait_for_function("() => navigator.clipboard.readText().then((text) => text !== '')")
+    finger.tap(page.locator("#bell"))
+    for level in ("All messages", "Mentions and replies", "Nothing"):
+        finger.tap(page.locator("label", has_text=level))
+        expect(page.get_by_label(level)).to_be_checked()
+    tap_button(finger, page, "Send a test notification")
+    tap_button(finger, page, "Close")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def use_people(finger: Finger, page: Page) -> None:
+    """Ignore a person, undo that, and mention the person."""
+    finger.tap(page.locator("#people-button"))
+    panel = page.locator("#people")
+    finger.tap(panel.locator(".person__ignore").locator("visible=true").first)
+    finger.tap(panel.get_by_role("button", name="Stop ignoring"))
+    finger.tap(panel.locator(".person__mention:enabled").first)
+    expect(panel).to_be_hidden()
+    expect(field(page)).to_have_value(re.compile("^@Ben "))
+    field(page).fill("")
+
+
+def use_room_menu(finger: Finger, page: Page) -> None:
+    """Use everything in the room menu, except what leaves the room for good."""
+    tap_button(finger, page, "Room menu")
+    menu = page.locator("#room-menu")
+    finger.tap(menu.locator("[data-copy-link]"))
+    expect(menu.locator("[data-copy-link]")).to_contain_text("Copied")
+    finger.tap(menu.locator("#share"))
+    page.wait_for_function("() => window.shared?.title === 'Supper'")
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    colors = []
+    for theme in ("Dark", "Light", "System"):
+        finger.tap(menu.get_by_text(theme, exact=True))
+        colors.append(page.evaluate(background))
+    assert colors[0] != colors[1]
+    tap_button(finger, page, "Close")
+    expect(menu).to_be_hidden()
+    tap_button(finger, page, "Room menu")
+    finger.tap_at(5, 5)  # beside the dialog
+    expect(menu).to_be_hidden()
+    tap_button(finger, page, "Room menu")
+    finger.leave_page(menu.get_by_role("link", name="Home page"))
+    page.go_back()
+    here(page)
+
+
+def forget(finger: Finger, page: Page) -> None:
+    """Forget this person, after having canceled that once."""
+    for answer in ("Cancel", "Forget me"):
+        tap_button(finger, page, "Room menu")
+        finger.tap(page.get_by_role("button", name="Forget me on this device"))
+        button = page.get_by_role("dialog").get_by_role("button", name=answer, exact=True)
+        if answer == "Forget me":
+            finger.leave_page(button)
+        else:
+            finger.tap(button)
+            expect(page.get_by_role("dialog")).to_have_count(0)

@@ -1,0 +1,1 @@
+"""The page in Chromium, Firefox and WebKit: one walkthrough, written once for all three."""

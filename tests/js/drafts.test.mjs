@@ -1,0 +1,185 @@
+// Drafts: one for each tab, which is neither lost nor there twice.
+
+import assert from "node:assert/strict"
+import { beforeEach, test } from "node:test"
+
+import { Drafts } from "../../static/js/state/drafts.js"
+import { Preferences } from "../../static/js/state/preferences.js"
+import { FakeClock, FakeStorage, flushPromises } from "./fakes.mjs"
+
+let clock
+let storage
+
+beforeEach(() => {
+  clock = new FakeClock()
+  storage = new FakeStorage()
+})
+
+/** A tab of the browser, in which the page of a room is loaded and perhaps reloaded. */
+class Tab {
+  sessionStorage = new FakeStorage()
+
+  load(label = "kitchen") {
+    const { getStorage, storageEvents } = storage.openTab()
+    const session = this.sessionStorage.openTab()
+    this.drafts = new Drafts(label, {
+      preferences: new Preferences(getStorage, storageEvents),
+      tabPreferences: new Preferences(session.getStorage, session.storageEvents),
+      clock,
+    })
+    this.text = this.drafts.read().text
+    this.drafts.addEventListener("taken", () => (this.text = ""))
+    return this
+  }
+
+  type(text, mode = null) {
+    this.text = text
+    this.drafts.saveSoon({ text, mode })
+    this.drafts.saveNow()
+    return this
+  }
+
+  send() {
+    this.type("")
+  }
+
+  close() {
+    this.drafts.leave()
+  }
+
+  reload() {
+    this.close()
+    return this.load()
+  }
+
+  /** The browser copies the sessionStorage of a tab into its duplicate. */
+  duplicate() {
+    const copy = new Tab()
+    copy.sessionStorage.entries = new Map(this.sessionStorage.entries)
+    return copy.load()
+  }
+}
+
+test("a draft is saved after a short delay", async () => {
+  const tab = new Tab().load()
+  tab.drafts.saveSoon({ text: "hel" })
+  tab.drafts.saveSoon({ text: "hello" })
+  assert.equal(tab.drafts.read().text, "")
+  await clock.advance(300)
+
+  assert.equal(tab.drafts.read().text, "hello")
+})
+
+test("what is sent in one tab does not erase the draft of another", () => {
+  const [first, second] = [new Tab().load(), new Tab().load()]
+  first.type("half a thought")
+  second.type("hello")
+  second.send()
+
+  assert.equal(first.reload().text, "half a thought")
+  assert.equal(second.reload().text, "")
+})
+
+test("a draft survives the reload of its tab, with what it replies to", () => {
+  const tab = new Tab().load()
+  tab.type("because", { reply_to: 3, words: "Replying to Ben: why?" })
+  tab.reload()
+
+  const { text, mode } = tab.drafts.read()
+  assert.equal(text, "because")
+  assert.deepEqual(mode, { reply_to: 3, words: "Replying to Ben: why?" })
+})
+
+test("a new tab does not get the draft of a tab that is open", async () => {
+  const first = new Tab().load().type("half a thought")
+  assert.equal(new Tab().load().text, "")
+
+  await clock.advance(10 * 60_000)
+  first.drafts.suspend()
+  assert.equal(new Tab().load().text, "")
+  first.drafts.resume()
+  assert.equal(first.text, "half a thought")
+})
+
+test("the draft of a closed tab goes to the next tab of the room, once", () => {
+  new Tab().load().type("half a thought").close()
+
+  assert.equal(new Tab().load("garden").text, "")
+  const second = new Tab().load()
+  assert.equal(second.text, "half a thought")
+  assert.equal(new Tab().load().text, "")
+  second.send()
+  assert.equal(second.reload().text, "")
+  assert.equal(new Tab().load().text, "")
+})
+
+test("of two closed tabs each draft is offered, the latest first", async () => {
+  const [first, second] = [new Tab().load(), new Tab().load()]
+  first.type("one")
+  await clock.advance(1000)
+  second.type("two")
+  first.close()
+  second.close()
+
+  assert.equal(new Tab().load().text, "two")
+  assert.equal(new Tab().load().text, "one")
+})
+
+test("the duplicate of a tab has no draft that could be sent twice", () => {
+  const tab = new Tab().load().type("half a thought")
+  const duplicate = tab.duplicate()
+  assert.equal(duplicate.text, "")
+  duplicate.type("hello").send()
+
+  assert.equal(tab.reload().text, "half a thought")
+})
+
+test("a tab in the background that the browser ends and loads again has its draft", () => {
+  const tab = new Tab().load().type("half a thought")
+  tab.drafts.suspend()
+
+  assert.equal(tab.load().text, "half a thought")
+})
+
+test("the draft of a crashed tab goes to another one, which the tab would notice", async () => {
+  const crashed = new Tab().load().type("half a thought")
+  clock.sleep(6 * 60_000)
+  assert.equal(new Tab().load().text, "half a thought")
+  await flushPromises()
+
+  assert.equal(crashed.text, "")
+})
+
+test("a tab from the cache of the browser does not show a draft that another one has taken", () => {
+  const tab = new Tab().load().type("half a thought")
+  tab.close()
+  assert.equal(new Tab().load().text, "half a thought")
+  tab.drafts.resume()
+
+  assert.equal(tab.text, "")
+})
+
+test("the draft that an earlier release has stored for all tabs goes to the first one", () => {
+  storage.entries.set("confab:draft:kitchen", JSON.stringify({ text: "old", mode: null }))
+
+  assert.equal(new Tab().load().text, "old")
+  assert.equal(new Tab().load().text, "")
+  assert.equal(storage.entries.has("confab:draft:kitchen"), false)
+})
+
+test("no draft contains the text of a deleted message", () => {
+  const tabs = [new Tab().load(), new Tab().load(), new Tab().load()]
+  tabs[0].type("a secret", { edit: 1, text: "a secret", words: "Editing your message" })
+  tabs[1].type("new words", { edit: 1, text: "a secret", words: "Editing your message" })
+  tabs[2].type("why?", { reply_to: 1, words: "Replying to Ada: a secret" })
+  for (const tab of tabs) tab.close()
+
+  new Tab().load("garden").drafts.forgetMessages(new Set([1]))
+  assert.ok([...storage.entries.values()].join().includes("a secret"), "of another room")
+  const other = new Tab()
+  other.load().drafts.forgetMessages(new Set([1]))
+
+  assert.ok(!JSON.stringify([...storage.entries]).includes("a secret"))
+  const texts = [other.text, new Tab().load().text, new Tab().load().text]
+  assert.deepEqual(texts.sort(), ["", "new words", "why?"])
+})
