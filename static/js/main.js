@@ -23,7 +23,7 @@ import { Announcer } from "./view/announcer.js"
 import { BrowserTab } from "./view/browser_tab.js"
 import { Composer } from "./view/composer.js"
 import { ConnectionStatus } from "./view/connection_status.js"
-import { byId, cloneTemplate } from "./view/dom.js"
+import { byId, cloneTemplate, setText } from "./view/dom.js"
 import { recordEvents } from "./view/event_replay.js"
 import { MessageList } from "./view/message_list.js"
 import { drawFaces, toggleWrap, unfold } from "./view/message_parts.js"
@@ -314,9 +314,22 @@ function updateWelcome() {
   welcome.hidden = timeline.hasOlder || timeline.rows.some(isOther) || people.present.some(isOther)
 }
 
-/** Those who have not seen the invitation are informed too. */
+/**
+ * Those who have not seen the invitation are informed too, until they dismiss it or send something.
+ */
 function informNewcomer() {
-  if (byId("welcome").hidden && composer.field.value === "") composer.showHint(WHO_CAN_READ)
+  if (!byId("welcome").hidden) return
+  const notice = byId("newcomer")
+  const dismiss = () => {
+    notice.dataset.state = "hidden"
+  }
+  notice.dataset.state = "shown"
+  setText(notice, ".newcomer__text", WHO_CAN_READ)
+  composer.addEventListener("send", dismiss, { once: true })
+  notice.querySelector("button")?.addEventListener("click", () => {
+    dismiss()
+    byId("log").focus({ preventScroll: true })
+  })
 }
 
 function updateAfterLoading() {

@@ -58,15 +58,15 @@ def test_a_newcomer_is_informed_who_can_read_and_for_how_long_once(
 ) -> None:
     fill(server, room, 60)
     page = here(visit(f"/{room}/"))
-    hint = page.locator("#composer-hint")
-    expect(hint).to_contain_text("Anyone with the link can read and post here.")
-    expect(hint).to_contain_text("until their author deletes them")
-    field(page).fill("hello")
-    expect(hint).to_have_text("")
+    notice = page.locator("#newcomer")
+    expect(notice).to_contain_text("Anyone with the link can read and post here.")
+    expect(notice).to_contain_text("until their author deletes them")
+    says(is_called(page, "Ada"), "hello")
+    expect(notice).to_be_hidden()
 
     page.reload()
-    expect(here(page).locator("#m-60")).to_be_visible()
-    expect(hint).to_have_text("")
+    expect(here(page).locator("#m-61")).to_be_visible()
+    expect(notice).to_be_hidden()
 
 
 def test_the_second_person_in_an_empty_room_is_informed_too(visit: Visit, room: str) -> None:
@@ -74,7 +74,7 @@ def test_the_second_person_in_an_empty_room_is_informed_too(visit: Visit, room: 
     ben = here(visit(f"/{room}/"))
 
     expect(ben.get_by_role("region", name="Welcome")).to_be_hidden()
-    expect(ben.locator("#composer-hint")).to_contain_text("Anyone with the link can read")
+    expect(ben.locator("#newcomer")).to_contain_text("Anyone with the link can read")
 
 
 def test_without_scripts_the_invitation_is_there_until_somebody_else_has_written(

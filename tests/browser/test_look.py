@@ -371,7 +371,11 @@ def test_notices_cover_no_text_and_do_not_move_what_is_read(
     for notice in (ada.locator("#toast"), ada.locator("#connection")):
         assert box(notice)["height"] >= 44
         assert box(notice)["top"] >= box(ada.locator(".header"))["bottom"]
-        assert box(notice)["bottom"] <= box(ada.locator("#log"))["top"]
+        assert box(notice)["bottom"] <= box(ada.locator(".notices"))["bottom"]
+    # Messages end below all notices, as below the header.
+    notices = ada.locator(".notices")
+    assert style(notices, "backgroundColor") == style(ada.locator("html"), "backgroundColor")
+    assert box(notices)["width"] == box(ada.locator("#log"))["width"]
     assert box(ada.locator("#m-60")) == before
 
 

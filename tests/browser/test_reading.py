@@ -478,7 +478,7 @@ def test_the_keyboard_goes_everywhere(server: ConfabServer, visit: Visit, room: 
     expect(words).to_be_focused()
 
     page.keyboard.press("F6")
-    expect(page.locator("#title button")).to_be_focused()
+    expect(page.locator(".header__rename")).to_be_focused()
     page.keyboard.press("F6")
     expect(page.locator("#m-40")).to_be_focused()
     page.keyboard.press("ArrowUp")
@@ -540,7 +540,7 @@ def test_the_room_is_named_in_its_header_for_everybody(
     expect(ben.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
     ada.goto(server.url)
     expect(ada.get_by_role("link", name="Supper")).to_have_attribute("href", f"/{room}/")
-    ben.locator("#title button").click()
+    ben.locator(".header__rename").click()
     ben.get_by_role("textbox", name="Room name").fill("never mind")
     ben.keyboard.press("Escape")
     expect(ben.get_by_role("heading", level=1)).to_have_text("Supper 🍲 <b>")
@@ -572,7 +572,7 @@ def test_under_a_thumb_everything_is_large_enough_and_nothing_runs_off(
     assert page.evaluate("document.scrollingElement.scrollWidth") == 320
     assert (
         float(
-            page.locator("textarea").evaluate(
+            page.locator("#composer-text").evaluate(
                 "(each) => parseFloat(getComputedStyle(each).fontSize)"
             )
         )
@@ -719,6 +719,7 @@ def test_going_back_to_a_room_goes_back_to_where_one_was(
 ) -> None:
     fill(server, room, 300)
     page = here(visit(f"/{room}/", **PHONE))
+    page.get_by_role("button", name="Dismiss").click()
     page.evaluate(f"location.hash = '#m-{300 - far}'")
     expect(page.locator(f"#m-{300 - far}")).to_be_in_viewport()
     page.locator("#log").evaluate("(log) => { log.scrollTop -= 77 }")
