@@ -175,7 +175,6 @@ function fromOthers(rows) {
 }
 
 /**
-/**
  * Whether a message mentions this person or replies to them.
  *
  * @param {Row} row

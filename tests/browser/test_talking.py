@@ -33,6 +33,7 @@ SHAPES = """
     node.localName,
     Object.fromEntries([...node.attributes].map(({ name, value }) => [name, value])
       .filter(([name]) => name !== "data-day")
+      .filter(([name]) => !(node.localName === "button" && name === "aria-label"))
       .filter(([name]) => !(node.localName === "time" && name === "title"))
       .sort()),
     node.localName === "time" ? [] : [...node.childNodes].map(shape),
