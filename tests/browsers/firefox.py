@@ -53,14 +53,18 @@ PREFERENCES: dict[str, bool | int | str] = {
     "extensions.systemAddon.update.enabled": False,
     "extensions.update.enabled": False,
     "media.gmp-manager.updateEnabled": False,
-    "services.settings.server": "data:,",
+    "services.settings.server": "data:,#remote-settings-dummy/v1",
     "toolkit.telemetry.enabled": False,
     "toolkit.telemetry.server": "",
     # There is a mouse, and no touch screen: 2 stands for a fine pointer, 4 for one that can hover.
     "ui.allPointerCapabilities": 6,
     "ui.primaryPointerCapabilities": 6,
 }
-ENVIRONMENT = {"MOZ_CRASHREPORTER_DISABLE": "1", "TZ": "UTC"}
+ENVIRONMENT = {
+    "MOZ_CRASHREPORTER_DISABLE": "1",
+    "MOZ_REMOTE_SETTINGS_DEVTOOLS": "1",  # without it, services.settings.server is ignored
+    "TZ": "UTC",
+}
 
 
 class Firefox(Browser):

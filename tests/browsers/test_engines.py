@@ -10,7 +10,8 @@ from tests.browsers.engines import ENGINES, running_browser
 from tests.browsers.interface import Browser, BrowserError, by_role
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.servers]
+START_SECONDS = 120  # for a browser, on a busy machine
+pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.timeout(START_SECONDS)]
 
 PAGE = """
 <!doctype html>

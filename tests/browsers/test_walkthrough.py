@@ -10,7 +10,8 @@ from tests.browsers.runner import begin_walk, take_step, title_of
 from tests.browsers.walkthrough import SHORT_STEPS, STEPS, Step, Walk
 from tests.servers import ConfabServer, gunicorn
 
-pytestmark = [pytest.mark.browser, pytest.mark.servers]
+START_SECONDS = 180  # for all programs, on a busy machine
+pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.timeout(START_SECONDS)]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from tests.servers import ConfabServer, wait_until
 
 OUTAGE_SECONDS = 30.0  # until the page is connected again
 LONG_PRESS_SECONDS = 0.8  # the page opens the menu after half a second
+WIDER_THAN_A_PHONE = 60  # letters
 HISTORY = 250
 PAGE = 50  # messages that are loaded at once
 DESKTOP = (1280, 800)
@@ -40,6 +41,7 @@ LIGHTNESS = """
 }
 """
 TYPING = "() => document.querySelector('#typing').innerText.trim()"
+IS_OUTAGE_SHOWN = "() => document.querySelector('#connection').dataset.state !== 'hidden'"
 IS_AT_END = "() => document.querySelector('#log').scrollTop > -2"
 IS_SCROLLED_SIDEWAYS = "() => document.documentElement.scrollWidth > innerWidth"
 
@@ -356,7 +358,7 @@ def use_a_narrow_screen(walk: Walk) -> None:
     browser = walk.ada.browser
     browser.resize(*PHONE)
     browser.wait_for(f"() => !({IS_SCROLLED_SIDEWAYS})()", what="nothing is wider than the screen")
-    walk.ben.send("A long message for a narrow screen: " + "word " * 40 + "w" * 80)
+    walk.ben.send("w" * WIDER_THAN_A_PHONE)
     browser.wait_for(f"() => !({IS_SCROLLED_SIDEWAYS})()", what="nothing is wider than the screen")
     browser.touch(COMPOSER)
     browser.type("From a phone")
@@ -430,7 +432,7 @@ def send_during_an_outage(walk: Walk) -> None:
         walk.ada.browser.press("Enter")
         is_pending = "() => document.querySelectorAll('.message[data-state=pending]').length === 1"
         walk.ada.browser.wait_for(is_pending, what="the message waits")
-        walk.ada.wait_for_text("#connection", "will be sent", seconds=OUTAGE_SECONDS)
+        walk.ada.browser.wait_for(IS_OUTAGE_SHOWN, what="the page shows that it is not connected")
     finally:
         walk.server.start()
     none = "() => document.querySelector('.message[data-state=pending]') === null"

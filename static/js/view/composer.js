@@ -34,7 +34,7 @@ import { replaceText } from "./text_insertion.js"
 const NAME_KEY = "name"
 /** How many messages a long text can be sent as; the limits keep the page responsive. */
 const MAX_PARTS = 20
-const MAX_PASTED_LINES = 3000 // Chromium's time is quadratic in their number
+const MAX_PASTED_LINES = 2000 // Chromium's time is quadratic in their number
 const NAME_MISSING = "Add your name to send this message."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
