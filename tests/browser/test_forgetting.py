@@ -33,6 +33,10 @@ def test_forgetting_deletes_the_cookie_and_what_is_stored(visit: Visit, room: st
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("dialog", name="Forget me on this device?")).to_be_hidden()
     assert page.evaluate(STORED_KEYS)
+    open_dialog(page)
+    page.locator("#forget").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog", name="Forget me on this device?")).to_be_hidden()
+    expect(page.locator("#toast")).to_be_empty()
     [cookie] = page.context.cookies()
 
     open_dialog(page)

@@ -20,7 +20,8 @@ export function setUpForgetDialog(dialog, dependencies) {
   dialog.addEventListener("submit", async (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target)
     const button = /** @type {HTMLButtonElement | null} */ (event.submitter)
-    if (button?.formMethod === "dialog") return // the dialog was canceled
+    const method = button?.formMethod || form.method
+    if (method !== "post") return // the person has canceled
     event.preventDefault()
     if (await deleteCookie(form)) {
       preferences.set(FORGOTTEN_KEY, true)
