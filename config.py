@@ -124,6 +124,12 @@ def rate_setting(default: str, meaning: str) -> Rate:
     return setting(Rate.parse(default), meaning, default_meaning=f"`{default}`")
 
 
+def announced_host_setting(platform: str) -> str | None:
+    """Declare a setting in which a hosting platform announces the name of the server."""
+    meaning = "Allowed like a `PUBLIC_URL` with https."
+    return setting(None, meaning, default_meaning=f"set by {platform}")
+
+
 class Variables(PydanticBaseSettingsSource):
     """Finds settings in the variables of the environment, or in those of a .env file.
 
@@ -169,7 +175,7 @@ def variable_names(field_name: str) -> tuple[str, ...]:
     return (prefixed, field_name.upper())
 
 
-def _is_on(value: object, info: ValidationInfo) -> object:
+def _parse_switch(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
     name = (info.field_name or "").upper()
@@ -178,18 +184,27 @@ def _is_on(value: object, info: ValidationInfo) -> object:
     return value == "on"
 
 
-def _workers(value: object) -> object:
+def _parse_workers(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if not re.fullmatch("[0-9]{1,4}", value) or int(value) == 0:
+    number = _positive_number(value, max_digits=4)
+    if number is None:
         raise StartupError(
             f"CONFAB_WORKERS={value} is not a number of workers: leave it unset; gunicorn.conf.py "
             "sets it."
         )
-    return int(value)
+    return number
 
 
-def _parts(value: object) -> object:
+def _positive_number(text: str, max_digits: int) -> int | None:
+    """Return a number that is written in digits; None when it is zero or no such number."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= max_digits
+    if not is_number or int(text) == 0:
+        return None
+    return int(text)
+
+
+def _split_list(value: object) -> object:
     """Return the parts of a list with commas; None for an empty list."""
     if not isinstance(value, str):
         return value
@@ -197,7 +212,7 @@ def _parts(value: object) -> object:
     return tuple(part for part in parts if part) or None
 
 
-def _transports(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _check_transports(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if names is not None and not set(names) <= set(TRANSPORTS):
         raise StartupError(
             "TRANSPORTS names a transport that does not exist: use polling, websocket, or "
@@ -206,7 +221,7 @@ def _transports(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return names
 
 
-def _secret_key(key: str | None) -> str | None:
+def _check_secret_key(key: str | None) -> str | None:
     if key is None:
         return None
     if len(key) < MIN_SECRET_KEY_CHARS:
@@ -222,7 +237,7 @@ def _secret_key(key: str | None) -> str | None:
     return key
 
 
-def _redis_url(url: str | None) -> str | None:
+def _check_redis_url(url: str | None) -> str | None:
     """Check a Redis URL without connecting. Raises StartupError."""
     if url is None:
         return None
@@ -251,11 +266,11 @@ def _check_socket_path(url: str, path: str) -> None:
         )
 
 
-def _lower_case(value: object) -> object:
+def _to_lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _rate(value: object, info: ValidationInfo) -> object:
+def _parse_rate(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -268,16 +283,17 @@ def _rate(value: object, info: ValidationInfo) -> object:
         ) from None
 
 
-def _connections(value: object, info: ValidationInfo) -> object:
+def _parse_connections(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
-    if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
+    number = _positive_number(value, max_digits=9)
+    if number is None:
         name = (info.field_name or "").upper()
         raise StartupError(f"{name}={value} is not a number of connections: use 1 or more.")
-    return int(value)
+    return number
 
 
-def _proxies(text: str) -> str:
+def _check_proxies(text: str) -> str:
     """Check a list of addresses and networks, as gunicorn does. Raises StartupError."""
     try:
         for part in text.split(","):
@@ -291,7 +307,7 @@ def _proxies(text: str) -> str:
     return text
 
 
-def _security_contact(contact: str | None) -> str | None:
+def _parse_security_contact(contact: str | None) -> str | None:
     """Return a contact as a URL. Raises StartupError."""
     if contact is None:
         return None
@@ -305,7 +321,7 @@ def _security_contact(contact: str | None) -> str | None:
     return contact
 
 
-def _allowed_hosts(text: str | None) -> str | None:
+def _check_allowed_hosts(text: str | None) -> str | None:
     if text not in (None, "*"):
         raise StartupError(
             "ALLOWED_HOSTS can only be *, which allows every host: list addresses in PUBLIC_URL, "
@@ -314,20 +330,20 @@ def _allowed_hosts(text: str | None) -> str | None:
     return text
 
 
-Switch = Annotated[bool, BeforeValidator(_is_on)]
+Switch = Annotated[bool, BeforeValidator(_parse_switch)]
 """A setting that is `on` or `off`."""
 
-CommaSeparated = Annotated[tuple[str, ...] | None, BeforeValidator(_parts)]
+CommaSeparated = Annotated[tuple[str, ...] | None, BeforeValidator(_split_list)]
 """A setting that is a list with commas; None when it is empty."""
 
 
-LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_to_lower_case)]
 """A setting that is the name of a level, in lower or upper case."""
 
-RateLimit = Annotated[Rate, BeforeValidator(_rate)]
+RateLimit = Annotated[Rate, BeforeValidator(_parse_rate)]
 """A setting that is a rate, such as `5, 1/s`."""
 
-MaxConnections = Annotated[int, BeforeValidator(_connections)]
+MaxConnections = Annotated[int, BeforeValidator(_parse_connections)]
 """A setting that is a number of open connections."""
 
 
@@ -362,7 +378,7 @@ class DataSettings(Settings):
         "The folder for the data of this installation: the database and the secret key.",
         default_meaning="`instance`, beside `app.py`",
     )
-    secret_key: Annotated[str | None, AfterValidator(_secret_key)] = setting(
+    secret_key: Annotated[str | None, AfterValidator(_check_secret_key)] = setting(
         None,
         "Signs cookies and tokens, and is the key for marks; at least 16 characters. If it "
         "changes, every browser gets a new identity.",
@@ -385,23 +401,17 @@ class AddressSettings(Settings):
         "see [Allowed addresses](#allowed-addresses).",
         default_meaning="none",
     )
-    allowed_hosts: Annotated[str | None, AfterValidator(_allowed_hosts)] = setting(
+    allowed_hosts: Annotated[str | None, AfterValidator(_check_allowed_hosts)] = setting(
         None,
         "`*` answers requests for every host. Any website can then talk to a server in the "
         "visitor's own network.",
         default_meaning="none: see [Allowed addresses](#allowed-addresses)",
     )
-    heroku_app_default_domain_name: str | None = setting(
-        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Heroku"
-    )
-    render_external_hostname: str | None = setting(
-        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Render"
-    )
-    railway_public_domain: str | None = setting(
-        None, "Allowed like a `PUBLIC_URL` with https.", default_meaning="set by Railway"
-    )
+    heroku_app_default_domain_name: str | None = announced_host_setting("Heroku")
+    render_external_hostname: str | None = announced_host_setting("Render")
+    railway_public_domain: str | None = announced_host_setting("Railway")
 
-    security_contact: Annotated[str | None, AfterValidator(_security_contact)] = setting(
+    security_contact: Annotated[str | None, AfterValidator(_parse_security_contact)] = setting(
         None,
         "An e-mail address or URL for reports of security problems, shown in "
         "`/.well-known/security.txt`.",
@@ -427,17 +437,17 @@ class AddressSettings(Settings):
 class WorkerSettings(Settings):
     """Workers and connections."""
 
-    redis_url: Annotated[str | None, AfterValidator(_redis_url)] = setting(
+    redis_url: Annotated[str | None, AfterValidator(_check_redis_url)] = setting(
         None,
         "The Redis message queue between workers: `redis://host:6379/0`, `rediss://host:6379/0` "
         "for TLS, or `unix:///path/to/redis.sock`. See "
         "[Several workers](deployment.md#several-workers).",
         default_meaning="none: workers share only the database",
     )
-    workers: Annotated[int, BeforeValidator(_workers)] = setting(
+    workers: Annotated[int, BeforeValidator(_parse_workers)] = setting(
         1, "The number of workers. `gunicorn.conf.py` sets it; do not set it yourself."
     )
-    transports: Annotated[CommaSeparated, AfterValidator(_transports)] = setting(
+    transports: Annotated[CommaSeparated, AfterValidator(_check_transports)] = setting(
         None,
         "`polling,websocket` offers long-polling with several workers too; this needs a proxy "
         "with sticky sessions.",
@@ -488,7 +498,8 @@ class LimitSettings(Settings):
         "60, 30/min", "Attempts to enter a room that does not exist, per address."
     )
     limit_address_pages: RateLimit = rate_setting(
-        "300, 30/s", "Pages per address. Static files and health checks do not count."
+        "300, 30/s",
+        "Pages and refused requests per address. Static files and health checks do not count.",
     )
     limit_address_rooms: RateLimit = rate_setting("120/h", "New rooms per address.")
     limit_address_handshakes: RateLimit = rate_setting(
@@ -499,7 +510,7 @@ class LimitSettings(Settings):
         "Open Socket.IO connections per address and worker. Twice as many requests may be in "
         "progress.",
     )
-    forwarded_allow_ips: Annotated[str, AfterValidator(_proxies)] = setting(
+    forwarded_allow_ips: Annotated[str, AfterValidator(_check_proxies)] = setting(
         "127.0.0.1,::1",
         "The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted: addresses and "
         "networks, `*` for all, or nothing. See [Behind a proxy](deployment.md#behind-a-proxy).",

@@ -28,7 +28,7 @@ from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, Worker
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
-from chat.storage import database, instance_folder, migrations
+from chat.storage import database, instance_folder, migrations, readiness
 from chat.storage.journal import Journal
 from chat.web import assets, health, page_limits, pages, responses, well_known
 from chat.web.allowed_hosts import AllowedHosts
@@ -62,6 +62,7 @@ def create_app(config: Config | None = None) -> Flask:
     with instance_folder.startup_lock(config.instance):
         _configure(app, config)
         database.init_app(app)
+        readiness.init_app(app)
         migrations.init_app(app)
         migrations.migrate_to_latest(app)
     limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
@@ -81,6 +82,7 @@ def shut_down(app: Flask) -> None:
     """
     built = services_of(app)
     built.join_timeout.stop()
+    built.limit_sharing.stop()
     built.presence.stop()
     built.reconciler.stop()
     database.close(app, vacuum=built.journal.has_erased_text)
@@ -125,17 +127,16 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     set_services(app, services)
     handlers = events.EVENTS | message_events.EVENTS
     engine.limit_dev_server(config.head_seconds)
-    engine.protect(socketio, events=handlers, sessions=services.join_timeout)
+    engine.protect(socketio, events=handlers, observers=(socket_limits, services.join_timeout))
     if config.engine:
         engine.install(socketio)
-    engine.observe_sessions(socketio, socket_limits.on_opened, socket_limits.on_closed)
     socketio.on_event("connect", partial(_on_connect, services))
     # Registered at python-socketio: it needs no request context.
     services.socketio.server.on("disconnect", partial(_on_disconnect, services))
     register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> RequestGuard:
+def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> ClientAddress:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
         RequestTurns(app),
@@ -145,14 +146,14 @@ def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> Reques
         stall_seconds=config.stall_seconds,
     )
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
-    counted = RequestLimit(limited, limits, config.limit_address_connections)
-    addressed = ClientAddress(
+    guarded = RequestGuard(limited, hosts, limits, health_paths=health.PATHS)
+    counted = RequestLimit(guarded, limits, config.limit_address_connections)
+    return ClientAddress(
         counted,
         config.forwarded_allow_ips,
         local_paths=health.PATHS,
         reports_problems=config.limits,
     )
-    return RequestGuard(addressed, hosts, health_paths=health.PATHS)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
@@ -193,23 +194,12 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
     def is_connected(connection: str) -> bool:
         return bool(socketio.server.manager.is_connected(connection, "/"))
 
-    bus: Bus = LocalBus()
-    registry: WorkerRegistry = NoWorkerRegistry()
-    bus_grace_seconds = inf if config.workers == 1 else 0.0
+    bus = _build_bus(app, config, socketio)
+    registry = _build_worker_registry(app, config)
     if config.redis_url is not None:
-        secret_key: str = app.config["SECRET_KEY"]
-        bus = RedisBus(
-            socketio,
-            config.redis_url,
-            _redis_name("signed queue", app),
-            MessageSigner(secret_key, "bus"),
-        )
-        registry = RedisWorkerRegistry(
-            config.redis_url,
-            _redis_name("signed people", app),
-            MessageSigner(secret_key, "people"),
-        )
-        bus_grace_seconds = BUS_GRACE_SECONDS
+        bus_grace_seconds: float = BUS_GRACE_SECONDS
+    else:
+        bus_grace_seconds = inf if config.workers == 1 else 0.0
     broadcaster = Broadcaster(socketio)
     reconciler = Reconciler(app, socketio, broadcaster, bus)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
@@ -237,8 +227,23 @@ def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: 
         journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
         limits=limits,
         connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        limit_sharing=limit_sharing,
         join_timeout=join_timeout,
     )
+
+
+def _build_bus(app: Flask, config: Config, socketio: SocketServer) -> Bus:
+    if config.redis_url is None:
+        return LocalBus()
+    signer = MessageSigner(app.config["SECRET_KEY"], "bus")
+    return RedisBus(socketio, config.redis_url, _redis_name("timed queue", app), signer)
+
+
+def _build_worker_registry(app: Flask, config: Config) -> WorkerRegistry:
+    if config.redis_url is None:
+        return NoWorkerRegistry()
+    signer = MessageSigner(app.config["SECRET_KEY"], "people")
+    return RedisWorkerRegistry(config.redis_url, _redis_name("timed people", app), signer)
 
 
 def _redis_name(purpose: str, app: Flask) -> str:

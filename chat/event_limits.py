@@ -10,7 +10,7 @@ from flask import request, session
 from chat.connection_limits import OpenConnections
 from chat.errors import TooManyConnections
 from chat.identity import author
-from chat.limits import Limits, Requester, text_of
+from chat.limits import Limits, Requester, text_to_store
 from chat.web.client_address import client_address
 
 
@@ -50,7 +50,7 @@ def check(limits: Limits, event: str, data: Any) -> None:
     elif "room" not in session:
         limits.take_event("leave", requester())
         return
-    limits.take_event(event, requester(), text_of(data))
+    limits.take_event(event, requester(), text_to_store(data))
 
 
 def requester() -> Requester:

@@ -13,10 +13,15 @@ from itsdangerous import (
 )
 
 from chat.current_config import current_config, secret_key
-from chat.models import Room
+from chat.models import Room, room_mark
 from chat.wire import JSON
 
 NONCE_CHARS = 16
+
+MAX_REMEMBERED_ROOMS = 20
+"""Rooms that a cookie remembers: the last ones that its browser visited for the first time."""
+
+REMEMBERED_MARK_CHARS = 8
 TOKEN_SALT = "confab-token"  # noqa: S105  # no secret: it separates uses of the key
 UNTIMED_TOKEN_SALT = "confab-identity"  # noqa: S105  # likewise
 
@@ -77,6 +82,32 @@ def you(room: Room) -> JSON:
     if "token" in session:
         answer["token"] = session["token"]
     return {"you": answer}
+
+
+def remember_room(label: str) -> None:
+    """Note in the cookie that this browser has visited a room.
+
+    The cookie is signed, so it proves that, also to a worker that has just started.
+    """
+    entries = _remembered_rooms()
+    entry = _remembered_entry(label)
+    if entry not in entries:
+        session["rooms"] = " ".join([*entries, entry][-MAX_REMEMBERED_ROOMS:])
+
+
+def has_visited(label: str) -> bool:
+    """Return whether this browser has visited a room, as far as its cookie remembers."""
+    return _remembered_entry(label) in _remembered_rooms()
+
+
+def _remembered_rooms() -> list[str]:
+    text: str = session.get("rooms", "")  # short: each connection keeps a copy of its session
+    return text.split()
+
+
+def _remembered_entry(label: str) -> str:
+    """Return what the cookie holds of a room: the beginning of its browser's mark there."""
+    return room_mark(label, author())[:REMEMBERED_MARK_CHARS]
 
 
 def csrf_token() -> str:

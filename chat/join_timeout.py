@@ -37,31 +37,39 @@ class JoinTimeout:
             socketio, pause_seconds, self._check, "Disconnecting connections that are in no room"
         )
 
-    def expect_join(self, connection: str) -> None:
-        """Give a connection that is in no room the time of a new one, unless it runs already."""
-        self._loop.start()
-        self._deadlines.setdefault(connection, monotonic() + self._join_seconds)
+    def on_session_opened(self, connection: str, _environ: object) -> None:
+        """Give a new connection its time to join a room."""
+        self._expect_join(connection)
+
+    def on_namespace_left(self, connection: str) -> None:
+        """Give a connection that has ended its part of Socket.IO the time of a new one."""
+        self._expect_join(connection)
+
+    def on_session_closed(self, connection: str) -> None:
+        """Forget a connection that has ended."""
+        self._deadlines.pop(connection, None)
+
+    def on_room_entered(self, connection: str) -> None:
+        """Let a connection that is in a room stay."""
+        self._deadlines.pop(connection, None)
+
+    def on_room_left(self, connection: str) -> None:
+        """Give a connection that has left its room the time to join another."""
+        self._deadlines[connection] = monotonic() + self._left_seconds
 
     def postpone(self, connection: str) -> None:
         """Give a connection more time, because it could not join through no fault of its own."""
         deadline = self._deadlines.get(connection, 0.0)
         self._deadlines[connection] = max(deadline, monotonic() + self._join_seconds)
 
-    def joined(self, connection: str) -> None:
-        """Note that a connection is in a room."""
-        self._deadlines.pop(connection, None)
-
-    def left(self, connection: str) -> None:
-        """Note that a connection has left its room."""
-        self._deadlines[connection] = monotonic() + self._left_seconds
-
-    def forget(self, connection: str) -> None:
-        """Forget a connection that has ended."""
-        self._deadlines.pop(connection, None)
-
     def stop(self) -> None:
         """Disconnect nobody from now on."""
         self._loop.stop()
+
+    def _expect_join(self, connection: str) -> None:
+        """Start the time of a connection that is in no room, unless it runs already."""
+        self._loop.start()
+        self._deadlines.setdefault(connection, monotonic() + self._join_seconds)
 
     def _check(self) -> None:
         self.disconnect_overdue(monotonic())

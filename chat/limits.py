@@ -281,7 +281,7 @@ def _hashed(key: bytes, kind: str, text: str) -> str:
     return digest.hexdigest()
 
 
-def text_of(data: Any) -> str:
+def text_to_store(data: Any) -> str:
     """Return the text that the payload of an event would store, "" if it has none."""
     text = data.get("message", "") if isinstance(data, dict) else ""
     return text if isinstance(text, str) else ""

@@ -8,7 +8,7 @@ from flask import request, session
 from chat.broadcasts import socketio_room
 from chat.errors import Busy, NotFound, NotJoined, RateLimited
 from chat.event_limits import requester
-from chat.identity import author
+from chat.identity import author, has_visited
 from chat.models import MessagePage, Room, room_mark
 from chat.services import services
 from chat.wire import JSON
@@ -44,13 +44,15 @@ def check_failed_joins(label: str, address: str | None) -> None:
     `address` is the key of the client address.
 
     Rooms that exist are refused too, because labels could be found by trying otherwise. People who
-    are in the room already may join it again: they learn nothing from the answer.
+    know the room, because they are in it or have visited its page, may enter it again: they learn
+    nothing from the answer.
     """
     try:
         services().limits.check("address_failed_joins", address)
     except RateLimited:
         mark = room_mark(label, author())
-        if mark not in services().presence.roster.handles(label):
+        is_present = mark in services().presence.roster.handles(label)
+        if not is_present and not has_visited(label):
             raise
 
 
@@ -63,7 +65,7 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
-    services().join_timeout.joined(_transport_id())
+    services().join_timeout.on_room_entered(_transport_id())
 
 
 def enter_recreated(deleted: Room) -> Room:
@@ -101,7 +103,7 @@ def leave() -> None:
         return
     services().socketio.server.leave_room(_connection_id(), socketio_room(room.label))
     services().presence.leave(_connection_id())
-    services().join_timeout.left(_transport_id())
+    services().join_timeout.on_room_left(_transport_id())
 
 
 def forget_room() -> None:

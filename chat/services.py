@@ -9,6 +9,7 @@ from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
 from chat.join_timeout import JoinTimeout
+from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
@@ -28,6 +29,7 @@ class Services:
     journal: Journal
     limits: Limits
     connections_of_person: OpenConnections
+    limit_sharing: LimitSharing
     join_timeout: JoinTimeout
 
 

@@ -15,6 +15,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from itertools import count
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -240,6 +241,11 @@ class WebSocket:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
+    def disconnect(self) -> None:
+        """End the connection; a thread that waits for the next packet gets Closed."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def set_timeout(self, seconds: float) -> None:
         """Set how long sending and receiving may take, instead of PATIENCE_SECONDS."""
         self._socket.settimeout(seconds)
@@ -323,6 +329,9 @@ class Stranger(WebSocket):
     With a token it has the identity of an earlier connection.
     """
 
+    keeps_events = True
+    """Whether `hear` returns what others post; false saves memory if nobody calls it."""
+
     def __init__(self, url: str, token: str | None = None, **headers: str) -> None:
         super().__init__(url, **headers)
         self._calls = count(1)
@@ -366,7 +375,7 @@ class Stranger(WebSocket):
             self.send("3")
         elif packet.startswith("43"):
             self._keep_answer(packet)
-        elif packet.startswith("42"):
+        elif packet.startswith("42") and self.keeps_events:
             event, payload = json.loads(packet[2:])
             self._heard.append((event, payload))
 
@@ -385,9 +394,10 @@ class Polling:
         self._host = urlsplit(url).netloc
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.path = "/socket.io/?EIO=4&transport=polling"
-        _, opened = self.request("GET")
+        status, opened = self.request("GET")
+        assert status == HTTPStatus.OK, f"{status}: {opened}"
         self.path += "&sid=" + json.loads(opened[1:])["sid"]
-        assert self.request("POST", "40") == (200, "OK")
+        assert self.request("POST", "40") == (HTTPStatus.OK, "OK")
         assert self.request("GET")[1].startswith("40")
 
     def request(self, method: str, body: str | bytes | None = None) -> tuple[int, str]:

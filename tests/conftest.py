@@ -18,6 +18,7 @@ from chat import create_app, shut_down
 from chat.services import services_of
 from chat.storage import journal
 from config import Config
+from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient
 from tests.services import Postgres, Redis, postgres, redis
 
 JSON = dict[str, Any]
@@ -74,7 +75,7 @@ class Client:
 
 
 class StoppedClock:
-    """A clock for rate limits that stands still until a test sets `now`, in seconds."""
+    """A monotonic clock that stands still until a test sets `now`, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -177,6 +178,16 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     """A Redis server for the bus between workers."""
     with redis(tmp_path / "redis") as service:
         yield service
+
+
+@pytest.fixture(scope="module", params=IMPATIENT_SERVERS)
+def impatient_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ConfabServer]:
+    """Each server, with a kitchen and the short time limits of tests/impatient.py."""
+    with impatient(tmp_path_factory.mktemp("server"), request.param) as started:
+        started.room("kitchen")
+        yield started
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])

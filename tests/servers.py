@@ -296,6 +296,13 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def written_bytes(pid: int) -> int:
+    """Return how much a process has written to files; sockets do not count."""
+    written = re.search(r"^wchar: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)
+    assert written
+    return int(written[1])
+
+
 def open_files(pid: int) -> int:
     """Return how many file descriptors a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))

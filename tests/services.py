@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -42,6 +42,22 @@ class Redis(Program):
         """Send a command; return the reply."""
         with redis_client.Redis.from_url(self.url, socket_timeout=2) as client:
             return client.execute_command(*command)
+
+    @contextmanager
+    def recording(self, channel: bytes) -> Iterator[Callable[[], list[bytes]]]:
+        """Record what is published on a channel: the value returns all of it until now."""
+        recorded: list[bytes] = []
+        with redis_client.Redis.from_url(self.url, socket_timeout=2) as client:
+            pubsub = client.pubsub()
+            pubsub.subscribe(channel)
+
+            def read() -> list[bytes]:
+                while (message := pubsub.get_message(timeout=0.1)) is not None:
+                    if message["type"] == "message":
+                        recorded.append(message["data"])
+                return list(recorded)
+
+            yield read
 
     def is_ready(self) -> bool:
         """Return whether the server answers PING."""

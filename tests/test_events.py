@@ -1,6 +1,5 @@
 """The events join, chat, since, history and leave: answers, broadcasts and refusals."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -14,6 +13,7 @@ from chat.services import services_of, set_services
 from chat.storage.database import write_transaction
 from chat.storage.journal import Journal
 from tests.conftest import JSON, Client, Log, create_room
+from tests.pages import embedded_answer
 
 Open = Callable[..., Client]
 ID = "a-random-id-of-16"
@@ -294,8 +294,7 @@ def test_live_payloads_equal_those_of_history_catch_up_and_page(
     assert ben.ask("history", {})["messages"] == live
     assert ben.ask("since", {"after": 0})["messages"] == live
     page = app.test_client().get(f"/{kitchen}/").text
-    embedded = json.loads(page.partition('id="page">')[2].partition("</script>")[0])
-    assert embedded["messages"] == live
+    assert embedded_answer(page)["messages"] == live
 
 
 def test_a_reply_names_the_message_it_answers(ada: Client, ben: Client, cy: Client) -> None:

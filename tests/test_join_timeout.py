@@ -15,7 +15,7 @@ from chat.models import Room
 from chat.services import services_of
 from tests.clients import POLLING, UPGRADE, WEBSOCKET, Closed, Node, Polling, Stranger, WebSocket
 from tests.conftest import Client, Patch
-from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, wait_until
+from tests.servers import ConfabServer, wait_until
 from tests.torture.connections import count_connections
 
 JOIN_SECONDS = 2
@@ -55,7 +55,7 @@ def timed(app: Flask) -> Iterator[Timed]:
 
 
 def test_a_connection_that_does_not_join_is_disconnected_after_15_seconds(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
+    timed.timeout.on_session_opened("ada", {})
 
     assert timed.after(14) == []
     assert timed.after(16) == ["ada"]
@@ -63,39 +63,39 @@ def test_a_connection_that_does_not_join_is_disconnected_after_15_seconds(timed:
 
 
 def test_a_connection_that_joins_may_stay(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.joined("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_entered("ada")
 
     assert timed.after(10_000) == []
 
 
 def test_a_connection_that_has_left_its_room_may_stay_for_ten_minutes(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.joined("ada")
-    timed.timeout.left("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_entered("ada")
+    timed.timeout.on_room_left("ada")
 
     assert timed.after(599) == []
     assert timed.after(601) == ["ada"]
 
 
 def test_connecting_to_the_namespace_again_gives_no_more_time(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
+    timed.timeout.on_session_opened("ada", {})
     while not timed.after(15.001):
-        timed.timeout.expect_join("ada")
+        timed.timeout.on_namespace_left("ada")
 
     assert timed.disconnected == ["ada"]
 
 
 def test_a_connection_that_has_ended_is_forgotten(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.forget("ada")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_session_closed("ada")
 
     assert timed.after(10_000) == []
 
 
 def test_a_connection_that_could_not_join_may_stay_longer(timed: Timed) -> None:
-    timed.timeout.expect_join("ada")
-    timed.timeout.left("ben")
+    timed.timeout.on_session_opened("ada", {})
+    timed.timeout.on_room_left("ben")
     timed.timeout.postpone("ada")
     timed.timeout.postpone("ben")
 
@@ -133,15 +133,6 @@ def test_a_database_that_is_busy_gives_a_connection_more_time(
 
     (deadline,) = deadlines(app)
     assert deadline == pytest.approx(15, abs=5)
-
-
-@pytest.fixture(scope="module", params=IMPATIENT_SERVERS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ConfabServer]:
-    with impatient(tmp_path_factory.mktemp("server"), request.param) as started:
-        started.room("kitchen")
-        yield started
 
 
 def seconds_until_closed(websocket: WebSocket) -> float:
@@ -211,10 +202,12 @@ NEVER_JOIN: list[Callable[[ConfabServer], float]] = [
 
 
 @pytest.mark.servers
-def test_connections_in_no_room_are_disconnected_and_others_stay(server: ConfabServer) -> None:
-    with Stranger(server.url) as ada, ThreadPoolExecutor(len(NEVER_JOIN)) as threads:
+def test_connections_in_no_room_are_disconnected_and_others_stay(
+    impatient_server: ConfabServer,
+) -> None:
+    with Stranger(impatient_server.url) as ada, ThreadPoolExecutor(len(NEVER_JOIN)) as threads:
         assert ada.ask("join", {"label": "kitchen"})["ok"]
-        waiting = {each.__name__: threads.submit(each, server) for each in NEVER_JOIN}
+        waiting = {each.__name__: threads.submit(each, impatient_server) for each in NEVER_JOIN}
         seconds = {name: future.result() for name, future in waiting.items()}
 
         assert ada.ask("chat", {"handle": "Ada", "message": "Still here"})["ok"]
@@ -228,8 +221,10 @@ def test_connections_in_no_room_are_disconnected_and_others_stay(server: ConfabS
 
 
 @pytest.mark.servers
-def test_a_connection_that_has_left_stays_longer_than_a_new_one(server: ConfabServer) -> None:
-    with Stranger(server.url) as ada:
+def test_a_connection_that_has_left_stays_longer_than_a_new_one(
+    impatient_server: ConfabServer,
+) -> None:
+    with Stranger(impatient_server.url) as ada:
         assert ada.ask("join", {"label": "kitchen"})["ok"]
         assert ada.ask("leave", {})["ok"]
         seconds = seconds_until_closed(ada)
@@ -238,23 +233,27 @@ def test_a_connection_that_has_left_stays_longer_than_a_new_one(server: ConfabSe
 
 
 @pytest.mark.servers
-def test_clients_that_ignore_the_close_are_disconnected_too(server: ConfabServer) -> None:
-    wait_until(lambda: count_connections(server.port) == 0, what="no other test is connected")
+def test_clients_that_ignore_the_close_are_disconnected_too(impatient_server: ConfabServer) -> None:
+    wait_until(
+        lambda: count_connections(impatient_server.port) == 0, what="no other test is connected"
+    )
     with ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(WebSocket(server.url))  # after the server has accepted it
+            stack.enter_context(WebSocket(impatient_server.url))  # after the server has accepted it
         wait_until(
-            lambda: count_connections(server.port) == 0, CLOSE_SECONDS, "their connections close"
+            lambda: count_connections(impatient_server.port) == 0,
+            CLOSE_SECONDS,
+            "their connections close",
         )
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("transports", [POLLING, WEBSOCKET, UPGRADE], ids=str)
 def test_a_stock_client_connects_again_and_can_join(
-    server: ConfabServer, transports: tuple[str, ...]
+    impatient_server: ConfabServer, transports: tuple[str, ...]
 ) -> None:
     with Node() as node:
-        ada = node.person(server.url, transports)
+        ada = node.person(impatient_server.url, transports)
         ada.wait_until("disconnect")
         ada.wait_until("connect", times=2)
         ada.join("kitchen")

@@ -1,15 +1,19 @@
 """Sharing between workers what was taken from the buckets of the rate limits."""
 
 import json
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from chat import create_app, shut_down
 from chat.delivery.bus import Bus, MessageHandler, Payload
 from chat.errors import RateLimited
-from chat.limit_sharing import MAX_REPORT_ENTRIES, LimitSharing
+from chat.limit_sharing import MAX_REPORT_ENTRIES, SHARE_SECONDS, LimitSharing
 from chat.limits import Limits, Requester
+from chat.services import services_of
 from chat.socket_server import SocketServer
 from config import Config
 from tests.conftest import StoppedClock
@@ -166,3 +170,15 @@ def test_malformed_reports_are_counted_and_change_nothing(
 
     assert workers[0].sharing.malformed_reports == 1
     assert all(len(buckets) == 0 for buckets in workers[0].limits.buckets.values())
+
+
+def test_an_app_that_is_shut_down_shares_no_limits(tmp_path: Path) -> None:
+    app = create_app(Config(instance=tmp_path))
+    others = set(threading.enumerate())
+    services_of(app).limit_sharing.start()
+    [loop] = set(threading.enumerate()) - others
+
+    shut_down(app)
+
+    loop.join(20 * SHARE_SECONDS)
+    assert not loop.is_alive()

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.clients import JSON, Node, Stranger, WebSocket
+from tests.raw_http import Connection
+from tests.raw_http import request as raw_request
 from tests.servers import SERVERS, ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Redis, nginx
 from tests.stock_clients import CLIENTS, StockClients
@@ -203,6 +205,41 @@ def test_open_connections_of_an_address_are_limited(tmp_path: Path, server_kind:
         for each in idle:
             each.close()
         wait_until(lambda: is_accepted(server), what="the ended connections do not count")
+
+
+def test_pages_that_are_not_read_count_until_their_connection_is_closed(
+    tmp_path: Path, server_kind: str
+) -> None:
+    fast = {"LIMIT_PERSON_MESSAGES": "1000/s", "LIMIT_PERSON_BYTES": "1000000, 1000000/s"}
+    settings = LIMITED | fast | {"LIMIT_ADDRESS_CONNECTIONS": "2"}
+    with SERVERS[server_kind](tmp_path, **settings) as server, ExitStack() as stack:
+        server.room("kitchen")
+        with Stranger(server.url) as ada:
+            ada.ask("join", {"label": "kitchen"})
+            for number in range(50):
+                message = f"{number} ".ljust(4_000, "b")
+                assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
+        wait_until(lambda: is_accepted(server), what="the connection of Ada has ended")
+
+        unread = [stack.enter_context(Connection(server, 16 * 1024)) for _ in range(4)]
+        for each in unread:
+            each.send(raw_request("GET", "/kitchen/", Accept_Encoding="identity"))
+
+        wait_until(lambda: request(server, "/healthz") == (503, "10"), what="all four count")
+        unread[0].close()
+        wait_until(lambda: request(server, "/healthz")[0] == 200, what="one place is free again")
+
+
+def test_websockets_that_have_ended_are_no_requests_in_progress(
+    tmp_path: Path, server_kind: str
+) -> None:
+    settings = LIMITED | {"LIMIT_ADDRESS_CONNECTIONS": "1"}
+    with SERVERS[server_kind](tmp_path, **settings) as server:
+        for _ in range(10):
+            wait_until(lambda: is_accepted(server), what="the one before has ended")
+
+        with WebSocket(server.url):
+            assert request(server, "/healthz")[0] == 200
 
 
 def test_open_connections_of_a_person_are_limited(tmp_path: Path, server_kind: str) -> None:

@@ -1,7 +1,6 @@
 """Malformed input is not stored, not broadcast, and does not affect other connections."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.clients import BINARY, JSON, PING, TEXT, Closed, Polling, Stranger, WebSocket
+from tests.pages import embedded_answer
 from tests.servers import SERVERS, ConfabServer
 
 pytestmark = pytest.mark.servers
@@ -323,10 +323,7 @@ def test_the_page_shows_nothing_of_malformed_payloads(kitchen: Kitchen) -> None:
 
     page = kitchen.server.page("/kitchen/")
 
-    embedded = re.search(r'id="page">(.*?)</script>', page)
-    assert embedded
-    # Browsers refuse NaN, which Python would accept.
-    shown = json.loads(embedded[1], parse_constant=pytest.fail)
+    shown = embedded_answer(page)
     assert shown["messages"][-1]["seq"] == kitchen.head
     for message in shown["messages"]:
         assert message["message"].startswith(("Sorry", "I was first", "in pieces", "over"))

@@ -10,23 +10,14 @@ from flask import Flask
 
 from chat.outage import Outage
 from chat.storage import database, readiness
-from tests.conftest import Client, Log, Patch
+from chat.storage.readiness import RESULT_SECONDS, readiness_of
+from tests.conftest import Client, Log, Patch, StoppedClock
 
 log = logging.getLogger("chat.tests")
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
-
-
 def test_only_the_begin_and_the_end_of_an_outage_are_logged(caplog: Log) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     outage = Outage(log, clock)
 
     outage.end("Redis is back after %.1f s.")
@@ -102,9 +93,13 @@ def test_a_database_that_is_not_ready_is_logged_once_until_it_is(
     app: Flask, caplog: Log, impatient: None
 ) -> None:
     browser = app.test_client()
+    clock = StoppedClock()
+    readiness_of(app).clock = clock
     with other_process(app) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        assert [browser.get("/readyz").status_code for _ in range(3)] == [503] * 3
+        for _ in range(3):
+            assert browser.get("/readyz").status_code == 503
+            clock.now += RESULT_SECONDS
         writer.rollback()
     assert browser.get("/readyz").status_code == 200
 

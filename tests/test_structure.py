@@ -27,6 +27,7 @@ LAYERS = [
     {
         "background",
         "connection_limits",
+        "delivery.replay_guard",
         "delivery.signatures",
         "limits",
         "payload",

@@ -174,8 +174,7 @@ def test_a_forged_bus_message_does_not_hide_the_message_with_its_number(
         forged = {"label": "kitchen", "seq": 1, "rev": 1, "handle": "Ada", "message": "forged"}
         for rev in (1, 2, 50):
             payload = forged | {"rev": rev, "seq": rev}
-            message = {"from": "a", "event": "chat", "payload": payload}
-            redis_server.ask("PUBLISH", channel, json.dumps(message))
+            redis_server.ask("PUBLISH", channel, envelope({"event": "chat", "payload": payload}))
         wait_until(lambda: "not signed with the secret key" in server.log())
 
         ada.post("hello")
@@ -201,9 +200,14 @@ def foreign_bus_messages() -> list[bytes | str]:
         {"event": "chat", "payload": ["kitchen", 1]},
         {"event": "chat"},
     ]
-    from_a_worker = [{"from": "a"} | event for event in events]
     not_json: list[bytes | str] = [b"\xff\x00 no text", "{", "[" * 100_000]
-    return not_json + [json.dumps(message) for message in socketio_messages + from_a_worker]
+    foreign = [json.dumps(message) for message in socketio_messages]
+    return not_json + foreign + [envelope(event) for event in events]
+
+
+def envelope(event: JSON) -> str:
+    """Return an event as a worker would publish it now, without a signature."""
+    return f"another-worker {time.time_ns() // 1_000} {json.dumps(event)}"
 
 
 def test_several_workers_offer_websocket_only_and_log_it(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chat.background import run_logged
+from chat.delivery.replay_guard import RedisClock, ReplayGuard
 from chat.delivery.signatures import MessageSigner
 from chat.outage import Outage
 from chat.socket_server import SocketServer
@@ -35,8 +36,8 @@ SILENCE_SECONDS = 6.0
 
 RECONNECT_SECONDS = (0.25, 0.5)
 
-UNVERIFIED_REPORT_SECONDS = 1.0
-"""How often messages without a valid signature are logged at most."""
+REJECTED_REPORT_SECONDS = 1.0
+"""How often rejected messages of one kind are logged at most."""
 
 START_WAIT_SECONDS = 2.0
 """How long a worker that starts waits for its first connection and the handlers of `on_connect`."""
@@ -110,27 +111,46 @@ class RedisBus(Bus):
     """Redis pub/sub on one channel, with one publishing and one receiving background task.
 
     Every message is signed. Those that are not signed by a worker of this installation are dropped,
-    so a forged message can neither be broadcast nor take the number of a real one. A signed message
-    that is repeated has no effect, because the sequencer drops numbers that were broadcast.
+    so a forged message can neither be broadcast nor take the number of a real one. Signed messages
+    that are sent again are dropped too.
+
+    A message is the id of its stream, the time at which it was sent, and JSON, with spaces between
+    them. The stream is that of its worker, from its start to its end.
     """
 
     def __init__(
-        self, socketio: SocketServer, url: str, channel: str, signer: MessageSigner
+        self,
+        socketio: SocketServer,
+        url: str,
+        channel: str,
+        signer: MessageSigner,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socketio = socketio
         self._url = url
         self._channel = channel
         self._signer = signer
-        self._worker_id = secrets.token_hex(8)  # by which it skips its own messages
+        self._stream = secrets.token_hex(8)  # of this worker, by which it skips its own messages
+        self._sent_at = 0  # the time of its last message
+        self._clock = RedisClock(clock)
+        self._replay_guard = ReplayGuard(self._clock)
         self._handlers: dict[str, MessageHandler] = {}
         self._connect_handlers: list[Callable[[], None]] = []
         self._queue: Any = None  # of Socket.IO's async mode
         self._outage = Outage(log)  # of Redis
         self._has_run_connect_handlers = False
         self._dropped = 0
-        self.unverified = 0  # received messages without a valid signature
-        self._unverified_reported = 0
-        self._unverified_reported_at = -inf
+        self.unsigned = RejectedMessages(
+            clock,
+            "they are not signed with the secret key of this installation. Restrict access to "
+            "Redis: somebody else can publish there.",
+        )
+        self.replayed = RejectedMessages(
+            clock,
+            "they were received before, or are older than a minute. If no worker has been "
+            "suspended, restrict access to Redis: somebody else may publish there.",
+        )
 
     def subscribe(self, event: str, handler: MessageHandler) -> None:
         """Call `handler` for each such event from another worker. Only before the start."""
@@ -160,14 +180,11 @@ class RedisBus(Bus):
 
         It is dropped and counted when the queue is full, or when Redis cannot be reached.
         """
-        message = {"from": self._worker_id, "event": event, "payload": payload}
-        self._enqueue(json.dumps(message, ensure_ascii=False))
-
-    def _enqueue(self, message: str) -> None:
         if self._queue is None:
             return
+        message = json.dumps({"event": event, "payload": payload}, ensure_ascii=False)
         try:
-            self._queue.put(self._signer.sign(message.encode()), block=False)
+            self._queue.put(message, block=False)
         except Exception:  # noqa: BLE001  # each async mode has its own Full exception
             self._dropped += 1
             if self._dropped == 1:
@@ -175,28 +192,36 @@ class RedisBus(Bus):
 
     def _send_heartbeats(self) -> None:
         while True:
-            self._enqueue(json.dumps({"tick": self._worker_id}))
-            self._report_unverified()
+            self.publish("heartbeat", {})
+            self.unsigned.report()
+            self.replayed.report()
             self._socketio.sleep(HEARTBEAT_SECONDS)
 
     def _publish_forever(self) -> None:
         client = redis_client(self._url)
         while True:
-            # A new pipeline each time: one that failed would keep its commands.
-            pipeline = client.pipeline(transaction=False)
-            pipeline.publish(self._channel, self._queue.get())
-            while len(pipeline) < MAX_PIPELINED_MESSAGES and not self._queue.empty():
-                pipeline.publish(self._channel, self._queue.get())
-            number_of_messages = len(pipeline)
+            messages = [self._queue.get()]
+            while len(messages) < MAX_PIPELINED_MESSAGES and not self._queue.empty():
+                messages.append(self._queue.get())
             try:
-                pipeline.execute()
+                self._send(client, messages)
             except Exception as error:  # noqa: BLE001  # no error may end this loop
-                self._dropped += number_of_messages
+                self._dropped += len(messages)
                 self._report_outage(error)
             else:
                 self._report_dropped()
                 if self.is_up:
                     self._report_recovery()
+
+    def _send(self, client: redis.Redis, messages: list[str]) -> None:
+        """Publish messages in one round trip. Raises redis.RedisError."""
+        if self._clock.is_due():
+            self.set_clock(client.time())
+        # A new pipeline each time: one that failed would keep its commands.
+        pipeline = client.pipeline(transaction=False)
+        for message in messages:
+            pipeline.publish(self._channel, self.sign(message))
+        pipeline.execute()
 
     def _receive_forever(self) -> None:
         while True:
@@ -210,6 +235,7 @@ class RedisBus(Bus):
     def _receive_until_silent(self) -> None:
         """Receive messages until the connection is dead. Raises redis.RedisError."""
         with redis_client(self._url) as client:
+            self.set_clock(client.time())
             pubsub = client.pubsub()
             pubsub.subscribe(self._channel)
             received_at = time.monotonic()
@@ -235,24 +261,40 @@ class RedisBus(Bus):
             run_logged(handler, "A handler of a new connection to Redis")
         self._has_run_connect_handlers = True
 
+    def set_clock(self, redis_time: tuple[int, int]) -> None:
+        """Set the clock to the seconds and microseconds that Redis has just answered."""
+        self._clock.set(redis_time)
+
+    def sign(self, message: str) -> bytes:
+        """Return a message as it is sent now, after all that were sent before."""
+        self._sent_at = max(self._sent_at + 1, self._clock.now())
+        return self._signer.sign(f"{self._stream} {self._sent_at} {message}".encode())
+
     def receive(self, data: bytes) -> None:
         """Hand a message from another worker to its handler; anything else is dropped."""
         verified = self._signer.verify(data)
         if verified is None:
-            self.unverified += 1
-            self._report_unverified()
+            self.unsigned.count()
             return
         try:
-            message = json.loads(verified, parse_constant=_reject_constant)
-            if not isinstance(message, dict) or message.get("from") in (None, self._worker_id):
+            stream, sent_at, text = verified.decode().split(" ", 2)
+            if stream == self._stream:
                 return
-            handler = self._handlers.get(message["event"])
-            if handler is not None and isinstance(message["payload"], dict):
-                handler(message["event"], message["payload"])
+            if not self._replay_guard.accept(stream, int(sent_at)):
+                self.replayed.count()
+                return
+            self._handle(text)
         except (ValueError, KeyError, TypeError, RecursionError):
             log.info("A message on the bus that no worker sent was dropped")
         except Exception:
             log.exception("A message from another worker could not be handled")
+
+    def _handle(self, text: str) -> None:
+        """Call the handler of a message. Raises ValueError, KeyError or TypeError."""
+        message = json.loads(text, parse_constant=_reject_constant)
+        handler = self._handlers.get(message["event"])
+        if handler is not None and isinstance(message["payload"], dict):
+            handler(message["event"], message["payload"])
 
     def _report_outage(self, error: Exception) -> None:
         """Log the first error of an outage."""
@@ -268,24 +310,39 @@ class RedisBus(Bus):
             "Redis is back after %.1f s: messages reach the other workers immediately again."
         )
 
-    def _report_unverified(self) -> None:
-        """Log how many messages had no valid signature, at most once in a while."""
-        count = self.unverified - self._unverified_reported
-        now = time.monotonic()
-        if count == 0 or now - self._unverified_reported_at < UNVERIFIED_REPORT_SECONDS:
-            return
-        self._unverified_reported = self.unverified
-        self._unverified_reported_at = now
-        log.warning(
-            "%d messages on the Redis channel were dropped: they are not signed with the secret "
-            "key of this installation. Restrict access to Redis: somebody else can publish there.",
-            count,
-        )
-
     def _report_dropped(self) -> None:
         if self._dropped:
             log.warning("%d messages to the other workers were dropped", self._dropped)
             self._dropped = 0
+
+
+class RejectedMessages:
+    """Counts messages that are dropped for one reason, and logs their number once in a while."""
+
+    def __init__(self, clock: Callable[[], float], reason: str) -> None:
+        self.total = 0
+        self._clock = clock
+        self._reason = reason
+        self._reported = 0
+        self._reported_at = -inf
+
+    def count(self) -> None:
+        """Count a message."""
+        self.total += 1
+        self.report()
+
+    def report(self) -> None:
+        """Log how many messages were dropped since the last report, if it is time for that."""
+        now = self._clock()
+        if self.total == self._reported or now - self._reported_at < REJECTED_REPORT_SECONDS:
+            return
+        log.warning(
+            "%d messages on the Redis channel were dropped: %s",
+            self.total - self._reported,
+            self._reason,
+        )
+        self._reported = self.total
+        self._reported_at = now
 
 
 def _reject_constant(name: str) -> None:

@@ -13,8 +13,7 @@ from chat.engine.environ import ADDRESS_KEY
 from chat.engine.packet_guard import protect
 from chat.engine.packets import StrictJSON, TextPacket
 from chat.engine.scheduler import wait_turn
-from chat.engine.sending import send_in_time
-from chat.engine.sessions import observe_sessions
+from chat.engine.sending import send_in_time, was_handed_over
 from chat.engine.startup import require_async_worker, runs_under_gunicorn
 from chat.engine.transports import close_transport
 
@@ -28,7 +27,6 @@ __all__ = [
     "install",
     "is_draining",
     "limit_dev_server",
-    "observe_sessions",
     "protect",
     "public_dev_server",
     "read_body",
@@ -37,5 +35,6 @@ __all__ = [
     "send_in_time",
     "time_limit",
     "wait_turn",
+    "was_handed_over",
     "yield_now",
 ]

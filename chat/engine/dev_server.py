@@ -14,31 +14,37 @@ UNIX_SOCKET = "unix://"
 """Begins the path of a Unix socket where `flask run` takes a host."""
 
 
+class LimitedRequestHandler(serving.WSGIRequestHandler):
+    """Handles a request whose request line and headers must arrive in `head_seconds`."""
+
+    head_seconds: float
+
+    def setup(self) -> None:
+        """Start the time limit."""
+        super().setup()
+        self._head_limit = ExitStack()
+        self._head_limit.enter_context(time_limit(self.head_seconds, self.connection))
+
+    def run_wsgi(self) -> None:
+        """Answer the request, whose head has arrived. Raises TimeoutError when it has not."""
+        self._head_limit.close()
+        super().run_wsgi()
+
+    def finish(self) -> None:
+        """End the time limit of a request that was malformed."""
+        with suppress(TimeoutError):
+            self._head_limit.close()
+        super().finish()
+
+
 def limit_dev_server(head_seconds: float) -> None:
-    """Disconnect a client whose request line and headers have not arrived after `head_seconds`."""
+    """Disconnect clients of the development server whose head takes longer than `head_seconds`.
+
+    A later call only changes the limit: there is one development server in a process.
+    """
     if async_mode() != "threading":
         return
-
-    class LimitedRequestHandler(serving.WSGIRequestHandler):
-        """Handles a request whose head must arrive in time."""
-
-        def setup(self) -> None:
-            """Start the time limit."""
-            super().setup()
-            self._head_limit = ExitStack()
-            self._head_limit.enter_context(time_limit(head_seconds, self.connection))
-
-        def run_wsgi(self) -> None:
-            """Answer the request, whose head has arrived. Raises TimeoutError when it has not."""
-            self._head_limit.close()
-            super().run_wsgi()
-
-        def finish(self) -> None:
-            """End the time limit of a request that was malformed."""
-            with suppress(TimeoutError):
-                self._head_limit.close()
-            super().finish()
-
+    LimitedRequestHandler.head_seconds = head_seconds
     serving.WSGIRequestHandler = LimitedRequestHandler  # type: ignore[misc]  # make_server uses it
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from socket import SHUT_RDWR
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from engineio import payload
 from engineio.exceptions import SocketIsClosedError
@@ -21,6 +21,7 @@ from chat.engine.body import connection_of
 from chat.engine.environ import Environ, forget_cookie, reduced
 from chat.engine.frames import GOING_AWAY, MAX_FRAGMENTS, MESSAGE_TOO_BIG, NORMAL_CLOSURE
 from chat.engine.scheduler import wait_turn
+from chat.engine.sessions import SessionObserver
 from chat.engine.tcp import MAX_STALL_SECONDS, set_no_delay, set_user_timeout
 
 MAX_MALFORMED_PACKETS = 100
@@ -47,20 +48,13 @@ class MalformedPacket(Exception):
     """A packet that no client of ours sends."""
 
 
-class Sessions(Protocol):
-    """Is told which sessions of Engine.IO there are, by their ids."""
+def protect(socketio: Any, events: Collection[str], observers: Collection[SessionObserver]) -> None:
+    """Pass only well-formed packets, and only these events, to the handlers of a server.
 
-    def expect_join(self, connection: str) -> None:
-        """Note a session that is new, or that has ended its connection to Socket.IO."""
-
-    def forget(self, connection: str) -> None:
-        """Note that a session has ended."""
-
-
-def protect(socketio: Any, events: Collection[str], sessions: Sessions) -> None:
-    """Pass only well-formed packets, and only these events, to the handlers of a server."""
+    `observers` are told about its sessions.
+    """
     server: Server = socketio.server
-    guard = PacketGuard(server, events, sessions)
+    guard = PacketGuard(server, events, observers)
     server.eio.on("connect", guard.on_connect)
     server.eio.on("message", guard.on_message)
     server.eio.on("disconnect", guard.on_disconnect)
@@ -75,15 +69,18 @@ def protect(socketio: Any, events: Collection[str], sessions: Sessions) -> None:
 class PacketGuard:
     """Handles the messages of Engine.IO in place of python-socketio."""
 
-    def __init__(self, server: Server, events: Collection[str], sessions: Sessions) -> None:
+    def __init__(
+        self, server: Server, events: Collection[str], observers: Collection[SessionObserver]
+    ) -> None:
         self._server = server
         self._events = events
-        self._sessions = sessions
+        self._observers = observers
         self._malformed: Counter[str] = Counter()  # packets by the sid of their connection
 
     def on_connect(self, eio_sid: str, environ: Environ) -> Any:
         """Note a new session, and keep little of its request."""
-        self._sessions.expect_join(eio_sid)
+        for observer in self._observers:
+            observer.on_session_opened(eio_sid, environ)
         return self._server._handle_eio_connect(eio_sid, reduced(environ))
 
     def on_message(self, eio_sid: str, data: object) -> None:
@@ -96,8 +93,11 @@ class PacketGuard:
     def on_disconnect(self, eio_sid: str, reason: str) -> None:
         """Forget a connection."""
         self._malformed.pop(eio_sid, None)
-        self._server._handle_eio_disconnect(eio_sid, reason)
-        self._sessions.forget(eio_sid)
+        try:
+            self._server._handle_eio_disconnect(eio_sid, reason)
+        finally:
+            for observer in self._observers:
+                observer.on_session_closed(eio_sid)
 
     def _count_malformed(self, eio_sid: str) -> None:
         session = self._server.eio.sockets.get(eio_sid)
@@ -124,7 +124,8 @@ class PacketGuard:
         elif decoded.packet_type == packet.DISCONNECT:
             reason = server.reason.CLIENT_DISCONNECT
             server._handle_disconnect(eio_sid, decoded.namespace, reason)
-            self._sessions.expect_join(eio_sid)
+            for observer in self._observers:
+                observer.on_namespace_left(eio_sid)
         elif decoded.packet_type == packet.ACK:
             return  # the server never asks for one
         elif self._is_known_event(decoded.data):

@@ -7,6 +7,7 @@ large answers in pieces. This also saves memory: each layer of the server copies
 
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from wsgiref.types import WSGIEnvironment
@@ -58,6 +59,16 @@ def _in_pieces(connection: socket.socket, response: Iterable[bytes]) -> Iterator
         # the client closes.
         with suppress(OSError):
             socket.socket.shutdown(connection, socket.SHUT_RD)
+
+
+def was_handed_over() -> bool:
+    """Return whether a WebSocket has taken over the connection of the current request.
+
+    gunicorn then neither sends nor closes the response. Other servers have no such request: there,
+    a request lasts as long as its WebSocket.
+    """
+    wsgi = sys.modules.get("eventlet.wsgi")
+    return wsgi is not None and bool(getattr(wsgi.WSGI_LOCAL, "already_handled", False))
 
 
 class ExpectedTimeouts(logging.Filter):

@@ -1,24 +1,18 @@
-"""Reports when an Engine.IO session begins and ends, whatever its transport."""
+"""Who is told when a session of Engine.IO begins and ends, whatever its transport."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol
+
+from chat.engine.environ import Environ
 
 
-def observe_sessions(
-    socketio: Any, opened: Callable[[str, dict[str, Any]], None], closed: Callable[[str], None]
-) -> None:
-    """Call `opened` with the id and the environ of each session, and `closed` with its id."""
-    eio = socketio.server.eio
-    handle_connect = eio.handlers["connect"]
-    handle_disconnect = eio.handlers["disconnect"]
+class SessionObserver(Protocol):
+    """Is told about the sessions of Engine.IO, by their ids."""
 
-    def on_connect(sid: str, environ: dict[str, Any]) -> Any:
-        opened(sid, environ)
-        return handle_connect(sid, environ)
+    def on_session_opened(self, sid: str, environ: Environ) -> None:
+        """Note a new session, before anything else of it is handled."""
 
-    def on_disconnect(sid: str, reason: str) -> Any:
-        closed(sid)
-        return handle_disconnect(sid, reason)
+    def on_namespace_left(self, sid: str) -> None:
+        """Note that a client has ended its connection to Socket.IO and kept its session."""
 
-    eio.on("connect", on_connect)
-    eio.on("disconnect", on_disconnect)
+    def on_session_closed(self, sid: str) -> None:
+        """Note that a session has ended."""

@@ -86,8 +86,7 @@ def _websocket_factory(
             client_socket = environ.get("gunicorn.socket")
             if type(client_socket) is not GreenSocket:  # with TLS, it is another type
                 return original(handler, eio)(environ, start_response)
-            _open_connection(connections, handler.__self__, environ)
-            WSGI_LOCAL.already_handled = True
+            open_connection(Connection, connections, handler.__self__, environ)
             return []
 
         return answer
@@ -95,18 +94,21 @@ def _websocket_factory(
     return websocket
 
 
-def _open_connection(connections: Connections, polling: Any, environ: Environ) -> None:
-    """Answer the handshake of a client that connects or upgrades."""
+def open_connection(
+    connection_type: type[Connection], connections: Connections, polling: Any, environ: Environ
+) -> None:
+    """Answer the handshake of a client that connects or upgrades, and take over its socket."""
     # A copy, because gunicorn closes its own at the end of the request.
     client_socket = environ["gunicorn.socket"].fd.dup()
     client_socket.setblocking(False)
     address = environ.get(ADDRESS_KEY, "")
-    connection = Connection(connections, client_socket, polling, address)
+    connection = connection_type(connections, client_socket, polling, address)
     accept = _accept_key(environ["HTTP_SEC_WEBSOCKET_KEY"])
     connection.push(HANDSHAKE.format(accept=accept).encode())
     is_upgrade = polling.connected
     if not is_upgrade:
         connection.take_over()
+    WSGI_LOCAL.already_handled = True  # gunicorn sends no answer of its own
 
 
 def _accept_key(key: str) -> str:

@@ -38,7 +38,9 @@ class NoWorkerRegistry(WorkerRegistry):
 class RedisWorkerRegistry(WorkerRegistry):
     """A key with an expiry for each worker, and a set with the ids of all workers.
 
-    Every text is signed; those that no worker of this installation has signed are ignored.
+    Every text is signed, together with the time of the Redis server at which it expires. Those
+    that no worker of this installation has signed are ignored, and those that have been stored
+    again after their time.
     """
 
     def __init__(self, url: str, key: str, signer: MessageSigner) -> None:
@@ -49,25 +51,35 @@ class RedisWorkerRegistry(WorkerRegistry):
     def save(self, worker_id: str, text: str, seconds: float) -> None:
         """Store a worker's text for so many seconds, if Redis can be reached."""
         milliseconds = int(seconds * 1000)
-        signed = self._signer.sign(text.encode())
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(f"{self._key}:{worker_id}", signed, px=milliseconds)
-        pipeline.sadd(self._key, worker_id)
-        pipeline.pexpire(self._key, milliseconds)
         with suppress(redis.RedisError):
+            expires_at = self._now() + seconds
+            signed = self._signer.sign(f"{expires_at:.6f} {text}".encode())
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.set(f"{self._key}:{worker_id}", signed, px=milliseconds)
+            pipeline.sadd(self._key, worker_id)
+            pipeline.pexpire(self._key, milliseconds)
             pipeline.execute()
 
     def load_all(self) -> list[tuple[str, str, float]]:
         """Return id, text and remaining seconds of every live worker, if Redis can be reached."""
         entries: list[tuple[str, str, float]] = []
         with suppress(redis.RedisError):
+            now = self._now()
             for worker_id in map(str, self._redis.smembers(self._key)):
-                key = f"{self._key}:{worker_id}"
-                signed = self._redis.get(key)
+                signed = self._redis.get(f"{self._key}:{worker_id}")
                 if signed is None:
                     self._redis.srem(self._key, worker_id)
                     continue
-                text = self._signer.verify(str(signed).encode())
-                if text is not None:
-                    entries.append((worker_id, text.decode(), self._redis.pttl(key) / 1000))
+                verified = self._signer.verify(str(signed).encode())
+                if verified is None:
+                    continue
+                expires_at, _, text = verified.decode().partition(" ")
+                seconds = float(expires_at) - now
+                if seconds > 0:
+                    entries.append((worker_id, text, seconds))
         return entries
+
+    def _now(self) -> float:
+        """Return the time of the Redis server: the clocks of hosts may be wrong."""
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)

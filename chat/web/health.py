@@ -1,11 +1,11 @@
 """Health checks for process managers and load balancers. They answer with JSON, also for errors."""
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chat import engine, wire
 from chat.errors import BadRequest, Busy, Draining, NotFound, Refusal, ServerError
-from chat.storage.readiness import check_writable
+from chat.storage.readiness import NO_ANSWER, readiness_of
 
 PATHS = ("/healthz", "/readyz")
 
@@ -28,9 +28,9 @@ def readyz() -> Response:
         raise Draining
     try:
         with engine.time_limit(READY_TIMEOUT_SECONDS):
-            check_writable()
+            readiness_of(current_app).require()
     except TimeoutError:
-        raise Busy("Nothing can be stored: the database does not answer.") from None
+        raise Busy(NO_ANSWER) from None
     return _answer(wire.ok(), 200)
 
 

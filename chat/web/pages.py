@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from chat import engine, wire
 from chat.current_config import current_config
 from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
-from chat.identity import author, csrf_token, is_valid_csrf_token, you
+from chat.identity import author, csrf_token, is_valid_csrf_token, remember_room, you
 from chat.membership import check_failed_joins
 from chat.models import MessagePage, Room
 from chat.services import services
@@ -108,7 +108,7 @@ def _render_about(refused: str = "", not_created: str = "", status: int = 200) -
 
 
 def _go_to_new_room() -> AnyResponse:
-    _take_new_room()
+    _take_room_token()
     for _ in range(MAX_LABEL_ATTEMPTS):
         created = journal.create_room(random_label())
         if created is not None:
@@ -203,14 +203,16 @@ def _get_or_create_room(label: str) -> Room:
     author()  # sets the cookie by which the page's socket is the same person
     check_failed_joins(label, _address_key())
     try:
-        return Room.find(label)
+        visited = Room.find(label)
     except NotFound:
-        return _create_visited_room(label)
+        visited = _create_visited_room(label)
+    remember_room(label)
+    return visited
 
 
 def _create_visited_room(label: str) -> Room:
     try:
-        _take_new_room()
+        _take_room_token()
     except RateLimited:
         # Otherwise the answers would reveal, without a limit, which labels exist.
         services().limits.overdraw("address_failed_joins", _address_key())
@@ -218,8 +220,8 @@ def _create_visited_room(label: str) -> Room:
     return journal.get_or_create_room(label)
 
 
-def _take_new_room() -> None:
-    """Count a new room of this client address. Raises RateLimited."""
+def _take_room_token() -> None:
+    """Take the token of a new room from this client address. Raises RateLimited."""
     services().limits.take("address_rooms", _address_key())
 
 

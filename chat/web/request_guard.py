@@ -1,4 +1,7 @@
-"""WSGI middleware before everything else: refuses requests for hosts and from pages not allowed."""
+"""WSGI middleware: refuses requests for hosts and from pages that are not allowed.
+
+Only the limits of their client address come before it, so that refused requests count too.
+"""
 
 import json
 import logging
@@ -11,10 +14,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
-from chat.engine import close_after_response
+from chat.engine import ADDRESS_KEY, close_after_response
+from chat.errors import RateLimited
+from chat.limits import Limits
 from chat.web.addresses import Address, parse_address, parse_origin
 from chat.web.allowed_hosts import AllowedHosts
 from chat.web.middleware import SOCKET_PATH
+from chat.web.plain_refusals import refuse
 
 LOG_INTERVAL_SECONDS = 10.0
 MAX_LOGGED_CHARS = 100
@@ -79,15 +85,22 @@ class RequestGuard:
     """Passes on a request only if its Host is allowed, and a socket request only if its Origin is.
 
     A request that is passed on has a valid Host, the scheme by which browsers reach it, and no
-    forwarding headers except X-Forwarded-For. `health_paths` are answered for every valid Host,
-    because load balancers and hosting platforms send one of their own.
+    forwarding headers except X-Forwarded-For. One that is refused takes the token of a page.
+    `health_paths` are answered for every valid Host, because load balancers and hosting platforms
+    send one of their own.
     """
 
     def __init__(
-        self, app: WSGIApplication, hosts: AllowedHosts, *, health_paths: Collection[str]
+        self,
+        app: WSGIApplication,
+        hosts: AllowedHosts,
+        limits: Limits,
+        *,
+        health_paths: Collection[str],
     ) -> None:
         self._app = app
         self._hosts = hosts
+        self._limits = limits
         self._health_paths = health_paths
         self._log = ThrottledLog()
 
@@ -98,11 +111,26 @@ class RequestGuard:
             self._check(environ, is_for_socket)
         except RefusedRequest as refusal:
             self._log.warn(environ, refusal)
-            response = _json_response(refusal) if is_for_socket else _page(refusal)
-            return _send(environ, start_response, response)
+            response = self._refuse(environ, start_response, refusal, is_for_socket)
+            # Its client has nothing else to ask here.
+            return close_after_response(environ, start_response, response)
         for name in FORWARDING_HEADERS:
             environ.pop(name, None)
         return self._app(environ, start_response)
+
+    def _refuse(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        refusal: RefusedRequest,
+        is_for_socket: bool,
+    ) -> Iterable[bytes]:
+        try:
+            self._limits.take("address_pages", self._limits.address_key(environ.get(ADDRESS_KEY)))
+        except RateLimited as limited:
+            return refuse(start_response, limited)
+        response = _json_response(refusal) if is_for_socket else _page(refusal)
+        return response(environ, start_response)
 
     def _check(self, environ: WSGIEnvironment, is_for_socket: bool) -> None:
         """Check a request, and set its scheme. Raises RefusedRequest."""
@@ -218,10 +246,3 @@ def _json_response(refusal: RefusedRequest) -> Response:
     message = f"{refusal.sentence} {refusal.setting}".strip()
     body = json.dumps({"code": refusal.code, "message": message})
     return Response(body, 400, PAGE_HEADERS, mimetype="application/json")
-
-
-def _send(
-    environ: WSGIEnvironment, start_response: StartResponse, response: Response
-) -> Iterable[bytes]:
-    """Send a response and close the connection: its client has nothing else to ask here."""
-    return close_after_response(environ, start_response, response(environ, start_response))

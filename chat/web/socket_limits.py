@@ -37,12 +37,15 @@ class SocketLimits:
                 return refuse_as_json(start_response, refusal)
         return self._app(environ, start_response)
 
-    def on_opened(self, sid: str, environ: dict[str, Any]) -> None:
+    def on_session_opened(self, sid: str, environ: dict[str, Any]) -> None:
         """Count a session that has been opened."""
         if self._limits.is_enabled:
             self._connections.add(self._key(environ), sid)
 
-    def on_closed(self, sid: str) -> None:
+    def on_namespace_left(self, sid: str) -> None:
+        """Do nothing: the session is still open."""
+
+    def on_session_closed(self, sid: str) -> None:
         """Forget a session that has ended."""
         self._connections.remove(sid)
 

@@ -176,7 +176,6 @@ function fromOthers(rows) {
 }
 
 /**
-/**
  * Whether a message mentions this person or replies to them.
  *
  * @param {Row} row

@@ -328,7 +328,7 @@ def test_code_is_wider_than_prose_and_can_be_wrapped_and_copied(
     ada.get_by_role("button", name="Wrap lines").click()
     assert fence.evaluate(is_wide)
     ada.get_by_role("button", name="Copy code").click()
-    expect(ada.locator("#toast")).to_have_text("Copied")
+    expect(ada.locator("#toast")).to_have_text("Code copied")
     assert ada.evaluate("navigator.clipboard.readText()") == LONG_LINE
     assert violations(ada) == []
 

@@ -20,6 +20,7 @@ MESSAGES = 120
 # Names the controls of the page that have been touched, across reloads.
 NOTE_TOUCHES = """
 const CONTROLS = "button, a[href], input, textarea, label, [role=option]"
+const LEFT_OUT = "#menu, #delete, #shortcuts, .without-script, .skip-link, label :scope"
 window.nameOf = (control) => {
   const { id, dataset, control: input } = control
   const subject = input ? input.name : dataset.action ?? dataset.opens ?? ""
@@ -30,15 +31,19 @@ addEventListener("touchstart", ({ target, isTrusted }) => {
   if (control && isTrusted) noteTouched(nameOf(control))
 }, { capture: true })
 window.controlsOfPage = () => [...document.querySelectorAll(CONTROLS)]
-  .filter((each) => !each.closest("#menu, #shortcuts, .without-script, .skip-link, label :scope"))
+  .filter((each) => !each.closest(LEFT_OUT) && each.type !== "hidden")
+  .filter((each) => !each.matches(".visually-hidden, label input"))
   .map(nameOf)
 """
 SHARE = """
 navigator.share = async (content) => { window.shared = content }
 """
-# Those that no finger reaches on a phone: the button for keyboard shortcuts and the link that is
-# in the room menu too.
-NOT_ON_PHONES = {"button shortcuts", "header__home"}
+# Those that a phone does not show: the room menu has the same, or they are for the keyboard.
+NOT_ON_PHONES = {"button shortcuts", "header__home", "header__copy", "button"}
+# Those that are shown only when something fails. Earlier messages are loaded by scrolling to them.
+ON_FAILURE = {"connection__retry", "dialog__text", "earlier"}
+# test_the_bar_of_unread_messages_is_used_by_touch has them.
+OF_UNREAD_MESSAGES = {"unread-bar__jump", "unread-bar__dismiss"}
 
 
 def tap_button(finger: Finger, page: Page, name: str) -> None:
@@ -78,7 +83,33 @@ def test_every_control_of_a_room_works_by_touch(
         controls = set(ada.evaluate("controlsOfPage()"))
         forget(finger, ada)
 
-    assert controls - touched - NOT_ON_PHONES == set()
+    elsewhere = NOT_ON_PHONES | ON_FAILURE | OF_UNREAD_MESSAGES
+    assert sorted(controls - touched - elsewhere) == []
+
+
+@PHONES
+@pytest.mark.parametrize("button", sorted(OF_UNREAD_MESSAGES))
+def test_the_bar_of_unread_messages_is_used_by_touch(
+    server: ConfabServer, visit: Visit, room: str, phone: dict[str, Any], button: str
+) -> None:
+    fill(server, room, 60)
+    ada = visit(f"/{room}/", **phone)
+    ada.goto(server.url)
+    with somebody(server, room) as ben:
+        for number in range(60):
+            post(ben, f"new {number}")
+    ada.goto(f"{server.url}/{room}/")
+    bar = here(ada).locator("#unread-bar")
+    expect(bar).to_be_visible()
+
+    Finger(ada).tap(bar.locator(f".{button}"))
+
+    expect(bar).to_be_hidden()
+    first = ada.locator("#m-61")
+    if button == "unread-bar__jump":
+        expect(first).to_be_in_viewport()
+    else:
+        expect(first).not_to_be_in_viewport()
 
 
 def write(finger: Finger, page: Page) -> None:
@@ -111,7 +142,7 @@ def use_messages(finger: Finger, page: Page) -> None:
     with page.expect_popup() as popup:
         finger.tap(with_link.locator(".link"))
     popup.value.close()
-    finger.tap(with_link.locator(".message__text"))
+    finger.tap(with_link.locator(".message__name"))
     finger.tap(with_link.locator(".message__link"))
     expect(page).to_have_url(re.compile(rf"#m-{MESSAGES + 1}$"))
     finger.tap(with_link.locator(".message__actions"))
@@ -129,19 +160,21 @@ def move_through_history(finger: Finger, page: Page, ben: Stranger) -> None:
     expect(page.locator("#latest")).to_have_text("1 new")
     finger.tap(page.locator("#latest"))
     expect(page.locator(".message__text").last).to_have_text("while you read")
-    for number in range(12):
-        post(ben, f"{number} " + "words " * 60)
 
 
 def use_header(finger: Finger, page: Page) -> None:
-    """Rename the room, copy its link, and choose notifications."""
-    finger.tap(page.get_by_role("button", name="Rename room"))
-    page.keyboard.type("Supper")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Supper")
+    """Rename the room twice, show both changes, and choose notifications."""
+    for name in ("Dinner", "Supper"):
+        finger.tap(page.get_by_role("button", name="Rename room"))
+        field_of_room = page.get_by_role("textbox", name="Room name")
+        finger.tap(field_of_room)
+        field_of_room.fill(name)
+        finger.tap(page.get_by_role("button", name="Save room name"))
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page.locator(".message__text").last).to_contain_text("Supper")
+    finger.tap(page.get_by_role("button", name="Show earlier changes"))
+    expect(page.get_by_text("“Dinner”")).to_be_visible()
     page.context.grant_permissions(["clipboard-read", "clipboard-write", "notifications"])
-    finger.tap(page.locator(".header [data-copy-link]"))
-    page.wait_for_function("() => navigator.clipboard.readText().then((text) => text !== '')")
     finger.tap(page.locator("#bell"))
     for level in ("All messages", "Mentions and replies", "Nothing"):
         finger.tap(page.locator("label", has_text=level))
@@ -153,10 +186,18 @@ def use_header(finger: Finger, page: Page) -> None:
 
 def use_people(finger: Finger, page: Page) -> None:
     """Ignore a person, undo that, and mention the person."""
+    panel, menu = page.locator("#people"), page.locator("#person-menu")
     finger.tap(page.locator("#people-button"))
-    panel = page.locator("#people")
-    finger.tap(panel.locator(".person__ignore").locator("visible=true").first)
-    finger.tap(panel.get_by_role("button", name="Stop ignoring"))
+    for action in ("Ignore this person", "Stop ignoring", "Mention"):
+        finger.tap(panel.get_by_role("button", name="Actions for Ben"))
+        finger.tap(menu.get_by_role("menuitem", name=action))
+        expect(menu).to_be_hidden()
+    expect(field(page)).to_have_value(re.compile("^@Ben "))
+    expect(panel).to_be_hidden()
+    field(page).fill("")
+    finger.tap(page.locator("#people-button"))
+    finger.tap(panel.get_by_role("button", name="Close"))
+    finger.tap(page.locator("#people-button"))
     finger.tap(panel.locator(".person__mention:enabled").first)
     expect(panel).to_be_hidden()
     expect(field(page)).to_have_value(re.compile("^@Ben "))

@@ -1,50 +1,59 @@
-"""The bus accepts only messages that a worker of this installation has signed."""
+"""The bus accepts only messages that a worker of this installation has signed, and each once."""
 
 import json
-from typing import Any
+import logging
 
 import pytest
 from flask import Flask
 
 from chat.broadcasts import Broadcaster
-from chat.delivery import bus as bus_module
 from chat.delivery.bus import RedisBus
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.replay_guard import MAX_AGE_SECONDS, MAX_STREAMS, RedisClock, ReplayGuard
 from chat.delivery.signatures import MessageSigner
+from chat.limit_sharing import LimitSharing
+from chat.limits import Limits
 from chat.models import Room
 from chat.services import services_of
-from tests.conftest import JSON, Client, Log, Patch
+from config import Config
+from tests.conftest import JSON, Client, Log, StoppedClock
 
 SECRET_KEY = "the secret key of this installation"
 SIGNER = MessageSigner(SECRET_KEY, "bus")
-
-
-class Clock:
-    """The monotonic clock of the bus; it stands still until it is set."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
+STREAM = "the-stream-of-another-worker"
+NOW = StoppedClock().now
 
 
 @pytest.fixture
-def clock(monkeypatch: Patch) -> Clock:
-    """The clock of the bus."""
-    clock = Clock()
-    monkeypatch.setattr(bus_module, "time", clock)
-    return clock
+def clock() -> StoppedClock:
+    """The monotonic clock of the bus, and of Redis."""
+    return StoppedClock()
 
 
-def make_bus(app: Flask) -> RedisBus:
-    """Return a bus that is not connected: messages are handed to its `receive`."""
-    return RedisBus(services_of(app).socketio, "redis://127.0.0.1:1/0", "confab:test", SIGNER)
+@pytest.fixture
+def bus(app: Flask, clock: StoppedClock) -> RedisBus:
+    """A bus that is not connected: messages are handed to its `receive`."""
+    return make_bus(app, clock)
 
 
-def message(rev: int, text: str, **changes: Any) -> bytes:
-    """Return a message of another worker, without a signature."""
+def make_bus(app: Flask, clock: StoppedClock) -> RedisBus:
+    """Return a bus that is not connected."""
+    socketio = services_of(app).socketio
+    return RedisBus(socketio, "redis://127.0.0.1:1/0", "confab:test", SIGNER, clock=clock)
+
+
+def message(
+    rev: int, text: str, sent_at: float = StoppedClock().now, stream: str = STREAM
+) -> bytes:
+    """Return a message of another worker, without a signature, sent at a time in seconds."""
     payload = {"label": "kitchen", "seq": rev, "rev": rev, "handle": "Eve", "message": text}
-    return json.dumps({"from": "a", "event": "chat", "payload": payload} | changes).encode()
+    return envelope("chat", payload, sent_at, stream)
+
+
+def envelope(event: str, payload: JSON, sent_at: float, stream: str = STREAM) -> bytes:
+    """Return an event as it is on the bus, without a signature."""
+    text = json.dumps({"event": event, "payload": payload})
+    return f"{stream} {int(sent_at * 1e6)} {text}".encode()
 
 
 def unsigned_forms(body: bytes) -> list[bytes]:
@@ -64,9 +73,8 @@ def unsigned_forms(body: bytes) -> list[bytes]:
     ]
 
 
-def test_only_signed_messages_reach_their_handler(app: Flask) -> None:
+def test_only_signed_messages_reach_their_handler(bus: RedisBus) -> None:
     received: list[JSON] = []
-    bus = make_bus(app)
     bus.subscribe("chat", lambda _event, payload: received.append(payload))
     forged = unsigned_forms(message(1, "forged"))
 
@@ -75,14 +83,13 @@ def test_only_signed_messages_reach_their_handler(app: Flask) -> None:
     bus.receive(SIGNER.sign(message(1, "real")))
 
     assert [payload["message"] for payload in received] == ["real"]
-    assert bus.unverified == len(forged)
+    assert bus.unsigned.total == len(forged)
 
 
 def test_a_forged_number_does_not_hide_the_message_that_has_it(
-    app: Flask, ada: Client, kitchen: str
+    app: Flask, bus: RedisBus, clock: StoppedClock, ada: Client, kitchen: str
 ) -> None:
     """The message has been stored by another worker, and arrives over the bus."""
-    bus = make_bus(app)
     socketio = services_of(app).socketio
     reconciler = Reconciler(app, socketio, Broadcaster(socketio), bus)
     bus.subscribe("chat", reconciler.on_message)
@@ -94,17 +101,15 @@ def test_a_forged_number_does_not_hide_the_message_that_has_it(
         bus.receive(data)
     assert reconciler.sequencer.cursor(kitchen) == 0
     bus.receive(SIGNER.sign(message(1, "real")))
-    bus.receive(SIGNER.sign(message(1, "repeated")))
+    bus.receive(SIGNER.sign(message(1, "repeated", clock.now + 1)))
 
     assert [payload["message"] for payload in ada.received("chat")] == ["real"]
     assert reconciler.sequencer.cursor(kitchen) == 1
 
 
 def test_unsigned_messages_are_counted_and_logged_once_a_second(
-    app: Flask, clock: Clock, caplog: Log
+    bus: RedisBus, clock: StoppedClock, caplog: Log
 ) -> None:
-    bus = make_bus(app)
-
     for _ in range(5):
         bus.receive(message(1, "forged"))
     clock.now += 1
@@ -112,7 +117,7 @@ def test_unsigned_messages_are_counted_and_logged_once_a_second(
 
     reports = [record.getMessage() for record in caplog.records]
     assert [report.split()[0] for report in reports] == ["1", "5"]
-    assert bus.unverified == 6
+    assert bus.unsigned.total == 6
     assert "forged" not in caplog.text
 
 
@@ -121,3 +126,114 @@ def test_what_a_worker_signs_another_worker_accepts() -> None:
 
     assert other_worker.verify(SIGNER.sign(b"hello")) == b"hello"
     assert SECRET_KEY.encode() not in SIGNER.sign(b"hello")
+
+
+# Replays
+
+
+def test_a_message_that_is_published_again_is_dropped_counted_and_logged(
+    bus: RedisBus, clock: StoppedClock, caplog: Log
+) -> None:
+    received: list[JSON] = []
+    bus.subscribe("chat", lambda _event, payload: received.append(payload))
+    recorded = [SIGNER.sign(message(rev, "hello", clock.now + rev / 1e6)) for rev in (1, 2, 3)]
+    for data in recorded:
+        bus.receive(data)
+
+    clock.now += 1
+    for data in recorded + recorded[::-1]:
+        bus.receive(data)
+
+    assert [payload["rev"] for payload in received] == [1, 2, 3]
+    assert bus.replayed.total == 6
+    assert "received before" in caplog.text
+    assert "hello" not in caplog.text
+
+
+def test_messages_of_a_worker_that_has_ended_cannot_be_published_again(
+    app: Flask, bus: RedisBus, clock: StoppedClock
+) -> None:
+    recorded = SIGNER.sign(message(1, "hello", clock.now))
+    bus.receive(recorded)
+    clock.now += MAX_AGE_SECONDS + 1
+    received: list[JSON] = []
+    newcomer = make_bus(app, clock)
+    for each in (bus, newcomer):
+        each.subscribe("chat", lambda _event, payload: received.append(payload))
+
+    for each in (bus, newcomer):
+        each.receive(recorded)
+        assert each.replayed.total == 1
+        each.receive(SIGNER.sign(message(2, "hello again", clock.now)))
+
+    assert [payload["rev"] for payload in received] == [2, 2]
+
+
+def test_a_replayed_report_of_taken_tokens_locks_nobody_out(
+    app: Flask, bus: RedisBus, clock: StoppedClock
+) -> None:
+    limits = Limits(Config(), SECRET_KEY, is_shared=True, clock=clock)
+    bus.subscribe("taken", LimitSharing(services_of(app).socketio, bus, limits).on_message)
+    ada = limits.requester("ada", None)
+    report = {"person_messages": {ada.person: 1}}
+    recorded = SIGNER.sign(envelope("taken", report, clock.now))
+
+    for _ in range(100):
+        bus.receive(recorded)
+
+    assert limits.buckets["person_messages"].take(ada.person, 4, clock.now) == 0
+
+
+def test_a_worker_does_not_receive_its_own_messages(bus: RedisBus) -> None:
+    received: list[JSON] = []
+    bus.subscribe("chat", lambda _event, payload: received.append(payload))
+
+    bus.receive(bus.sign('{"event": "chat", "payload": {}}'))
+
+    assert received == []
+    assert bus.replayed.total == 0
+
+
+def test_every_message_of_a_worker_is_accepted_by_the_others_whatever_their_clocks_show(
+    app: Flask,
+) -> None:
+    received: list[JSON] = []
+    hosts = [StoppedClock() for _ in range(2)]
+    sender, receiver = (make_bus(app, clock) for clock in hosts)
+    hosts[1].now += 1e6
+    for bus in (sender, receiver):
+        bus.set_clock((2_000_000_000, 0))
+    receiver.subscribe("chat", lambda _event, payload: received.append(payload))
+
+    for number in range(5):
+        receiver.receive(sender.sign(json.dumps({"event": "chat", "payload": {"n": number}})))
+        if number == 2:  # the clock of Redis has been set back
+            sender.set_clock((2_000_000_000 - 50, 0))
+
+    assert [payload["n"] for payload in received] == list(range(5))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "x y", "x y {}", "x 1.5 {}", "x 9 []", "x 9 {}", "x 9 1"]
+)
+def test_a_signed_text_that_is_no_message_is_dropped(
+    bus: RedisBus, clock: StoppedClock, caplog: Log, text: str
+) -> None:
+    clock.now = 0
+    caplog.set_level(logging.INFO)
+
+    bus.receive(SIGNER.sign(text.encode()))
+
+    assert "that no worker sent" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_guard_remembers_a_bounded_number_of_streams() -> None:
+    clock = StoppedClock()
+    guard = ReplayGuard(RedisClock(clock))
+
+    for number in range(3 * MAX_STREAMS):
+        assert guard.accept(f"stream {number}", int(clock.now * 1e6))
+        clock.now += 1
+
+    assert len(guard) <= MAX_STREAMS

@@ -1,10 +1,8 @@
 """Request bodies: those that are too large, too slow or malformed are refused, at little cost."""
 
 import http.client
-import json
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
@@ -15,8 +13,9 @@ import pytest
 from flask import Flask
 
 from tests.conftest import Client
+from tests.pages import embedded_answer, hidden_fields
 from tests.raw_http import FORM_TYPE, Connection, chunked, request, status
-from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, wait_until
+from tests.servers import ConfabServer, wait_until, written_bytes
 
 BODY_BYTES = 64 * 1024
 FRAME_BYTES = 32 * 1024
@@ -26,27 +25,16 @@ BODY_SECONDS = 2
 MEGABYTE = 1_000_000
 MAX_GROWTH_BYTES = 3 * MEGABYTE
 MULTIPART_TYPE = "multipart/form-data; boundary=x"
-HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
-
-
-@pytest.fixture(scope="module", params=IMPATIENT_SERVERS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ConfabServer]:
-    """A server whose limit for a body is BODY_SECONDS."""
-    with impatient(tmp_path_factory.mktemp("server"), request.param) as started:
-        started.room("kitchen")
-        yield started
 
 
 class Cost:
     """The peak memory and the bytes written to files by a server since this object was made."""
 
     def __init__(self, server: ConfabServer) -> None:
-        self._process = Path(f"/proc/{server.processes()[-1]}")
-        (self._process / "clear_refs").write_text("5")  # resets the peak
+        self._pid = server.processes()[-1]
+        Path(f"/proc/{self._pid}/clear_refs").write_text("5")  # resets the peak
         self._peak_before = self._peak_bytes()
-        self._written_before = self._written_bytes()
+        self._written_before = written_bytes(self._pid)
 
     def memory_bytes(self) -> int:
         """Return by how much the peak of the memory has grown."""
@@ -54,19 +42,13 @@ class Cost:
 
     def written_bytes(self) -> int:
         """Return how much was written to files; sockets do not count."""
-        return self._written_bytes() - self._written_before
+        return written_bytes(self._pid) - self._written_before
 
     def _peak_bytes(self) -> int:
-        return 1024 * self._field("status", "VmHWM")
-
-    def _written_bytes(self) -> int:
-        return self._field("io", "wchar")
-
-    def _field(self, file: str, name: str) -> int:
-        text = (self._process / file).read_text()
-        field = re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE)
-        assert field
-        return int(field[1])
+        text = Path(f"/proc/{self._pid}/status").read_text()
+        peak = re.search(r"^VmHWM:\s*(\d+) kB", text, re.MULTILINE)
+        assert peak
+        return 1024 * int(peak[1])
 
 
 class Browser:
@@ -77,7 +59,7 @@ class Browser:
         self._cookie = ""
         headers, page = self._request("GET", None, {})
         self._cookie = headers["Set-Cookie"].partition(";")[0]
-        self.form = dict(HIDDEN_FIELD.findall(page))
+        self.form = hidden_fields(page)
 
     def __enter__(self) -> Self:
         return self
@@ -104,31 +86,33 @@ class Browser:
 def messages(server: ConfabServer) -> list[str]:
     """Return the messages on the page of the kitchen."""
     page = server.page("/kitchen/")
-    embedded = re.search(r'id="page">(.*?)</script>', page)
-    assert embedded
-    return [row["message"] for row in json.loads(embedded[1])["messages"]]
+    return [row["message"] for row in embedded_answer(page)["messages"]]
 
 
 @pytest.mark.servers
-def test_a_form_of_nine_megabytes_is_refused_without_using_memory(server: ConfabServer) -> None:
+def test_a_form_of_nine_megabytes_is_refused_without_using_memory(
+    impatient_server: ConfabServer,
+) -> None:
     body = b"message=" + b"%41" * 3_000_000
-    cost = Cost(server)
+    cost = Cost(impatient_server)
 
-    with Connection(server) as mallory:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", body))
         answer = mallory.receive_all()
 
     assert status(answer) == 413
     assert b"The message is too large" in answer
     assert cost.memory_bytes() < MAX_GROWTH_BYTES
-    assert server.page("/healthz")
+    assert impatient_server.page("/healthz")
 
 
 @pytest.mark.servers
-def test_a_chunked_body_is_refused_when_it_becomes_too_large(server: ConfabServer) -> None:
-    cost = Cost(server)
+def test_a_chunked_body_is_refused_when_it_becomes_too_large(
+    impatient_server: ConfabServer,
+) -> None:
+    cost = Cost(impatient_server)
 
-    with Connection(server) as mallory:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", Transfer_Encoding="chunked"))
         mallory.send(chunked(b"m" * 9 * MEGABYTE))
         answer = mallory.receive_all()
@@ -138,12 +122,14 @@ def test_a_chunked_body_is_refused_when_it_becomes_too_large(server: ConfabServe
 
 
 @pytest.mark.servers
-def test_an_upload_of_200_megabytes_is_refused_before_it_arrives(server: ConfabServer) -> None:
+def test_an_upload_of_200_megabytes_is_refused_before_it_arrives(
+    impatient_server: ConfabServer,
+) -> None:
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
     headers = {"Content_Type": MULTIPART_TYPE, "Content_Length": str(200 * MEGABYTE)}
-    cost = Cost(server)
+    cost = Cost(impatient_server)
 
-    with Connection(server) as mallory:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", start, **headers))
         answer = mallory.receive()
         while mallory.send(b"f" * MEGABYTE):
@@ -152,7 +138,7 @@ def test_an_upload_of_200_megabytes_is_refused_before_it_arrives(server: ConfabS
     assert status(answer) == 413
     assert cost.memory_bytes() < MAX_GROWTH_BYTES
     assert cost.written_bytes() < MEGABYTE
-    assert server.page("/healthz")
+    assert impatient_server.page("/healthz")
 
 
 UNFINISHED = {
@@ -168,10 +154,12 @@ UNFINISHED = {
 
 
 @pytest.mark.servers
-def test_a_body_that_does_not_arrive_times_out_and_delays_nobody(server: ConfabServer) -> None:
+def test_a_body_that_does_not_arrive_times_out_and_delays_nobody(
+    impatient_server: ConfabServer,
+) -> None:
     def send(unfinished: bytes) -> tuple[int, float]:
         """Return the status of the answer, and after how many seconds the connection ended."""
-        with Connection(server) as mallory:
+        with Connection(impatient_server) as mallory:
             began = time.monotonic()
             mallory.send(unfinished)
             answer = mallory.receive_all().replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
@@ -180,7 +168,7 @@ def test_a_body_that_does_not_arrive_times_out_and_delays_nobody(server: ConfabS
     with ThreadPoolExecutor(len(UNFINISHED)) as threads:
         sent = {name: threads.submit(send, unfinished) for name, unfinished in UNFINISHED.items()}
         began = time.monotonic()
-        assert server.page("/healthz")
+        assert impatient_server.page("/healthz")
         assert time.monotonic() - began < BODY_SECONDS * 0.75, "another client had to wait"
 
     results = {name: future.result() for name, future in sent.items()}
@@ -203,16 +191,16 @@ CUT_OFF = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("body", CUT_OFF.values(), ids=CUT_OFF)
-def test_a_body_that_is_cut_off_is_refused(server: ConfabServer, body: bytes) -> None:
-    with Connection(server) as mallory:
+def test_a_body_that_is_cut_off_is_refused(impatient_server: ConfabServer, body: bytes) -> None:
+    with Connection(impatient_server) as mallory:
         mallory.send(body)
         mallory.end()
         assert status(mallory.receive_all()) == 400
 
 
 @pytest.mark.servers
-def test_a_body_that_arrives_byte_by_byte_times_out(server: ConfabServer) -> None:
-    with Connection(server) as mallory:
+def test_a_body_that_arrives_byte_by_byte_times_out(impatient_server: ConfabServer) -> None:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", Content_Length="1000"))
         began = time.monotonic()
         wait_until(lambda: not mallory.send(b"m"), BODY_SECONDS + 3, "the server stops reading")
@@ -222,7 +210,9 @@ def test_a_body_that_arrives_byte_by_byte_times_out(server: ConfabServer) -> Non
 
 @pytest.mark.servers
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_a_body_of_the_largest_size_is_read(server: ConfabServer, in_chunks: bool) -> None:
+def test_a_body_of_the_largest_size_is_read(
+    impatient_server: ConfabServer, in_chunks: bool
+) -> None:
     if in_chunks:
         # The headers of the chunks count too.
         body = chunked(b"message=".ljust(BODY_BYTES - 1000, b"m"))
@@ -231,7 +221,7 @@ def test_a_body_of_the_largest_size_is_read(server: ConfabServer, in_chunks: boo
         body = b"message=".ljust(BODY_BYTES, b"m")
         headers = {"Content_Length": str(BODY_BYTES)}
 
-    with Connection(server) as ada:
+    with Connection(impatient_server) as ada:
         ada.send(request("POST", "/kitchen/", body, Connection="close", **headers))
         answer = ada.receive_all()
 
@@ -252,18 +242,22 @@ REFUSED_PATHS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("method", REFUSED_PATHS)
-def test_the_limit_applies_to_every_method_and_path(server: ConfabServer, method: str) -> None:
-    with Connection(server) as mallory:
+def test_the_limit_applies_to_every_method_and_path(
+    impatient_server: ConfabServer, method: str
+) -> None:
+    with Connection(impatient_server) as mallory:
         mallory.send(request(method, REFUSED_PATHS[method], b"m" * (BODY_BYTES + 1)))
         assert status(mallory.receive_all()) == 413
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("transport", ["polling", "websocket", "pigeon"])
-def test_a_socket_request_has_the_limit_of_a_frame(server: ConfabServer, transport: str) -> None:
+def test_a_socket_request_has_the_limit_of_a_frame(
+    impatient_server: ConfabServer, transport: str
+) -> None:
     path = f"/socket.io/?EIO=4&transport={transport}"
 
-    with Connection(server) as mallory:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", path, b"m" * (FRAME_BYTES + 1)))
         assert status(mallory.receive_all()) == 413
 
@@ -291,8 +285,10 @@ SMUGGLED = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("smuggled", SMUGGLED.values(), ids=SMUGGLED)
-def test_a_refused_body_is_not_read_as_a_request(server: ConfabServer, smuggled: bytes) -> None:
-    with Connection(server) as mallory:
+def test_a_refused_body_is_not_read_as_a_request(
+    impatient_server: ConfabServer, smuggled: bytes
+) -> None:
+    with Connection(impatient_server) as mallory:
         mallory.send(smuggled)
         answer = mallory.receive_all()
 
@@ -306,8 +302,10 @@ LENGTHS = ["-5", "+5", "five", "0x5", "5.0", "5, 5", "1_0", "\u00b2", "9" * 5000
 
 @pytest.mark.servers
 @pytest.mark.parametrize("length", LENGTHS, ids=[length[:10] for length in LENGTHS])
-def test_a_length_that_is_not_a_number_is_refused(server: ConfabServer, length: str) -> None:
-    with Connection(server) as mallory:
+def test_a_length_that_is_not_a_number_is_refused(
+    impatient_server: ConfabServer, length: str
+) -> None:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", b"12345", Content_Length=length))
         assert status(mallory.receive_all()) == 400
 
@@ -322,32 +320,34 @@ ENDLESS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
-def test_chunk_headers_and_trailers_are_limited_too(server: ConfabServer, body: bytes) -> None:
-    cost = Cost(server)
+def test_chunk_headers_and_trailers_are_limited_too(
+    impatient_server: ConfabServer, body: bytes
+) -> None:
+    cost = Cost(impatient_server)
 
-    with Connection(server) as mallory:
+    with Connection(impatient_server) as mallory:
         mallory.send(request("POST", "/kitchen/", Transfer_Encoding="chunked") + body)
         assert status(mallory.receive_all()) in (400, 413)
 
     assert cost.memory_bytes() < MAX_GROWTH_BYTES
-    assert server.page("/healthz")
+    assert impatient_server.page("/healthz")
 
 
 @pytest.mark.servers
-def test_the_longest_message_fits_into_the_form(server: ConfabServer) -> None:
+def test_the_longest_message_fits_into_the_form(impatient_server: ConfabServer) -> None:
     longest = "\U0001f600" * 4000  # four bytes each, and twelve in the form
 
-    with Browser(server) as ada:
+    with Browser(impatient_server) as ada:
         assert ada.post(longest)[0] == 303
 
-    assert longest in messages(server)
+    assert longest in messages(impatient_server)
 
 
 @pytest.mark.servers
-def test_a_message_that_is_slightly_too_long_is_shown_again(server: ConfabServer) -> None:
+def test_a_message_that_is_slightly_too_long_is_shown_again(impatient_server: ConfabServer) -> None:
     too_long = "\U0001f600" * 4096
 
-    with Browser(server) as ada:
+    with Browser(impatient_server) as ada:
         refused, page = ada.post(too_long)
 
     assert refused == 413
@@ -355,12 +355,12 @@ def test_a_message_that_is_slightly_too_long_is_shown_again(server: ConfabServer
 
 
 @pytest.mark.servers
-def test_a_form_in_chunks_is_accepted(server: ConfabServer) -> None:
-    with Browser(server) as ada:
+def test_a_form_in_chunks_is_accepted(impatient_server: ConfabServer) -> None:
+    with Browser(impatient_server) as ada:
         for _ in range(2):  # over one connection, if the server keeps it open
             assert ada.post("in chunks", in_chunks=True)[0] == 303
 
-    assert messages(server).count("in chunks") == 1
+    assert messages(impatient_server).count("in chunks") == 1
 
 
 def multipart(fields: dict[str, str], file: str = "") -> bytes:
@@ -378,7 +378,7 @@ def multipart(fields: dict[str, str], file: str = "") -> bytes:
 
 def test_a_form_with_a_file_is_refused(app: Flask, ada: Client, kitchen: str) -> None:
     browser = app.test_client()
-    form = dict(HIDDEN_FIELD.findall(browser.get(f"/{kitchen}/").text))
+    form = hidden_fields(browser.get(f"/{kitchen}/").text)
     form |= {"handle": "Ben", "message": "hello"}
 
     refused = browser.post(

@@ -1,11 +1,15 @@
 """`flask run` says when it can be reached from other machines."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from werkzeug import serving
 
-from chat.engine.dev_server import _is_loopback
+from chat.engine.dev_server import LimitedRequestHandler, _is_loopback
+from config import Config
 from tests.servers import ConfabServer, _serving
 
 WARNING = "the development server, which is not for the internet"
@@ -50,3 +54,12 @@ def test_flask_run_warns_unless_it_listens_at_loopback(
 )
 def test_only_this_machine_reaches_a_loopback_host(host: str, is_loopback: bool) -> None:
     assert _is_loopback(host) == is_loopback
+
+
+def test_creating_several_apps_limits_the_development_server_once(
+    make_app: Callable[[Config], Flask], tmp_path: Path
+) -> None:
+    for number in range(3):
+        make_app(Config(instance=tmp_path / str(number)))
+
+    assert serving.WSGIRequestHandler is LimitedRequestHandler

@@ -8,21 +8,13 @@ import pytest
 
 from chat.engine import pending_requests as module
 from chat.engine.pending_requests import MIN_SECONDS, PendingRequests
-from tests.conftest import Patch
-
-
-class Clock:
-    """The monotonic clock, moved by hand."""
-
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.conftest import Patch, StoppedClock
 
 
 @pytest.fixture
-def clock(monkeypatch: Patch) -> Clock:
-    made = Clock()
+def clock(monkeypatch: Patch) -> StoppedClock:
+    """The monotonic clock."""
+    made = StoppedClock()
     monkeypatch.setattr(module, "monotonic", made)
     return made
 
@@ -46,14 +38,14 @@ def is_disconnected(client: socket.socket) -> bool:
 
 
 def test_the_oldest_request_is_interrupted_first(
-    clock: Clock, pairs: list[tuple[socket.socket, socket.socket]]
+    clock: StoppedClock, pairs: list[tuple[socket.socket, socket.socket]]
 ) -> None:
     pending = PendingRequests()
     with ExitStack() as stack:
         for server, _ in pairs:
             stack.enter_context(pending.waiting(server))
-            clock.seconds += 0.1
-        clock.seconds += MIN_SECONDS
+            clock.now += 0.1
+        clock.now += MIN_SECONDS
 
         assert pending.disconnect_oldest()
         assert [is_disconnected(client) for _, client in pairs] == [True, False, False]
@@ -62,28 +54,28 @@ def test_the_oldest_request_is_interrupted_first(
 
 
 def test_a_young_request_is_not_interrupted(
-    clock: Clock, pairs: list[tuple[socket.socket, socket.socket]]
+    clock: StoppedClock, pairs: list[tuple[socket.socket, socket.socket]]
 ) -> None:
     pending = PendingRequests()
     (server, client), *_ = pairs
     with pending.waiting(server):
-        clock.seconds += MIN_SECONDS * 0.75
+        clock.now += MIN_SECONDS * 0.75
         assert not pending.disconnect_oldest()
         assert pending.seconds_until_late() == pytest.approx(MIN_SECONDS * 0.25)
 
-        clock.seconds += pending.seconds_until_late()
+        clock.now += pending.seconds_until_late()
         assert pending.disconnect_oldest()
 
     assert is_disconnected(client)
 
 
 def test_a_request_that_has_arrived_is_not_interrupted(
-    clock: Clock, pairs: list[tuple[socket.socket, socket.socket]]
+    clock: StoppedClock, pairs: list[tuple[socket.socket, socket.socket]]
 ) -> None:
     pending = PendingRequests()
     with pending.waiting(pairs[0][0]):
         pass
-    clock.seconds += 1000
+    clock.now += 1000
 
     assert not pending.disconnect_oldest()
     assert pending.seconds_until_late() == 0

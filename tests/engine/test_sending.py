@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -12,7 +12,7 @@ import pytest
 from chat.engine.sending import ExpectedTimeouts
 from tests.clients import Stranger
 from tests.raw_http import Connection, request, status
-from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient, open_sockets, wait_until
+from tests.servers import ConfabServer, open_sockets, wait_until
 
 LIMIT_SECONDS = 2
 STALL_SECONDS = 3
@@ -25,20 +25,16 @@ MIN_PAGE_BYTES = 400_000
 """More than the kernel buffers of an answer that is not read."""
 
 
-@pytest.fixture(scope="module", params=IMPATIENT_SERVERS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ConfabServer]:
-    """A server with a room whose page is large."""
-    with impatient(tmp_path_factory.mktemp("server"), request.param) as started:
-        started.room("kitchen")
-        with Stranger(started.url) as ada:
-            ada.ask("join", {"label": "kitchen"})
-            for number in range(50):
-                message = f"{number} ".ljust(4_000, "b")
-                assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
-        assert len(started.page("/kitchen/")) > MIN_PAGE_BYTES
-        yield started
+@pytest.fixture(scope="module")
+def server(impatient_server: ConfabServer) -> ConfabServer:
+    """A server with a kitchen whose page is large."""
+    with Stranger(impatient_server.url) as ada:
+        ada.ask("join", {"label": "kitchen"})
+        for number in range(50):
+            message = f"{number} ".ljust(4_000, "b")
+            assert ada.ask("chat", {"handle": "Ada", "message": message})["ok"]
+    assert len(impatient_server.page("/kitchen/")) > MIN_PAGE_BYTES
+    return impatient_server
 
 
 def request_page(server: ConfabServer) -> Connection:

@@ -2,15 +2,17 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from tests.hostile.attackers import Counts
 from tests.hostile.neighbours import Neighbours, percentile
 from tests.hostile.report import Row
+from tests.hostile.target import Target
 from tests.servers import ConfabServer, resident_bytes
 
 IS_LONG = bool(os.environ.get("HOSTILE"))
@@ -51,11 +53,22 @@ def _prepare_attackers() -> None:
         os.sched_setaffinity(0, {ATTACKER_CPU})
 
 
-def keep_to_one_cpu(server: ConfabServer) -> None:
-    """Let a server use one CPU, and leave the other to the attackers."""
-    if HAS_TWO_CPUS:
-        for pid in server.processes():
-            os.sched_setaffinity(pid, {SERVER_CPU})
+@contextmanager
+def alone_on_its_cpu(server: ConfabServer) -> Iterator[None]:
+    """In the long form, give a server one CPU, and the other to this process with the neighbours.
+
+    The attackers share the latter.
+    """
+    if not IS_LONG or not HAS_TWO_CPUS:
+        yield
+        return
+    for pid in server.processes():
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {SERVER_CPU})
+    cpus_before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {ATTACKER_CPU})
+    yield
+    os.sched_setaffinity(0, cpus_before)
 
 
 class Attack:
@@ -102,10 +115,14 @@ class Attack:
 
     def prepare(self, attacker: Callable[..., Any], *arguments: Any) -> Any:
         """Call an attacker with an address that has not been used, and measure nothing."""
-        number = next(numbers)
-        address = f"198.51.{100 + number // 250}.{1 + number % 250}"
-        call = self._attackers.submit(attacker, self.server.url, address, *arguments)
+        target = Target(self.server.url, self.address())
+        call = self._attackers.submit(attacker, target, *arguments)
         return call.result(MAX_ATTACK_SECONDS)
+
+    def address(self) -> str:
+        """Return a client address that has not been used."""
+        number = next(numbers)
+        return f"198.51.{100 + number // 250}.{1 + number % 250}"
 
     def check(self, attack: str, measured: float, at_most: float, unit: str = "") -> None:
         """Note a measurement in the table; fail if it is above its bound."""
@@ -132,9 +149,3 @@ class Attack:
         if not self._latencies:
             return ""
         return f"{percentile(self._latencies, 0.99):.0f} ms ({len(self._latencies)})"
-
-
-def statuses(counts: Counts) -> str:
-    """Return the statuses of HTTP among counts, such as `400, 413`."""
-    found = {name.removeprefix("status ") for name in counts if name.startswith("status ")}
-    return ", ".join(sorted(found))

@@ -6,16 +6,18 @@ Every one of them comes from one client address, and connects to loopback only.
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import count
 from selectors import EVENT_READ, DefaultSelector
 from typing import TypeAlias
 
-from tests.clients import JSON, PING, TEXT, Closed, Polling, Stranger, WebSocket
+from tests.clients import JSON, PING, TEXT, Closed, Stranger, WebSocket
+from tests.hostile.counts import Counts
 from tests.hostile.neighbours import ROOM
-from tests.hostile.raw_http import FORM_TYPE, RawHttp, ask, head, port_of, status_of
+from tests.hostile.target import Target
+from tests.raw_http import FORM_TYPE, Connection, status
 from tests.servers import resident_bytes
 from tests.torture.connections import open_client_ports
 
@@ -32,23 +34,44 @@ QUIET_SECONDS = 1.0
 MEGABYTE = 1_000_000
 FORM_BYTES = 9 * MEGABYTE
 UPLOAD_BYTES = 200 * MEGABYTE
+UPLOAD_MIN_BYTES = 1_000
+UPLOAD_TYPE = "multipart/form-data; boundary=x"
+UPLOAD_START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
 MAX_ANSWER_SECONDS = 40.0
 MAX_HOLD_SECONDS = 60.0
 BODY = "body"
 HEAD = "head"
 SOCKET = "socket"
+UPLOAD = "upload"
+UNREAD = "unread"
 LONG_ROOM = "long-texts"
+LONG_PREFIX = "long "
+LONG_CHAT = f"{LONG_PREFIX}chat"
+LONG_TEXT = "\U0001f600" * 4_000
+"""The longest message: 16 KB."""
+
+MANY_TEXTS = 150
+UNREAD_PAGES = 40
 SEND_INTERVAL_SECONDS = 0.2
 MAX_PING_BYTES = 125
 GUESSES_OF_IDENTITY = 10
 PIPELINED_EVENTS = 50
-LARGE_HEADERS = 50
+EDITS_BEFORE_REACTIONS = 15
+"""They count like reactions, but are stored at once: fewer reactions then reach the limit."""
+
+MAX_NEW_IDENTITIES = 900
+"""Fewer than the handshakes that an address has at once, more than its joins."""
+
 LARGE_HEADER_BYTES = 8_000
+EMOJI = list("😀😂😍🤔😎😭🎉🔥👍👎🙏💯🚀🍕🐱🐶🌈⚡🎈🏆")
+"""As many as a message can have."""
+
+TOGGLES_AT_ONCE = 5
+NO_EMOJI = ["\u2062\ufe0f", "カ", "─", "a", "1", "👍👍", "<b>", "\u200d"]
 WARM_UP_SOCKETS = 20
 """After them, the buffers of the server have their size."""
 
-Counts: TypeAlias = Counter[str]
-PacketAttacker: TypeAlias = Callable[[str, str, float], Counts]
+PacketAttacker: TypeAlias = Callable[[Target, float], Counts]
 
 names = count(1)
 
@@ -65,40 +88,35 @@ def until(seconds: float) -> Iterator[int]:
 # Bodies and headers
 
 
-def send_large_forms(url: str, address: str, seconds: float) -> Counts:
+def head_of_post(target: Target, media_type: str, length: int) -> bytes:
+    """Return the head of a request that sends a body to the page of a room."""
+    return target.head("POST", f"/{ROOM}/", Content_Type=media_type, Content_Length=str(length))
+
+
+def send_large_forms(target: Target, seconds: float) -> Counts:
     """Post forms of nine megabytes to the page of a room. Counts the statuses of the answers."""
     piece = b"%41" * 30_000
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with RawHttp(url) as connection:
-            length = str(FORM_BYTES)
-            connection.send(
-                head("POST", f"/{ROOM}/", address, Content_Type=FORM_TYPE, Content_Length=length)
-            )
+        with target.connect() as connection:
+            connection.send(head_of_post(target, FORM_TYPE, FORM_BYTES))
             sent = 0
             while sent < FORM_BYTES and connection.send(piece):
                 sent += len(piece)
-            counts[f"status {status_of(connection.receive())}"] += 1
+            counts.add_response(connection.receive())
     return counts
 
 
-def send_uploads(url: str, address: str, seconds: float) -> Counts:
+def send_uploads(target: Target, seconds: float) -> Counts:
     """Upload files of 200 megabytes. Counts statuses, and the bytes the server let us send."""
-    media_type = "multipart/form-data; boundary=x"
-    start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with RawHttp(url) as connection:
-            length = str(UPLOAD_BYTES)
-            connection.send(
-                head("POST", f"/{ROOM}/", address, Content_Type=media_type, Content_Length=length)
-            )
-            connection.send(start)
-            status = status_of(connection.receive())
+        with target.connect() as connection:
+            connection.send(head_of_post(target, UPLOAD_TYPE, UPLOAD_BYTES) + UPLOAD_START)
+            counts.add_response(connection.receive())
             sent = 0
             while sent < UPLOAD_BYTES and connection.send(bytes(MEGABYTE)):
                 sent += MEGABYTE
-            counts[f"status {status}"] += 1
             counts["bytes"] = max(counts["bytes"], sent)
     return counts
 
@@ -106,11 +124,11 @@ def send_uploads(url: str, address: str, seconds: float) -> Counts:
 class Held:
     """A connection that an attacker keeps open without making progress."""
 
-    def __init__(self, kind: str, connection: RawHttp, *, is_read: bool = True) -> None:
+    def __init__(self, kind: str, connection: Connection) -> None:
         self.kind = kind
         self.connection = connection
-        self.is_read = is_read
-        self.port: int = connection.socket.getsockname()[1]
+        self.is_read = kind != UNREAD
+        self.port: int = connection.client_port()
         self.received = b""
 
     def has_ended(self) -> bool:
@@ -123,25 +141,27 @@ class Held:
         """Return the status of the response, after the end of the connection."""
         while not self.has_ended():
             pass
-        return status_of(self.received)
+        return status(self.received)
 
 
-def hold_connections(url: str, address: str, number: int, unread: int) -> Counts:
+def hold_connections(target: Target, number: int, unread: int) -> Counts:
     """Keep connections open without making progress, until the server has closed all of them.
 
     `number` each have a body that does not arrive completely, headers that arrive byte by byte, and
-    a WebSocket that joins no room; `unread` ask for a large page and do not read it. Counts, for
-    each kind, the milliseconds until the last one was closed, and the statuses of bodies.
+    a WebSocket that joins no room; `unread` ask for a large page and do not read it, and as many
+    send a part of a file. Counts, for each kind, the connections and the milliseconds until the
+    last one was closed, and the statuses of bodies and files.
     """
-    counts: Counts = Counter()
-    port = port_of(url)
+    counts = Counts()
+    port = target.port
     with ExitStack() as stack:
         began = time.monotonic()
-        held = list(_open_connections(stack, url, address, number, unread))
+        held = list(_open_connections(stack, target, number, unread))
+        counts.update(each.kind for each in held)
         selector = stack.enter_context(DefaultSelector())
         for each in held:
             if each.is_read:
-                selector.register(each.connection.socket, EVENT_READ, each)
+                selector.register(each.connection, EVENT_READ, each)
         give_up = began + MAX_HOLD_SECONDS
         waiting = held
         while waiting and time.monotonic() < give_up:
@@ -156,28 +176,24 @@ def hold_connections(url: str, address: str, number: int, unread: int) -> Counts
                     each.connection.send(b"X")
             waiting = [each for each in waiting if each.port in ports]
         counts["left open"] = len(waiting)
-        counts.update(f"status {each.final_status()}" for each in held if each.kind == BODY)
+        has_status = (each for each in held if each.kind in (BODY, UPLOAD))
+        counts.update(f"status {each.final_status()}" for each in has_status)
     return counts
 
 
-def _open_connections(
-    stack: ExitStack, url: str, address: str, number: int, unread: int
-) -> Iterator[Held]:
-    body = head("POST", f"/{ROOM}/", address, Content_Type=FORM_TYPE, Content_Length="100")
-    requests = {
-        BODY: body + b"message=hel",
-        HEAD: head("GET", f"/{ROOM}/", address).removesuffix(b"\r\n"),
-        SOCKET: head("GET", WEBSOCKET_PATH, address, **UPGRADE_HEADERS),
-    }
-    for kind, request in requests.items():
-        for _ in range(number):
-            held = Held(kind, stack.enter_context(RawHttp(url)))
-            held.connection.send(request)
-            yield held
-    for _ in range(unread):
-        held = Held("unread", stack.enter_context(RawHttp(url)), is_read=False)
-        held.connection.send(head("GET", f"/{LONG_ROOM}/", address))
-        yield held
+def _open_connections(stack: ExitStack, target: Target, number: int, unread: int) -> Iterator[Held]:
+    requests = [
+        (BODY, number, head_of_post(target, FORM_TYPE, 100) + b"message=hel"),
+        (HEAD, number, target.head("GET", f"/{ROOM}/").removesuffix(b"\r\n")),
+        (SOCKET, number, target.head("GET", WEBSOCKET_PATH, **UPGRADE_HEADERS)),
+        (UPLOAD, unread, head_of_post(target, UPLOAD_TYPE, UPLOAD_MIN_BYTES) + UPLOAD_START),
+        (UNREAD, unread, target.head("GET", f"/{LONG_ROOM}/")),
+    ]
+    for kind, times, request in requests:
+        for _ in range(times):
+            connection = stack.enter_context(target.connect())
+            connection.send(request)
+            yield Held(kind, connection)
 
 
 def _ms_since(began: float) -> int:
@@ -190,47 +206,47 @@ MALFORMED_HOSTS = ["a..b", ".", f"{'a' * 64}.example", "", "a b", "[::1", "local
 FOREIGN_HOSTS = ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1"]
 
 
-def send_hosts(url: str, address: str, seconds: float) -> Counts:
+def send_hosts(target: Target, seconds: float) -> Counts:
     """Ask for pages under hosts that are malformed or not ours. Counts statuses."""
-    counts: Counts = Counter()
+    counts = Counts()
     hosts = MALFORMED_HOSTS + FOREIGN_HOSTS
     for number in until(seconds):
         host = hosts[number % len(hosts)]
-        counts[f"status {status_of(ask(url, 'GET', '/', address, Host=host))}"] += 1
+        counts.add_response(target.ask("GET", "/", Host=host))
     return counts
 
 
-def pretend_to_be_another_site(url: str, address: str) -> Counts:
+def pretend_to_be_another_site(target: Target) -> Counts:
     """Try everything by which the page of another site could reach the server.
 
     Counts what was refused or had no effect, and what was accepted.
     """
-    counts: Counts = Counter()
+    counts = Counts()
     for origin in ("https://evil.example", "null", "http://localhost:1", "file://"):
         for path, headers in ((POLLING_PATH, {}), (WEBSOCKET_PATH, UPGRADE_HEADERS)):
-            response = ask(url, "GET", path, address, Origin=origin, **headers)
-            counts["accepted" if status_of(response) in (101, 200) else "refused"] += 1
+            response = target.ask("GET", path, Origin=origin, **headers)
+            counts["accepted" if status(response) in (101, 200) else "refused"] += 1
     for name in ("X_Forwarded_Host", "Forwarded", "X_Forwarded_Prefix"):
         value = "host=evil.example" if name == "Forwarded" else "evil.example"
-        response = ask(url, "GET", "/kitchen", address, **{name: value})
+        response = target.ask("GET", "/kitchen", **{name: value})
         counts["accepted" if b"evil.example" in response else "refused"] += 1
     for name in ("SCRIPT_NAME", "Script_Name", "PATH_INFO"):
-        response = ask(url, "GET", "/kitchen", address, **{name: "/evil"})
+        response = target.ask("GET", "/kitchen", **{name: "/evil"})
         counts["accepted" if b"/evil" in response else "refused"] += 1
-    with RawHttp(url) as connection:
-        two_hosts = head("GET", "/", address).replace(b"\r\n", b"\r\nHost: evil.example\r\n", 1)
+    with target.connect() as connection:
+        two_hosts = target.head("GET", "/").replace(b"\r\n", b"\r\nHost: evil.example\r\n", 1)
         connection.send(two_hosts)
-        counts["accepted" if status_of(connection.receive()) == 200 else "refused"] += 1
+        counts["accepted" if status(connection.receive()) == 200 else "refused"] += 1
     return counts
 
 
-def forge_log_lines(url: str, address: str, seconds: float) -> Counts:
+def forge_log_lines(target: Target, seconds: float) -> Counts:
     """Send line breaks and control characters wherever the server may log them."""
-    counts: Counts = Counter()
+    counts = Counts()
     forged = "%0d%0a2026-01-01 FORGED%1b[2J"
     for _ in until(seconds):
         for path in (f"{POLLING_PATH}&sid={forged}", f"/{forged}/", f"/{ROOM}/?before={forged}"):
-            ask(url, "GET", path, address, User_Agent="\x1b[2JFORGED", Origin="\x1b[2JFORGED")
+            target.ask("GET", path, User_Agent="\x1b[2JFORGED", Origin="\x1b[2JFORGED")
             counts["requests"] += 1
     return counts
 
@@ -239,62 +255,68 @@ def forge_log_lines(url: str, address: str, seconds: float) -> Counts:
 
 
 def ask_as_fast_as_possible(
-    url: str, address: str, seconds: float, path: str, host: str = "localhost"
+    target: Target, seconds: float, path: str, host: str = "localhost"
 ) -> Counts:
     """Request a path again and again. Counts statuses."""
-    counts: Counts = Counter()
+    counts = Counts()
     with ExitStack() as stack:
-        connection = stack.enter_context(RawHttp(url))
+        connection = stack.enter_context(target.connect())
         for _ in until(seconds):
-            response = connection.ask("GET", path, address, Host=host)
-            counts[f"status {status_of(response)}"] += 1
-            if status_of(response) == 0:  # gunicorn closes connections now and then
-                connection = stack.enter_context(RawHttp(url))
+            connection.send(target.head("GET", path, Host=host))
+            response = connection.response()
+            counts.add_response(response)
+            if status(response) == 0:  # gunicorn closes connections now and then
+                connection = stack.enter_context(target.connect())
     return counts
 
 
-def ask_at_once(url: str, address: str, number: int, path: str) -> Counts:
+def ask_at_once(target: Target, number: int, path: str) -> Counts:
     """Request a path on many connections at once, and wait for all answers. Counts statuses."""
-    counts: Counts = Counter()
+    counts = Counts()
     with ExitStack() as stack:
-        connections = [stack.enter_context(RawHttp(url)) for _ in range(number)]
+        connections = [stack.enter_context(target.connect()) for _ in range(number)]
         for connection in connections:
-            connection.send(head("GET", path, address))
+            connection.send(target.head("GET", path))
         for connection in connections:
-            counts[f"status {status_of(connection.response())}"] += 1
+            counts.add_response(connection.response())
     return counts
 
 
-def create_rooms(url: str, address: str, seconds: float) -> Counts:
+def create_rooms(target: Target, seconds: float) -> Counts:
     """Visit rooms that do not exist. Counts statuses."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        path = f"/room-of-{address.replace('.', '-')}-{next(names)}/"
-        counts[f"status {status_of(ask(url, 'GET', path, address))}"] += 1
+        path = f"/room-of-{target.address.replace('.', '-')}-{next(names)}/"
+        counts.add_response(target.ask("GET", path))
     return counts
 
 
-def scan(url: str, address: str) -> list[str]:
-    """Send what scanners, previews and prefetches send; return the labels they asked for."""
-    visitors = {
-        "scan-head": ("HEAD", {}),
-        "scan-bot": ("GET", {"User_Agent": "Slackbot-LinkExpanding 1.0"}),
-        "scan-prefetch": ("GET", {"Sec_Purpose": "prefetch"}),
-    }
-    for label, (method, headers) in visitors.items():
-        ask(url, method, f"/{label}/", address, **headers)
-    return list(visitors)
+def scan(target: Target) -> Counts:
+    """Send what scanners, previews and prefetches send. Counts statuses."""
+    visits: list[tuple[str, str, dict[str, str]]] = [
+        ("HEAD", "/scan-head/", {}),
+        ("HEAD", "/new/", {}),
+        ("GET", "/scan-bot/", {"User_Agent": "Slackbot-LinkExpanding 1.0"}),
+        ("GET", "/new/", {"User_Agent": "Slackbot-LinkExpanding 1.0"}),
+        ("GET", "/scan-prefetch/", {"Sec_Purpose": "prefetch"}),
+        ("GET", "/scan-prefetch-too/", {"Purpose": "prefetch"}),
+        ("GET", "/new/", {"Sec_Fetch_Dest": "image"}),
+    ]
+    counts = Counts()
+    for method, path, headers in visits:
+        counts.add_response(target.ask(method, path, **headers))
+    return counts
 
 
-def guess_labels(url: str, address: str, seconds: float) -> Counts:
+def guess_labels(target: Target, seconds: float) -> Counts:
     """Try labels by `join`, with new identities; then one that exists. Counts codes of answers."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with Stranger(url, X_Forwarded_For=address) as mallory:
+        with target.stranger() as mallory:
             for _ in range(GUESSES_OF_IDENTITY):
                 answer = mallory.ask("join", {"label": f"quiet-otter-{next(names):06}"})
                 counts[answer["code"]] += 1
-    with Stranger(url, X_Forwarded_For=address) as mallory:
+    with target.stranger() as mallory:
         answer = mallory.ask("join", {"label": ROOM})
         counts["found" if answer["ok"] else "found nothing"] += 1
     return counts
@@ -303,50 +325,50 @@ def guess_labels(url: str, address: str, seconds: float) -> Counts:
 # Connections
 
 
-def open_polling_sessions(url: str, address: str, seconds: float) -> Counts:
+def open_polling_sessions(target: Target, seconds: float) -> Counts:
     """Open sessions over polling. Counts statuses."""
-    return ask_as_fast_as_possible(url, address, seconds, POLLING_PATH)
+    return ask_as_fast_as_possible(target, seconds, POLLING_PATH)
 
 
-def open_idle_sockets(url: str, address: str, number: int) -> Counts:
+def open_idle_sockets(target: Target, number: int) -> Counts:
     """Open WebSockets that never join. Counts those that are open and those that are refused."""
-    counts: Counts = Counter()
+    counts = Counts()
     with ExitStack() as stack:
         for _ in range(number):
-            websocket = stack.enter_context(WebSocket(url, X_Forwarded_For=address))
+            websocket = stack.enter_context(target.websocket())
             counts[f"status {websocket.status}"] += 1
     return counts
 
 
-def open_sockets_with_large_headers(url: str, address: str, number: int, pid: int) -> Counts:
-    """Open WebSockets with 50 headers of 8 KB each. Counts `bytes` of the server for each socket.
+def open_sockets_with_large_headers(target: Target, number: int, headers: int, pid: int) -> Counts:
+    """Open WebSockets with headers of 8 KB each. Counts `bytes` of the server for each socket.
 
-    `pid` is the process of the server.
+    `headers` is their number, and `pid` the process of the server.
     """
-    large = {f"X_Large_{each}": "x" * LARGE_HEADER_BYTES for each in range(LARGE_HEADERS)}
-    request = head("GET", WEBSOCKET_PATH, address, **UPGRADE_HEADERS, **large)
-    counts: Counts = Counter()
+    large = {f"X_Large_{each}": "x" * LARGE_HEADER_BYTES for each in range(headers)}
+    request = target.head("GET", WEBSOCKET_PATH, **UPGRADE_HEADERS, **large)
+    counts = Counts()
     with ExitStack() as stack:
         memory_before = 0
         for opened in range(number + WARM_UP_SOCKETS):
             if opened == WARM_UP_SOCKETS:
                 memory_before = resident_bytes(pid)
-            connection = stack.enter_context(RawHttp(url))
+            connection = stack.enter_context(target.connect())
             connection.send(request)
-            counts[f"status {status_of(connection.receive())}"] += 1
+            counts.add_response(connection.receive())
         counts["bytes"] = max(0, resident_bytes(pid) - memory_before) // number
     return counts
 
 
-def open_sockets_of_one_person(url: str, address: str, number: int) -> Counts:
+def open_sockets_of_one_person(target: Target, number: int) -> Counts:
     """Open connections with one identity. Counts those that were accepted."""
-    counts: Counts = Counter()
+    counts = Counts()
     with ExitStack() as stack:
-        first = stack.enter_context(Stranger(url, X_Forwarded_For=address))
+        first = stack.enter_context(target.stranger())
         token = first.ask("join", {"label": ROOM})["you"]["token"]
         counts["accepted"] += 1
         for _ in range(number):
-            websocket = stack.enter_context(WebSocket(url, X_Forwarded_For=address))
+            websocket = stack.enter_context(target.websocket())
             websocket.receive()
             websocket.send("40" + json.dumps({"token": token}))
             is_accepted = websocket.receive().startswith("40")
@@ -354,105 +376,203 @@ def open_sockets_of_one_person(url: str, address: str, number: int) -> Counts:
     return counts
 
 
-def poll_one_session_often(url: str, address: str, number: int, max_open: float) -> Counts:
+def poll_one_session_often(target: Target, number: int, max_open: float, seconds: float) -> Counts:
     """Wait for the packets of one session in many requests. Counts the requests that wait."""
-    polling = Polling(url, X_Forwarded_For=address)
-    request = head("GET", polling.path, address)
-    return _count_open(url, number, request, max_open)
+    polling = target.polling()
+    request = target.head("GET", polling.path)
+    return _count_open(target, number, request, max_open, seconds)
 
 
-def upgrade_one_session_often(url: str, address: str, number: int, max_open: float) -> Counts:
+def upgrade_one_session_often(
+    target: Target, number: int, max_open: float, seconds: float
+) -> Counts:
     """Begin to upgrade one session in many requests. Counts the connections that stay open."""
-    polling = Polling(url, X_Forwarded_For=address)
+    polling = target.polling()
     path = polling.path.replace("transport=polling", "transport=websocket")
-    request = head("GET", path, address, **UPGRADE_HEADERS)
-    return _count_open(url, number, request, max_open)
+    request = target.head("GET", path, **UPGRADE_HEADERS)
+    return _count_open(target, number, request, max_open, seconds)
 
 
-def _count_open(url: str, number: int, request: bytes, max_open: float) -> Counts:
+def _count_open(
+    target: Target, number: int, request: bytes, max_open: float, seconds: float
+) -> Counts:
     """Send a request on many connections. Counts those the server has not closed or refused.
 
-    Waits until it has refused enough of them, at most MAX_ANSWER_SECONDS.
+    Waits until it has refused enough of them, at most MAX_ANSWER_SECONDS, and holds the others
+    open until `seconds` have passed.
     """
-    counts: Counts = Counter()
+    counts = Counts()
+    end = time.monotonic() + seconds
     with ExitStack() as stack:
         selector = stack.enter_context(DefaultSelector())
         for _ in range(number):
-            connection = stack.enter_context(RawHttp(url))
+            connection = stack.enter_context(target.connect())
             connection.send(request)
-            selector.register(connection.socket, EVENT_READ, connection)
+            selector.register(connection, EVENT_READ, connection)
         counts["open"] = number
         give_up = time.monotonic() + MAX_ANSWER_SECONDS
         while counts["open"] > max_open and time.monotonic() < give_up:
             for each, _ in selector.select(QUIET_SECONDS):
                 selector.unregister(each.fileobj)
-                has_upgraded = status_of(each.data.receive()) == SWITCHING_PROTOCOLS
+                has_upgraded = status(each.data.receive()) == SWITCHING_PROTOCOLS
                 counts["open"] -= 0 if has_upgraded else 1
+        time.sleep(max(0.0, end - time.monotonic()))
     return counts
 
 
 # Events
 
 
-def flood(url: str, address: str, seconds: float, event: str) -> Counts:
+def flood(target: Target, seconds: float, event: str) -> Counts:
     """Send one event as fast as possible over one connection. Counts the answers by their code."""
-    counts: Counts = Counter()
-    with Stranger(url, X_Forwarded_For=address) as mallory:
+    counts = Counts()
+    with target.stranger() as mallory:
         assert mallory.ask("join", {"label": ROOM})["ok"]
         posted = mallory.ask("chat", {"handle": "Mallory", "message": "first"})
         sent: dict[str, Callable[[int], JSON]] = {
             "chat": lambda number: {"handle": "Mallory", "message": f"flood {number}"},
+            LONG_CHAT: lambda number: {"handle": "Mallory", "message": LONG_TEXT},
             "edit": lambda number: {"seq": posted["seq"], "message": f"flood {number}"},
             "react": lambda number: {"seq": posted["seq"], "emoji": "👍", "on": number % 2 == 0},
             "title": lambda number: {"name": f"flood {number}"},
             "history": lambda number: {"limit": 50},
         }
+        if event == "react":
+            for _ in range(EDITS_BEFORE_REACTIONS):
+                counts.add_answer(mallory.ask("edit", sent["edit"](0)))
         for number in until(seconds):
-            payloads = [json.dumps(sent[event](number + each)) for each in range(PIPELINED_EVENTS)]
-            for call in [mallory.emit(event, payload) for payload in payloads]:
-                answer = mallory.answer(call)
-                counts["ok" if answer["ok"] else answer["code"]] += 1
+            payloads = [
+                json.dumps(sent[event](number + each), ensure_ascii=False)
+                for each in range(PIPELINED_EVENTS)
+            ]
+            name = event.removeprefix(LONG_PREFIX)
+            for call in [mallory.emit(name, payload) for payload in payloads]:
+                counts.add_answer(mallory.answer(call))
     return counts
 
 
-def flood_with_new_identities(url: str, address: str, seconds: float) -> Counts:
+def flood_with_new_identities(target: Target, seconds: float) -> Counts:
     """Post with a new identity whenever one is over its limit. Counts the answers by their code."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with suppress(Closed), Stranger(url, X_Forwarded_For=address) as mallory:
+        with suppress(Closed), target.stranger() as mallory:
             if not mallory.ask("join", {"label": ROOM})["ok"]:
                 counts["join refused"] += 1
                 continue
             for number in range(5):
                 text = {"handle": "Mallory", "message": f"flood {number}"}
-                answer = mallory.ask("chat", text)
-                counts["ok" if answer["ok"] else answer["code"]] += 1
+                counts.add_answer(mallory.ask("chat", text))
     return counts
 
 
-def reconnect_on_one_connection(url: str, address: str, seconds: float) -> Counts:
+def reconnect_on_one_connection(target: Target, seconds: float) -> Counts:
     """Leave and enter the namespace again, each time with a join that claims to reconnect."""
-    counts: Counts = Counter()
-    with Stranger(url, X_Forwarded_For=address) as mallory:
+    counts = Counts()
+    with target.stranger() as mallory:
         token = mallory.ask("join", {"label": ROOM})["you"]["token"]
         for _ in until(seconds):
-            mallory.send("41")
-            mallory.send("40" + json.dumps({"token": token}))
-            while not (packet := mallory.receive()).startswith(("40", "44")):
-                pass
-            if packet.startswith("44"):
+            if not connect_again(mallory, json.dumps({"token": token})):
                 counts["connect refused"] += 1
                 continue
-            answer = mallory.ask("join", {"label": ROOM, "after": 0})
-            counts["ok" if answer["ok"] else answer["code"]] += 1
+            counts.add_answer(mallory.ask("join", {"label": ROOM, "after": 0}))
     return counts
 
 
-def send_malformed_packets(url: str, address: str, seconds: float) -> Counts:
+def connect_again(mallory: Stranger, auth: str) -> bool:
+    """Leave the namespace and enter it again; return whether that was accepted."""
+    mallory.send("41")
+    mallory.send(f"40{auth}")
+    while not (packet := mallory.receive()).startswith(("40", "44")):
+        pass
+    return packet.startswith("40")
+
+
+def collect_marks(target: Target, seconds: float) -> Counts:
+    """Join with one new identity after the other. Counts answers, and the different marks."""
+    counts = Counts()
+    marks: set[str] = set()
+    for number in until(seconds):
+        if number == MAX_NEW_IDENTITIES:
+            break
+        with target.stranger() as mallory:
+            answer = mallory.ask("join", {"label": ROOM})
+        counts.add_answer(answer)
+        if answer["ok"]:
+            marks.add(answer["you"]["mark"])
+    counts["marks"] = len(marks)
+    return counts
+
+
+def react_with_other_text(target: Target) -> Counts:
+    """React with texts that are no emoji. Counts the answers by their code."""
+    counts = Counts()
+    with target.stranger() as mallory:
+        assert mallory.ask("join", {"label": ROOM})["ok"]
+        seq = mallory.ask("chat", {"handle": "Mallory", "message": "react"})["seq"]
+        for text in NO_EMOJI:
+            counts.add_answer(mallory.ask("react", {"seq": seq, "emoji": text, "on": True}))
+    return counts
+
+
+def toggle_reactions(target: Target, seconds: float, people: int, number: int) -> Counts:
+    """Let people put a number of emoji on a message, then toggle them as fast as they can.
+
+    Counts the answers, the `changes` that Ben receives in how many `ms`, and the `bytes` of the
+    largest one.
+    """
+    emoji = EMOJI[:number]
+    label = f"reactions-{next(names)}"
+    target.ask("GET", f"/{label}/")
+    counts = Counts()
+    with ExitStack() as stack:
+        ben = stack.enter_context(target.stranger())
+        assert ben.ask("join", {"label": label})["ok"]
+        seq = ben.ask("chat", {"handle": "Ben", "message": "react"})["seq"]
+        strangers = [stack.enter_context(target.stranger()) for _ in range(people)]
+        for mallory in strangers:
+            mallory.keeps_events = False
+            assert mallory.ask("join", {"label": label})["ok"]
+        began = time.monotonic()
+        sizes = stack.enter_context(ThreadPoolExecutor(1)).submit(_receive_sizes, ben)
+        _react(strangers, [{"seq": seq, "emoji": each, "on": True} for each in emoji])
+        for turn in until(seconds):
+            toggled = {"seq": seq, "emoji": emoji[turn % number]}
+            toggles = [{**toggled, "on": each % 2 == 1} for each in range(TOGGLES_AT_ONCE)]
+            for answer in _react(strangers, toggles):
+                counts.add_answer(answer)
+        counts["ms"] = _ms_since(began)
+        ben.disconnect()
+        counts["changes"] = len(sizes.result())
+        counts["bytes"] = max(sizes.result())
+    return counts
+
+
+def _react(strangers: list[Stranger], reactions: list[JSON]) -> list[JSON]:
+    """Send reactions of all at once; return the answers."""
+    calls = [
+        (each, each.emit("react", json.dumps(reaction)))
+        for each in strangers
+        for reaction in reactions
+    ]
+    return [each.answer(call) for each, call in calls]
+
+
+def _receive_sizes(ben: Stranger) -> list[int]:
+    """Receive until the client is disconnected; return the size of each change as JSON."""
+    sizes = []
+    with suppress(Closed):
+        while True:
+            event, payload = ben.hear()
+            if event == "change":
+                sizes.append(len(json.dumps(payload, ensure_ascii=False).encode()))
+    return sizes
+
+
+def send_malformed_packets(target: Target, seconds: float) -> Counts:
     """Send packets that are none, until the server closes the connection; then on a new one."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with suppress(Closed), Stranger(url, X_Forwarded_For=address) as mallory:
+        with suppress(Closed), target.stranger() as mallory:
             for _ in range(1_000):
                 mallory.send("42[")
             mallory.ask("join", {"label": ROOM})
@@ -461,37 +581,34 @@ def send_malformed_packets(url: str, address: str, seconds: float) -> Counts:
     return counts
 
 
-def read_on_many_sockets_at_once(url: str, address: str, number: int) -> Counts:
+def read_on_many_sockets_at_once(target: Target, number: int) -> Counts:
     """Ask for history on many sockets at once, and wait for all answers. Counts their codes."""
-    counts: Counts = Counter()
+    counts = Counts()
     with ExitStack() as stack:
-        strangers = [
-            stack.enter_context(Stranger(url, X_Forwarded_For=address)) for _ in range(number)
-        ]
+        strangers = [stack.enter_context(target.stranger()) for _ in range(number)]
         for mallory in strangers:
             assert mallory.ask("join", {"label": LONG_ROOM})["ok"]
         calls = [mallory.emit("history", '{"limit":200}') for mallory in strangers]
         for mallory, call in zip(strangers, calls, strict=True):
-            answer = mallory.answer(call)
-            counts["ok" if answer["ok"] else answer["code"]] += 1
+            counts.add_answer(mallory.answer(call))
     return counts
 
 
-def ping_without_reading(url: str, address: str, seconds: float) -> Counts:
+def ping_without_reading(target: Target, seconds: float) -> Counts:
     """Send WebSocket pings and read none of the answers. Counts connections."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with WebSocket(url, X_Forwarded_For=address) as mallory:
+        with target.websocket() as mallory:
             _send_without_reading(mallory, seconds, b"p" * MAX_PING_BYTES, PING)
         counts["connections"] += 1
     return counts
 
 
-def ask_without_reading(url: str, address: str, seconds: float) -> Counts:
+def ask_without_reading(target: Target, seconds: float) -> Counts:
     """Ask for history and read none of the answers. Counts connections."""
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in until(seconds):
-        with suppress(Closed), Stranger(url, X_Forwarded_For=address) as mallory:
+        with suppress(Closed), target.stranger() as mallory:
             mallory.ask("join", {"label": ROOM})
             _send_without_reading(mallory, seconds, '427["history",{"limit":200}]', TEXT)
         counts["connections"] += 1
@@ -512,12 +629,12 @@ def _send_without_reading(
 # Large and costly content
 
 
-def fill_room(url: str, address: str, label: str, text: str, number: int) -> int:
+def fill_room(target: Target, label: str, text: str, number: int) -> int:
     """Post a text many times, with new identities; return how many messages were stored."""
-    ask(url, "GET", f"/{label}/", address)
+    target.ask("GET", f"/{label}/")
     stored = 0
     while stored < number:
-        with Stranger(url, X_Forwarded_For=address) as mallory:
+        with target.stranger() as mallory:
             assert mallory.ask("join", {"label": label})["ok"]
             for _ in range(5):
                 posted = json.dumps({"handle": "Mallory", "message": text}, ensure_ascii=False)
@@ -527,13 +644,18 @@ def fill_room(url: str, address: str, label: str, text: str, number: int) -> int
     return stored
 
 
-def catch_up(url: str, address: str, label: str) -> Counts:
-    """Join a room with all its messages; return the size of the answer and its messages."""
-    counts: Counts = Counter()
-    with Stranger(url, X_Forwarded_For=address) as mallory:
+def catch_up(target: Target, label: str) -> Counts:
+    """Join a room with all its messages. Counts the bytes of the answer and its messages.
+
+    Counts `more` too if the answer says that there are others.
+    """
+    counts = Counts()
+    with target.stranger() as mallory:
         mallory.send("421" + json.dumps(["join", {"label": label, "after": 0}]))
         while not (packet := mallory.receive()).startswith("431"):
             pass
         counts["bytes"] = len(packet.encode())
-        counts["messages"] = len(json.loads(packet[3:])[0]["messages"])
+        answer = json.loads(packet[3:])[0]
+        counts["messages"] = len(answer["messages"])
+        counts["more"] = answer["upto"] < answer["head"]
     return counts

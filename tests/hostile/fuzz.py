@@ -5,13 +5,14 @@ Each function sends a number of them and returns what it has observed. The same 
 
 import json
 import random
-from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 from tests.clients import JSON, Closed, Stranger, WebSocket
-from tests.hostile.attackers import POLLING_PATH, WEBSOCKET_PATH, Counts
+from tests.hostile.attackers import POLLING_PATH, WEBSOCKET_PATH
+from tests.hostile.counts import Counts
 from tests.hostile.neighbours import ROOM
-from tests.hostile.raw_http import RawHttp, head, status_of
+from tests.hostile.target import Target
 from tests.test_malformed import (
     INVALID_NUMBERS,
     INVALID_TEXTS,
@@ -50,14 +51,19 @@ HEADERS = {
 }
 
 
-def send_payloads(url: str, _address: str, seed: int, number: int) -> Counts:
+def random_target(rng: random.Random, target: Target) -> Target:
+    """Return a target for a connection from one of many addresses."""
+    return replace(target, address=rng.choice(ADDRESSES))
+
+
+def send_payloads(target: Target, seed: int, number: int) -> Counts:
     """Send random payloads and packets. Counts the answers by their code."""
     rng = random.Random(seed)
-    counts: Counts = Counter()
+    counts = Counts()
     while counts["sent"] < number:
         # Before joining there are no limits, so that every payload reaches its parser.
         has_joined = rng.random() < 0.3
-        with suppress(Closed), Stranger(url, X_Forwarded_For=rng.choice(ADDRESSES)) as mallory:
+        with suppress(Closed), random_target(rng, target).stranger() as mallory:
             if has_joined:
                 mallory.ask("join", {"label": ROOM})
             for _ in range(PAYLOADS_PER_CONNECTION):
@@ -124,13 +130,12 @@ def _mutated(rng: random.Random, text: str) -> str:
     return text
 
 
-def send_frames(url: str, _address: str, seed: int, number: int) -> Counts:
+def send_frames(target: Target, seed: int, number: int) -> Counts:
     """Send random bytes and frames on WebSockets. Counts connections and close codes."""
     rng = random.Random(seed)
-    counts: Counts = Counter()
+    counts = Counts()
     while counts["sent"] < number:
-        address = rng.choice(ADDRESSES)
-        with WebSocket(url, X_Forwarded_For=address) as mallory:
+        with random_target(rng, target).websocket() as mallory:
             for _ in range(FRAMES_PER_CONNECTION):
                 mallory.send_bytes(_random_frame(rng))
                 counts["sent"] += 1
@@ -166,26 +171,26 @@ def _close_code(websocket: WebSocket) -> int | None:
         return closed.code
 
 
-def send_heads(url: str, _address: str, seed: int, number: int) -> Counts:
+def send_heads(target: Target, seed: int, number: int) -> Counts:
     """Send random request lines and headers. Counts the statuses of the answers."""
     rng = random.Random(seed)
-    counts: Counts = Counter()
+    counts = Counts()
     for _ in range(number):
-        with RawHttp(url) as connection:
-            connection.send(_random_head(rng))
+        with target.connect() as connection:
+            connection.send(_random_head(rng, random_target(rng, target)))
             connection.end()
-            counts[f"status {status_of(connection.receive())}"] += 1
+            counts.add_response(connection.receive())
     return counts
 
 
-def _random_head(rng: random.Random) -> bytes:
+def _random_head(rng: random.Random, target: Target) -> bytes:
     method = rng.choice(METHODS) if rng.random() < 0.3 else "GET"
     path = _mutated(rng, rng.choice([*PATHS, WEBSOCKET_PATH]))
     headers = {"Connection": "close"}
     for name in rng.sample(list(HEADERS), rng.randrange(4)):
         value = rng.choice(HEADERS[name])
         headers[name] = _mutated(rng, value) if rng.random() < 0.3 else value
-    text = head(method, path, rng.choice(ADDRESSES), **headers).decode("latin-1")
+    text = target.head(method, path, **headers).decode("latin-1")
     if rng.random() < 0.3:
         text = _mutated(rng, text)
     if rng.random() < 0.1:

@@ -5,14 +5,14 @@ The long form is `make torture HOSTILE=1`. SEED=2 sends other input.
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from tests.hostile import fuzz
 from tests.hostile.attack import IS_LONG, Attack
-from tests.hostile.attackers import Counts
+from tests.hostile.counts import Counts
+from tests.hostile.target import Target
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900 if IS_LONG else 60)]
 
@@ -25,7 +25,7 @@ HEADS = 20_000 if IS_LONG else 1_000
 PIECES = 10 if IS_LONG else 1
 """Each piece has a seed of its own."""
 
-Fuzzer = Callable[[str, str, int, int], Counts]
+Fuzzer = Callable[[Target, int, int], Counts]
 
 
 def first_seed() -> int:
@@ -40,7 +40,7 @@ def first_seed() -> int:
 def test_random_input_causes_no_error(attack: Attack, fuzzer: Fuzzer, number: int) -> None:
     seed = first_seed()
     attack.run(fuzzer, seed, number // 10)  # caches and pools have their size afterwards
-    counts: Counts = Counter()
+    counts = Counts()
 
     growth_bytes = 0
     for piece in range(PIECES):

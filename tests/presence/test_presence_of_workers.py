@@ -122,9 +122,8 @@ def registered(redis_server: Redis) -> list[set[str]]:
     keys = cast(list[bytes], redis_server.ask("KEYS", "confab:*"))
     worker_keys = [key for key in keys if key.count(b":") == 2]
     texts = [cast(bytes | None, redis_server.ask("GET", key)) for key in worker_keys]
-    return [
-        set(json.loads(text[SIGNATURE_BYTES:])["here"].get("kitchen", ())) for text in texts if text
-    ]
+    people = [json.loads(text[SIGNATURE_BYTES:].partition(b" ")[2]) for text in texts if text]
+    return [set(each["here"].get("kitchen", ())) for each in people]
 
 
 def test_people_on_two_workers_see_each_other_type_enter_and_leave(

@@ -69,8 +69,7 @@ def check(records: list[Record], rooms: dict[str, StoredRoom], exact_clock: bool
         if restored_at == 0:
             _check_order_in_time(verdict, room_lasting)
         else:
-            effective = _without_ineffective_removals(room_lasting, after_restore)
-            _check_order_in_time(verdict, effective)
+            _check_order_in_time(verdict, _effective_requests(room_lasting, after_restore))
         _check_outsiders_receive_nothing(verdict, in_room, label)
         _check_order_of_broadcasts(verdict, after_restore)
         _check_messages_are_new_once(verdict, after_restore)
@@ -369,24 +368,30 @@ def _check_nothing_is_invented(
             verdict.add_finding("I5 shown, but nobody sent it", row)
 
 
-def _without_ineffective_removals(
-    requests: list[SentRequest], records: list[Record]
-) -> list[SentRequest]:
-    """Return the requests without removals of reactions that the room does not have.
+def _effective_requests(requests: list[SentRequest], records: list[Record]) -> list[SentRequest]:
+    """Return the requests that changed something, as far as clients may know after a restore.
 
-    A client may remove a reaction that a backup lacks. Nothing changes then, and the answer has the
-    number of an earlier change. A removal that has an effect is broadcast as a change.
+    A client may remove a reaction that a backup lacks, or delete a message of its own that the
+    backup lacks: its number then belongs to a message of somebody else, who may have deleted it.
+    Nothing changes then, and the answer has the number of an earlier change.
     """
     changed = {
         (record["row"]["seq"], record["row"]["rev"])
         for record in of_type(records, "receive")
         if record["event"] == "change"
     }
-    return [
-        request
-        for request in requests
-        if request.action != "react" or request.on or (request.seq, request.rev) in changed
-    ]
+    deletions: set[tuple[int | None, int | None]] = set()
+    effective = []
+    for request in sorted(requests, key=lambda request: request.sent_at):
+        change = (request.seq, request.rev)
+        if request.action == "react" and not request.on and change not in changed:
+            continue
+        if request.action == "delete":
+            if change in deletions:
+                continue
+            deletions.add(change)
+        effective.append(request)
+    return effective
 
 
 def _check_order_in_time(verdict: Verdict, requests: list[SentRequest]) -> None:

@@ -369,12 +369,19 @@ def test_findings_are_counted_as_lost_duplicated_and_out_of_order() -> None:
     assert (verdict.lost, verdict.duplicated, verdict.reordered) == (1, 1, 1)
 
 
+REMOVAL = {"action": "react", "seq": 2, "emoji": "❤️", "on": False, "rev": 2}
+DELETION = {"action": "delete", "seq": 1, "rev": 3}  # of what Ada has deleted
+
+
+@pytest.mark.parametrize("change", [REMOVAL, DELETION], ids=["reaction", "deletion"])
 @pytest.mark.parametrize("restored", [True, False])
-def test_only_after_a_restore_a_removed_reaction_may_have_an_earlier_number(restored: bool) -> None:
+def test_only_after_a_restore_a_change_without_effect_may_have_an_earlier_number(
+    restored: bool, change: Record
+) -> None:
     example = Example()
-    removal = {"type": "invoke", "action": "react", "seq": 2, "emoji": "❤️", "on": False}
-    request = removal | {"client": BEN, "id": "late", "mark": "ben"}
-    answer = {"client": BEN, "type": "ok", "id": "late", "seq": 2, "rev": 2}
+    request = {"type": "invoke", **change, "client": BEN, "id": "late", "mark": "ben"}
+    rev = request.pop("rev")
+    answer = {"client": BEN, "type": "ok", "id": "late", "seq": change["seq"], "rev": rev}
     example.records[-3:-3] = [request, answer]
     if restored:
         example.records.insert(example.index("begin", ""), {"client": "", "type": "restored"})
@@ -384,6 +391,18 @@ def test_only_after_a_restore_a_removed_reaction_may_have_an_earlier_number(rest
     )
 
     assert is_found is not restored
+
+
+def test_after_a_restore_a_first_deletion_may_not_have_an_earlier_number() -> None:
+    example = Example()
+    late = {"type": "invoke", "action": "delete", "seq": 2, "client": BEN, "id": "late"}
+    answer = {"client": BEN, "type": "ok", "id": "late", "seq": 2, "rev": 4}
+    example.records[-3:-3] = [late, answer]
+    example.records.insert(example.index("begin", ""), {"client": "", "type": "restored"})
+
+    assert "I6 out of order: sent after an acknowledgement, numbered before it" in (
+        example.check().findings
+    )
 
 
 def test_superseded_texts_are_those_that_no_message_has_any_more() -> None:

@@ -1,11 +1,13 @@
 """The rate limits of HTTP: pages, new rooms, messages without JavaScript, and handshakes."""
 
+import gc
 import io
 import json
 import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from config import Rate
+from chat.identity import MAX_REMEMBERED_ROOMS
+from config import Config, Rate
 from tests.conftest import Client, create_room
+from tests.pages import hidden_fields
 
 SCHOOL = {"X-Forwarded-For": "203.0.113.7"}
 HOME = {"X-Forwarded-For": "198.51.100.1"}
@@ -25,11 +29,15 @@ class PollingClient:
     """A Socket.IO client over polling, in this process, with a client address."""
 
     def __init__(
-        self, app: Flask, headers: dict[str, str], auth: dict[str, str] | None = None
+        self,
+        app: Flask,
+        headers: dict[str, str],
+        auth: dict[str, str] | None = None,
+        browser: FlaskClient | None = None,
     ) -> None:
-        self._browser = app.test_client()
+        self._browser = browser or app.test_client()
         self._headers = headers
-        opened = self._browser.get(HANDSHAKE, headers=headers)
+        opened = self._browser.get(HANDSHAKE, headers=headers, buffered=True)
         assert opened.status_code == 200, opened.text
         self.path = f"{HANDSHAKE}&sid={json.loads(opened.text[1:])['sid']}"
         self.connected = self.connect(auth)
@@ -53,23 +61,18 @@ class PollingClient:
 
     def close(self) -> None:
         """End the session."""
-        self._browser.post(self.path, data="1", headers=self._headers)
+        self._browser.post(self.path, data="1", headers=self._headers, buffered=True)
 
     def _exchange(self, packet: str) -> str:
-        posted = self._browser.post(self.path, data=packet, headers=self._headers)
+        sent = self._headers
+        posted = self._browser.post(self.path, data=packet, headers=sent, buffered=True)
         assert posted.text == "OK"
-        return self._browser.get(self.path, headers=self._headers).text
+        return self._browser.get(self.path, headers=sent, buffered=True).text
 
 
 def statuses(answers: list[TestResponse]) -> list[int]:
     """Return the statuses of some answers."""
     return [answer.status_code for answer in answers]
-
-
-def form_of(browser: FlaskClient, label: str, headers: dict[str, str]) -> dict[str, str]:
-    """Return the hidden fields of a room's form."""
-    page = browser.get(f"/{label}/", headers=headers).text
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
 
 
 # Pages
@@ -184,6 +187,64 @@ def test_people_in_a_room_can_join_it_again_while_somebody_guesses_labels(
     assert scanner.ask("join", {"label": "kitchen", "after": 0})["code"] == "rate_limited"
 
 
+def guess_labels(app: Flask) -> None:
+    """Try more labels from the school than its limit of failed joins allows."""
+    scanner = PollingClient(app, SCHOOL)
+    for number in range(5):
+        scanner.ask("join", {"label": f"guess-{number}"})
+
+
+def test_people_who_know_a_room_can_enter_it_after_a_restart_while_somebody_guesses_labels(
+    make_app: Callable[[Config], Flask], tmp_path: Path
+) -> None:
+    config = Config(instance=tmp_path, limit_address_failed_joins=Rate(2, 0.1))
+    before = make_app(config)
+    create_room(before, "garden")
+    page = before.test_client().get("/kitchen/", headers=SCHOOL)
+    cookie = page.headers["Set-Cookie"].partition(";")[0].removeprefix("confab=")
+
+    after = make_app(config)
+    guess_labels(after)
+    ada = after.test_client()
+    ada.set_cookie("confab", cookie)
+    cy = after.test_client()
+
+    socket = PollingClient(after, SCHOOL, browser=ada)
+    assert socket.ask("join", {"label": "kitchen", "after": 0})["ok"]
+    assert socket.ask("join", {"label": "garden", "after": 0})["code"] == "rate_limited"
+    assert ada.get("/kitchen/", headers=SCHOOL).status_code == 200
+    assert ada.get("/garden/", headers=SCHOOL).status_code == 429
+    assert cy.get("/kitchen/", headers=SCHOOL).status_code == 429
+
+
+def test_a_page_of_a_room_that_does_not_exist_proves_nothing(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_failed_joins=Rate(2, 0.1))
+    mallory = app.test_client()
+    mallory.get("/kitchen/", headers=HOME)
+    assert mallory.head("/attic/", headers=SCHOOL).status_code == 200
+    create_room(app, "attic")
+    guess_labels(app)
+
+    socket = PollingClient(app, SCHOOL, browser=mallory)
+
+    assert socket.ask("join", {"label": "attic", "after": 0})["code"] == "rate_limited"
+    assert mallory.get("/attic/", headers=SCHOOL).status_code == 429
+
+
+def test_a_cookie_remembers_a_bounded_number_of_rooms(app: Flask) -> None:
+    browser = app.test_client()
+    for number in range(3 * MAX_REMEMBERED_ROOMS):
+        browser.get(f"/room-{number}/")
+
+    cookie = browser.get_cookie("confab")
+
+    assert cookie is not None
+    assert len(cookie.value) < 1_000
+    assert "Set-Cookie" not in browser.get(f"/room-{number}/").headers
+
+
 def test_visits_to_rooms_that_cannot_be_created_count_as_failed_joins(
     limited_app: Callable[..., Flask],
 ) -> None:
@@ -205,7 +266,8 @@ def test_messages_without_scripts_are_limited_and_stay_in_the_form(
 ) -> None:
     app = limited_app()
     browser = app.test_client()
-    forms = [form_of(browser, "kitchen", HOME) | {"handle": "Ada"} for _ in range(6)]
+    pages = [browser.get("/kitchen/", headers=HOME).text for _ in range(6)]
+    forms = [hidden_fields(page) | {"handle": "Ada"} for page in pages]
 
     answers = [
         browser.post("/kitchen/", data=form | {"message": f"message {number}"}, headers=HOME)
@@ -276,8 +338,8 @@ def test_requests_in_progress_are_limited_per_address(limited_app: Callable[...,
         begun = [executor.submit(post, app, each, SCHOOL) for each in waiting]
         assert all(each.has_begun.wait(10) for each in waiting)
 
-        refused = app.test_client().get("/healthz", headers=SCHOOL)
-        other = app.test_client().get("/healthz", headers=HOME)
+        refused = app.test_client().get("/healthz", headers=SCHOOL, buffered=True)
+        other = app.test_client().get("/healthz", headers=HOME, buffered=True)
         for each in waiting:
             each.may_end.set()
         assert {each.result().status_code for each in begun} == {400}
@@ -285,6 +347,86 @@ def test_requests_in_progress_are_limited_per_address(limited_app: Callable[...,
     assert (refused.status_code, other.status_code) == (503, 200)
     assert refused.headers["Retry-After"] == "10"
     assert app.test_client().get("/healthz", headers=SCHOOL).status_code == 200
+
+
+def open_response(app: Flask, path: str, headers: dict[str, str]) -> TestResponse:
+    """Request a page; return its response, of which nothing has been read."""
+    return app.test_client().get(path, headers=headers, buffered=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/kitchen/", "localhost"),
+        ("/no/such/page", "localhost"),
+        ("/healthz", "localhost"),
+        ("/", "evil.example"),
+        (HANDSHAKE, "evil.example"),
+    ],
+)
+def test_a_request_is_in_progress_until_its_response_has_been_sent(
+    limited_app: Callable[..., Flask], path: str, host: str
+) -> None:
+    app = limited_app(limit_address_connections=2)
+    headers = {"Host": host}
+    unread = [open_response(app, path, SCHOOL | headers) for _ in range(4)]
+    assert 503 not in statuses(unread)
+
+    assert open_response(app, path, SCHOOL | headers).status_code == 503
+    assert open_response(app, path, HOME | headers).status_code != 503
+    unread.pop().close()
+    unread.append(open_response(app, path, SCHOOL | headers))
+    assert unread[-1].status_code != 503
+    assert open_response(app, path, SCHOOL | headers).status_code == 503
+
+
+def test_a_response_that_the_server_forgets_is_no_longer_in_progress(
+    limited_app: Callable[..., Flask],
+) -> None:
+    app = limited_app(limit_address_connections=1)
+
+    for _ in range(5):
+        assert open_response(app, "/healthz", SCHOOL).status_code == 200
+        gc.collect()
+
+
+def test_a_request_that_fails_is_no_longer_in_progress(limited_app: Callable[..., Flask]) -> None:
+    app = limited_app(limit_address_connections=1)
+
+    def fail() -> str:
+        raise RuntimeError
+
+    app.add_url_rule("/no/such/page/", view_func=fail)
+    app.testing = True
+
+    for _ in range(5):
+        with pytest.raises(RuntimeError):
+            open_response(app, "/no/such/page/", SCHOOL)
+
+    assert open_response(app, "/healthz", SCHOOL).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/kitchen/", {"Host": "evil.example"}),
+        ("/healthz", {"Host": "a..b"}),
+        (HANDSHAKE, {"Host": "evil.example"}),
+        (HANDSHAKE, {"Origin": "http://evil.example"}),
+    ],
+)
+def test_refused_hosts_and_origins_count_as_pages(
+    limited_app: Callable[..., Flask], path: str, refused: dict[str, str]
+) -> None:
+    app = limited_app(limit_address_pages=Rate(3, 0.25))
+    browser = app.test_client()
+
+    answers = [browser.get(path, headers=SCHOOL | refused) for _ in range(5)]
+
+    assert statuses(answers) == [400] * 3 + [429] * 2
+    assert answers[-1].headers["Retry-After"] == "4"
+    assert browser.get("/", headers=SCHOOL).status_code == 429
+    assert browser.get(path, headers=HOME | refused).status_code == 400
 
 
 class Waiting(io.RawIOBase):
@@ -304,7 +446,9 @@ class Waiting(io.RawIOBase):
 def post(app: Flask, body: Waiting, headers: dict[str, str]) -> TestResponse:
     """Post a body that has not arrived yet; return the response."""
     arriving: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": "10"}
-    return app.test_client().post("/kitchen/", headers=headers, environ_overrides=arriving)
+    return app.test_client().post(
+        "/kitchen/", headers=headers, environ_overrides=arriving, buffered=True
+    )
 
 
 def test_connecting_again_in_a_session_counts_as_a_handshake(

@@ -29,6 +29,7 @@ from chat.web.labels import (
 from chat.web.room_links import NOT_A_ROOM
 from config import Config
 from tests.conftest import Client, Patch, create_room, in_room
+from tests.pages import hidden_fields, texts_on
 
 SCRIPTS = Path(pages.__file__).parents[2] / "static" / "js"
 RESERVED = [
@@ -56,17 +57,6 @@ RESERVED = [
 def count_rooms(app: Flask) -> int:
     with app.app_context(), read_transaction() as connection:
         return connection.scalar(select(func.count()).select_from(Room)) or 0
-
-
-def texts_on(page: str) -> list[str]:
-    """Return the texts of the messages on a page, from its top."""
-    without_templates = page.partition("<template")[0]
-    return re.findall(r'<div class="message__text"[^>]*>(.*?)</div>', without_templates)
-
-
-def hidden_fields(page: str) -> dict[str, str]:
-    """Return the hidden fields that a browser without scripts sends with the form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
 
 
 # The about page and new rooms

@@ -9,7 +9,7 @@ from chat.models import Room
 from chat.storage.database import read_transaction
 from chat.web import visits
 from tests.conftest import Client, create_room, in_room
-from tests.web.test_pages import hidden_fields, texts_on
+from tests.pages import hidden_fields, texts_on
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 PEOPLE = [
