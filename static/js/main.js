@@ -128,7 +128,8 @@ const unread = new Unread({
   isReading: () => isPageWatched() && scroller.isAtEnd,
   isDividerVisible: () => isPageWatched() && isUnreadDividerVisible(),
   isMention: (row) => isAddressedToMe(row),
-  isSkipped: (row) => isOwn(row) || !isPosted(row) || ignoredPeople.has(row.mark),
+  isSkipped: (row) => isOwn(row) || !isPosted(row),
+  isIgnored: (mark) => ignoredPeople.has(mark),
 })
 const { isFirstVisit } = unread
 const unreadBar = new UnreadBar(byId("unread-bar"), {
@@ -174,7 +175,6 @@ function fromOthers(rows) {
   return rows.filter((row) => !isOwn(row) && isPosted(row) && !ignoredPeople.has(row.mark))
 }
 
-/**
 /**
  * Whether a message mentions this person or replies to them.
  *
@@ -283,6 +283,7 @@ timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
 ignoredPeople.addEventListener("change", () => {
   redraw()
+  updateReading()
   navigation.fillScreen()
 })
 

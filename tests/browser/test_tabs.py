@@ -35,6 +35,7 @@ def test_a_message_sent_in_one_tab_leaves_the_draft_of_the_other(visit: Visit, r
     first = is_called(visit(f"/{room}/"), "Ada")
     second = open_tab(first)
     field(first).fill("half a thought")
+    first.wait_for_function("() => JSON.stringify(localStorage).includes('half a thought')")
     says(second, "hello")
     sees(first, "hello")
 

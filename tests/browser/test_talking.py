@@ -26,13 +26,15 @@ INJECTION = (
     "</script><script>hit()</script><svg onload=hit()><img src=x onerror=hit()>",
 )
 
-# What a message looks like in the page, without what the reader's clock and calendar make of it.
+# What a message looks like in the page, without what depends on the reader's clock, calendar and
+# keyboard focus. The names of buttons contain the time.
 SHAPES = """
 (root) => {
   const shape = (node) => node.nodeType === Node.TEXT_NODE ? node.data.replace(/\\s+/g, " ") : [
     node.localName,
     Object.fromEntries([...node.attributes].map(({ name, value }) => [name, value])
-      .filter(([name]) => name !== "data-day")
+      .filter(([name]) => name !== "data-day" && name !== "tabindex")
+      .filter(([name]) => !(node.localName === "button" && name === "aria-label"))
       .filter(([name]) => !(node.localName === "time" && name === "title"))
       .sort()),
     node.localName === "time" ? [] : [...node.childNodes].map(shape),

@@ -13,12 +13,14 @@ let clock
 let storage
 let isReading
 let isDividerVisible
+let ignoredMark
 
 beforeEach(() => {
   clock = new FakeClock()
   storage = new FakeStorage()
   isReading = true
   isDividerVisible = true
+  ignoredMark = ""
 })
 
 function openPreferences() {
@@ -38,6 +40,7 @@ function openPage(rows, { hasOlder = false, ...conditions } = {}) {
     isDividerVisible: () => isDividerVisible,
     isMention: ({ message }) => message.includes("Ada"),
     isSkipped: ({ mark }) => mark === "me",
+    isIgnored: (mark) => mark === ignoredMark,
     ...conditions,
   })
   unread.open(rows, { hasOlder })
@@ -227,6 +230,19 @@ test("messages that come after the position are counted with it; deleted and own
 
   assert.equal(unread.summary.count, 301)
   assert.equal(unread.summary.mentionCount, 5)
+})
+
+test("messages of somebody who is ignored are no longer counted, until that is undone", async () => {
+  const unread = await returnAfter300()
+  unread.addMissed({ after: 100, missed: 50, messages: [] }, rowsBetween(351, 400))
+  unread.addArrived([row(401, { mark: "b" })], 401)
+  assert.equal(unread.summary.count, 51)
+  ignoredMark = row(1).mark
+  assert.equal(unread.summary.count, 1)
+  assert.equal(unread.summary.mentionCount, 0)
+  ignoredMark = ""
+
+  assert.equal(unread.summary.count, 51)
 })
 
 test("a second absence, with the position still there, is counted anew", async () => {

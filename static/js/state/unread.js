@@ -78,11 +78,16 @@ export class Unread extends EventTarget {
   #isDividerVisible
   #isMention
   #isSkipped
+  #isIgnored
   /** The last message of the room, whoever wrote it. */
   #lastSeq = 0
   /** @type {number[]} messages of others that came since the person last looked */
   #newSeqs = []
-  /** @type {Map<number, string>} by seq: what is known of the messages after the position */
+  /**
+   * What is known of the messages after the position, and the mark of their authors.
+   *
+   * @type {Map<number, { kind: string, mark: string }>} by seq
+   */
   #known = new Map()
   /** From this message on, all are known. */
   #knownFrom = Infinity
@@ -110,6 +115,7 @@ export class Unread extends EventTarget {
    * @param {(row: Row) => boolean} dependencies.isMention whether a message is addressed to the
    *   reader
    * @param {(row: Row) => boolean} dependencies.isSkipped whether a message never counts as unread
+   * @param {(mark: string) => boolean} dependencies.isIgnored whether this person ignores somebody
    */
   constructor(dependencies) {
     super()
@@ -122,6 +128,7 @@ export class Unread extends EventTarget {
     this.#isDividerVisible = dependencies.isDividerVisible
     this.#isMention = dependencies.isMention
     this.#isSkipped = dependencies.isSkipped
+    this.#isIgnored = dependencies.isIgnored
     preferences.onChangedElsewhere(this.#readKey, () => this.#handleReadElsewhere())
     preferences.onChangedElsewhere(this.#positionKey, (position) => {
       if (position === null && this.position) this.#dropPosition()
@@ -132,9 +139,9 @@ export class Unread extends EventTarget {
   get summary() {
     if (!this.position) return null
     const { after, since } = this.position
-    const known = [...this.#known.values()]
-    const mentionCount = known.filter((kind) => kind === MENTION).length
-    const knownCount = known.filter((kind) => kind !== NOT_COUNTED).length
+    const known = [...this.#known.values()].filter(({ mark }) => !this.#isIgnored(mark))
+    const mentionCount = known.filter(({ kind }) => kind === MENTION).length
+    const knownCount = known.filter(({ kind }) => kind !== NOT_COUNTED).length
     // Changes of messages have numbers too, so that there may be fewer messages than numbers.
     const largestUnknownCount = Math.max(0, this.#knownFrom - 1 - after)
     const unknownCount = this.#unknownCount ?? largestUnknownCount
@@ -166,7 +173,10 @@ export class Unread extends EventTarget {
       this.updateReading()
       return
     }
-    const unreadRows = rows.filter((row) => row.seq > read.seq && !this.#isSkipped(row))
+    const isCounted = (/** @type {Row} */ row) => {
+      return !this.#isSkipped(row) && !this.#isIgnored(row.mark)
+    }
+    const unreadRows = rows.filter((row) => row.seq > read.seq && isCounted(row))
     if (unreadRows.length > 0) {
       const isLastReadLoaded = !hasOlder || rows[0].seq <= read.seq
       const after = isLastReadLoaded ? unreadRows[0].seq - 1 : read.seq
@@ -247,7 +257,7 @@ export class Unread extends EventTarget {
    */
   forget(seq) {
     if (!this.#known.has(seq)) return
-    this.#known.set(seq, NOT_COUNTED)
+    this.#known.set(seq, { kind: NOT_COUNTED, mark: "" })
     this.dispatchEvent(new Event("summary"))
   }
 
@@ -356,7 +366,7 @@ export class Unread extends EventTarget {
     for (const row of rows) {
       if (row.seq <= after) continue
       const wasKnown = this.#known.has(row.seq)
-      this.#known.set(row.seq, this.#kindOf(row))
+      this.#known.set(row.seq, { kind: this.#kindOf(row), mark: row.mark })
       const isFromUnknown = !wasKnown && row.seq < this.#knownFrom
       if (isFromUnknown && this.#unknownCount) this.#unknownCount -= 1
     }

@@ -262,7 +262,7 @@ export class MessageList {
     setMark(element, ".message__mark", mark)
     this.#setAuthor(element, element.dataset.kind ? "" : mark, handle)
     const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
-    if (mark) setFace(avatar, this.#reader.faceOf(mark, handle))
+    setFace(avatar, mark ? this.#reader.faceOf(mark, handle) : null)
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
     time.setAttribute("datetime", timestamp)

@@ -149,12 +149,18 @@ export function drawFaces(container, faces, cloneTemplate) {
 }
 
 /**
- * Makes an avatar show a person. CSS has the colors, and shows the letter.
+ * Makes an avatar show a person, or nobody. CSS has the colors, and shows the letter.
  *
  * @param {HTMLElement} avatar
- * @param {Face} face
+ * @param {Face | null} face null: the message is deleted, and its author unknown
  */
-export function setFace(avatar, { hue, name }) {
+export function setFace(avatar, face) {
+  if (!face) {
+    delete avatar.dataset.hue
+    delete avatar.dataset.initial
+    return
+  }
+  const { hue, name } = face
   const initial = firstGrapheme(name.trim())
   if (avatar.dataset.hue !== hue) avatar.dataset.hue = hue
   if (avatar.dataset.initial !== initial) avatar.dataset.initial = initial
@@ -239,7 +245,7 @@ export function drawFoldButton(message, isFoldable, cloneTemplate) {
   const existing = message.querySelector(".message__fold")
   if (isFoldable === (existing !== null)) return
   if (existing) existing.remove()
-  else message.querySelector(".message__content")?.after(cloneTemplate("fold"))
+  else message.querySelector(".message__actions")?.before(cloneTemplate("fold"))
 }
 
 /**

@@ -43,7 +43,7 @@ export class UnreadBar {
 
   /** @param {UnreadSummary | null} summary null hides the button */
   show(summary) {
-    this.#bar.hidden = summary === null
+    this.#bar.hidden = summary === null || summary.count === 0
     if (!summary) return
     const text = unreadText(summary, this.#clock.now())
     if (this.#jumpButton.textContent !== text) this.#jumpButton.textContent = text
