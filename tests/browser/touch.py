@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import CDPSession, Locator, Page, expect
+from playwright.sync_api import CDPSession, Error, Locator, Page, expect
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 375, "height": 667},
@@ -37,7 +37,10 @@ class Finger:
 
     def press(self, place: Locator) -> None:
         """Put the finger on something."""
-        place.scroll_into_view_if_needed()
+        try:
+            place.scroll_into_view_if_needed()
+        except Error:  # the page has drawn it again meanwhile
+            place.scroll_into_view_if_needed()
         x, y, covered = place.evaluate(MIDDLE)
         assert covered == "", f"{place} is covered by {covered}"
         self.press_at(x, y)
