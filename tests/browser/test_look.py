@@ -423,17 +423,30 @@ def test_what_has_happened_in_a_row_takes_one_line_until_it_is_unfolded(
         for name in ("Benny", "Benjamin", "Ben"):
             assert ben.ask("rename", {"handle": name})["ok"]
         post(ben, "that is me")
-    for scripted in (True, False):
-        ada = visit_without_scripts(visit, room) if not scripted else visit(f"/{room}/")
-        shown = [ada.locator(f"#m-{seq}").is_visible() for seq in range(1, 6)]
-        assert shown == [True, False, False, True, True]
-        assert box(ada.locator("#m-4"))["height"] <= 32
 
     ada = visit(f"/{room}/")
+    shown = [ada.locator(f"#m-{seq}").is_visible() for seq in range(1, 6)]
+    assert shown == [True, False, False, True, True]
+    assert box(ada.locator("#m-4"))["height"] <= 32
+
     ada.get_by_role("button", name="Show earlier changes").click()
     for seq in range(1, 6):
         expect(ada.locator(f"#m-{seq}")).to_be_visible()
     expect(ada.get_by_role("button", name="Show earlier changes")).to_have_count(0)
+
+
+def test_without_scripts_everything_that_has_happened_is_shown(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    with somebody(server, room) as ben:
+        post(ben, "hello", "Ben")
+        for name in ("Benny", "Benjamin", "Ben"):
+            assert ben.ask("rename", {"handle": name})["ok"]
+
+    ada = visit_without_scripts(visit, room)
+
+    for seq in range(1, 5):
+        expect(ada.locator(f"#m-{seq}")).to_be_visible()
 
 
 def visit_without_scripts(visit: Visit, room: str) -> Page:
@@ -595,7 +608,6 @@ def test_send_is_highlighted_only_when_there_is_something_to_send(visit: Visit, 
     ada = named(visit, f"/{room}/", **PHONE)
     send = ada.get_by_role("button", name="Send")
     quiet = style(send, "backgroundColor")
-    assert quiet == "rgba(0, 0, 0, 0)"
 
     field(ada).fill("  \n ")
     assert style(send, "backgroundColor") == quiet
