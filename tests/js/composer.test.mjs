@@ -104,3 +104,45 @@ test("a draft that another tab has taken is not stored again", () => {
 
   assert.deepEqual(drafts.saved, { text: "", mode: null, aside: "" })
 })
+
+const LONG_TEXT = "one two three four"
+const changesOfMode = {
+  "an edit begins": () => composer.edit(1, "hello"),
+  "a reply begins": () => composer.reply(1, "Replying to Ben: why?"),
+  "another tab takes the draft": () => drafts.dispatchEvent(new Event("taken")),
+}
+
+function hintAction() {
+  return form.querySelector(".composer__hint-action")
+}
+
+for (const [event, change] of Object.entries(changesOfMode)) {
+  test(`the offer to send a long text in parts ends when ${event}`, () => {
+    type(LONG_TEXT, "insertFromPaste")
+    assert.equal(hintAction().textContent, "Send as 2 messages")
+    change()
+    hintAction().dispatchEvent(new Event("click"))
+
+    assert.equal(hintAction().hidden, true)
+    assert.deepEqual(sent, [])
+  })
+}
+
+test("the offer to send a command as text ends when a reply is cancelled", () => {
+  composer.reply(1, "Replying to Ben: why?")
+  type("/unknown")
+  send()
+  assert.equal(hintAction().textContent, "Send as text")
+  composer.cancel()
+  hintAction().dispatchEvent(new Event("click"))
+
+  assert.deepEqual(sent, [])
+})
+
+test("a cancelled edit says that the changes are kept", () => {
+  composer.edit(1, "hello")
+  type("hello!")
+  composer.cancel()
+
+  assert.match(form.querySelector(".composer__hint-text").textContent, /Edit canceled/)
+})

@@ -400,7 +400,6 @@ export class Composer extends EventTarget {
     const { edit } = this.#mode ?? {}
     if (edit) this.#cancelledEdits.delete(edit)
     this.#setMode(null)
-    this.showHint("")
     this.#setText(edit ? this.#takeTextBeforeEdit() : "")
     this.#drafts.saveNow() // otherwise a reload would show the sent text again
   }
@@ -434,8 +433,13 @@ export class Composer extends EventTarget {
     this.dispatchEvent(new Event("replace"))
   }
 
-  /** @param {ComposerMode | null} mode */
+  /**
+   * Hides the hint, because its button would send the text of the previous mode.
+   *
+   * @param {ComposerMode | null} mode
+   */
   #setMode(mode) {
+    this.showHint("")
     this.#mode = mode
     this.#part("mode").hidden = mode === null
     this.#part("mode-text").textContent = mode?.words ?? ""
