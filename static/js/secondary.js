@@ -78,7 +78,8 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
- * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
+ * @property {(text: string, confirmation: string, seq: number) => void} copy copies a text of a
+ *   message and confirms it
  * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
@@ -130,11 +131,12 @@ export function startSecondary(page) {
     menu,
     actions,
     commands: createCommands(page, panel),
-    copy: (text, confirmation) => copying.copy(text, confirmation),
+    copy: (text, confirmation, seq) => copying.copy(text, confirmation, seq),
     forgetMessage(seq) {
       menu.forget(seq)
       notifications.forget(seq)
       forgetDeletion(seq)
+      copying.forget(seq)
     },
   }
 }
@@ -296,7 +298,7 @@ function createActions(page, copying) {
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    copy: ({ seq, message = "" }) => copying.copy(message, "Text copied", seq),
     link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete(row) {
       confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
