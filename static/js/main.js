@@ -89,7 +89,12 @@ const list = new MessageList(byId("messages"), cloneTemplate, {
   faceOf,
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
-const drafts = new Drafts(label, { preferences, tabPreferences, clock })
+const drafts = new Drafts(label, {
+  preferences,
+  tabPreferences,
+  clock,
+  locks: navigator.locks,
+})
 const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
   preferences,
   drafts,

@@ -5,13 +5,15 @@ import { beforeEach, test } from "node:test"
 
 import { Drafts } from "../../static/js/state/drafts.js"
 import { Preferences } from "../../static/js/state/preferences.js"
-import { FakeClock, FakeStorage, flushPromises } from "./fakes.mjs"
+import { FakeClock, FakeLocks, FakeStorage, flushPromises } from "./fakes.mjs"
 
 let clock
+let locks
 let storage
 
 beforeEach(() => {
   clock = new FakeClock()
+  locks = new FakeLocks()
   storage = new FakeStorage()
 })
 
@@ -26,10 +28,17 @@ class Tab {
       preferences: new Preferences(getStorage, storageEvents),
       tabPreferences: new Preferences(session.getStorage, session.storageEvents),
       clock,
+      locks: this.#openLocks(),
     })
     this.text = this.drafts.read().text
     this.drafts.addEventListener("taken", () => (this.text = ""))
     return this
+  }
+
+  #openLocks() {
+    this.locks?.end()
+    this.locks = locks?.openPage()
+    return this.locks
   }
 
   type(text, mode = null) {
@@ -134,11 +143,75 @@ test("the duplicate of a tab has no draft that could be sent twice", () => {
   assert.equal(tab.reload().text, "half a thought")
 })
 
-test("a tab in the background that the browser ends and loads again has its draft", () => {
-  const tab = new Tab().load().type("half a thought")
-  tab.drafts.suspend()
+for (const hasLocks of [true, false]) {
+  const place = hasLocks ? "" : " over plain http"
+  test(`a tab that the browser ends and loads again has its draft${place}`, async () => {
+    if (!hasLocks) locks = undefined
+    const tab = new Tab().load().type("half a thought")
+    tab.drafts.suspend()
+    tab.locks?.end()
+    await flushPromises()
+    tab.load()
+    await flushPromises()
 
-  assert.equal(tab.load().text, "half a thought")
+    assert.equal(tab.text, "half a thought")
+    assert.equal(tab.reload().text, "half a thought")
+  })
+}
+
+test("the duplicate of a tab in the background does not share its draft", async () => {
+  const tab = new Tab().load().type("half a thought")
+  await flushPromises()
+  tab.drafts.suspend()
+  const duplicate = tab.duplicate()
+  await flushPromises()
+  assert.equal(duplicate.text, "")
+  duplicate.type("hello").send()
+  await flushPromises()
+  tab.drafts.resume()
+
+  assert.equal(tab.text, "half a thought")
+  assert.equal(tab.reload().text, "half a thought")
+})
+
+test("the duplicate of a tab that had no draft does not share a later one", async () => {
+  const tab = new Tab().load()
+  await flushPromises()
+  tab.drafts.suspend()
+  const duplicate = tab.duplicate()
+  await flushPromises()
+  tab.drafts.resume()
+  tab.type("half a thought")
+  duplicate.type("hello").send()
+  await flushPromises()
+
+  assert.equal(tab.text, "half a thought")
+})
+
+test("the duplicate of a tab without a draft keeps that of a closed tab", async () => {
+  const tab = new Tab().load()
+  const closed = new Tab().load().type("half a thought")
+  await flushPromises()
+  tab.drafts.suspend()
+  closed.close()
+  const duplicate = tab.duplicate()
+  await flushPromises()
+
+  assert.equal(duplicate.text, "half a thought")
+})
+
+test("what was typed in a duplicate at once stays there", async () => {
+  const tab = new Tab().load().type("half a thought")
+  await flushPromises()
+  tab.drafts.suspend()
+  const duplicate = tab.duplicate()
+  duplicate.text = "half a thought, and more"
+  duplicate.drafts.saveSoon({ text: duplicate.text })
+  await flushPromises()
+
+  assert.equal(duplicate.text, "half a thought, and more")
+  assert.equal(duplicate.reload().text, "half a thought, and more")
+  assert.equal(tab.reload().text, "half a thought")
 })
 
 test("the draft of a crashed tab goes to another one, which the tab would notice", async () => {

@@ -250,14 +250,32 @@ export class FakeStorage {
 export class FakeLocks {
   #last = new Map()
 
-  request(name, work) {
-    const previous = this.#last.get(name) ?? Promise.resolve()
-    const result = previous.then(work)
-    this.#last.set(
-      name,
-      result.catch(() => {}),
-    )
+  request(name, ...rest) {
+    const work = rest.pop()
+    const previous = this.#last.get(name)
+    if (previous && rest[0]?.ifAvailable) return Promise.resolve(null).then(work)
+    const result = (previous ?? Promise.resolve()).then(() => work({ name }))
+    const ended = result
+      .catch(() => {})
+      .then(() => {
+        if (this.#last.get(name) === ended) this.#last.delete(name)
+      })
+    this.#last.set(name, ended)
     return result
+  }
+
+  /** The locks as one page sees them; the browser releases them when the page ends. */
+  openPage() {
+    let end
+    const ended = new Promise((resolve) => {
+      end = resolve
+    })
+    const request = (name, options, work) => {
+      return this.request(name, options, (lock) => {
+        return lock ? Promise.race([work(lock), ended]) : work(null)
+      })
+    }
+    return { request, end }
   }
 }
 

@@ -38,7 +38,8 @@ export const REPLYING_TO_DELETED = "Replying to a deleted message"
 /**
  * Drafts are in localStorage, each under the id of its tab. The id is in sessionStorage only while
  * the tab is hidden or unloaded: the browser copies sessionStorage into a duplicate of a tab, which
- * must not have the same id.
+ * must not have the same id. A hidden tab can be duplicated too; therefore each tab holds a lock
+ * for its id, and the duplicate takes another one.
  *
  * Dispatches `taken` when another tab has taken over the draft of this one.
  */
@@ -50,6 +51,11 @@ export class Drafts extends EventTarget {
   #tabPreferences
   #tabId
   #clock
+  #locks
+  /** @type {(() => void) | null} */
+  #releaseLock = null
+  /** The text that was there when the page was loaded. */
+  #firstText = ""
   /** @type {Draft | null} */
   #unsaved = null
   /** @type {Draft | null} what is stored under the id of this tab */
@@ -61,20 +67,24 @@ export class Drafts extends EventTarget {
    * @param {Preferences} dependencies.preferences
    * @param {Preferences} dependencies.tabPreferences in sessionStorage
    * @param {Clock} dependencies.clock
+   * @param {Pick<LockManager, "request">} [dependencies.locks] undefined over plain http
    */
-  constructor(label, { preferences, tabPreferences, clock }) {
+  constructor(label, { preferences, tabPreferences, clock, locks }) {
     super()
     this.#legacyKey = `draft:${label}` // of earlier releases, for all tabs
     this.#keyPrefix = `${this.#legacyKey}:`
     this.#preferences = preferences
     this.#tabPreferences = tabPreferences
     this.#clock = clock
-    this.#tabId = String(tabPreferences.get(TAB_KEY) ?? randomId())
+    this.#locks = locks
+    const previousId = tabPreferences.get(TAB_KEY)
+    const previousDraft = this.#readEntry(this.#keyPrefix + previousId)
+    this.#tabId = previousDraft ? String(previousId) : randomId()
     tabPreferences.remove(TAB_KEY)
     this.#storageKey = this.#keyPrefix + this.#tabId
-    preferences.onChangedElsewhere(this.#storageKey, (draft) => {
-      if (draft === null) this.#handleTaken()
-    })
+    this.#observeStorage()
+    // The page that is being left in this tab may still hold the lock.
+    this.#lockId({ ifAvailable: !previousDraft?.left })
     this.#scheduleRenewal()
   }
 
@@ -86,6 +96,7 @@ export class Drafts extends EventTarget {
   read() {
     const draft = this.#readEntry(this.#storageKey) ?? this.#takeAbandoned()
     if (draft) this.#store(draft)
+    this.#firstText = draft?.text ?? ""
     return { text: "", ...this.#saved }
   }
 
@@ -116,11 +127,14 @@ export class Drafts extends EventTarget {
   leave() {
     this.suspend()
     if (this.#saved) this.#preferences.set(this.#storageKey, { ...this.#saved, left: true })
+    this.#releaseLock?.() // a page that holds a lock is not kept in the cache of the browser
+    this.#releaseLock = null
   }
 
   /** The tab is visible again. */
   resume() {
     this.#tabPreferences.remove(TAB_KEY)
+    if (!this.#releaseLock) this.#lockId({ ifAvailable: true })
     if (!this.#saved) return
     if (this.#readEntry(this.#storageKey)) this.#store(this.#saved)
     else this.#handleTaken()
@@ -182,6 +196,39 @@ export class Drafts extends EventTarget {
     }
     this.#saved = { text, mode, aside, at: this.#clock.now() }
     this.#preferences.set(this.#storageKey, this.#saved)
+  }
+
+  #observeStorage() {
+    const key = this.#storageKey
+    this.#preferences.onChangedElsewhere(key, (draft) => {
+      if (draft === null && key === this.#storageKey) this.#handleTaken()
+    })
+  }
+
+  /**
+   * Holds the lock for the id of this tab until the page is left.
+   *
+   * @param {{ ifAvailable: boolean }} options
+   */
+  #lockId(options) {
+    if (!this.#locks) return
+    const released = new Promise((resolve) => {
+      this.#releaseLock = () => resolve(undefined)
+    })
+    const work = (/** @type {Lock | null} */ lock) => (lock ? released : this.#takeNewId())
+    // Where locks are refused, tabs are told apart as over plain http.
+    this.#locks.request(`confab:${this.#storageKey}`, options, work).catch(() => {})
+  }
+
+  /** Another tab has the same id: it keeps the draft, and what was typed here stays here. */
+  #takeNewId() {
+    const { text = "" } = this.#unsaved ?? this.#saved ?? {}
+    this.#tabId = randomId()
+    this.#storageKey = this.#keyPrefix + this.#tabId
+    this.#observeStorage()
+    this.#lockId({ ifAvailable: true })
+    if (text === this.#firstText) this.#handleTaken()
+    else this.#store(this.#unsaved ?? this.#saved ?? { text })
   }
 
   #scheduleRenewal() {
