@@ -14,6 +14,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 # In the tests every page has the focus: a page that is not watched says so itself.
 NOT_WATCHED = "document.hasFocus = () => false; window.dispatchEvent(new Event('blur'))"
 WATCHED = "document.hasFocus = () => true; window.dispatchEvent(new Event('focus'))"
+# And every page counts as visible.
+SET_VISIBILITY = """
+Object.defineProperty(document, 'visibilityState', {{ value: '{}', configurable: true }});
+document.dispatchEvent(new Event('visibilitychange'));
+"""
+HIDDEN = SET_VISIBILITY.format("hidden")
+VISIBLE = SET_VISIBILITY.format("visible")
 
 
 def open_tab(page: Page) -> Page:
@@ -71,6 +78,25 @@ def test_a_tab_that_leaves_the_room_and_returns_has_its_draft(
     page.go_back()
 
     expect(field(here(page))).to_have_value("half a thought")
+
+
+def test_the_duplicate_of_a_tab_in_the_background_has_no_draft_in_common(
+    visit: Visit, room: str
+) -> None:
+    first = is_called(visit(f"/{room}/"), "Ada")
+    field(first).fill("half a thought")
+    first.evaluate(HIDDEN)
+    with first.expect_popup() as opened:
+        first.evaluate("window.open(location.href)")  # copies the sessionStorage, as duplicating
+    duplicate = here(opened.value)
+    expect(field(duplicate)).to_have_value("")
+    says(duplicate, "hello")
+    sees(duplicate, "hello")
+
+    first.evaluate(VISIBLE)
+    expect(field(first)).to_have_value("half a thought")
+    first.reload()
+    expect(field(here(first))).to_have_value("half a thought")
 
 
 # Names
