@@ -117,8 +117,6 @@ const navigation = new Navigation({
   earlierButton: byId("earlier"),
   showError: showToast,
 })
-/** @type {(seq: number) => void} secondary.js replaces it */
-let forgetMessageInSecondary = () => {}
 const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
 const browserTab = new BrowserTab(icon)
 const unread = new Unread({
@@ -217,23 +215,19 @@ function redraw() {
 /** @param {TimelineUpdate[]} updates */
 function draw(updates) {
   scroller.preservePosition(() => list.draw(updates))
-  forgetDeleted(updates.flatMap((update) => ("row" in update ? [update.row] : [])))
   navigation.fillScreen()
 }
 
 /**
  * The texts of deleted messages must not stay anywhere in the browser.
  *
- * @param {Row[]} rows
+ * @param {number[]} seqs
  */
-function forgetDeleted(rows) {
-  const seqs = rows.filter(({ deleted }) => deleted).map(({ seq }) => seq)
-  if (seqs.length === 0) return
+function forgetDeleted(seqs) {
   for (const seq of seqs) {
     announcer.forget(seq)
     unread.forget(seq)
     composer.forgetMessage(seq)
-    forgetMessageInSecondary(seq)
   }
   drafts.forgetMessages(new Set(seqs))
 }
@@ -269,12 +263,14 @@ function updateEarlierButton() {
 timeline.addEventListener("reset", () => {
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
   redraw()
-  forgetDeleted(timeline.rows)
   updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
   draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
   updateAfterLoading()
+})
+timeline.addEventListener("deleted", (event) => {
+  forgetDeleted(/** @type {CustomEvent<number[]>} */ (event).detail)
 })
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
@@ -608,6 +604,3 @@ export const secondary = loadSecondary()
 restorePosition()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)
-secondary.then(({ forgetMessage }) => {
-  forgetMessageInSecondary = forgetMessage
-})

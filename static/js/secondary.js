@@ -79,7 +79,6 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
  * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
- * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
@@ -113,6 +112,7 @@ export function startSecondary(page) {
   )
   showRoomTitle(page)
   const notifications = notifyAboutMessages(page)
+  forgetDeletedMessages(page.timeline, { menu, notifications })
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -131,11 +131,6 @@ export function startSecondary(page) {
     actions,
     commands: createCommands(page, panel),
     copy: (text, confirmation) => copying.copy(text, confirmation),
-    forgetMessage(seq) {
-      menu.forget(seq)
-      notifications.forget(seq)
-      forgetDeletion(seq)
-    },
   }
 }
 
@@ -217,6 +212,22 @@ function notifyAboutMessages(page) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
   setUpNotificationSettings(byId("bell"), dialog, notifications)
   return notifications
+}
+
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Timeline} timeline
+ * @param {{ menu: MessageMenu, notifications: Notifications }} views
+ */
+function forgetDeletedMessages(timeline, { menu, notifications }) {
+  timeline.addEventListener("deleted", (event) => {
+    for (const seq of /** @type {CustomEvent<number[]>} */ (event).detail) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+    }
+  })
 }
 
 /** @param {RoomPage} page */
@@ -317,10 +328,11 @@ function confirmDeletion(seq, message, onConfirm) {
   setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
   dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
-  dialog.onclose = () => {
+  const handleClose = () => {
     setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
+  dialog.addEventListener("close", handleClose, { once: true })
   openDialog("delete")
 }
 
