@@ -279,6 +279,7 @@ timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
 ignoredPeople.addEventListener("change", () => {
   redraw()
+  unread.updateIgnored()
   updateReading()
   navigation.fillScreen()
 })
@@ -332,8 +333,7 @@ function informNewcomer() {
 function updateAfterLoading() {
   updateWelcome()
   updateEarlierButton()
-  const areSomeUnknown = unread.summary?.areMentionsComplete === false
-  if (areSomeUnknown) unread.learn(timeline.rows, timeline)
+  if (unread.isIncomplete) unread.learn(timeline.rows, timeline)
   updateReading()
 }
 
@@ -342,7 +342,7 @@ async function countUnread() {
   const { position } = unread
   if (!position || !unread.needsCount) return
   const answer = await session.countMissed(position.after)
-  if (answer) unread.addMissed({ ...answer, after: position.after }, timeline.rows)
+  if (answer) unread.addCount(position, answer, timeline.rows)
 }
 
 unread.addEventListener("divider", () => {
