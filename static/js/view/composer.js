@@ -164,7 +164,7 @@ export class Composer extends EventTarget {
       this.#cancelledEdits.set(edit, text)
       this.showHint(EDIT_KEPT)
     }
-    if (edit) this.#setText(this.#textBeforeEdit)
+    if (edit) this.#setText(this.#takeTextBeforeEdit())
     else this.#handleReplacement()
     return true
   }
@@ -183,7 +183,7 @@ export class Composer extends EventTarget {
       this.#setMode({ edit, words }) // the changed text is returned when it is sent
     } else if (edit === seq) {
       this.#setMode(null)
-      this.field.value = this.#textBeforeEdit
+      this.field.value = this.#takeTextBeforeEdit()
       this.showHint(EDITED_DELETED)
     } else {
       return
@@ -220,6 +220,7 @@ export class Composer extends EventTarget {
     this.#preferences.onChangedElsewhere(NAME_KEY, (name) => this.#handleNameElsewhere(name))
     this.#drafts.addEventListener("taken", () => {
       this.#setMode(null)
+      this.#textBeforeEdit = ""
       this.field.value = ""
       this.#handleTextChange()
     })
@@ -399,8 +400,7 @@ export class Composer extends EventTarget {
     const { edit } = this.#mode ?? {}
     if (edit) this.#cancelledEdits.delete(edit)
     this.#setMode(null)
-    this.showHint("")
-    this.#setText(edit ? this.#textBeforeEdit : "")
+    this.#setText(edit ? this.#takeTextBeforeEdit() : "")
     this.#drafts.saveNow() // otherwise a reload would show the sent text again
   }
 
@@ -412,6 +412,13 @@ export class Composer extends EventTarget {
     this.#textBeforeEdit = aside
     this.#setMode(mode)
     this.#handleTextChange()
+  }
+
+  /** Afterwards the text is only in the field, and no longer stored beside it. */
+  #takeTextBeforeEdit() {
+    const text = this.#textBeforeEdit
+    this.#textBeforeEdit = ""
+    return text
   }
 
   /** @param {string} text */
@@ -426,8 +433,13 @@ export class Composer extends EventTarget {
     this.dispatchEvent(new Event("replace"))
   }
 
-  /** @param {ComposerMode | null} mode */
+  /**
+   * Hides the hint, because its button would send the text of the previous mode.
+   *
+   * @param {ComposerMode | null} mode
+   */
   #setMode(mode) {
+    this.showHint("")
     this.#mode = mode
     this.#part("mode").hidden = mode === null
     this.#part("mode-text").textContent = mode?.words ?? ""
