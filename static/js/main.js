@@ -488,7 +488,8 @@ const clickActions = {
   "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
   "copy-code": (button) => {
     const code = button.closest(".code")?.querySelector("code")?.textContent ?? ""
-    secondary.then(({ copy }) => copy(code, "Code copied"))
+    const message = /** @type {HTMLElement} */ (button.closest(".message"))
+    secondary.then(({ copy }) => copy(code, "Code copied", Number(message.dataset.seq)))
   },
   expand: (button) => scroller.preservePosition(() => list.toggleCollapsed(button)),
   menu: (button) => secondary.then(({ menu }) => menu.open(button)),

@@ -78,7 +78,8 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
- * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
+ * @property {(text: string, confirmation: string, seq: number) => void} copy copies a text of a
+ *   message and confirms it
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
@@ -112,7 +113,7 @@ export function startSecondary(page) {
   )
   showRoomTitle(page)
   const notifications = notifyAboutMessages(page)
-  forgetDeletedMessages(page.timeline, { menu, notifications })
+  forgetDeletedMessages(page.timeline, { menu, notifications, copying })
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -130,7 +131,7 @@ export function startSecondary(page) {
     menu,
     actions,
     commands: createCommands(page, panel),
-    copy: (text, confirmation) => copying.copy(text, confirmation),
+    copy: (text, confirmation, seq) => copying.copy(text, confirmation, seq),
   }
 }
 
@@ -218,14 +219,15 @@ function notifyAboutMessages(page) {
  * The texts of deleted messages must not stay anywhere in the browser.
  *
  * @param {Timeline} timeline
- * @param {{ menu: MessageMenu, notifications: Notifications }} views
+ * @param {{ menu: MessageMenu, notifications: Notifications, copying: Copying }} views
  */
-function forgetDeletedMessages(timeline, { menu, notifications }) {
+function forgetDeletedMessages(timeline, { menu, notifications, copying }) {
   timeline.addEventListener("deleted", (event) => {
     for (const seq of /** @type {CustomEvent<number[]>} */ (event).detail) {
       menu.forget(seq)
       notifications.forget(seq)
       forgetDeletion(seq)
+      copying.forget(seq)
     }
   })
 }
@@ -307,7 +309,7 @@ function createActions(page, copying) {
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    copy: ({ seq, message = "" }) => copying.copy(message, "Text copied", seq),
     link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete(row) {
       confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {

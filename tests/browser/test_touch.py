@@ -177,7 +177,7 @@ def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
     sees(ben, "from Ada", "from Ben", "I agree", "@Ben hello")
 
     menu.choose(2, "copy")
-    expect(ada.locator("#toast")).to_have_text("Copied")
+    expect(ada.locator("#toast")).to_have_text("Text copied")
     assert ada.evaluate("navigator.clipboard.readText()") == "from Ben"
     menu.choose(2, "link")
     ada.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#m-2'))")
