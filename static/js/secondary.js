@@ -78,8 +78,8 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
- * @property {(text: string, confirmation: string) => void} copy copies a text and confirms it
- * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
+ * @property {(text: string, confirmation: string, seq: number) => void} copy copies a text of a
+ *   message and confirms it
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
@@ -113,6 +113,7 @@ export function startSecondary(page) {
   )
   showRoomTitle(page)
   const notifications = notifyAboutMessages(page)
+  forgetDeletedMessages(page.timeline, { menu, notifications, copying })
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -130,12 +131,7 @@ export function startSecondary(page) {
     menu,
     actions,
     commands: createCommands(page, panel),
-    copy: (text, confirmation) => copying.copy(text, confirmation),
-    forgetMessage(seq) {
-      menu.forget(seq)
-      notifications.forget(seq)
-      forgetDeletion(seq)
-    },
+    copy: (text, confirmation, seq) => copying.copy(text, confirmation, seq),
   }
 }
 
@@ -218,6 +214,23 @@ function notifyAboutMessages(page) {
   return notifications
 }
 
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Timeline} timeline
+ * @param {{ menu: MessageMenu, notifications: Notifications, copying: Copying }} views
+ */
+function forgetDeletedMessages(timeline, { menu, notifications, copying }) {
+  timeline.addEventListener("deleted", (event) => {
+    for (const seq of /** @type {CustomEvent<number[]>} */ (event).detail) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+      copying.forget(seq)
+    }
+  })
+}
+
 /** @param {RoomPage} page */
 function showTyping({ label, socket, session, timeline, people, ignoredPeople, composer }) {
   const indicator = new TypingIndicator(byId("typing"), clock)
@@ -295,7 +308,7 @@ function createActions(page, copying) {
       composer.insert(`@${people.nameOf(mark) || handle} `)
     },
     edit: ({ seq, message = "" }) => composer.edit(seq, message),
-    copy: ({ message = "" }) => copying.copy(message, "Text copied"),
+    copy: ({ seq, message = "" }) => copying.copy(message, "Text copied", seq),
     link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete(row) {
       confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
@@ -316,10 +329,11 @@ function confirmDeletion(seq, message, onConfirm) {
   setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
   dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
-  dialog.onclose = () => {
+  const handleClose = () => {
     setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
+  dialog.addEventListener("close", handleClose, { once: true })
   openDialog("delete")
 }
 

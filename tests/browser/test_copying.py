@@ -1,5 +1,6 @@
 """Copying in Chromium: "Copied" is shown only when the text was copied."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -122,3 +123,42 @@ def test_where_copying_is_refused_the_text_is_selected_and_nothing_says_copied(
     expect(page.get_by_text("copied", exact=False).filter(visible=True)).to_have_count(0)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_the_room_menu_does_not_confirm_what_was_copied_before_it_was_closed(
+    open_room: Open,
+) -> None:
+    page = open_room("127.0.0.1")
+    page.get_by_role("button", name="Room menu").click()
+    page.locator("#room-menu [data-copy-link]").click()
+    status = page.locator("#room-menu [role=status]")
+    expect(status).to_have_text("Link copied")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Room menu").click()
+
+    expect(status).to_be_empty()
+
+
+@pytest.mark.parametrize("button", ["#menu [data-action=copy]", "[data-action=copy-code]"])
+def test_the_text_of_a_deleted_message_does_not_stay_in_the_dialog(
+    open_room: Open, button: str
+) -> None:
+    page = is_called(open_room(PLAIN_HTTP, REFUSALS["refused"]), "Ada")
+    says(page, "```\na secret\n```")
+    sees(page, "a secret")
+    other_tab = page.context.new_page()
+    other_tab.goto(page.url)
+    here(other_tab)
+    page.bring_to_front()
+    page.locator("#m-1").hover()
+    if "copy-code" not in button:
+        page.locator("#m-1 .message__actions").click()
+    page.locator(button).first.click()
+    dialog = page.get_by_role("dialog", name="Copy this text")
+    expect(dialog.get_by_role("textbox")).to_have_value(re.compile("a secret"))
+
+    choose(other_tab, 1, "delete")
+    other_tab.locator("#delete").get_by_role("button", name="Delete").click()
+
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#copy textarea")).to_have_value("")

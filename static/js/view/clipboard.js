@@ -65,13 +65,23 @@ export class Copying {
   /**
    * @param {string} text
    * @param {string} confirmation what to show once the text is copied
+   * @param {number} [seq] of the message that contains the text
    * @returns {Promise<boolean>} whether the text was copied
    */
-  async copy(text, confirmation) {
+  async copy(text, confirmation, seq = 0) {
     const isCopied = await copyText(text)
     if (isCopied) this.#confirm(confirmation)
-    else this.#askToCopy(text)
+    else this.#askToCopy(text, seq)
     return isCopied
+  }
+
+  /**
+   * A message was deleted: its text must not stay in the dialog.
+   *
+   * @param {number} seq
+   */
+  forget(seq) {
+    if (this.#dialog.open && this.#dialog.dataset.seq === String(seq)) this.#dialog.close()
   }
 
   /**
@@ -81,15 +91,24 @@ export class Copying {
    */
   #confirm(confirmation) {
     const status = document.querySelector("dialog:modal [role=status]")
-    if (status) status.textContent = confirmation
-    else this.#showToast(confirmation)
+    if (!status) {
+      this.#showToast(confirmation)
+      return
+    }
+    status.textContent = confirmation
+    const clear = () => (status.textContent = "")
+    status.closest("dialog")?.addEventListener("close", clear, { once: true })
   }
 
-  /** @param {string} text */
-  #askToCopy(text) {
+  /**
+   * @param {string} text
+   * @param {number} seq
+   */
+  #askToCopy(text, seq) {
     const field = /** @type {HTMLTextAreaElement} */ (this.#dialog.querySelector("textarea"))
     const keys = /** @type {HTMLElement} */ (this.#dialog.querySelector("kbd"))
     field.value = text
+    this.#dialog.dataset.seq = String(seq)
     keys.textContent = IS_APPLE ? "⌘C" : "Ctrl+C"
     this.#dialog.addEventListener("close", () => (field.value = ""), { once: true })
     this.#dialog.showModal()
