@@ -122,8 +122,6 @@ const navigation = new Navigation({
   earlierButton: byId("earlier"),
   showError: showToast,
 })
-/** @type {(seq: number) => void} secondary.js replaces it */
-let forgetMessageInSecondary = () => {}
 const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"))
 const browserTab = new BrowserTab(icon)
 const unread = new Unread({
@@ -222,23 +220,19 @@ function redraw() {
 /** @param {TimelineUpdate[]} updates */
 function draw(updates) {
   scroller.preservePosition(() => list.draw(updates))
-  forgetDeleted(updates.flatMap((update) => ("row" in update ? [update.row] : [])))
   navigation.fillScreen()
 }
 
 /**
  * The texts of deleted messages must not stay anywhere in the browser.
  *
- * @param {Row[]} rows
+ * @param {number[]} seqs
  */
-function forgetDeleted(rows) {
-  const seqs = rows.filter(({ deleted }) => deleted).map(({ seq }) => seq)
-  if (seqs.length === 0) return
+function forgetDeleted(seqs) {
   for (const seq of seqs) {
     announcer.forget(seq)
     unread.forget(seq)
     composer.forgetMessage(seq)
-    forgetMessageInSecondary(seq)
   }
   drafts.forgetMessages(new Set(seqs))
 }
@@ -274,12 +268,14 @@ function updateEarlierButton() {
 timeline.addEventListener("reset", () => {
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
   redraw()
-  forgetDeleted(timeline.rows)
   updateAfterLoading()
 })
 timeline.addEventListener("change", (event) => {
   draw(/** @type {CustomEvent<TimelineUpdate[]>} */ (event).detail)
   updateAfterLoading()
+})
+timeline.addEventListener("deleted", (event) => {
+  forgetDeleted(/** @type {CustomEvent<number[]>} */ (event).detail)
 })
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
@@ -288,6 +284,7 @@ timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
 ignoredPeople.addEventListener("change", () => {
   redraw()
+  unread.updateIgnored()
   updateReading()
   navigation.fillScreen()
 })
@@ -341,8 +338,7 @@ function informNewcomer() {
 function updateAfterLoading() {
   updateWelcome()
   updateEarlierButton()
-  const areSomeUnknown = unread.summary?.areMentionsComplete === false
-  if (areSomeUnknown) unread.learn(timeline.rows, timeline)
+  if (unread.isIncomplete) unread.learn(timeline.rows, timeline)
   updateReading()
 }
 
@@ -351,7 +347,7 @@ async function countUnread() {
   const { position } = unread
   if (!position || !unread.needsCount) return
   const answer = await session.countMissed(position.after)
-  if (answer) unread.addMissed({ ...answer, after: position.after }, timeline.rows)
+  if (answer) unread.addCount(position, answer, timeline.rows)
 }
 
 unread.addEventListener("divider", () => {
@@ -493,6 +489,7 @@ const clickActions = {
   unfold: (button) => {
     const message = /** @type {HTMLElement} */ (button.closest(".message"))
     scroller.preservePosition(() => unfold(message))
+    message.focus({ preventScroll: true }) // the button is hidden now
   },
   "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
   "copy-code": (button) => {
@@ -614,6 +611,3 @@ export const secondary = loadSecondary()
 restorePosition()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)
-secondary.then(({ forgetMessage }) => {
-  forgetMessageInSecondary = forgetMessage
-})

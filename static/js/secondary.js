@@ -80,7 +80,6 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Commands} commands by name
  * @property {(text: string, confirmation: string, seq: number) => void} copy copies a text of a
  *   message and confirms it
- * @property {(seq: number) => void} forgetMessage removes the text of a deleted message
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
@@ -114,6 +113,7 @@ export function startSecondary(page) {
   )
   showRoomTitle(page)
   const notifications = notifyAboutMessages(page)
+  forgetDeletedMessages(page.timeline, { menu, notifications, copying })
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -132,12 +132,6 @@ export function startSecondary(page) {
     actions,
     commands: createCommands(page, panel),
     copy: (text, confirmation, seq) => copying.copy(text, confirmation, seq),
-    forgetMessage(seq) {
-      menu.forget(seq)
-      notifications.forget(seq)
-      forgetDeletion(seq)
-      copying.forget(seq)
-    },
   }
 }
 
@@ -149,7 +143,8 @@ function roomUrl(label) {
 /** @param {RoomPage} page */
 function createPeoplePanel(page) {
   const { people, ignoredPeople, preferences, session, composer, faceOf } = page
-  const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+  return new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    button: byId("people-button"),
     menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
@@ -160,8 +155,6 @@ function createPeoplePanel(page) {
     mention: (name) => composer.insert(`@${name} `),
     toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
   })
-  byId("people-button").addEventListener("click", () => panel.toggle())
-  return panel
 }
 
 /**
@@ -219,6 +212,23 @@ function notifyAboutMessages(page) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("notifications"))
   setUpNotificationSettings(byId("bell"), dialog, notifications)
   return notifications
+}
+
+/**
+ * The texts of deleted messages must not stay anywhere in the browser.
+ *
+ * @param {Timeline} timeline
+ * @param {{ menu: MessageMenu, notifications: Notifications, copying: Copying }} views
+ */
+function forgetDeletedMessages(timeline, { menu, notifications, copying }) {
+  timeline.addEventListener("deleted", (event) => {
+    for (const seq of /** @type {CustomEvent<number[]>} */ (event).detail) {
+      menu.forget(seq)
+      notifications.forget(seq)
+      forgetDeletion(seq)
+      copying.forget(seq)
+    }
+  })
 }
 
 /** @param {RoomPage} page */
@@ -319,10 +329,11 @@ function confirmDeletion(seq, message, onConfirm) {
   setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
   dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
-  dialog.onclose = () => {
+  const handleClose = () => {
     setText(dialog, ".dialog__message", "")
     if (dialog.returnValue) onConfirm()
   }
+  dialog.addEventListener("close", handleClose, { once: true })
   openDialog("delete")
 }
 

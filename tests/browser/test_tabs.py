@@ -14,13 +14,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 # In the tests every page has the focus: a page that is not watched says so itself.
 NOT_WATCHED = "document.hasFocus = () => false; window.dispatchEvent(new Event('blur'))"
 WATCHED = "document.hasFocus = () => true; window.dispatchEvent(new Event('focus'))"
-# And every page counts as visible.
-SET_VISIBILITY = """
-Object.defineProperty(document, 'visibilityState', {{ value: '{}', configurable: true }});
+# And every page is visible, until it is unloaded.
+HIDDEN = """
+Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
 document.dispatchEvent(new Event('visibilitychange'));
 """
-HIDDEN = SET_VISIBILITY.format("hidden")
-VISIBLE = SET_VISIBILITY.format("visible")
+VISIBLE = """
+delete document.visibilityState;
+document.dispatchEvent(new Event('visibilitychange'));
+"""
 
 
 def open_tab(page: Page) -> Page:

@@ -92,3 +92,14 @@ test("a letter that may look like any other clashes with the names that differ i
     [name, "Ben"].sort(),
   )
 })
+
+test("20,000 names are compared in a few seconds", () => {
+  const people = Array.from({ length: 20_000 }, (_, index) => [`mark ${index}`, `Ada ${index}`])
+  const ambiguousName = "Ad\u0251 19998"
+
+  const started = performance.now()
+  const names = clashing(...people, ["other", ambiguousName])
+  assert.ok(performance.now() - started < 5000)
+  assert.ok(names.includes(ambiguousName))
+  assert.ok(names.includes("Ada 19998"))
+})

@@ -9,16 +9,19 @@ import { page, row } from "./fakes.mjs"
 let timeline
 let updates
 let arrivedSeqs
+let deletedSeqs
 
 beforeEach(() => {
   timeline = new Timeline()
   timeline.load(page([row(1), row(2)]))
   updates = []
   arrivedSeqs = []
+  deletedSeqs = []
   timeline.addEventListener("change", ({ detail }) => updates.push(...detail))
   timeline.addEventListener("arrived", ({ detail }) => {
     arrivedSeqs.push(...detail.map(({ seq }) => seq))
   })
+  timeline.addEventListener("deleted", ({ detail }) => deletedSeqs.push(...detail))
 })
 
 const shownSeqs = () => timeline.rows.map(({ seq }) => seq)
@@ -344,6 +347,30 @@ test("a replied-to message that is not loaded is requested, and updated when it 
     [60],
   )
   assert.deepEqual(shownSeqs(), [60, 61])
+})
+
+test("deletions are reported, whether the message is in the window or not", () => {
+  timeline.load(page([row(60), row(61)], { older: true }))
+  const tombstone = (seq, rev) => row(seq, { rev, message: "", deleted: true })
+
+  timeline.applyLive(tombstone(61, 62))
+  assert.deepEqual(deletedSeqs, [61])
+  timeline.applyLive(tombstone(5, 63))
+  assert.deepEqual(deletedSeqs, [61, 5])
+  timeline.merge({ messages: [tombstone(6, 64)], upto: 64, head: 64, epoch: "one" })
+  assert.deepEqual(deletedSeqs, [61, 5, 6])
+  timeline.addQuote(7, tombstone(7, 50))
+  assert.deepEqual(deletedSeqs, [61, 5, 6, 7])
+  timeline.addPending({ ...pendingItem("delete-8"), event: "delete", seq: 8 })
+  assert.deepEqual(deletedSeqs, [61, 5, 6, 7, 8])
+  timeline.applyLive(row(65))
+  assert.deepEqual(deletedSeqs, [61, 5, 6, 7, 8])
+})
+
+test("deletions in a page that starts over are reported", () => {
+  timeline.load(page([row(60), row(61, { rev: 62, message: "", deleted: true })]))
+
+  assert.deepEqual(deletedSeqs, [61])
 })
 
 // The window

@@ -268,6 +268,83 @@ test("the time of the position is when the person stopped reading", async () => 
   assert.equal(unread.summary.since, stoppedAt)
 })
 
+test("the server's count of a position that was dismissed meanwhile is not used", async () => {
+  const unread = await returnAfter300()
+  const { position } = unread
+  unread.dismiss()
+  unread.addCount(position, { missed: 300, messages: [] }, rowsBetween(351, 400))
+
+  assert.equal(unread.summary, null)
+  assert.equal(unread.divider, null)
+  assert.equal(unread.count, 0)
+})
+
+test("a deleted message is no longer counted in the title", () => {
+  const unread = openRoom(1)
+  isReading = false
+  unread.addArrived([row(2), row(3)], 3)
+  unread.forget(2)
+  assert.equal(unread.count, 1)
+  unread.forget(2)
+  unread.forget(1)
+  assert.equal(unread.count, 1)
+  unread.learn([row(1), row(3, { message: "", mark: "", deleted: true })], { hasOlder: false })
+
+  assert.equal(unread.count, 0)
+  assert.equal(unread.summary.count, 0)
+})
+
+test("a deleted message that came during an absence is no longer counted in the title", async () => {
+  const unread = openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isReading = false
+  unread.addMissed({ after: 100, missed: 300, messages: [] }, rowsBetween(351, 400))
+  assert.equal(unread.count, 300)
+  unread.forget(390)
+
+  assert.equal(unread.count, 299)
+  assert.equal(unread.summary.count, 299)
+})
+
+test("messages of somebody who is ignored are not counted in the title, until that is undone", () => {
+  const unread = openRoom(1)
+  isReading = false
+  unread.addArrived([row(2), row(3, { mark: "b" })], 3)
+  ignoredMark = "b"
+  unread.updateIgnored()
+  assert.equal(unread.count, 1)
+  ignoredMark = ""
+  unread.updateIgnored()
+
+  assert.equal(unread.count, 2)
+})
+
+test("of more than 10,000 unread messages only the number is remembered", () => {
+  let comparedCount = 0
+  const isIgnored = () => {
+    comparedCount += 1
+    return false
+  }
+  const unread = openPage([row(1)], { isIgnored })
+  isReading = false
+  for (let first = 2; first <= 40_000; first += 1000) {
+    unread.addArrived(rowsBetween(first, first + 999), first + 999)
+  }
+  assert.equal(unread.count, 40_000)
+  assert.equal(unread.summary.isExact, true)
+  assert.equal(
+    unreadText({ ...unread.summary, since: 0 }, 0),
+    "10,000+ new, at least 1,000 mention you",
+  )
+
+  comparedCount = 0
+  assert.equal(unread.summary.count, 40_000)
+  assert.ok(comparedCount <= 11_000)
+  comparedCount = 0
+  assert.equal(unread.isIncomplete, true)
+  assert.equal(comparedCount, 0)
+})
+
 // Several tabs
 
 test("what was read in one tab is no longer counted in another one", async () => {

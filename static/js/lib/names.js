@@ -108,8 +108,11 @@ export function confusableNames(people) {
   }
   /** @type {Set<string>} */
   const confusable = new Set()
+  const all = [...groups.keys()]
+  const ambiguous = all.filter((skeleton) => skeleton.includes(ANY_LETTER))
   for (const [skeleton, { marks, names }] of groups) {
-    const others = skeletonsLike(skeleton, groups.keys())
+    const candidates = skeleton.includes(ANY_LETTER) ? all : ambiguous
+    const others = skeletonsLike(skeleton, candidates)
     const marksOfOthers = others.flatMap((other) => [...(groups.get(other)?.marks ?? [])])
     const isConfusable = new Set([...marks, ...marksOfOthers]).size > 1
     if (isConfusable) for (const name of names) confusable.add(name)
@@ -121,13 +124,12 @@ export function confusableNames(people) {
  * The other skeletons that may look like one.
  *
  * @param {string} skeleton
- * @param {Iterable<string>} all
+ * @param {string[]} candidates
  */
-function skeletonsLike(skeleton, all) {
+function skeletonsLike(skeleton, candidates) {
   const letters = [...skeleton]
-  return [...all].filter((other) => {
+  return candidates.filter((other) => {
     if (other === skeleton) return false
-    if (!skeleton.includes(ANY_LETTER) && !other.includes(ANY_LETTER)) return false
     const otherLetters = [...other]
     return letters.length === otherLetters.length && letters.every(isLikeOther, otherLetters)
   })

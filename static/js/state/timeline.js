@@ -31,7 +31,8 @@ const MAX_ROWS_WITH_HIDDEN = 2000
  * by a row with a higher `rev`. docs/protocol.md explains these rules.
  *
  * Dispatches `reset` when all rows are new, `change` with an array of TimelineUpdate otherwise,
- * `arrived` with the rows that are newer than all before, whether they are in the window or not,
+ * `arrived` with the rows that are newer than all before and `deleted` with the seqs of deleted
+ * messages, whether they are in the window or not,
  * `title` when the name of the room has changed, `missingquote` when a message replies to one that
  * is not loaded, and `absence` when too many messages were missed to load them all.
  */
@@ -83,6 +84,8 @@ export class Timeline extends EventTarget {
   #updates = []
   /** @type {Row[]} new rows that are not dispatched yet */
   #arrived = []
+  /** @type {Set<number>} the seqs of deleted messages that are not dispatched yet */
+  #deletedSeqs = new Set()
 
   /**
    * @param {() => boolean} [isFollowing] whether the reader is at the end of the messages
@@ -206,6 +209,7 @@ export class Timeline extends EventTarget {
    */
   addQuote(seq, row) {
     this.#quotes.set(seq, row)
+    if (row?.deleted) this.#deletedSeqs.add(seq)
     this.#redraw(seq)
     this.#dispatchUpdates()
   }
@@ -346,6 +350,7 @@ export class Timeline extends EventTarget {
   /** @param {Item} change */
   #addPendingChange(change) {
     this.#pending.addChange(change)
+    if (change.event === "delete" && change.seq) this.#deletedSeqs.add(change.seq)
     this.#redraw(change.seq)
     this.#dispatchUpdates()
   }
@@ -379,6 +384,7 @@ export class Timeline extends EventTarget {
     this.#dropApplied()
     this.#updates = []
     this.dispatchEvent(new Event("reset"))
+    this.#dispatchDeleted()
   }
 
   /** Applies held events up to the next gap, and drops those that are applied already. */
@@ -404,6 +410,7 @@ export class Timeline extends EventTarget {
     const known = this.#rows.get(row.seq) ?? this.#deferred.get(row.seq)
     if (known && known.rev >= row.rev) return
     if (row.seq > this.lastSeq) this.#addArrived(row)
+    if (row.deleted) this.#deletedSeqs.add(row.seq)
     const isInWindow = row.seq >= this.#firstSeq && row.seq <= this.#endSeq
     if (isInWindow) this.#insertRow(row)
     else if (this.#openRequests.size > 0) this.#deferred.set(row.seq, row)
@@ -561,8 +568,16 @@ export class Timeline extends EventTarget {
     this.#updates = []
     this.#arrived = []
     if (updates.length > 0) this.dispatchEvent(new CustomEvent("change", { detail: updates }))
+    this.#dispatchDeleted()
     if (this.missingQuote) this.dispatchEvent(new Event("missingquote"))
     if (arrived.length > 0) this.dispatchEvent(new CustomEvent("arrived", { detail: arrived }))
+  }
+
+  #dispatchDeleted() {
+    if (this.#deletedSeqs.size === 0) return
+    const seqs = [...this.#deletedSeqs]
+    this.#deletedSeqs.clear()
+    this.dispatchEvent(new CustomEvent("deleted", { detail: seqs }))
   }
 
   /** @param {TimelineUpdate} update */

@@ -50,6 +50,9 @@
  */
 
 const READ_DELAY_MS = 1000
+/** Of so many messages it is remembered which they are; of earlier ones, only their number. */
+const MAX_REMEMBERED = 10_000
+const REMEMBERED_MARGIN = 1000 // so many more are remembered before some are dropped
 const DIVIDER_TEXT = "New"
 /** What is known of a message after the unread position. */
 const MESSAGE = "message"
@@ -81,8 +84,14 @@ export class Unread extends EventTarget {
   #isIgnored
   /** The last message of the room, whoever wrote it. */
   #lastSeq = 0
-  /** @type {number[]} messages of others that came since the person last looked */
-  #newSeqs = []
+  /**
+   * The authors of the messages of others that came since the person last looked.
+   *
+   * @type {Map<number, string>} marks by seq
+   */
+  #newMarks = new Map()
+  /** The number of further messages that came since then. */
+  #otherNewCount = 0
   /**
    * What is known of the messages after the position, and the mark of their authors.
    *
@@ -138,20 +147,30 @@ export class Unread extends EventTarget {
   /** @returns {UnreadSummary | null} null when no unread position is remembered */
   get summary() {
     if (!this.position) return null
-    const { after, since } = this.position
-    const known = [...this.#known.values()].filter(({ mark }) => !this.#isIgnored(mark))
-    const mentionCount = known.filter(({ kind }) => kind === MENTION).length
-    const knownCount = known.filter(({ kind }) => kind !== NOT_COUNTED).length
-    // Changes of messages have numbers too, so that there may be fewer messages than numbers.
-    const largestUnknownCount = Math.max(0, this.#knownFrom - 1 - after)
-    const unknownCount = this.#unknownCount ?? largestUnknownCount
-    return {
-      count: knownCount + unknownCount,
-      isExact: this.#unknownCount !== null || largestUnknownCount === 0,
-      mentionCount,
-      areMentionsComplete: unknownCount === 0,
-      since,
+    let knownCount = 0
+    let mentionCount = 0
+    for (const message of this.#known.values()) {
+      if (!this.#isCounted(message)) continue
+      knownCount += 1
+      if (message.kind === MENTION) mentionCount += 1
     }
+    return {
+      count: knownCount + this.#largestUnknownCount,
+      isExact: !this.needsCount,
+      mentionCount,
+      areMentionsComplete: !this.isIncomplete,
+      since: this.position.since,
+    }
+  }
+
+  /** Whether there are unread messages of which only the number is known, or not even that. */
+  get isIncomplete() {
+    return this.position !== null && this.#largestUnknownCount > 0
+  }
+
+  /** Whether only the server can say how many messages are unread. */
+  get needsCount() {
+    return this.isIncomplete && this.#unknownCount === null
   }
 
   /** Whether this person was never in the room before, in this browser. */
@@ -185,8 +204,7 @@ export class Unread extends EventTarget {
       this.#restorePosition()
     }
     this.learn(rows, { hasOlder })
-    this.#newSeqs = unreadRows.map(({ seq }) => seq)
-    this.#setCount(this.#newSeqs.length)
+    this.#addNew(unreadRows)
     this.updateReading()
   }
 
@@ -205,7 +223,19 @@ export class Unread extends EventTarget {
   }
 
   /**
-   * The server has counted the messages after one.
+   * The server has counted the messages after a position, which may have been dismissed meanwhile.
+   *
+   * @param {UnreadPosition} position
+   * @param {Omit<MissedMessages, "after">} answer
+   * @param {Row[]} rows the loaded messages
+   */
+  addCount(position, answer, rows) {
+    if (position !== this.position) return
+    this.addMissed({ ...answer, after: position.after }, rows)
+  }
+
+  /**
+   * Messages were missed; the server has counted those after the last one before.
    *
    * @param {MissedMessages} answer
    * @param {Row[]} rows the loaded messages
@@ -221,13 +251,9 @@ export class Unread extends EventTarget {
     if (this.#knownFrom === Infinity) this.#knownFrom = firstSeq(rows)
     this.#unknownCount = Math.max(0, missed - this.#known.size)
     if (after >= read.seq) this.#setCount(this.summary?.count ?? 0)
+    this.#limitKnown()
     this.dispatchEvent(new Event("summary"))
     this.updateReading()
-  }
-
-  /** Whether only the server can say how many messages are unread. */
-  get needsCount() {
-    return this.summary?.isExact === false
   }
 
   /**
@@ -242,10 +268,8 @@ export class Unread extends EventTarget {
       this.#knownFrom = rows[0].seq
     }
     if (this.position) this.#learnRows(rows)
-    if (rows.length > 0 && !isReading) {
-      this.#newSeqs.push(...rows.map(({ seq }) => seq))
-      this.#setCount(this.count + rows.length)
-    }
+    this.#limitKnown()
+    if (rows.length > 0 && !isReading) this.#addNew(rows)
     this.dispatchEvent(new Event("summary"))
     this.updateReading()
   }
@@ -256,8 +280,14 @@ export class Unread extends EventTarget {
    * @param {number} seq
    */
   forget(seq) {
-    if (!this.#known.has(seq)) return
-    this.#known.set(seq, { kind: NOT_COUNTED, mark: "" })
+    if (!this.#known.has(seq) && !this.#newMarks.has(seq)) return
+    this.#stopCounting(seq)
+    this.dispatchEvent(new Event("summary"))
+  }
+
+  /** Call it when the result of `isIgnored` may have changed. */
+  updateIgnored() {
+    this.#updateCount()
     this.dispatchEvent(new Event("summary"))
   }
 
@@ -360,11 +390,47 @@ export class Unread extends EventTarget {
     this.dispatchEvent(new Event("summary"))
   }
 
+  /** The number of messages that are not known, or the largest that it may be. */
+  get #largestUnknownCount() {
+    // Changes of messages have numbers too, so that there may be fewer messages than numbers.
+    return this.#unknownCount ?? Math.max(0, this.#knownFrom - 1 - (this.position?.after ?? 0))
+  }
+
+  /** @param {{ kind: string, mark: string }} message */
+  #isCounted({ kind, mark }) {
+    return kind !== NOT_COUNTED && !this.#isIgnored(mark)
+  }
+
+  /** @param {number} seq of a deleted message */
+  #stopCounting(seq) {
+    const known = this.#known.get(seq)
+    const isNew = this.#newMarks.delete(seq)
+    const isCounted = known !== undefined && this.#isCounted(known)
+    if (known) this.#known.set(seq, { kind: NOT_COUNTED, mark: "" })
+    const isOtherNew = !isNew && isCounted && seq > (this.#readPosition()?.seq ?? 0)
+    if (isOtherNew) this.#otherNewCount = Math.max(0, this.#otherNewCount - 1)
+    if (isNew || isOtherNew) this.#updateCount()
+  }
+
+  /** Keeps what is remembered of the newest messages, and of earlier ones only their number. */
+  #limitKnown() {
+    if (this.#known.size <= MAX_REMEMBERED + REMEMBERED_MARGIN) return
+    if (!this.needsCount) this.#unknownCount ??= 0
+    const seqs = [...this.#known.keys()].sort((a, b) => a - b)
+    for (const seq of seqs.slice(0, -MAX_REMEMBERED)) {
+      const isCounted = this.#known.get(seq)?.kind !== NOT_COUNTED
+      if (isCounted && this.#unknownCount !== null) this.#unknownCount += 1
+      this.#known.delete(seq)
+    }
+    this.#knownFrom = Math.max(this.#knownFrom, seqs[seqs.length - MAX_REMEMBERED])
+  }
+
   /** @param {Row[]} rows */
   #learnRows(rows) {
     const after = this.position?.after ?? Infinity
     for (const row of rows) {
       if (row.seq <= after) continue
+      if (row.deleted) this.#stopCounting(row.seq)
       const wasKnown = this.#known.has(row.seq)
       this.#known.set(row.seq, { kind: this.#kindOf(row), mark: row.mark })
       const isFromUnknown = !wasKnown && row.seq < this.#knownFrom
@@ -397,7 +463,7 @@ export class Unread extends EventTarget {
     this.#saveReadPosition()
     // What another tab, in the background, takes for unread was read here.
     if (!this.position) this.#preferences.remove(this.#positionKey)
-    this.#newSeqs = []
+    this.#newMarks.clear()
     this.#setCount(0)
   }
 
@@ -409,8 +475,21 @@ export class Unread extends EventTarget {
 
   #handleReadElsewhere() {
     const seq = this.#readPosition()?.seq ?? 0
-    this.#newSeqs = this.#newSeqs.filter((newSeq) => newSeq > seq)
-    this.#setCount(this.#newSeqs.length)
+    for (const newSeq of this.#newMarks.keys()) {
+      if (newSeq <= seq) this.#newMarks.delete(newSeq)
+    }
+    this.#otherNewCount = 0
+    this.#updateCount()
+  }
+
+  /** @param {Row[]} rows messages of others */
+  #addNew(rows) {
+    for (const { seq, mark } of rows) this.#newMarks.set(seq, mark)
+    const surplus = this.#newMarks.size - MAX_REMEMBERED
+    const dropped = [...this.#newMarks.keys()].slice(0, Math.max(0, surplus))
+    for (const seq of dropped) this.#newMarks.delete(seq)
+    this.#otherNewCount += dropped.length
+    this.#updateCount()
   }
 
   /** @param {UnreadDivider | null} divider */
@@ -419,9 +498,22 @@ export class Unread extends EventTarget {
     this.dispatchEvent(new Event("divider"))
   }
 
+  get #countedNew() {
+    let count = 0
+    for (const mark of this.#newMarks.values()) {
+      if (!this.#isIgnored(mark)) count += 1
+    }
+    return count
+  }
+
   /** @param {number} count */
   #setCount(count) {
-    this.count = count
+    this.#otherNewCount = Math.max(0, count - this.#countedNew)
+    this.#updateCount()
+  }
+
+  #updateCount() {
+    this.count = this.#countedNew + this.#otherNewCount
     this.dispatchEvent(new Event("count"))
   }
 }
