@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import Request
 
+from chat.text.links import ADDRESS, SCHEME, trim_address
 from chat.web.addresses import Address, parse_address
 from chat.web.allowed_hosts import AllowedHosts, to_ascii
 from chat.web.labels import LABEL_RULE, is_valid_label, label_from_text
@@ -13,13 +14,16 @@ from config import Config
 
 NOT_A_ROOM = "This link does not lead to a room."
 
-URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+LINK_START = re.compile(SCHEME)
+LINK = re.compile(ADDRESS)
 """A link, also within other words."""
 
 URL_WITHOUT_SCHEME = re.compile(r"[^\s/]+[.:][^\s/]+/\S*|localhost/\S*", re.IGNORECASE)
 """As browsers show the address of a page: with a dot or a port, and with a path."""
 
-PAGES_OF_ROOMS = {"qr.svg", "messages", "files", "export", "settings"}
+PAGES_OF_ROOM = {"", "qr.svg"}
+"""What the address of a page of a room has behind the label."""
+
 MESSAGE_ANCHOR = re.compile(r"m-[0-9]{1,15}")
 
 
@@ -40,17 +44,25 @@ def find_room_link(text: str, request: Request, config: Config) -> RoomLink:
     text = text.strip()
     if is_valid_label(text):
         return RoomLink(text)
-    link = URL.search(text)
-    if link is not None:
-        return _parse_link(link[0].rstrip(".,;:!?)"), request, config)
+    if LINK_START.search(text):
+        return _parse_link(_first_link(text), request, config)
     if URL_WITHOUT_SCHEME.fullmatch(text):
-        return _parse_link(f"{request.scheme}://{text}", request, config)
+        return _parse_link(_first_link(f"{request.scheme}://{text}"), request, config)
     if text.startswith("/"):
         return _parse_path(text, request)
     label = label_from_text(text)
     if not is_valid_label(label):
         raise NoRoom(LABEL_RULE)
     return RoomLink(label)
+
+
+def _first_link(text: str) -> str:
+    """Return the first link without the punctuation of the sentence around it. Raises NoRoom."""
+    link = LINK.search(text)
+    if link is None:
+        raise NoRoom(NOT_A_ROOM)
+    # A label may end with an underscore, which is punctuation in other links.
+    return link[0] if link[0].endswith("_") else trim_address(link[0])
 
 
 def _parse_link(url: str, request: Request, config: Config) -> RoomLink:
@@ -82,7 +94,7 @@ def _parse_path(url: str, request: Request) -> RoomLink:
     if request.script_root and path.startswith(f"{request.script_root}/"):
         path = path.removeprefix(request.script_root)
     label, _, page = path.strip("/").partition("/")
-    if not is_valid_label(label) or (page and page not in PAGES_OF_ROOMS):
+    if not is_valid_label(label) or page not in PAGES_OF_ROOM:
         raise NoRoom(NOT_A_ROOM)
     anchor = parts.fragment if MESSAGE_ANCHOR.fullmatch(parts.fragment) else ""
     return RoomLink(label, anchor)

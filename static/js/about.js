@@ -2,6 +2,7 @@
 
 import { clock } from "./lib/clock.js"
 import { formatVisit } from "./lib/time.js"
+import { HUE_COUNT } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
 import { RecentRooms } from "./state/recent_rooms.js"
 import { byId, cloneTemplate, setText } from "./view/dom.js"
@@ -15,7 +16,6 @@ const recentRooms = new RecentRooms(preferences)
 const section = byId("recent-rooms")
 const list = /** @type {HTMLElement} */ (section.querySelector("ul"))
 
-const HUE_COUNT = 20 // in css/avatar.css
 const MAX_UNREAD_COUNT = 99
 
 /** @param {Visit} visit */

@@ -487,6 +487,7 @@ const clickActions = {
   unfold: (button) => {
     const message = /** @type {HTMLElement} */ (button.closest(".message"))
     scroller.preservePosition(() => unfold(message))
+    message.focus({ preventScroll: true }) // the button is hidden now
   },
   "wrap-code": (button) => scroller.preservePosition(() => toggleWrap(button)),
   "copy-code": (button) => {

@@ -143,7 +143,8 @@ function roomUrl(label) {
 /** @param {RoomPage} page */
 function createPeoplePanel(page) {
   const { people, ignoredPeople, preferences, session, composer, faceOf } = page
-  const panel = new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+  return new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
+    button: byId("people-button"),
     menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
@@ -154,8 +155,6 @@ function createPeoplePanel(page) {
     mention: (name) => composer.insert(`@${name} `),
     toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
   })
-  byId("people-button").addEventListener("click", () => panel.toggle())
-  return panel
 }
 
 /**

@@ -72,16 +72,13 @@ def test_ignoring_can_be_undone_by_keyboard_and_the_focus_stays_in_the_page(
     assert page.evaluate(FOCUSED) != "BODY"
 
 
-@pytest.mark.parametrize("device", [WIDE, PHONE], ids=["beside the log", "above the log"])
-def test_ignoring_in_the_list_of_people_keeps_the_focus_there(
-    server: ConfabServer, visit: Visit, room: str, device: dict[str, object]
+def test_ignoring_in_the_list_beside_the_messages_keeps_the_focus_there(
+    server: ConfabServer, visit: Visit, room: str
 ) -> None:
-    page = here(visit(f"/{room}/", **device))
+    page = here(visit(f"/{room}/", **WIDE))
     with somebody(server, room) as ben:
         post(ben, "one")
         expect(page.locator("#m-1")).to_be_visible()
-        if device is PHONE:
-            page.locator("#people-button").click()
         button = page.locator("#people .person__actions").filter(visible=True)
         for action, note in (("Ignore this person", "ignored"), ("Stop ignoring", "")):
             button.focus()
@@ -95,6 +92,23 @@ def test_ignoring_in_the_list_of_people_keeps_the_focus_there(
                 page.locator(".person:has(.person__actions:not([hidden])) .person__note")
             ).to_have_text(note)
             expect(button).to_be_focused()
+
+
+def test_ignoring_in_the_list_above_the_messages_closes_it_and_can_be_undone(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    page = here(visit(f"/{room}/", **PHONE))
+    with somebody(server, room) as ben:
+        post(ben, "one")
+        expect(page.locator("#m-1")).to_be_visible()
+        page.locator("#people-button").click()
+        page.get_by_role("button", name="Actions for Ben").click()
+        page.locator('#person-menu [data-action="ignore"]').click()
+
+        expect(page.locator("#m-1")).to_be_hidden()
+        expect(page.locator("#people")).to_be_hidden()
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#m-1")).to_be_visible()
 
 
 def test_the_focus_stays_in_the_page_when_a_button_disappears_under_it(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_people import field, is_called, says, sees
+from tests.browser.test_people import GONE_MS, field, is_called, says, sees
 from tests.browser.test_reading import (
     DESKTOP,
     Visit,
@@ -163,6 +163,87 @@ def test_a_message_that_arrives_or_changes_keeps_the_one_tab_stop(
 
     page.locator(f"#m-{seq}").focus()
     assert stops_of_tab(page) == []
+
+
+def test_a_program_is_a_tab_stop_only_in_the_current_message(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    with somebody(server, room) as ben:
+        post(ben, "```\nprint(1)\n```")
+        post(ben, "the last")
+    page = here(visit(f"/{room}/", **DESKTOP))
+    page.locator(".header__home").focus()
+
+    assert stops_of_tab(page) == ["m-2"]
+    page.locator("#m-1").focus()
+    assert stops_of_tab(page) == ["fence", "code__tool", "code__tool"]
+
+
+def test_showing_folded_messages_moves_the_focus_to_the_message_of_the_button(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    with somebody(server, room) as ben:
+        for text in ("one", "two", "three"):
+            assert ben.ask("delete", {"seq": post(ben, text)})["ok"]
+    page = here(visit(f"/{room}/", **DESKTOP))
+    expect(page.locator("#m-1")).to_be_hidden()
+
+    page.locator("#m-5 .message__fold").focus()  # a deletion has a number too
+    press(page, "Enter")
+
+    expect(page.locator("#m-1")).to_be_visible()
+    expect(page.locator("#m-5")).to_be_focused()
+
+
+# The list of people
+
+
+def test_the_focus_stays_on_a_person_while_others_arrive_and_leave(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    page = here(visit(f"/{room}/", **DESKTOP))
+    people = page.locator("#people .person")
+    ben_item = people.filter(has_text="Ben")
+    with somebody(server, room) as ben:
+        post(ben, "hello")
+        expect(ben_item).to_have_count(1)
+        ben_item.locator(".person__mention").focus()
+        with somebody(server, room) as ada:
+            post(ada, "hello", "Ada")  # is listed before Ben
+            expect(people.filter(has_text="Ada")).to_have_count(1)
+            expect(ben_item.locator(".person__mention")).to_be_focused()
+            ben_item.locator(".person__actions").focus()
+            press(page, "Enter")
+            expect(page.locator("#person-menu")).to_be_visible()
+        expect(people).to_have_count(2, timeout=GONE_MS)
+        press(page, "Escape")
+        expect(page.locator("#person-menu")).to_be_hidden()
+        expect(ben_item.locator(".person__actions")).to_be_focused()
+
+
+def test_the_button_of_the_list_of_people_says_whether_it_is_open(visit: Visit, room: str) -> None:
+    page = here(visit(f"/{room}/", **DESKTOP))
+    button = page.locator("#people-button")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    page.set_viewport_size({"width": 1000, "height": 800})
+    expect(button).to_have_attribute("aria-expanded", "false")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    press(page, "Escape")
+    expect(button).to_have_attribute("aria-expanded", "false")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "false")
+
+
+def test_the_list_of_people_takes_no_focus_when_it_opens_beside_the_messages(
+    visit: Visit, room: str
+) -> None:
+    page = here(visit(f"/{room}/", **DESKTOP, has_touch=True, is_mobile=True))
+
+    expect(page.locator("#people")).to_be_visible()
+    assert page.evaluate(FOCUSED) == "BODY"
 
 
 # The menu

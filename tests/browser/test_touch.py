@@ -1,5 +1,6 @@
 """The room page on a phone, with trusted touch input sent by the browser itself."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,21 @@ def test_a_tap_on_a_message_shows_its_time_and_the_button_of_its_menu(
     expect(dots_of(ada, LOW - 1)).to_be_hidden()
 
 
+def test_a_message_that_is_not_sent_yet_has_no_button_of_a_menu(visit: Visit, room: str) -> None:
+    ada = visit(f"/{room}/", **PHONE)
+    ada.route("**/socket.io/**", lambda _: None)
+    ada.route_web_socket(re.compile("/socket.io/"), lambda _: None)
+    ada.reload()
+    field(is_called(ada, "Ada")).fill("hello")
+    finger = Finger(ada)
+    send(finger, ada)
+    message = ada.locator('.message[data-state="pending"]')
+
+    finger.tap(message.locator(".message__text"))
+    expect(message).to_have_attribute("data-tapped", "")
+    expect(message.locator(".message__actions")).to_be_hidden()
+
+
 def test_a_tap_elsewhere_hides_the_button_of_a_message(
     server: ConfabServer, visit: Visit, room: str
 ) -> None:
@@ -460,6 +476,8 @@ def test_the_panel_of_people_is_used_by_touch(visit: Visit, room: str) -> None:
     finger.tap(ben.get_by_role("button", name="Actions for Ben"))
     finger.tap(ada.get_by_role("menuitem", name="Ignore this person"))
     expect(ada.locator("#m-2")).to_be_hidden()
+    expect(panel).to_be_hidden()
+    finger.tap(ada.locator("#people-button"))
     finger.tap(ben.get_by_role("button", name="Actions for Ben"))
     finger.tap(ada.get_by_role("menuitem", name="Stop ignoring"))
     finger.press(ben.locator(".person__mention"))

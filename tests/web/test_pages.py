@@ -154,6 +154,11 @@ def test_the_about_page_turns_words_into_the_name_of_a_room(
         ("chat.example.org/kitchen/#m-12", "/kitchen/#m-12"),
         ("/kitchen/#m-12", "/kitchen/#m-12"),
         ("Join us: <http://chat.example.org/kitchen/>.", "/kitchen/"),
+        ("请加入 https://chat.example.org/kitchen。", "/kitchen/"),
+        ("「https://chat.example.org/kitchen/#m-12」", "/kitchen/#m-12"),
+        ("chat.example.org/kitchen。", "/kitchen/"),
+        ("“https://chat.example.org/kitchen”, we said", "/kitchen/"),
+        ("https://chat.example.org/kitchen_", "/kitchen_/"),
         ("https://other.example/kitchen/", "/kitchen/"),
         ("https://bücher.example/kitchen/", "/kitchen/"),
         ("http://localhost/kitchen/", "/kitchen/"),
@@ -205,7 +210,10 @@ def test_the_about_page_says_in_one_sentence_that_a_link_is_of_another_site(
     assert LABEL_RULE not in page.text
 
 
-@pytest.mark.parametrize("path", ["/", "/chat/kitchen/", "/static/x.js", "/about/", "/a%20b/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/chat/kitchen/", "/static/x.js", "/about/", "/a%20b/", "/kitchen/export"],
+)
 def test_the_about_page_says_that_a_link_of_this_site_leads_to_no_room(
     app: Flask, path: str
 ) -> None:

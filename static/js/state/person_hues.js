@@ -4,7 +4,7 @@
 /** @import { Preferences } from "./preferences.js" */
 
 /** How many colors css/avatar.css has. */
-const HUE_COUNT = 20
+export const HUE_COUNT = 20
 /** How much of a mark identifies a person here. */
 const STORED_MARK_CHARACTERS = 10
 const MAX_STORED_MARKS = 200

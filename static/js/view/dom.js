@@ -30,6 +30,18 @@ export function hasLostFocus() {
 }
 
 /**
+ * Whether an element is in the visible part of the container that scrolls it.
+ *
+ * @param {Element} element
+ * @param {Element} container
+ */
+export function isScrolledIntoView(element, container) {
+  const visible = container.getBoundingClientRect()
+  const { top, bottom } = element.getBoundingClientRect()
+  return bottom > visible.top && top < visible.bottom
+}
+
+/**
  * Sets the text of an element inside another one; an unchanged text is not touched.
  *
  * @param {Element} element

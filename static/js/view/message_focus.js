@@ -1,7 +1,10 @@
 // The keyboard focus among the messages. The list has one tab stop, the current message (a roving
 // tabindex); arrow keys move between messages, and Tab goes through what is inside the current one.
 
-const HAS_TAB_STOP = "a[href], button"
+import { isScrolledIntoView } from "./dom.js"
+
+/** Programs too, so that the keyboard can scroll them. */
+const HAS_TAB_STOP = "a[href], button, .fence"
 /** The menu of a message does the same, and the keyboard opens it without its button. */
 const HAS_NO_TAB_STOP = ".message__link, .message__actions"
 
@@ -48,9 +51,9 @@ export class MessageFocus {
    */
   #updateCurrent() {
     if (this.#log.contains(document.activeElement)) return
-    if (this.#current?.checkVisibility() && this.#isOnScreen(this.#current)) return
+    const isOnScreen = (/** @type {Element} */ message) => isScrolledIntoView(message, this.#log)
+    if (this.#current?.checkVisibility() && isOnScreen(this.#current)) return
     const visible = this.#visibleMessages()
-    const isOnScreen = (/** @type {HTMLElement} */ message) => this.#isOnScreen(message)
     this.#setCurrent(visible.findLast(isOnScreen) ?? visible.at(-1) ?? null)
   }
 
@@ -109,13 +112,6 @@ export class MessageFocus {
 
   #visibleMessages() {
     return this.#messages().filter((message) => message.checkVisibility())
-  }
-
-  /** @param {HTMLElement} message */
-  #isOnScreen(message) {
-    const screen = this.#log.getBoundingClientRect()
-    const { top, bottom } = message.getBoundingClientRect()
-    return bottom > screen.top && top < screen.bottom
   }
 }
 

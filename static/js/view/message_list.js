@@ -6,6 +6,7 @@ import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
 import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
 import {
+  DELETED,
   addCodeTools,
   collapseIfLong,
   drawFoldButton,
@@ -36,7 +37,6 @@ import {
  * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
  */
 
-const DELETED = "Message deleted"
 const RENDERING_FAILED = "Couldn't display this message."
 const NAMELESS = "Somebody"
 const YOU = "You" // in system messages

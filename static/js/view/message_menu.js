@@ -1,11 +1,11 @@
 // The menu of a message: opened by its button, a long press or the keyboard; its entries also have
 // keys.
 
-import { clamp } from "../lib/geometry.js"
 import { latinLetter } from "../lib/keys.js"
 import { setText } from "./dom.js"
 import { LongPress } from "./long_press.js"
 import { setUpMenuKeys, visibleItems } from "./menu_keys.js"
+import { MENU_MARGIN_PX, moveMenu } from "./menu_position.js"
 import { previewText } from "./message_parts.js"
 
 /** @import { Row } from "../wire.js" */
@@ -22,7 +22,6 @@ import { previewText } from "./message_parts.js"
  * @property {string[]} names
  */
 
-const SCREEN_MARGIN_PX = 8
 const OPENING_KEYS = ["Enter", "ArrowRight"]
 
 export class MessageMenu {
@@ -134,22 +133,17 @@ export class MessageMenu {
   }
 
   /**
-   * Moves the menu beside a message, as far as there is space; on a small screen CSS puts it at the
-   * bottom.
+   * Moves the menu beside a message.
    *
    * @param {HTMLElement} message
    */
   #moveTo(message) {
     const body = /** @type {HTMLElement} */ (message.querySelector(".message__body"))
     const beside = body.getBoundingClientRect()
-    const { width, height } = this.#dialog.getBoundingClientRect()
+    const { width } = this.#dialog.getBoundingClientRect()
     const isOwn = message.dataset.side === "own"
-    const left = isOwn ? beside.left - width - SCREEN_MARGIN_PX : beside.right + SCREEN_MARGIN_PX
-    const maxLeft = innerWidth - width - SCREEN_MARGIN_PX
-    const maxTop = innerHeight - height - SCREEN_MARGIN_PX
-    const { style } = this.#dialog
-    style.setProperty("--left", `${clamp(left, SCREEN_MARGIN_PX, maxLeft)}px`)
-    style.setProperty("--top", `${clamp(beside.top, SCREEN_MARGIN_PX, maxTop)}px`)
+    const left = isOwn ? beside.left - width - MENU_MARGIN_PX : beside.right + MENU_MARGIN_PX
+    moveMenu(this.#dialog, { left, top: beside.top })
   }
 
   /** @param {HTMLButtonElement} button */

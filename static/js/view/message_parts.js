@@ -30,7 +30,7 @@ const MAX_FACES = 3
 const FOLDABLE = ".message:is([data-kind], [data-state='deleted'])"
 const MAX_LABEL_CHARACTERS = 40
 const NOT_LOADED = "Earlier message"
-const DELETED = "Message deleted"
+export const DELETED = "Message deleted"
 const IGNORED = "Message from someone you ignore"
 
 /**

@@ -18,6 +18,7 @@ const PARTIAL = "Some people may be missing from this list right now."
 
 export class PeoplePanel {
   #panel
+  #button
   #people
   #ignoredPeople
   #preferences
@@ -25,13 +26,22 @@ export class PeoplePanel {
   #faceOf
   #cloneTemplate
   #mention
+  #toggleIgnoredPerson
   #menu
   /** @type {Set<string>} names of which the marks are shown */
   #confusableNames = new Set()
+  /**
+   * By mark. The element of a person stays while they are listed, with its focus and as what their
+   * menu belongs to.
+   *
+   * @type {Map<string, HTMLElement>}
+   */
+  #items = new Map()
 
   /**
    * @param {HTMLDialogElement} panel
    * @param {object} dependencies
+   * @param {HTMLElement} dependencies.button shows and hides the list
    * @param {HTMLDialogElement} dependencies.menu of a person
    * @param {People} dependencies.people
    * @param {IgnoredPeople} dependencies.ignoredPeople
@@ -44,6 +54,7 @@ export class PeoplePanel {
    */
   constructor(panel, dependencies) {
     this.#panel = panel
+    this.#button = dependencies.button
     this.#people = dependencies.people
     this.#ignoredPeople = dependencies.ignoredPeople
     this.#preferences = dependencies.preferences
@@ -51,9 +62,10 @@ export class PeoplePanel {
     this.#faceOf = dependencies.faceOf
     this.#cloneTemplate = dependencies.cloneTemplate
     this.#mention = dependencies.mention
+    this.#toggleIgnoredPerson = dependencies.toggleIgnored
     this.#menu = new PersonMenu(dependencies.menu, {
       mention: ({ name }) => this.#mentionPerson(name),
-      ignore: ({ mark, name }) => dependencies.toggleIgnored(mark, name),
+      ignore: ({ mark, name }) => this.#toggleIgnored(mark, name),
     })
     this.#addListeners()
     this.#fitToScreen()
@@ -70,14 +82,22 @@ export class PeoplePanel {
   show() {
     this.#update()
     if (this.#panel.open) return
-    if (!HAS_SPACE_BESIDE.matches) {
-      this.#panel.showModal()
-      return
-    }
+    if (HAS_SPACE_BESIDE.matches) this.#showBeside()
+    else this.#panel.showModal()
+    this.#updateButton()
+  }
+
+  /** Opening a dialog moves the focus into it: here the focus stays where it was. */
+  #showBeside() {
     this.#setHidden(false)
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement)
+    const focused = /** @type {HTMLElement} */ (document.activeElement ?? document.body)
     this.#panel.show()
-    focused?.focus() // opening a dialog moves the focus into it
+    if (focused !== document.body) focused.focus()
+    else if (document.activeElement instanceof HTMLElement) document.activeElement.blur()
+  }
+
+  #updateButton() {
+    this.#button.ariaExpanded = String(this.#panel.open)
   }
 
   /** The list beside the messages is there from the start, unless this person has hidden it. */
@@ -96,7 +116,9 @@ export class PeoplePanel {
   }
 
   #addListeners() {
+    this.#button.addEventListener("click", () => this.toggle())
     HAS_SPACE_BESIDE.addEventListener("change", () => this.#fitToScreen())
+    this.#panel.addEventListener("close", () => this.#updateButton())
     for (const source of [this.#people, this.#ignoredPeople]) {
       source.addEventListener("change", () => {
         if (this.#panel.open) this.#update()
@@ -114,29 +136,47 @@ export class PeoplePanel {
   #update() {
     const { present, count, summary, isPartial } = this.#people
     const people = [...present, ...this.#absentIgnoredPeople()]
-    const focusedMark = this.#focusedMark()
+    const focused = /** @type {HTMLElement} */ (document.activeElement)
+    const hadFocus = this.#panel.contains(focused)
     this.#confusableNames = confusableNames(people)
     this.#part("title").textContent = summary
     this.#part("note").textContent = noteFor({ isPartial, unlistedCount: count - present.length })
-    this.#part("list").replaceChildren(...people.map((person) => this.#createItem(person)))
-    if (focusedMark !== "" && hasLostFocus()) this.#focusPerson(focusedMark)
+    this.#drawItems(people)
+    if (hadFocus && hasLostFocus()) this.#returnFocus(focused)
   }
 
-  /** The mark of the person on whose *Ignore* button the focus is, or "". */
-  #focusedMark() {
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement)
-    return this.#panel.contains(focused) ? (focused?.dataset.mark ?? "") : ""
+  /** @param {{ mark: string, name: string }[]} people */
+  #drawItems(people) {
+    const list = this.#part("list")
+    const marks = new Set(people.map(({ mark }) => mark))
+    for (const [mark, item] of this.#items) {
+      if (marks.has(mark)) continue
+      item.remove()
+      this.#items.delete(mark)
+    }
+    for (const [index, person] of people.entries()) {
+      const item = this.#itemOf(person.mark)
+      this.#updateItem(item, person)
+      const current = list.children[index]
+      if (current !== item) list.insertBefore(item, current ?? null)
+    }
+  }
+
+  /** @param {string} mark */
+  #itemOf(mark) {
+    const item = this.#items.get(mark) ?? this.#cloneTemplate("person")
+    this.#items.set(mark, item)
+    return item
   }
 
   /**
-   * Returns the focus to a person who is listed again, or else to the panel.
+   * Returns the focus to an element that has been moved, or to the panel if the person has left.
    *
-   * @param {string} mark
+   * @param {HTMLElement} focused
    */
-  #focusPerson(mark) {
-    const buttons = [...this.#panel.querySelectorAll("button")]
-    const button = buttons.find(({ dataset }) => dataset.mark === mark) ?? buttons[0]
-    button.focus({ preventScroll: true })
+  #returnFocus(focused) {
+    const target = focused.checkVisibility() ? focused : this.#panel.querySelector("button")
+    target?.focus({ preventScroll: true })
   }
 
   /**
@@ -148,9 +188,11 @@ export class PeoplePanel {
     return ignored.filter(({ mark }) => !presentMarks.has(mark))
   }
 
-  /** @param {{ mark: string, name: string }} person */
-  #createItem({ mark, name }) {
-    const item = this.#cloneTemplate("person")
+  /**
+   * @param {HTMLElement} item
+   * @param {{ mark: string, name: string }} person
+   */
+  #updateItem(item, { mark, name }) {
     const isMe = mark === this.#getOwnMark()
     const isIgnored = this.#ignoredPeople.has(mark)
     const avatar = /** @type {HTMLElement} */ (item.querySelector(".avatar"))
@@ -168,7 +210,6 @@ export class PeoplePanel {
     menuButton.dataset.mark = mark
     menuButton.hidden = isMe
     menuButton.ariaLabel = `Actions for ${name || "somebody without a name"}`
-    return item
   }
 
   /** @param {HTMLElement} target */
@@ -186,6 +227,18 @@ export class PeoplePanel {
   #mentionPerson(name) {
     if (this.#panel.matches(":modal")) this.#panel.close()
     this.#mention(name)
+  }
+
+  /**
+   * A modal list would keep the message about it, with its button "Undo", out of reach.
+   *
+   * @param {string} mark
+   * @param {string} name
+   */
+  #toggleIgnored(mark, name) {
+    const isIgnored = this.#ignoredPeople.has(mark)
+    if (!isIgnored && this.#panel.matches(":modal")) this.#panel.close()
+    this.#toggleIgnoredPerson(mark, name)
   }
 
   /** @param {string} name */

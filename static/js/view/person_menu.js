@@ -1,12 +1,10 @@
 // The menu of a person in the list of people.
 
-import { clamp } from "../lib/geometry.js"
 import { setText } from "./dom.js"
 import { setUpMenuKeys } from "./menu_keys.js"
+import { moveMenu } from "./menu_position.js"
 
 /** @typedef {{ mark: string, name: string }} ListedPerson */
-
-const SCREEN_MARGIN_PX = 8
 
 export class PersonMenu {
   #dialog
@@ -50,17 +48,13 @@ export class PersonMenu {
   }
 
   /**
-   * Moves the menu below its button; on a small screen CSS puts it at the bottom.
+   * Moves the menu below its button.
    *
    * @param {HTMLElement} button
    */
   #moveTo(button) {
     const { right, bottom } = button.getBoundingClientRect()
-    const { width, height } = this.#dialog.getBoundingClientRect()
-    const maxLeft = innerWidth - width - SCREEN_MARGIN_PX
-    const maxTop = innerHeight - height - SCREEN_MARGIN_PX
-    const { style } = this.#dialog
-    style.setProperty("--left", `${clamp(right - width, SCREEN_MARGIN_PX, maxLeft)}px`)
-    style.setProperty("--top", `${clamp(bottom, SCREEN_MARGIN_PX, maxTop)}px`)
+    const { width } = this.#dialog.getBoundingClientRect()
+    moveMenu(this.#dialog, { left: right - width, top: bottom })
   }
 }

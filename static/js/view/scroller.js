@@ -1,6 +1,8 @@
 // Keeps the scroll position of the messages: at the end it follows, elsewhere what is read does not
 // move.
 
+import { isScrolledIntoView } from "./dom.js"
+
 /** @import { ScrollPosition } from "./scroll_memory.js" */
 
 const AT_END_PX = 100
@@ -106,9 +108,7 @@ export class Scroller extends EventTarget {
    * @param {Element} element
    */
   isVisible(element) {
-    const log = this.#log.getBoundingClientRect()
-    const { top, bottom } = element.getBoundingClientRect()
-    return bottom > log.top && top < log.bottom
+    return isScrolledIntoView(element, this.#log)
   }
 
   /**
