@@ -385,6 +385,9 @@ session.addEventListener("identity", (event) => {
 })
 session.addEventListener("joined", (event) => {
   people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
+  const { targetSeq } = composer
+  const isTargetLoaded = targetSeq === 0 || timeline.rowAt(targetSeq) !== undefined
+  if (!isTargetLoaded) session.loadQuote(targetSeq) // it may have been deleted meanwhile
 })
 session.untilJoined().then(() => {
   countUnread()

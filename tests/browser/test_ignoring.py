@@ -195,3 +195,21 @@ def test_a_message_deleted_while_nobody_is_there_leaves_no_draft_of_it(
 
     expect_gone(here(ada), "a secret 7215")
     expect(field(ada)).to_have_value("what?")
+
+
+def test_a_message_deleted_before_many_others_leaves_no_draft_of_it(
+    server: ConfabServer, visit: Visit, room: str
+) -> None:
+    ada = is_called(visit(f"/{room}/", **DESKTOP), "Ada")
+    with somebody(server, room) as ben:
+        seq = post(ben, "a secret 7215")
+        choose(ada, seq, "reply")
+        field(ada).fill("what?")
+        ada.goto(server.url)
+        assert ben.ask("delete", {"seq": seq})["ok"]
+        for number in range(60):
+            post(ben, f"new {number}")
+    ada.goto(f"{server.url}/{room}/")
+
+    expect_gone(here(ada), "a secret 7215")
+    expect(field(ada)).to_have_value("what?")

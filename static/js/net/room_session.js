@@ -110,6 +110,21 @@ export class RoomSession extends EventTarget {
   }
 
   /**
+   * Loads one message outside the window; resolves with whether the server has answered.
+   *
+   * @param {number} seq
+   */
+  async loadQuote(seq) {
+    const page = await this.#fetchHistory({ around: seq, limit: 1 })
+    if (!page) return false
+    this.#timeline.addQuote(
+      seq,
+      page.messages.find((row) => row.seq === seq),
+    )
+    return true
+  }
+
+  /**
    * Asks how many messages are newer than another one. Only the answer to `join` contains that:
    * the room is joined once more, which changes nothing.
    *
@@ -421,13 +436,8 @@ export class RoomSession extends EventTarget {
     this.#isFetchingQuotes = true
     let seq = this.#timeline.missingQuote
     while (this.#isJoined && seq) {
-      const page = await this.#fetchHistory({ around: seq, limit: 1 })
-      if (!page) break
-      const quoted = seq
-      this.#timeline.addQuote(
-        quoted,
-        page.messages.find((row) => row.seq === quoted),
-      )
+      const isAnswered = await this.loadQuote(seq)
+      if (!isAnswered) break
       seq = this.#timeline.missingQuote
     }
     this.#isFetchingQuotes = false
