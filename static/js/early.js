@@ -63,11 +63,29 @@
     delete dataset.scripted
   }
 
+  /** @param {ErrorEvent} event */
+  function handleFailedStart(event) {
+    event.preventDefault() // it is no error: the page works without scripts
+    showWithoutScripts()
+  }
+
+  /**
+   * Loads the entry module. A script element and not `import()`: it delays the `load` event.
+   *
+   * @param {string} url
+   */
+  function loadModule(url) {
+    const script = document.createElement("script")
+    script.type = "module"
+    script.src = url
+    script.addEventListener("error", showWithoutScripts) // no network
+    window.addEventListener("error", handleFailedStart) // a browser without the syntax
+    script.addEventListener("load", () => window.removeEventListener("error", handleFailedStart))
+    document.head.append(script)
+  }
+
   if (!requirements.every(isFulfilled)) return
   dataset.scripted = ""
   applyPreferences()
-  if (!entry) return
-  document.addEventListener("DOMContentLoaded", () => {
-    import(entry).catch(showWithoutScripts) // no network, or a browser without the syntax
-  })
+  if (entry) document.addEventListener("DOMContentLoaded", () => loadModule(entry))
 })()
