@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+import timeit
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,12 +171,14 @@ def test_no_text_becomes_html(source: str) -> None:
 def test_repetitive_text_is_rendered_in_little_time(part: str) -> None:
     """The parts make a parser slow if it looks ahead or back from each of them."""
     source = (part * 4000)[:4000]
-    began = time.process_time()
 
-    markdown.html(source)
-    markdown.is_emoji_only(source)
+    def render() -> None:
+        markdown.html(source)
+        markdown.is_emoji_only(source)
 
-    assert time.process_time() - began < MAX_PARSE_SECONDS
+    # The fastest of three: the garbage collector may run during one of them.
+    seconds = min(timeit.repeat(render, timer=time.process_time, number=1, repeat=3))
+    assert seconds < MAX_PARSE_SECONDS
 
 
 def test_the_page_of_a_room_shows_bold_text_links_and_large_emoji(
