@@ -1,4 +1,4 @@
-"""Who is told when a session of Engine.IO begins and ends, whatever its transport."""
+"""Observers of Engine.IO sessions, whatever their transport."""
 
 from typing import Protocol
 
