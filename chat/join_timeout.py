@@ -58,7 +58,7 @@ class JoinTimeout:
         self._deadlines[connection] = monotonic() + self._left_seconds
 
     def postpone(self, connection: str) -> None:
-        """Give a connection more time, because it could not join through no fault of its own."""
+        """Give a connection more time: the server was the reason that it could not join."""
         deadline = self._deadlines.get(connection, 0.0)
         self._deadlines[connection] = max(deadline, monotonic() + self._join_seconds)
 

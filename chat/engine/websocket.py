@@ -108,7 +108,7 @@ def open_connection(
     is_upgrade = polling.connected
     if not is_upgrade:
         connection.take_over()
-    WSGI_LOCAL.already_handled = True  # gunicorn sends no answer of its own
+    WSGI_LOCAL.already_handled = True  # so gunicorn sends no response
 
 
 def _accept_key(key: str) -> str:

@@ -21,7 +21,7 @@ def _text_of(nodes: list[markdown.Node]) -> str:
 
 
 def _text_of_node(node: markdown.Node) -> str:
-    """Return the text of a node; that of a block is on lines of its own."""
+    """Return the text of a node. A block begins and ends with a line break."""
     if isinstance(node, str):
         return node
     text = _text_of(node.children)

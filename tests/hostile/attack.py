@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tests.hostile.counts import Counts
 from tests.hostile.neighbours import Neighbours, percentile
 from tests.hostile.report import Row
 from tests.hostile.target import Target
@@ -136,6 +137,13 @@ class Attack:
         text = self._neighbours_text()
         self._rows.append(Row(attack, str(expected), str(measured), text))
         assert measured == expected, attack
+
+    def check_refused(self, attack: str, counts: Counts, status: int) -> None:
+        """Check that all responses have this status, or 429 above the limit of pages."""
+        expected = counts[f"status {status}"]
+        others = counts.total_responses() - expected - counts["status 429"]
+        self.check(f"{attack}: neither {status} nor 429", others, 0)
+        assert expected > 0, f"{attack}: none was answered with {status}"
 
     def check_neighbours(self) -> None:
         """Check how long the messages of the neighbours took during all attacks of this test."""
