@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run serve test browsers torture bench demo check deps lint types js lock clean venv-dev node_modules
+.PHONY: help run serve install upgrade test browsers torture bench demo check deps lint types js lock clean venv-dev node_modules
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,13 +17,21 @@ serve: ## the same with gunicorn and eventlet, for production
 	@bin/venv run
 	@bin/serve
 
+install: ## install the pinned packages, and start nothing
+	@bin/venv run
+
+upgrade: ## after an update of the files: install the packages, migrate the database, reload the running gunicorn
+	@bin/venv run
+	@.venv/bin/python bin/upgrade.py
+
 test: deps lint types js ## run all tests: JavaScript, Python, browsers, servers
-	bin/with-node .venv/bin/python -m pytest --durations=10
+	bin/with-node .venv/bin/python -m pytest -n auto -m 'not browser and not servers'
+	bin/with-node .venv/bin/python -m pytest -m 'browser or servers' --durations=10
 
 browsers: deps venv-dev node_modules ## take the walkthrough of the page in Chromium, Firefox and WebKit and print a table (ENGINES=firefox,webkit, ONLY=react,reply)
 	.venv/bin/python -m tests.browsers
 
-torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off), or the hostile clients (HOSTILE=1)
+torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off, TRANSPORTS=all), or the hostile clients (HOSTILE=1)
 	bin/with-node .venv/bin/python -m tests.torture
 
 bench: deps venv-dev ## compare the CPU per message with Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1) or with another commit (BEFORE=v1.0, PAIRS=15)
@@ -33,7 +41,7 @@ demo: deps venv-dev ## fill a room with a conversation and retake the screenshot
 	.venv/bin/python -m tests.demo
 
 check: lint types js ## run lint, types and the tests without servers and browsers, in less than a minute
-	bin/with-node .venv/bin/python -m pytest -q -m 'not browser and not servers'
+	bin/with-node .venv/bin/python -m pytest -q -n auto -m 'not browser and not servers'
 
 deps: ## install the Debian packages that the tests need
 	@bin/deps
@@ -51,7 +59,7 @@ types: venv-dev node_modules
 js: node_modules
 	bin/with-node node --test --test-reporter=spec tests/js/*.test.mjs
 
-lock: ## pin the newest allowed versions of all packages, in requirements/
+lock: ## pin the newest allowed versions of all packages, in requirements/ and bench/peers/channels/
 	@bin/venv run
 	@bin/lock
 

@@ -7,11 +7,14 @@ bin/settings_page.py.
 
 import os
 import re
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,6 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from redis import ConnectionPool, RedisError, UnixDomainSocketConnection
+from socketio.redis_manager import parse_redis_sentinel_url
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
@@ -32,6 +36,7 @@ PROJECT_FOLDER = Path(__file__).resolve().parent
 
 TRANSPORTS = ("polling", "websocket")
 DRIVERS = ("sqlite", "postgresql+psycopg2")
+SENTINEL_SCHEME = "redis+sentinel"
 
 MIN_SECRET_KEY_CHARS = 16
 MAX_UNIX_PATH_BYTES = 107
@@ -40,7 +45,19 @@ MAX_UNIX_PATH_BYTES = 107
 STARTUP_ERROR_STATUS = 3
 """The exit status after which gunicorn does not start the worker again."""
 
+MAX_OPERATOR_CHARS = 300
+MAX_NODE_NAME_CHARS = 6
+
+MAX_BASE_PATH_CHARS = 200
+BASE_PATH_PATTERN = r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+"
+"""Parts of unreserved characters (RFC 3986), which no proxy or browser rewrites."""
+
 SECONDS_BY_UNIT = {"s": 1, "min": 60, "h": 3600}
+
+DAY_SECONDS = 24 * 3600
+SECONDS_BY_LONG_UNIT = {"h": 3600, "d": DAY_SECONDS, "y": 365 * DAY_SECONDS}
+NEVER = 0
+"""The expiry of messages that do not expire."""
 
 PREFIX = "CONFAB_"
 
@@ -49,6 +66,9 @@ SET_BY_GUNICORN_CONF = {
     "CONFAB_FIRST_WORKERS",
     "CONFAB_REPLACES",
     "CONFAB_FAILURE_PIPE",
+    "CONFAB_MASTER",
+    "CONFAB_WORKER_FOLDER",
+    "CONFAB_WORKER_SOCKET",
 }
 
 COMMAND_VARIABLES = {
@@ -221,6 +241,23 @@ def _check_transports(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return names
 
 
+def default_node_name(host: str) -> str:
+    """Return the letters and digits of a host's name, or a part of its hash if they are many."""
+    name = re.sub("[^A-Za-z0-9]", "", host)
+    if 0 < len(name) <= MAX_NODE_NAME_CHARS:
+        return name
+    return sha256(host.encode()).hexdigest()[:MAX_NODE_NAME_CHARS]
+
+
+def _check_node_name(name: str) -> str:
+    if re.fullmatch(f"[A-Za-z0-9]{{1,{MAX_NODE_NAME_CHARS}}}", name) is None:
+        raise StartupError(
+            f"NODE_NAME={name} is not a name for this host: give it 1 to {MAX_NODE_NAME_CHARS} "
+            "letters and digits (a to z, A to Z, 0 to 9)."
+        )
+    return name
+
+
 def _check_secret_key(key: str | None) -> str | None:
     if key is None:
         return None
@@ -241,16 +278,45 @@ def _check_redis_url(url: str | None) -> str | None:
     """Check a Redis URL without connecting. Raises StartupError."""
     if url is None:
         return None
+    if urlsplit(url).scheme == SENTINEL_SCHEME:
+        _check_sentinel_url(url)
+        return url
     try:
         connection = ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, RedisError):
         raise StartupError(
-            "REDIS_URL is not a Redis address: write redis://host:6379/0 or "
-            "unix:///path/to/redis.sock."
+            "REDIS_URL is not a Redis address: write redis://host:6379/0, "
+            "unix:///path/to/redis.sock or redis+sentinel://host:26379/0/name."
         ) from None
     if isinstance(connection, UnixDomainSocketConnection):
         _check_socket_path(url, connection.path)
     return url
+
+
+def _check_sentinel_url(url: str) -> None:
+    try:
+        _, service, _ = parse_redis_sentinel_url(url)
+    except ValueError:
+        service = None
+    if service is None:
+        raise StartupError(
+            "REDIS_URL does not name the Sentinels and the master: write "
+            "redis+sentinel://host1:26379,host2:26379/0/name, with the port of each Sentinel, the "
+            "number of the database and the name of the master."
+        )
+
+
+def _check_redis_ca(path: Path | None) -> Path | None:
+    """Check that a file has certificates of authorities. Raises StartupError."""
+    if path is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:  # also ssl.SSLError
+        raise StartupError(
+            f"REDIS_CA={path} cannot be read, or has no certificates: name a file in PEM format."
+        ) from None
+    return path
 
 
 def _check_socket_path(url: str, path: str) -> None:
@@ -321,6 +387,63 @@ def _parse_security_contact(contact: str | None) -> str | None:
     return contact
 
 
+def parse_duration(text: str) -> int:
+    """Parse a duration such as `24h`, `7d` or `1y`; return the seconds. Raises ValueError.
+
+    At most 100 years: a time so far in the past is still a time.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})\s*([hdy])", text.strip())
+    seconds = 0 if found is None else int(found[1]) * SECONDS_BY_LONG_UNIT[found[2]]
+    if not 0 < seconds <= 100 * SECONDS_BY_LONG_UNIT["y"]:
+        raise ValueError(f"{text} is not a duration")
+    return seconds
+
+
+def _parse_expiry(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.strip() == "never":
+        return NEVER
+    try:
+        return parse_duration(value)
+    except ValueError:
+        name = (info.field_name or "").upper()
+        raise StartupError(
+            f"{name}={value} is not a duration: write 24h, 7d or 1y for hours, days or years, or "
+            "never."
+        ) from None
+
+
+def _check_operator(text: str | None) -> str | None:
+    if text is not None and len(text) > MAX_OPERATOR_CHARS:
+        raise StartupError(
+            f"OPERATOR is too long: write who runs this server, in {MAX_OPERATOR_CHARS} characters "
+            "at most."
+        )
+    return text
+
+
+def parse_base_path(text: str) -> str:
+    """Return the path below which a site is served, without a slash at its end; "" for the root.
+
+    Raises ValueError.
+    """
+    path = text.strip().rstrip("/")
+    if path and (len(path) > MAX_BASE_PATH_CHARS or not re.fullmatch(BASE_PATH_PATTERN, path)):
+        raise ValueError(f"{text} is not a path")
+    return path
+
+
+def _check_base_path(text: str) -> str:
+    try:
+        return parse_base_path(text)
+    except ValueError:
+        raise StartupError(
+            f"BASE_PATH={text} is not the path of an address: write BASE_PATH=/chat for "
+            "https://example.org/chat/."
+        ) from None
+
+
 def _check_allowed_hosts(text: str | None) -> str | None:
     if text not in (None, "*"):
         raise StartupError(
@@ -345,6 +468,10 @@ RateLimit = Annotated[Rate, BeforeValidator(_parse_rate)]
 
 MaxConnections = Annotated[int, BeforeValidator(_parse_connections)]
 """A setting that is a number of open connections."""
+
+
+Expiry = Annotated[int, BeforeValidator(_parse_expiry)]
+"""A setting that is a duration in seconds, such as `24h`; NEVER is none."""
 
 
 class Settings(BaseSettings):
@@ -384,10 +511,41 @@ class DataSettings(Settings):
         "changes, every browser gets a new identity.",
         default_meaning="generated at the first start, kept in `instance/secret_key`",
     )
+    replace_secret_key: Switch = setting(
+        False,
+        "`on` for one start after `SECRET_KEY` has been changed on purpose. Otherwise, a host with "
+        "another key than the one before refuses to start, if the database is PostgreSQL.",
+    )
     database_url: str | None = setting(
         None,
         "`sqlite:////path/to/file` or `postgresql://user@host/name`.",
         default_meaning="SQLite in `instance/confab.db`",
+    )
+    dyno: str | None = setting(
+        None,
+        "The name of the dyno, whose disk is erased every day. With it, `DATABASE_URL` must name "
+        "PostgreSQL, and `SECRET_KEY` must be set.",
+        default_meaning="set by Heroku",
+    )
+
+
+class ExpirySettings(Settings):
+    """Expiry of messages."""
+
+    default_expiry: Expiry = setting(
+        NEVER,
+        "When the messages of a room are deleted, if its host has not chosen otherwise: so many "
+        "hours (`24h`), days (`7d`) or years (`1y`) after they were posted, or `never`. It applies "
+        "to existing rooms too. See [Expiry](operations.md#expiry).",
+        default_meaning="`never`",
+        ge=0,
+    )
+    max_expiry: Expiry = setting(
+        NEVER,
+        "The longest that the messages of any room are kept, whatever its host has chosen, or "
+        "`never`. It applies to existing rooms too.",
+        default_meaning="`never`: hosts may keep messages for ever",
+        ge=0,
     )
 
 
@@ -400,6 +558,12 @@ class AddressSettings(Settings):
         "`https://chat.example.org`. Needed behind a proxy and for every other name of the server; "
         "see [Allowed addresses](#allowed-addresses).",
         default_meaning="none",
+    )
+    base_path: Annotated[str, AfterValidator(_check_base_path)] = setting(
+        "",
+        "The path below which browsers reach this server, such as `/chat` for "
+        "`https://example.org/chat/`. See [Under a path](proxies.md#under-a-path).",
+        default_meaning="none: the whole host",
     )
     allowed_hosts: Annotated[str | None, AfterValidator(_check_allowed_hosts)] = setting(
         None,
@@ -416,6 +580,12 @@ class AddressSettings(Settings):
         "An e-mail address or URL for reports of security problems, shown in "
         "`/.well-known/security.txt`.",
         default_meaning="none: there is no `security.txt`",
+    )
+    operator: Annotated[str | None, AfterValidator(_check_operator)] = setting(
+        None,
+        "Who runs this server and how to reach them, shown on `/privacy`, such as "
+        "`Example School, chat@example.org`. E-mail addresses and URLs become links.",
+        default_meaning="none: the page says that there is no contact",
     )
 
     @property
@@ -440,18 +610,44 @@ class WorkerSettings(Settings):
     redis_url: Annotated[str | None, AfterValidator(_check_redis_url)] = setting(
         None,
         "The Redis message queue between workers: `redis://host:6379/0`, `rediss://host:6379/0` "
-        "for TLS, or `unix:///path/to/redis.sock`. See "
-        "[Several workers](deployment.md#several-workers).",
+        "for TLS, `unix:///path/to/redis.sock`, or "
+        "`redis+sentinel://host1:26379,host2:26379/0/name`. See [Redis](scaling.md#redis).",
         default_meaning="none: workers share only the database",
+    )
+    redis_ca: Annotated[Path | None, AfterValidator(_check_redis_ca)] = setting(
+        None,
+        "A PEM file with the certificates of the authorities that may have issued the certificate "
+        "of Redis, for `rediss://`.",
+        default_meaning="those of the system",
+    )
+    redis_tls_verify: Switch = setting(
+        True,
+        "`off` accepts every certificate of Redis, for platforms whose certificates are "
+        "self-signed: whoever controls the network in between can then read and change what "
+        "workers send. Reported in the log.",
     )
     workers: Annotated[int, BeforeValidator(_parse_workers)] = setting(
         1, "The number of workers. `gunicorn.conf.py` sets it; do not set it yourself."
     )
+    worker_socket: Path | None = setting(
+        None,
+        "The Unix socket at which the other workers of this host reach this one. "
+        "`gunicorn.conf.py` sets it; do not set it yourself.",
+        default_meaning="none",
+    )
+    node_name: Annotated[str, AfterValidator(_check_node_name)] = setting(
+        default_node_name(gethostname()),
+        "The name of this gunicorn in the session ids of its clients: 1 to 6 letters and digits. "
+        "Each gunicorn behind one proxy needs a name of its own, also two on one host. See "
+        "[Long-polling](proxies.md#long-polling).",
+        default_meaning="the name of the host if it is so short, otherwise 6 characters of its "
+        "hash",
+    )
     transports: Annotated[CommaSeparated, AfterValidator(_check_transports)] = setting(
         None,
-        "`polling,websocket` offers long-polling with several workers too; this needs a proxy "
-        "with sticky sessions.",
-        default_meaning="both with one worker, otherwise `websocket`",
+        "`websocket` switches long-polling off, `polling` WebSocket. See "
+        "[Long-polling](proxies.md#long-polling).",
+        default_meaning="`polling,websocket`",
     )
     engine: Switch = setting(
         True,
@@ -482,6 +678,15 @@ class LimitSettings(Settings):
     limit_person_joins: RateLimit = rate_setting(
         "20/min", "Joins per person, except after a reconnect."
     )
+    limit_person_passwords: RateLimit = rate_setting(
+        "5, 6/min", "Passwords of rooms that a person tries."
+    )
+    limit_person_data: RateLimit = rate_setting(
+        "20, 30/min", "Requests to count, download or delete the own messages, per person."
+    )
+    limit_person_reports: RateLimit = rate_setting(
+        "5, 10/h", "Reports of messages and rooms per person."
+    )
     limit_person_connections: MaxConnections = setting(
         10, "Open connections per person and worker."
     )
@@ -493,6 +698,15 @@ class LimitSettings(Settings):
     )
     limit_address_joins: RateLimit = rate_setting(
         "600/min", "Joins per address, except after a reconnect."
+    )
+    limit_address_passwords: RateLimit = rate_setting(
+        "60, 30/min", "Passwords of rooms that are tried from an address."
+    )
+    limit_address_data: RateLimit = rate_setting(
+        "60, 60/min", "The requests of `LIMIT_PERSON_DATA` per address."
+    )
+    limit_address_reports: RateLimit = rate_setting(
+        "30, 60/h", "Reports of messages and rooms per address."
     )
     limit_address_failed_joins: RateLimit = rate_setting(
         "60, 30/min", "Attempts to enter a room that does not exist, per address."
@@ -512,8 +726,9 @@ class LimitSettings(Settings):
     )
     forwarded_allow_ips: Annotated[str, AfterValidator(_check_proxies)] = setting(
         "127.0.0.1,::1",
-        "The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted: addresses and "
-        "networks, `*` for all, or nothing. See [Behind a proxy](deployment.md#behind-a-proxy).",
+        "The proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Prefix` are "
+        "trusted: addresses and networks, `*` for all, or nothing. See "
+        "[Behind a proxy](proxies.md#behind-a-proxy).",
     )
 
 
@@ -534,6 +749,9 @@ class ProtocolLimits(Settings):
     handle_chars: int = 64
     message_chars: int = 4000
     message_bytes: int = 16 * 1024
+    reason_chars: int = 500
+    """Of a report."""
+
     frame_bytes: int = 32 * 1024
     body_bytes: int = 64 * 1024
     """Of a page's form: the longest message takes 48 KiB of it, percent-encoded."""
@@ -571,7 +789,13 @@ class ProtocolLimits(Settings):
 
 
 class Config(
-    DataSettings, AddressSettings, WorkerSettings, LimitSettings, LogSettings, ProtocolLimits
+    DataSettings,
+    ExpirySettings,
+    AddressSettings,
+    WorkerSettings,
+    LimitSettings,
+    LogSettings,
+    ProtocolLimits,
 ):
     """The settings of one installation. The defaults need no other service."""
 
@@ -591,19 +815,39 @@ class Config(
         }
         values = Variables(cls, usable)() | given
         try:
-            return cls(**values, notices=tuple(_notices(environ, file_variables)))
+            config = cls(**values, notices=tuple(_notices(environ, file_variables)))
         except ValidationError as error:
             raise StartupError(_sentence(error)) from None
+        if config.dyno is not None:
+            config.require_no_disk()
+        return config
 
     def offered_transports(self) -> tuple[str, ...]:
         """Return the transports to offer.
 
-        Long-polling needs the same worker for each request, so several workers offer only
-        WebSocket, unless the operator decides otherwise.
+        Long-polling needs the same worker for each request. So workers that cannot forward requests
+        to each other offer only WebSocket, unless the operator decides otherwise.
         """
         if self.transports is not None:
             return self.transports
-        return TRANSPORTS if self.workers == 1 else ("websocket",)
+        return TRANSPORTS if self._are_workers_connected() else ("websocket",)
+
+    def _are_workers_connected(self) -> bool:
+        """Return whether a request that reaches any worker reaches the right one."""
+        return self.workers == 1 or self.worker_socket is not None
+
+    def require_no_disk(self) -> None:
+        """Check that nothing would be stored on a disk that is erased. Raises StartupError."""
+        if self.database().get_backend_name() == "sqlite":
+            raise StartupError(
+                "The disk of a dyno is erased every day, and all messages with it: add PostgreSQL "
+                "(heroku addons:create heroku-postgresql:essential-0), which sets DATABASE_URL."
+            )
+        if self.secret_key is None:
+            raise StartupError(
+                "The disk of a dyno is erased every day, and the identity of every browser with "
+                'it: set one key for ever (heroku config:set SECRET_KEY="$(openssl rand -hex 32)").'
+            )
 
     def warnings(self) -> list[str]:
         """Return what an operator who starts it with these settings should know."""
@@ -613,12 +857,30 @@ class Config(
                 f"{self.workers} workers without REDIS_URL: messages between clients of "
                 "different workers arrive up to 3.5 s late."
             )
-        if self.workers > 1 and self.transports is None:
+        warnings += self._redis_warnings()
+        if self.transports is None and not self._are_workers_connected():
             warnings.append(
-                f"{self.workers} workers offer only WebSocket; behind a proxy with sticky "
-                "sessions, set TRANSPORTS=polling,websocket to offer polling too."
+                f"{self.workers} workers offer only WebSocket, because they cannot forward "
+                "requests to each other: restart gunicorn, and see the warnings above."
             )
         return warnings
+
+    def _redis_warnings(self) -> list[str]:
+        """Return what to report about the settings for TLS to Redis."""
+        url = self.redis_url or ""
+        uses_tls = url.startswith("rediss://")
+        if uses_tls and (not self.redis_tls_verify or "ssl_cert_reqs=none" in url):
+            return [
+                "REDIS_TLS_VERIFY=off: the certificate of Redis is not checked, so whoever "
+                "controls the network in between can read and change what workers send. If you "
+                "have the certificate of the authority that issued it, set REDIS_CA instead."
+            ]
+        if not uses_tls and (self.redis_ca is not None or not self.redis_tls_verify):
+            return [
+                "REDIS_CA and REDIS_TLS_VERIFY have no effect: the connection to Redis uses no "
+                "TLS. Write REDIS_URL=rediss://host:6379/0 to use it."
+            ]
+        return []
 
     def database(self) -> URL:
         """Return the URL of the database, with the driver. Raises StartupError."""

@@ -50,8 +50,8 @@ def stop_hiding_the_standard_library() -> None:
 
     It is there after USR2, because gunicorn then runs `python -m gunicorn` again as a script.
     """
-    hiding_folder = Path(gunicorn.__file__).parent
-    sys.path[:] = [folder for folder in sys.path if Path(folder) != hiding_folder]
+    hiding_folder = Path(gunicorn.__file__).parent.resolve()
+    sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != hiding_folder]
 
 
 def fail(sentence: str) -> NoReturn:
@@ -217,6 +217,7 @@ sendfile = False  # eventlet's sockets cannot
 startup_warnings: list[str] = []  # logged by on_starting, when gunicorn has its log
 
 stop_hiding_the_standard_library()
+FOLDER = runpy.run_path(str(WORKER_FILE.with_name("worker_folder.py")))
 chosen_worker_class = explicit_setting("worker_class") or worker_class
 check_worker_class(chosen_worker_class)
 if chosen_worker_class == "eventlet":
@@ -264,8 +265,58 @@ def on_starting(server: Any) -> None:
     os.environ["CONFAB_FIRST_WORKERS"] = str(server.num_workers)
 
 
+def pre_exec(server: Any) -> None:
+    """Pass the folder of the workers' sockets to the master that USR2 starts."""
+    folder = os.environ.get("CONFAB_WORKER_FOLDER")
+    if folder is not None:
+        server.cfg.env_orig.update(CONFAB_WORKER_FOLDER=folder)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Choose the socket at which the others will reach a new worker.
+
+    What the master remembers is in its environment: after a HUP, this file is run again.
+    """
+    worker.confab_socket = None
+    worker.confab_number = None
+    taken_numbers = {vars(other).get("confab_number") for other in server.WORKERS.values()}
+    try:
+        folder, generation = worker_folder()
+        name, worker.confab_number = FOLDER["socket_name"](generation, taken_numbers)
+    except OSError as error:
+        server.log.warning(
+            "There is no folder for the sockets of the workers (%s): several workers then offer "
+            "only WebSocket.",
+            error,
+        )
+        return
+    worker.confab_socket = str(Path(folder, name))
+
+
+def worker_folder() -> tuple[str, str]:
+    """Return the folder of the workers' sockets, and this master's generation in it.
+
+    It is made for the first worker. Raises OSError.
+    """
+    inherited = os.environ.get("CONFAB_WORKER_FOLDER")
+    master, _, generation = os.environ.get("CONFAB_MASTER", "").partition(" ")
+    if inherited and master == str(os.getpid()) and FOLDER["is_usable"](inherited):
+        return inherited, generation
+    folder, generation = FOLDER["claim_generation"](inherited)
+    os.environ.update(CONFAB_WORKER_FOLDER=folder, CONFAB_MASTER=f"{os.getpid()} {generation}")
+    return folder, generation
+
+
+def on_exit(_server: Any) -> None:
+    """Remove the sockets of the workers."""
+    master, _, generation = os.environ.get("CONFAB_MASTER", "").partition(" ")
+    if master == str(os.getpid()):
+        FOLDER["release_generation"](os.environ["CONFAB_WORKER_FOLDER"], generation)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Pass to the app how many workers there are, and whether this one is not among the first."""
+    os.environ["CONFAB_WORKER_SOCKET"] = worker.confab_socket or ""
     # TTIN adds to server.num_workers. The variable is missing after a HUP from release 0.1.0.
     first_workers = int(os.environ.get("CONFAB_FIRST_WORKERS", server.num_workers))
     is_replacement = worker.age > first_workers
@@ -286,4 +337,16 @@ def post_worker_init(worker: Any) -> None:
     services = services_of(app)
     with app.app_context():
         warnings = current_config().warnings()
-    prepare_worker(worker, services.socketio.server.eio, services.bus.start, warnings)
+    prepare_worker(worker, services.socketio.server.eio, services.start, warnings)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Let a worker that stops finish what other workers have forwarded to it.
+
+    gunicorn also calls this in its master, for a worker that has ended already.
+    """
+    if worker.pid != os.getpid() or not worker.booted:
+        return
+    from chat.engine.worker import finish_forwarded_requests  # noqa: PLC0415  # likewise
+
+    finish_forwarded_requests()

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from bench import measure, pairs, report
 from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
+from bench.environments import InstallError
 from bench.measure import Run
 from bench.peers import AGAIN, ALL_PEERS, BEFORE, CONFAB, CONTROL, PEERS, Installation, Peer
 from bench.plot import plot
@@ -62,7 +63,7 @@ def selected(variable: str, available: dict[str, T]) -> list[T]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: each peer runs each scenario `repeats` times.
+    """What is measured: each peer runs each of its scenarios `repeats` times.
 
     `is_complete` says whether the results are worth publishing. `listed` are the peers in the
     tables of numbers.
@@ -77,10 +78,14 @@ class Plan:
     def minutes(self) -> float:
         """Return the expected time."""
         seconds = sum(
-            OVERHEAD_SECONDS + scenario.warm_up_seconds + scenario.measured_seconds
-            for scenario in self.scenarios
+            OVERHEAD_SECONDS + turn.scenario.warm_up_seconds + turn.scenario.measured_seconds
+            for turn in self.turns()
         )
-        return seconds * len(self.peers) * self.repeats / 60
+        return seconds / 60
+
+    def turns(self) -> list["Turn"]:
+        """Return all runs, in their order."""
+        return turns(self.peers, self.scenarios, self.repeats)
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,15 @@ def plan_from_environment(stack: ExitStack) -> Plan:
         return _plan_of_pairs(commit, scenarios, is_quick, stack)
     if os.environ.get("PAIRS"):
         sys.exit("PAIRS= needs BEFORE=: name a commit, or use REPS= instead.")
-    peers = [PEERS[CONFAB]] if is_quick else selected("PEERS", ALL_PEERS)
+    is_small = is_quick and not os.environ.get("PEERS")
+    peers = [PEERS[CONFAB]] if is_small else selected("PEERS", ALL_PEERS)
     repeats = 1 if is_quick else number_of_repeats("REPS", DEFAULT_REPEATS)
     has_everything = len(peers) == len(ALL_PEERS) and len(scenarios) == len(SCENARIOS)
-    return Plan(peers, scenarios, repeats, has_everything and repeats >= DEFAULT_REPEATS)
+    plan = Plan(peers, scenarios, repeats, has_everything and repeats >= DEFAULT_REPEATS)
+    if not plan.turns():
+        allowed = [name for name in SCENARIOS if any(peer.runs(name) for peer in peers)]
+        sys.exit(f"The servers in PEERS= run only {','.join(allowed)}: choose from these in ONLY=.")
+    return plan
 
 
 def _plan_of_pairs(
@@ -138,18 +148,21 @@ def turns(peers: list[Peer], scenarios: list[Scenario], repeats: int) -> list[Tu
         Turn(scenario, peer, repeat)
         for repeat in range(repeats)
         for scenario in scenarios
-        for peer in _order_of_peers(peers, repeat)
+        for peer in _order_of_peers(peers, scenario, repeat)
     ]
 
 
-def _order_of_peers(peers: list[Peer], repeat: int) -> list[Peer]:
-    """Return the order of the peers in one round.
+def _order_of_peers(peers: list[Peer], scenario: Scenario, repeat: int) -> list[Peer]:
+    """Return the peers that run a scenario, in their order in one round.
 
     The order is rotated every second round and reversed in between, so that of any two peers each
     is first in half of the rounds.
     """
-    first = repeat // 2 % len(peers)
-    rotated = peers[first:] + peers[:first]
+    running = [peer for peer in peers if peer.runs(scenario.name)]
+    if not running:
+        return []
+    first = repeat // 2 % len(running)
+    rotated = running[first:] + running[:first]
     return rotated if repeat % 2 == 0 else rotated[::-1]
 
 
@@ -180,10 +193,10 @@ def run_all(
 
 def _summary(run: Run) -> str:
     return (
-        f"{run.scenario:6} {run.peer:12} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s "
-        f"p99 {run.p99:6.1f} ms connect {run.connect_ms:5.2f} ms idle {run.idle_kib:5.1f} KiB "
-        f"load {run.load_cpu:4.0%} lost {run.lost} duplicated {run.duplicated} "
-        f"reordered {run.reordered} {' '.join(run.problems)}"
+        f"{run.scenario:6} {run.peer:17} {run.cost:8.2f} µs {run.messages_per_second:7.0f} msg/s "
+        f"p50 {run.p50:6.1f} ms p99 {run.p99:6.1f} ms connect {run.connect_ms:5.2f} ms "
+        f"idle {run.idle_kib:5.1f} KiB load {run.load_cpu:4.0%} lost {run.lost} "
+        f"duplicated {run.duplicated} reordered {run.reordered} {' '.join(run.problems)}"
     )
 
 
@@ -207,7 +220,7 @@ def tables(results: Results, repeats: int) -> str:
     parts.append(report.checks_summary(results))
     parts += _tables_of_pairs(results)
     parts += [
-        "CPU of the servers per delivery, in `B` per message:",
+        "CPU of the servers per delivery, in `B`, `BL` and `BQ` per message:",
         report.number_table(results),
         "One client that connects, joins and is idle:",
         report.connection_table(results),
@@ -253,7 +266,7 @@ def run_plan(plan: Plan) -> int:
     for peer in plan.peers:
         peer.install()
     measure.prepare_process()
-    to_do = turns(plan.peers, plan.scenarios, plan.repeats)
+    to_do = plan.turns()
     number_of_runs = len(to_do)
     minutes = max(1, plan.minutes())
     log(f"{number_of_runs} runs, expected time: {minutes:.0f} min. ONLY= selects scenarios.")
@@ -265,7 +278,7 @@ def run_plan(plan: Plan) -> int:
     write(results, plan.repeats, publish)
     log(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
     for run in results.runs:
-        failed += [f"Confab, {check}" for check in measure.failed_checks(run)]
+        failed += [f"{ALL_PEERS[run.peer].title}, {check}" for check in measure.failed_checks(run)]
     for failure in failed:
         log(f"Failed: {failure}.")
     return 1 if failed else 0
@@ -282,7 +295,7 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             return run_plan(plan_from_environment(stack))
-    except CheckoutError as error:
+    except (CheckoutError, InstallError) as error:
         sys.exit(str(error))
 
 

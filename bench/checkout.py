@@ -1,8 +1,6 @@
 """Checks out another commit, with its files in a git worktree and its packages in an environment.
 
-The worktree is removed when the benchmark ends. The environment is kept in
-.make/bench/environments/ under a hash of the Python version and the lock file, and is used again
-for every commit that pins the same packages.
+The worktree is removed when the benchmark ends.
 """
 
 import fcntl
@@ -11,10 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
-PIP_OPTIONS = ("--no-input", "--disable-pip-version-check", "--retries", "3", "--require-hashes")
+from bench.environments import python_with
 
 
 class CheckoutError(Exception):
@@ -79,52 +76,17 @@ def worktree(commit: str, repository: Path) -> Iterator[Path]:
 
 
 def python_for(tree: Path, repository: Path) -> str:
-    """Return a Python interpreter with the packages that a worktree pins. Raises CheckoutError.
+    """Return a Python interpreter with the packages that a worktree pins.
 
-    If it pins the same packages as this tree, that is the interpreter of this process.
+    If it pins the same packages as this tree, that is the interpreter of this process. Raises
+    CheckoutError and InstallError.
     """
     lock = tree / "requirements" / "run.txt"
     if not lock.exists():
         raise CheckoutError(f"{tree.name} has no requirements/run.txt: choose a newer commit.")
     if lock.read_bytes() == (repository / "requirements" / "run.txt").read_bytes():
         return sys.executable
-    key = sha256(sys.version.encode() + lock.read_bytes()).hexdigest()[:16]
-    environment = repository / ".make" / "bench" / "environments" / key
-    if not _marker(environment).exists():
-        _install(lock, environment)
-    return str(environment / "bin" / "python")
-
-
-def _install(lock: Path, environment: Path) -> None:
-    """Create an environment with the packages of a lock file; the marker is written last."""
-    log = environment.parent.parent / "pip.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    print(f"Installing the packages that {lock} pins; this takes a minute or two.", flush=True)
-    python = str(environment / "bin" / "python")
-    create = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)]
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        *PIP_OPTIONS,
-        "-r",
-        str(lock),
-    ]
-    with log.open("w") as output:
-        for command in (create, install):
-            finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-            if finished.returncode != 0:
-                raise CheckoutError(
-                    f"The packages that {lock} pins could not be installed: see the end of {log}."
-                )
-    shutil.copy(lock, _marker(environment))
-
-
-def _marker(environment: Path) -> Path:
-    return environment / "installed-run.txt"
+    return python_with(lock, repository)
 
 
 def _remove(tree: Path, repository: Path) -> None:

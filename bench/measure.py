@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.peers import AGAIN, CONFAB, Peer, Server, pinned_command
+from bench.peers import OWN, Peer, Server, pinned_command
 from bench.scenarios import Scenario
 from tests.servers import ROOT, Program, cpu_seconds, resident_bytes
 from tests.services import Redis
@@ -46,7 +46,8 @@ class Run:
     messages_per_second: float
     deliveries_per_second: float
     p50: float
-    """Milliseconds from sending a message to each of its deliveries."""
+    """Milliseconds from a message to each of its deliveries: from when it was sent, at a fixed rate
+    from when it was due."""
 
     p99: float
     load_cpu: float
@@ -94,7 +95,7 @@ def prepare_process() -> None:
 def measure(peer: Peer, scenario: Scenario, folder: Path, shared: Path) -> Run:
     """Run a scenario on new servers of a peer. `shared` is a folder that all runs share.
 
-    Raises RuntimeError when the load generator fails.
+    Raises RuntimeError when the load generator fails, also when a message is refused.
     """
     data = folder / "data"
     data.mkdir(parents=True)
@@ -115,16 +116,16 @@ def measure(peer: Peer, scenario: Scenario, folder: Path, shared: Path) -> Run:
 def _servers(
     peer: Peer, scenario: Scenario, folder: Path, data: Path
 ) -> Iterator[tuple[list[Server], list[Program]]]:
-    """Start the workers, and Redis if there are several; kill all of them at the end."""
+    """Start the workers, and Redis if it is needed; kill all of them at the end."""
     redis: list[Program] = []
     servers: list[Server] = []
     environment = {}
     several = scenario.servers > 1
     cores = ALL_CORES if several else SERVER_CORE
     try:
-        if several:
+        if several or peer.needs_redis:
             queue = Redis(folder / "redis")
-            queue.words = pinned_command(ALL_CORES, queue.words)
+            queue.words = pinned_command(cores, queue.words)
             redis.append(queue)
             queue.start()
             environment["REDIS_URL"] = queue.url
@@ -186,7 +187,7 @@ def _summarize(
     redis_cpu = end.redis_cpu_seconds - begin.redis_cpu_seconds
     connect_cpu = usage_at["joined"].cpu_seconds - usage_at["start"].cpu_seconds
     idle_memory = usage_at["idle"].memory_bytes - usage_at["start"].memory_bytes
-    counters = ("strayed", "unanswered", "refused", "gone")
+    counters = ("strayed", "unanswered", "gone")
     return {
         "cost": cpu / units * 1e6,
         "redis_cost": redis_cpu / units * 1e6,
@@ -207,7 +208,7 @@ def _summarize(
 
 def failed_checks(run: Run) -> list[str]:
     """Return the checks that a run of this tree of Confab failed; other peers are not checked."""
-    if run.peer not in (CONFAB, AGAIN):
+    if run.peer not in OWN:
         return []
     counts = {"lost": run.lost, "duplicated": run.duplicated, "out of order": run.reordered}
     failed = [f"{count} {name}" for name, count in counts.items() if count]

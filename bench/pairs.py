@@ -18,6 +18,8 @@ METRICS = {
     "cost": "CPU",
     "connect_ms": "connect and join",
     "idle_kib": "memory of an idle connection",
+    "p50": "p50 latency",
+    "p99": "p99 latency",
 }
 
 

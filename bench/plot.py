@@ -10,13 +10,15 @@ from bench.report import Results
 WIDTH = 720
 LEFT_MARGIN = 90
 RIGHT_MARGIN = 30
-TOP_MARGIN = 64
+TOP_MARGIN = 88
 BOTTOM_MARGIN = 34
 ROW_HEIGHT = 38
-LEGEND_STEP = 160
+LEGEND_STEP = 175
+LEGEND_COLUMNS = 4
+LEGEND_LINE_HEIGHT = 24
 
 TITLE = "CPU for the same work, Node socket.io = 1; less is better"
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
   .title { font-size: 15px; font-weight: 600 }
@@ -26,10 +28,14 @@ STYLE = """
   .span { stroke-width: 3; stroke-opacity: .35 }
   .confab { fill: #0969da; stroke: #0969da } .node { fill: #57606a; stroke: #57606a }
   .node-tuned { fill: #bc8c00; stroke: #bc8c00 } .plain { fill: #cf222e; stroke: #cf222e }
+  .confab-engine-off { fill: #1b7c83; stroke: #1b7c83 }
+  .confab-gevent { fill: #8250df; stroke: #8250df } .channels { fill: #1a7f37; stroke: #1a7f37 }
   @media (prefers-color-scheme: dark) {
     text { fill: #ddd } .small { fill: #aaa } line { stroke: #444 } .one { stroke: #aaa }
     .confab { fill: #58a6ff; stroke: #58a6ff } .node { fill: #9ea7b3; stroke: #9ea7b3 }
     .node-tuned { fill: #e3b341; stroke: #e3b341 } .plain { fill: #ff7b72; stroke: #ff7b72 }
+    .confab-engine-off { fill: #76e3ea; stroke: #76e3ea }
+    .confab-gevent { fill: #d2a8ff; stroke: #d2a8ff } .channels { fill: #7ee787; stroke: #7ee787 }
   }"""
 
 
@@ -90,9 +96,11 @@ def _sorted_ratios(results: Results, peer: str, scenario: str) -> list[float]:
 def _legend() -> list[str]:
     elements = [f'<text class="title" x="12" y="22">{TITLE}</text>']
     for number, peer in enumerate(PEERS.values()):
-        x = 18 + number * LEGEND_STEP
-        elements.append(f'<circle class="{peer.name}" cx="{x}" cy="42" r="5"/>')
-        elements.append(f'<text x="{x + 12}" y="46">{escape(peer.title)}</text>')
+        line, column = divmod(number, LEGEND_COLUMNS)
+        x = 18 + column * LEGEND_STEP
+        y = 42 + line * LEGEND_LINE_HEIGHT
+        elements.append(f'<circle class="{peer.name}" cx="{x}" cy="{y}" r="5"/>')
+        elements.append(f'<text x="{x + 12}" y="{y + 4}">{escape(peer.title)}</text>')
     return elements
 
 

@@ -1,7 +1,7 @@
 """create_app: the application factory, where the parts of the server are connected."""
 
+import time
 from functools import partial
-from hashlib import sha256
 from math import inf
 from typing import Any, cast
 
@@ -9,12 +9,15 @@ from flask import Flask
 from flask_socketio import SocketIO
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 
-from chat import engine, event_limits, events, message_events, wire
+from chat import cli, engine, event_limits, events, message_events, wire
 from chat.broadcasts import Broadcaster
 from chat.connection_limits import OpenConnections
-from chat.delivery.bus import Bus, LocalBus, RedisBus
+from chat.delivery.bus import Bus, LocalBus
 from chat.delivery.publisher import Publisher
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.redis_bus import RedisBus
+from chat.delivery.redis_names import RedisNames
+from chat.delivery.redis_server import RedisServer
 from chat.delivery.signatures import MessageSigner
 from chat.dispatch import register
 from chat.errors import RateLimited, TooManyConnections
@@ -24,17 +27,45 @@ from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.logs import quiet_logger
 from chat.membership import forget_room
-from chat.presence.registry import NoWorkerRegistry, RedisWorkerRegistry, WorkerRegistry
+from chat.moderation import handlers as moderation_handlers
+from chat.moderation import views as moderation_views
+from chat.moderation.enforcement import Enforcement
+from chat.presence.name_holder import NameHolder
+from chat.presence.registry import NoPresenceRegistry, PresenceRegistry, RedisPresenceRegistry
 from chat.presence.tracker import BUS_GRACE_SECONDS, PresenceTracker
 from chat.services import Services, services_of, set_services
 from chat.socket_server import SocketServer
-from chat.storage import database, instance_folder, migrations, readiness
+from chat.storage import (
+    database,
+    instance_folder,
+    migrations,
+    readiness,
+    vacuum,
+)
+from chat.storage.checkpoints import Checkpoints
+from chat.storage.database_clock import DatabaseClock
 from chat.storage.journal import Journal
-from chat.web import assets, health, page_limits, pages, responses, well_known
+from chat.storage.purger import Purger
+from chat.storage.recent_claims import RecentClaims
+from chat.storage.secret_fingerprint import SecretKeyCheck
+from chat.web import (
+    assets,
+    health,
+    page_limits,
+    pages,
+    password_form,
+    privacy,
+    report,
+    responses,
+    version,
+    well_known,
+    your_data,
+)
 from chat.web.allowed_hosts import AllowedHosts
+from chat.web.base_path import BasePath
 from chat.web.client_address import ClientAddress
-from chat.web.labels import LabelConverter
-from chat.web.middleware import BodyLimit, SocketRequestGuard
+from chat.web.labels import label_converter
+from chat.web.middleware import SOCKET_PATH, BodyLimit, SocketRequestGuard
 from chat.web.request_guard import RequestGuard
 from chat.web.request_limits import RequestLimit
 from chat.web.request_turns import RequestTurns
@@ -42,14 +73,18 @@ from chat.web.sessions import ConfabFlask, SocketSessionInterface
 from chat.web.socket_limits import SocketLimits
 from config import Config, StartupError
 
+SHUT_DOWN_SECONDS = 5.0
+"""How long background work may take to stop; a query of the database takes at most so long."""
+
 MAX_FORM_PARTS = 10
 """Parts of a form that is sent as multipart/form-data; the form of a room has four fields."""
 
 
-def create_app(config: Config | None = None) -> Flask:
-    """Build the app and migrate its database.
+def create_app(config: Config | None = None, *, migrates: bool = True) -> Flask:
+    """Build the app and prepare its database: migrate it, and check that the secret key is its own.
 
-    Raises StartupError with a message for the operator.
+    Commands of Flask, for which `migrates` is false, do that themselves. Raises StartupError with a
+    message for the operator.
     """
     config = config or Config.from_environment()
     app = ConfabFlask(
@@ -64,28 +99,45 @@ def create_app(config: Config | None = None) -> Flask:
         database.init_app(app)
         readiness.init_app(app)
         migrations.init_app(app)
-        migrations.migrate_to_latest(app)
+        if migrates:
+            migrations.migrate_to_latest(app)
     limits = Limits(config, app.config["SECRET_KEY"], is_shared=config.redis_url is not None)
     try:
-        _add_pages(app, limits)
+        _add_pages(app, config, limits)
         _add_sockets(app, config, limits)
+        if migrates:
+            services_of(app).secret_key_check.run_at_start()
+            services_of(app).database_clock.synchronize()
     except StartupError:
         database.close(app)
         raise
+    cli.init_app(app)
     return app
 
 
 def shut_down(app: Flask) -> None:
-    """Stop the background loops and close the database when the process ends.
+    """Stop the background work and close the database when the process ends.
 
-    A loop that is reading would keep its connection open, and with it SQLite's write-ahead log.
+    Work that is reading would keep its connection open, and with it SQLite's write-ahead log. All
+    of it has one deadline: a database that does not answer would keep each part of it waiting.
     """
     built = services_of(app)
-    built.join_timeout.stop()
-    built.limit_sharing.stop()
-    built.presence.stop()
-    built.reconciler.stop()
-    database.close(app, vacuum=built.journal.has_erased_text)
+    deadline = time.monotonic() + min(SHUT_DOWN_SECONDS, engine.seconds_to_shut_down())
+    built.join_timeout.stop(deadline)
+    built.limit_sharing.stop(deadline)
+    built.presence.stop(deadline)
+    built.name_holder.stop(deadline)
+    built.reconciler.stop(deadline)
+    built.enforcement.stop(deadline)
+    built.purger.stop(deadline)
+    built.checkpoints.stop(deadline)
+    built.secret_key_check.stop(deadline)
+    built.database_clock.stop(deadline)
+    built.bus.stop()
+    built.journal.close()
+    if built.journal.has_erased_text:
+        vacuum.rewrite_if_small(app, deadline)
+    database.close(app)
 
 
 def _configure(app: Flask, config: Config) -> None:
@@ -103,12 +155,25 @@ def _configure(app: Flask, config: Config) -> None:
     )
 
 
-def _add_pages(app: Flask, limits: Limits) -> None:
+def _add_pages(app: Flask, config: Config, limits: Limits) -> None:
     page_limits.init_app(app, limits)
-    app.url_map.converters["label"] = LabelConverter
-    for module in (pages, assets, health, well_known):
+    app.url_map.converters["label"] = label_converter(config.base_path)
+    views = (
+        pages,
+        password_form,
+        moderation_views,
+        privacy,
+        your_data,
+        report,
+        assets,
+        health,
+        version,
+        well_known,
+    )
+    for module in views:
         app.register_blueprint(module.blueprint)
     responses.init_app(app)
+    version.describe_program()  # before its files can be replaced
 
 
 def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
@@ -117,15 +182,22 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     connections_of_address = OpenConnections(
         config.limit_address_connections, eio_sockets.__contains__
     )
+    session_router = engine.SessionRouter(
+        engine.ClosedSessions(app.wsgi_app, socketio.server.eio, SOCKET_PATH),
+        socketio.server.eio,
+        SOCKET_PATH,
+        node_name=config.node_name,
+        worker_socket=config.worker_socket,
+    )
     socket_limits = SocketLimits(
-        SocketRequestGuard(app.wsgi_app, config.offered_transports()),
+        SocketRequestGuard(session_router, config.offered_transports()),
         limits,
         connections_of_address,
     )
     app.wsgi_app = _add_middleware(socket_limits, limits, config)  # type: ignore[method-assign]  # as Flask documents
-    services = _build_services(app, config, socketio, limits)
+    services = _build_services(app, config, socketio, limits, session_router)
     set_services(app, services)
-    handlers = events.EVENTS | message_events.EVENTS
+    handlers = events.EVENTS | message_events.EVENTS | moderation_handlers.EVENTS
     engine.limit_dev_server(config.head_seconds)
     engine.protect(socketio, events=handlers, observers=(socket_limits, services.join_timeout))
     if config.engine:
@@ -136,7 +208,7 @@ def _add_sockets(app: Flask, config: Config, limits: Limits) -> None:
     register(socketio, handlers, services.limits)
 
 
-def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> ClientAddress:
+def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> BasePath:
     """Return the app behind what every request passes first, of a page and of a socket."""
     limited = BodyLimit(
         RequestTurns(app),
@@ -148,12 +220,13 @@ def _add_middleware(app: SocketLimits, limits: Limits, config: Config) -> Client
     hosts = AllowedHosts(config.public_urls, allow_any=config.allows_any_host)
     guarded = RequestGuard(limited, hosts, limits, health_paths=health.PATHS)
     counted = RequestLimit(guarded, limits, config.limit_address_connections)
-    return ClientAddress(
+    addressed = ClientAddress(
         counted,
         config.forwarded_allow_ips,
         local_paths=health.PATHS,
         reports_problems=config.limits,
     )
+    return BasePath(addressed, config.base_path, config.forwarded_allow_ips)
 
 
 def _on_connect(services: Services, auth: object = None) -> None:
@@ -190,63 +263,94 @@ def _build_socketio(app: Flask, config: Config) -> SocketServer:
     return cast(SocketServer, socketio)  # see socket_server.py
 
 
-def _build_services(app: Flask, config: Config, socketio: SocketServer, limits: Limits) -> Services:
+def _build_services(
+    app: Flask,
+    config: Config,
+    socketio: SocketServer,
+    limits: Limits,
+    session_router: engine.SessionRouter,
+) -> Services:
     def is_connected(connection: str) -> bool:
         return bool(socketio.server.manager.is_connected(connection, "/"))
 
-    bus = _build_bus(app, config, socketio)
-    registry = _build_worker_registry(app, config)
-    if config.redis_url is not None:
-        bus_grace_seconds: float = BUS_GRACE_SECONDS
-    else:
-        bus_grace_seconds = inf if config.workers == 1 else 0.0
+    bus, registry = _build_bus(app, config, socketio)
     broadcaster = Broadcaster(socketio)
-    reconciler = Reconciler(app, socketio, broadcaster, bus)
+    bus_grace_seconds = _bus_grace_seconds(config)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
+    enforcement = Enforcement(app, socketio, presence.roster)
+    recent_claims = RecentClaims()
+    reconciler = Reconciler(app, socketio, broadcaster, bus, enforcement, recent_claims)
     limit_sharing = LimitSharing(socketio, bus, limits)
-    join_timeout = JoinTimeout(
+    join_timeout = _build_join_timeout(config, socketio)
+    publisher = Publisher(reconciler.sequencer, bus)
+    _subscribe(bus, reconciler, presence, limit_sharing)
+    journal = Journal(publisher.publish, engine.yield_now, config.reaction_seconds, recent_claims)
+    checkpoints = Checkpoints(app, socketio)
+    purger = Purger(app, socketio, journal, checkpoints, reconciler.poll, presence.may_be_in)
+    return Services(
+        socketio=socketio,
+        bus=bus,
+        reconciler=reconciler,
+        enforcement=enforcement,
+        presence=presence,
+        name_holder=NameHolder(app, socketio, presence.roster),
+        journal=journal,
+        limits=limits,
+        connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
+        limit_sharing=limit_sharing,
+        join_timeout=join_timeout,
+        checkpoints=checkpoints,
+        secret_key_check=SecretKeyCheck(app, socketio, may_replace=config.replace_secret_key),
+        database_clock=DatabaseClock(app, socketio),
+        purger=purger,
+        session_router=session_router,
+    )
+
+
+def _subscribe(
+    bus: Bus, reconciler: Reconciler, presence: PresenceTracker, limit_sharing: LimitSharing
+) -> None:
+    """Connect the bus to what takes in its events.
+
+    Missing messages are read first: presence reads Redis, which may be slow to answer.
+    """
+    bus.subscribe("chat", reconciler.on_message)
+    bus.subscribe("change", reconciler.on_message)
+    bus.subscribe("presence", presence.on_message)
+    bus.subscribe("typing", presence.on_typing)
+    bus.subscribe("alive", presence.on_alive)
+    bus.subscribe("limit_usage", limit_sharing.on_message)
+    bus.on_connect(limit_sharing.start)
+    bus.on_connect(reconciler.resync)
+    bus.on_connect(presence.on_bus_connect)
+    bus.on_follow(reconciler.on_followed)
+    bus.on_follow(presence.load_rooms)
+
+
+def _build_join_timeout(config: Config, socketio: SocketServer) -> JoinTimeout:
+    return JoinTimeout(
         socketio,
         partial(engine.close_transport, socketio.server.eio),
         join_seconds=config.join_seconds,
         left_seconds=config.left_seconds,
     )
-    publisher = Publisher(reconciler.sequencer, bus)
-    bus.subscribe("chat", reconciler.on_message)
-    bus.subscribe("change", reconciler.on_message)
-    bus.subscribe("presence", presence.on_message)
-    bus.subscribe("typing", presence.on_typing)
-    bus.subscribe("taken", limit_sharing.on_message)
-    bus.on_connect(limit_sharing.start)
-    bus.on_connect(presence.on_bus_connect)
-    bus.on_connect(reconciler.resync)
-    return Services(
-        socketio=socketio,
-        bus=bus,
-        reconciler=reconciler,
-        presence=presence,
-        journal=Journal(publisher.publish, engine.yield_now, config.reaction_seconds),
-        limits=limits,
-        connections_of_person=OpenConnections(config.limit_person_connections, is_connected),
-        limit_sharing=limit_sharing,
-        join_timeout=join_timeout,
-    )
 
 
-def _build_bus(app: Flask, config: Config, socketio: SocketServer) -> Bus:
+def _build_bus(app: Flask, config: Config, socketio: SocketServer) -> tuple[Bus, PresenceRegistry]:
+    """Build what workers share through Redis. Raises StartupError."""
     if config.redis_url is None:
-        return LocalBus()
-    signer = MessageSigner(app.config["SECRET_KEY"], "bus")
-    return RedisBus(socketio, config.redis_url, _redis_name("timed queue", app), signer)
+        return LocalBus(), NoPresenceRegistry()
+    server = RedisServer(config.redis_url, config.redis_ca, config.redis_tls_verify)
+    server.refuse_cluster()
+    secret_key = app.config["SECRET_KEY"]
+    names = RedisNames(secret_key)
+    bus = RedisBus(socketio, server, names, MessageSigner(secret_key, "bus"))
+    registry = RedisPresenceRegistry(server, names, MessageSigner(secret_key, "people"))
+    return bus, registry
 
 
-def _build_worker_registry(app: Flask, config: Config) -> WorkerRegistry:
-    if config.redis_url is None:
-        return NoWorkerRegistry()
-    signer = MessageSigner(app.config["SECRET_KEY"], "people")
-    return RedisWorkerRegistry(config.redis_url, _redis_name("timed people", app), signer)
-
-
-def _redis_name(purpose: str, app: Flask) -> str:
-    """Return a name in Redis that is unique to this installation: it depends on the secret key."""
-    digest = sha256(f"{purpose}/{app.config['SECRET_KEY']}".encode()).hexdigest()
-    return f"confab:{digest[:16]}"
+def _bus_grace_seconds(config: Config) -> float:
+    """Return how long the bus may be down until people on other workers are unknown."""
+    if config.redis_url is not None:
+        return BUS_GRACE_SECONDS
+    return inf if config.workers == 1 else 0.0

@@ -1,15 +1,14 @@
-"""Background loops: work that repeats for as long as the process runs."""
+"""Background work: loops that repeat it, and what a process waits for before it ends."""
 
 import logging
 import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from chat.errors import Refusal
 from chat.socket_server import SocketServer
-
-STOP_SECONDS = 5.0
-"""How long `stop` waits for the work that runs; a read of the database takes at most so long."""
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +44,13 @@ class BackgroundLoop:
         self._socketio.start_background_task(self._run)
         return True
 
-    def stop(self) -> None:
-        """End the loop; return when no work of it runs and none will, or after STOP_SECONDS.
+    def stop(self, deadline: float) -> None:
+        """End the loop; return when no work of it runs and none will, or at the deadline.
 
         Must not be called by `work`: it would wait for itself.
         """
         self._running = False
-        if self._at_work.acquire(timeout=STOP_SECONDS):
+        if self._at_work.acquire(timeout=seconds_until(deadline)):
             self._at_work.release()
 
     def _run(self) -> None:
@@ -61,6 +60,42 @@ class BackgroundLoop:
             with self._at_work:
                 if self._running:
                     run_logged(self._work, self._description)
+
+
+class WorkInProgress:
+    """Counts the background tasks that are using the database.
+
+    A process that ends waits for them before it closes the database.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._parts = 0
+        self._is_stopped = False
+
+    @contextmanager
+    def part(self) -> Iterator[bool]:
+        """Run a part of the work; yield whether it may be done."""
+        with self._changed:
+            may_run = not self._is_stopped
+            self._parts += may_run
+        try:
+            yield may_run
+        finally:
+            with self._changed:
+                self._parts -= may_run
+                self._changed.notify_all()
+
+    def stop(self, deadline: float) -> None:
+        """Allow no further part; return when none runs any more, or at the deadline."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.wait_for(lambda: self._parts == 0, seconds_until(deadline))
+
+
+def seconds_until(deadline: float) -> float:
+    """Return how long it is until a time of the monotonic clock; 0 if it is over."""
+    return max(0.0, deadline - time.monotonic())
 
 
 def run_logged(work: Callable[[], None], description: str) -> None:

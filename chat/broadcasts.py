@@ -7,7 +7,7 @@ connections.
 from collections.abc import Sequence
 
 from chat import wire
-from chat.models import RoomRow
+from chat.models import RoomHead
 from chat.socket_server import SocketServer
 
 
@@ -34,7 +34,7 @@ class Broadcaster:
             ignore_queue=True,
         )
 
-    def head(self, room: RoomRow) -> None:
+    def head(self, room: RoomHead) -> None:
         """Announce the head of a room, so that a client notices when it has missed changes."""
         self.emit(room.label, "head", wire.head(room))
 

@@ -1,5 +1,6 @@
 """Refusals: why something was not done, as a code for programs and a sentence for people."""
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -7,13 +8,14 @@ class Refusal(Exception):
     """Something was not done. Subclasses set the code, the HTTP status and the default sentence.
 
     `retry` is true when the very same request may succeed later; `retry_after_ms` is how long the
-    client should wait before it tries again.
+    client should wait before it tries again; `suggestion` is a value to try instead.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
     retry: ClassVar[bool] = False
     retry_after_ms: int | None = None
+    suggestion: str | None = None
     message: ClassVar[str]
 
     def __init__(self, message: str | None = None) -> None:
@@ -141,3 +143,114 @@ class Draining(Refusal):
     status = 503
     retry = True
     message = "This worker is about to stop."
+
+
+class Forbidden(Refusal):
+    """An action of a host or moderator, by somebody without that role."""
+
+    code = "forbidden"
+    status = 403
+    message = "Only hosts and moderators of this room can do this."
+
+
+class Muted(Refusal):
+    """A write by a person whom a host has muted. `until` is None when it has no end."""
+
+    code = "muted"
+    status = 403
+    message = "A host has muted you in this room."
+
+    def __init__(self, message: str | None = None, *, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Removed(Refusal):
+    """A person whom a host has removed from the room for some minutes."""
+
+    code = "removed"
+    status = 403
+    message = "A host has removed you from this room. You can come back in a few minutes."
+
+    def __init__(self, message: str | None = None, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class Banned(Refusal):
+    """A person or an address that a host has banned from the room."""
+
+    code = "banned"
+    status = 403
+    message = "A host has banned you from this room."
+
+
+class RoomLocked(Refusal):
+    """A write in a room in which only hosts may post."""
+
+    code = "locked"
+    status = 403
+    message = "This room is locked: only hosts can post."
+
+
+class SlowMode(Refusal):
+    """A message too soon after the previous one of the same person, in a room with slow mode."""
+
+    code = "slow_mode"
+    status = 429
+    retry = True
+    message = "This room is in slow mode. Please wait before your next message."
+
+    def __init__(self, message: str | None = None, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class Closed(Refusal):
+    """A room that its host has closed. Its label is free again at `free_at`."""
+
+    code = "closed"
+    status = 410
+    message = "The host has closed this room."
+
+    def __init__(self, message: str | None = None, *, free_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.free_at = free_at
+
+
+class NameTaken(Refusal):
+    """A handle that another person in the room holds, or one that looks the same."""
+
+    code = "name_taken"
+    status = 409
+    message = "Somebody else in this room has this name."
+
+    def __init__(self, handle: str, suggestion: str | None = None) -> None:
+        sentence = f'The name "{handle}" is taken in this room.'
+        super().__init__(sentence if suggestion is None else f'{sentence} Use "{suggestion}"?')
+        self.handle = handle
+        self.suggestion = suggestion
+
+
+class PasswordRequired(Refusal):
+    """A room with a password, from somebody who has not given it."""
+
+    code = "password_required"
+    status = 401
+    message = "This room has a password."
+
+
+class WrongPassword(Refusal):
+    """A wrong password of a room."""
+
+    code = "wrong_password"
+    status = 403
+    message = "This password is not right."
+
+
+class HostLinkRefused(Refusal):
+    """A host link that was used, has expired, or belongs to another room."""
+
+    code = "host_link_refused"
+    status = 403
+    message = "This host link doesn't belong to this room."

@@ -6,8 +6,8 @@ refusal is an exception, which becomes an acknowledgement in one place (dispatch
 
 from chat import membership, wire
 from chat.dispatch import Handler
-from chat.identity import author, you
-from chat.membership import enter, find_room, joined_room
+from chat.identity import author
+from chat.membership import check_access, enter, find_room, joined_room
 from chat.services import services
 from chat.storage.commands import PostMessage
 from chat.wire import JSON, ok
@@ -17,16 +17,25 @@ def join(data: object) -> JSON:
     """Enter the room a link names; the answer holds the latest messages (was: ws_connect)."""
     asked = wire.Join.parse(data)
     room = find_room(asked.label)  # raises NotFound
+    check_access(room, asked.password)  # raises Closed, Banned, Removed, PasswordRequired
     enter(room)  # the Socket.IO room chat-<label>; before reading, so nothing is missed
-    room, page = membership.read_entered(room, asked.after)
-    return ok(wire.joined(room, page), membership.people(room), you(room))
+    room, page = membership.read_entered(room, asked.after, asked.password)
+    return ok(wire.joined(room, page), membership.people(room), membership.you(room))
 
 
 def chat(data: object) -> JSON:
     """Post a message: stored, then broadcast to the room (was: ws_receive)."""
     posted = wire.Chat.parse(data)  # handle, message and the optional keys; nothing else
     room = joined_room()  # raises NotJoined
-    command = PostMessage(room, author(), posted.handle, posted.message, posted.id, posted.reply_to)
+    command = PostMessage(
+        room,
+        author(),
+        posted.handle,
+        posted.message,
+        posted.id,
+        posted.reply_to,
+        claim=membership.name_claim(),
+    )
     result = services().journal.submit(command)  # committed, and sent to chat-<label>
     membership.remember_handle(room, posted.handle)
     return ok(wire.posted(result))

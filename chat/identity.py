@@ -6,12 +6,12 @@ from contextlib import suppress
 from flask import session
 from itsdangerous import (
     BadData,
-    SignatureExpired,
     Signer,
     URLSafeSerializer,
     URLSafeTimedSerializer,
 )
 
+from chat.clock import seconds_since
 from chat.current_config import current_config, secret_key
 from chat.models import Room, room_mark
 from chat.wire import JSON
@@ -47,15 +47,25 @@ def load_identity(auth: object = None) -> bool:
     gets a new token, which replaces the one it has.
     """
     if "author" in session:
-        return True
+        return is_known()
     match auth:
         case {"token": str(token)}:
             known = _author_in(token)
             if known is not None:
                 session["author"] = known
-    is_known = "author" in session
+    session["is_known"] = "author" in session
     session["token"] = URLSafeTimedSerializer(secret_key(), salt=TOKEN_SALT).dumps(author())
-    return is_known
+    return is_known()
+
+
+def is_known() -> bool:
+    """Return whether the identity of this browser or connection has been used before.
+
+    That of a request for a page has, once a form has proved by its CSRF token that the cookie came
+    back. Only a connection without cookies can begin with a new identity.
+    """
+    known: bool = session.get("is_known", True)
+    return known
 
 
 def _author_in(token: str) -> str | None:
@@ -67,21 +77,20 @@ def _author_in(token: str) -> str | None:
     untimed = URLSafeSerializer(secret_key(), salt=UNTIMED_TOKEN_SALT)
     with suppress(BadData, ValueError):
         try:
-            known: str = timed.loads(token, max_age=current_config().cookie_seconds)
-        except SignatureExpired:
-            return None
+            signed, signed_at = timed.loads(token, return_timestamp=True)
         except BadData:
-            known = untimed.loads(token)
-        return known
+            return str(untimed.loads(token))
+        if seconds_since(signed_at) <= current_config().cookie_seconds:
+            return str(signed)
     return None
 
 
-def you(room: Room) -> JSON:
-    """Return the key `you` of an answer: the person's mark, and the token of their identity."""
+def identity_answer(room: Room) -> JSON:
+    """Return what an answer says about this person: their mark, and the token of their identity."""
     answer = {"mark": room.mark(author())}
     if "token" in session:
         answer["token"] = session["token"]
-    return {"you": answer}
+    return answer
 
 
 def remember_room(label: str) -> None:
@@ -93,6 +102,12 @@ def remember_room(label: str) -> None:
     entry = _remembered_entry(label)
     if entry not in entries:
         session["rooms"] = " ".join([*entries, entry][-MAX_REMEMBERED_ROOMS:])
+
+
+def forget_room(label: str) -> None:
+    """Remove a room from what the cookie remembers."""
+    entry = _remembered_entry(label)
+    session["rooms"] = " ".join(each for each in _remembered_rooms() if each != entry)
 
 
 def has_visited(label: str) -> bool:

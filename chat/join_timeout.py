@@ -62,9 +62,9 @@ class JoinTimeout:
         deadline = self._deadlines.get(connection, 0.0)
         self._deadlines[connection] = max(deadline, monotonic() + self._join_seconds)
 
-    def stop(self) -> None:
+    def stop(self, deadline: float) -> None:
         """Disconnect nobody from now on."""
-        self._loop.stop()
+        self._loop.stop(deadline)
 
     def _expect_join(self, connection: str) -> None:
         """Start the time of a connection that is in no room, unless it runs already."""

@@ -2,6 +2,8 @@
 
 Every worker counts on its own and needs no answer before it accepts a message. Four times a second
 it publishes on the bus what was taken from its buckets, and the others subtract it from theirs.
+Small amounts, as of people who post now and then, are published together every four seconds:
+otherwise most of what workers tell each other would be about them.
 """
 
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from chat.limits import Limits
 from chat.socket_server import SocketServer
 
 SHARE_SECONDS = 0.25
+
+SMALL_AMOUNTS_SECONDS = 4.0
 
 MAX_REPORT_ENTRIES = 200
 """Buckets in one message on the bus."""
@@ -29,6 +33,7 @@ class LimitSharing:
 
     def __init__(self, socketio: SocketServer, bus: Bus, limits: Limits) -> None:
         self.malformed_reports = 0
+        self._small_amounts_shared_at = limits.clock()
         self._bus = bus
         self._limits = limits
         self._loop = BackgroundLoop(
@@ -40,18 +45,22 @@ class LimitSharing:
         if self._limits.is_enabled:
             self._loop.start()
 
-    def stop(self) -> None:
+    def stop(self, deadline: float) -> None:
         """Stop publishing."""
-        self._loop.stop()
+        self._loop.stop(deadline)
 
     def share(self) -> None:
-        """Publish what was taken since the last call."""
-        entries = self._collect()
+        """Publish what was taken since the last call, but small amounts only every four seconds."""
+        now = self._limits.clock()
+        is_due = now - self._small_amounts_shared_at >= SMALL_AMOUNTS_SECONDS
+        if is_due:
+            self._small_amounts_shared_at = now
+        entries = self._collect(with_small_amounts=is_due)
         while some := list(islice(entries, MAX_REPORT_ENTRIES)):
             report: Payload = {}
             for limit, key, amount in some:
                 report.setdefault(limit, {})[key] = amount
-            self._bus.publish("taken", report)
+            self._bus.publish("limit_usage", report)
 
     def on_message(self, _event: str, report: Payload) -> None:
         """Subtract what was taken on another worker.
@@ -67,9 +76,10 @@ class LimitSharing:
         for limit, key, amount in entries:
             self._limits.buckets[limit].add_debt(key, amount, now)
 
-    def _collect(self) -> Iterator[tuple[str, str, float]]:
+    def _collect(self, *, with_small_amounts: bool) -> Iterator[tuple[str, str, float]]:
         for limit, buckets in self._limits.buckets.items():
-            for key, amount in buckets.collect_unshared().items():
+            unshared = buckets.collect_unshared(with_small_amounts=with_small_amounts)
+            for key, amount in unshared.items():
                 yield limit, key, amount
 
     def _parse(self, report: Payload) -> Iterator[tuple[str, str, float]]:

@@ -29,6 +29,9 @@ KEPT_SHARE = 0.75
 MAX_DEBT_BURSTS = 20
 """How far other workers can overdraw a bucket, as a multiple of its burst."""
 
+MIN_SHARED_BURST = 0.25
+"""Less of a burst than this is shared with other workers later than the rest."""
+
 TOLERANCE_SECONDS = 1e-6
 """For the rounding of floating-point numbers."""
 
@@ -57,6 +60,7 @@ class TokenBuckets:
         self._burst_seconds = rate.burst / rate.per_second
         self._full_at: dict[str, float] = {}
         self._purge_size = FIRST_PURGE_BUCKETS
+        self._min_shared = rate.burst * MIN_SHARED_BURST
         # Usage that has not been shared with other workers yet; None when it is not shared.
         self._unshared: dict[str, float] | None = {} if is_shared else None
 
@@ -110,13 +114,22 @@ class TokenBuckets:
         """Return the refusal of a request for which there are too few tokens."""
         return RateLimited(self._message, retry_after_ms=math.ceil(wait_seconds * 1000))
 
-    def collect_unshared(self) -> dict[str, float]:
-        """Return what was taken here since the last call, by key."""
-        collected = self._unshared
-        if not collected:
+    def collect_unshared(self, *, with_small_amounts: bool) -> dict[str, float]:
+        """Return what was taken here and was not returned before, by key.
+
+        Without small amounts, these are kept for a later call.
+        """
+        if not self._unshared:
             return {}
+        unshared = self._unshared
         self._unshared = {}
-        return {key: amount for key, amount in collected.items() if amount > 0}
+        shared = {}
+        for key, amount in list(unshared.items()):
+            if amount >= self._min_shared or (with_small_amounts and amount > 0):
+                shared[key] = amount
+            elif amount > 0:
+                self._unshared[key] = self._unshared.get(key, 0) + amount
+        return shared
 
     def _store(self, key: str, full_at: float, now: float) -> None:
         self._full_at[key] = full_at
@@ -169,6 +182,7 @@ LIMITS_BY_EVENT: Mapping[str, EventLimits] = {
     "react": EventLimits("person_changes", "address_messages"),
     "rename": EventLimits("person_names", "address_messages"),
     "title": EventLimits("person_names", "address_messages"),
+    "moderate": EventLimits("person_changes", "address_messages"),
     "since": EventLimits("person_reads", "address_reads"),
     "history": EventLimits("person_reads", "address_reads"),
     "typing": EventLimits("person_reads", "address_reads"),
@@ -230,6 +244,12 @@ class Limits:
     def take(self, name: str, key: str | None) -> None:
         """Take a token from a bucket of a limit. Raises RateLimited."""
         self._take([Charge(self.buckets[name], key, 1)])
+
+    def take_form(self, name: str, requester: Requester) -> None:
+        """Take a token of a form: from `person_<name>` and `address_<name>`. Raises RateLimited."""
+        of_person = Charge(self.buckets[f"person_{name}"], requester.person, 1)
+        of_address = Charge(self.buckets[f"address_{name}"], requester.address, 1)
+        self._take([of_person, of_address])
 
     def check(self, name: str, key: str | None) -> None:
         """Check that a bucket has a token, and take none. Raises RateLimited."""

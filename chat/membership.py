@@ -1,17 +1,33 @@
 """Which room a connection is in: what the event handlers share to find, enter and leave rooms."""
 
 import time
+from contextlib import suppress
 from typing import cast
 
 from flask import request, session
 
 from chat.broadcasts import socketio_room
-from chat.errors import Busy, NotFound, NotJoined, RateLimited
+from chat.errors import (
+    Banned,
+    Busy,
+    NotFound,
+    NotJoined,
+    PasswordRequired,
+    RateLimited,
+    Refusal,
+)
 from chat.event_limits import requester
-from chat.identity import author, has_visited
+from chat.identity import author, has_visited, identity_answer, is_known
 from chat.models import MessagePage, Room, room_mark
+from chat.moderation import rules
+from chat.moderation.address_hash import hash_address
+from chat.moderation.names import NameClaim
+from chat.moderation.room_password import check_password, has_given_password
+from chat.moderation.rules import Person, RoomRules, SanctionKind, Standing, utc_now
 from chat.services import services
-from chat.wire import JSON
+from chat.storage.standings import add_banned_addresses, is_banned_address, read_standing
+from chat.web.client_address import client_address
+from chat.wire import JSON, iso_timestamp
 
 TYPING_SECONDS = 2
 """A connection announces at most so often that its person is typing."""
@@ -50,10 +66,87 @@ def check_failed_joins(label: str, address: str | None) -> None:
     try:
         services().limits.check("address_failed_joins", address)
     except RateLimited:
-        mark = room_mark(label, author())
-        is_present = mark in services().presence.roster.handles(label)
-        if not is_present and not has_visited(label):
+        if has_visited(label):
+            return
+        if room_mark(label, author()) not in services().presence.people_in(label).handles:
             raise
+
+
+def check_access(room: Room, password: str | None = None) -> None:
+    """Check whether the person of this request or event may see a room.
+
+    `password` is what they have given, if anything. Raises Closed, Banned, Removed,
+    PasswordRequired, WrongPassword, RateLimited, NotFound, Busy.
+    """
+    checked = room.rules
+    try:
+        _check_access(room, checked, password)
+    except Refusal:
+        current = _with_newer_rules(room, checked)
+        if current is None:
+            raise
+        _check_access(current, current.rules, password)
+
+
+def _with_newer_rules(room: Room, checked: RoomRules) -> Room | None:
+    """Read a shared room again, whose rules may be old here; None if `checked` are its rules.
+
+    The rules of a shared room change at any time, so those that were checked are compared.
+    Raises NotFound, Busy.
+    """
+    if services().reconciler.rooms.get(room.label) is not room:
+        return None  # it was just read
+    current = Room.find(room.label)
+    if current.id == room.id:
+        if current.rules == checked:
+            return None
+        room.set_rules(current.rules, current.epoch, current.head)
+    return current
+
+
+def _check_access(room: Room, current: RoomRules, password: str | None) -> None:
+    if current.is_open_to_all:
+        return
+    person = person_in(room, current, author())
+    address_hash = hash_address(room.label, client_address())
+    try:
+        rules.check_may_enter(current, person, utc_now())
+    except Banned:
+        _ban_address(room, person, address_hash)
+        raise
+    if person.is_host:
+        return
+    if current.has_sanctions and address_hash and is_banned_address(room.id, address_hash):
+        raise Banned
+    if current.password_hash:
+        _check_password(room, password)
+
+
+def _ban_address(room: Room, person: Person, address_hash: str) -> None:
+    """Ban the address from which a banned person has come back, if that was asked."""
+    if not address_hash or not person.standing.are_addresses_banned(utc_now()):
+        return
+    with suppress(Busy):  # refused all the same
+        if not is_banned_address(room.id, address_hash):
+            add_banned_addresses(room.id, person.mark, {address_hash})
+
+
+def _check_password(room: Room, password: str | None) -> None:
+    """Check that this person has given the password, now or earlier. Each attempt takes a token."""
+    if has_given_password(room):
+        return
+    if password is None:
+        raise PasswordRequired
+    limits = services().limits
+    limits.take_form("passwords", limits.requester(author(), client_address()))
+    check_password(room, password)
+
+
+def person_in(room: Room, current: RoomRules, author_id: str) -> Person:
+    """Return a person of a room with their role and, where there are any, sanctions."""
+    mark = room.mark(author_id)
+    standing = read_standing(room.id, mark) if current.has_sanctions else Standing()
+    return Person(mark, current.role(mark), standing)
 
 
 def enter(room: Room) -> None:
@@ -65,6 +158,9 @@ def enter(room: Room) -> None:
     session["room"] = shared
     services().socketio.server.enter_room(_connection_id(), socketio_room(room.label))
     services().presence.enter(room, author(), _connection_id())
+    # Once the subscription is confirmed, the reconciler reads what was published before it.
+    services().bus.follow(room.label)
+    services().name_holder.on_entered(room.label, room.mark(author()))
     services().join_timeout.on_room_entered(_transport_id())
 
 
@@ -80,16 +176,32 @@ def enter_recreated(deleted: Room) -> Room:
     return room
 
 
-def read_entered(room: Room, after: int | None) -> tuple[Room, MessagePage]:
+def read_entered(
+    room: Room, after: int | None, password: str | None = None
+) -> tuple[Room, MessagePage]:
     """Return the entered room, and its latest messages or those missed since `after`.
 
     It is another room when the one that was found in memory has been deleted and created again.
+    A host may have changed the rules, or sanctioned this person, since access was checked: so it is
+    checked again, now that the connection is in the room. Raises what check_access raises.
     """
     try:
-        return room, _page(room, after)
+        page = _page(room, after)
     except NotFound:
-        recreated = enter_recreated(room)
-        return recreated, _page(recreated, after)
+        room = enter_recreated(room)
+        page = _page(room, after)
+    room.set_rules(page.rules, page.epoch, page.head)
+    if not page.rules.is_open_to_all:
+        _check_access_again(room, password)
+    return room, page
+
+
+def _check_access_again(room: Room, password: str | None) -> None:
+    try:
+        check_access(room, password)
+    except Refusal:
+        leave()
+        raise
 
 
 def _page(room: Room, after: int | None) -> MessagePage:
@@ -126,10 +238,36 @@ def joined_room() -> Room:
 def people(room: Room) -> JSON:
     """Return the people in a room, the person who asks first, each once."""
     presence = services().presence
+    is_partial = not presence.wait_for_people(room.label)
     listing = presence.roster.listing(room.label, room.mark(author()))
-    if presence.partial:
+    if is_partial:
         listing["partial"] = True
     return listing
+
+
+def you(room: Room) -> JSON:
+    """Return the key `you` of an answer: who this person is in a room, and until when muted."""
+    return {"you": {**identity_answer(room), **_mute(room)}}
+
+
+def _mute(room: Room) -> JSON:
+    """Return until when this person is muted; nothing when they are not, or it cannot be read."""
+    current = room.rules
+    if not current.has_sanctions:
+        return {}
+    try:
+        person = person_in(room, current, author())
+    except Busy:
+        return {}  # their next write is refused, or stored
+    if person.is_host or not person.standing.is_under(SanctionKind.MUTE, utc_now()):
+        return {}
+    until = person.standing.sanctions[SanctionKind.MUTE]
+    return {"muted_until": None if until is None else iso_timestamp(until)}
+
+
+def name_claim() -> NameClaim:
+    """Return the claim of the person of this request or event to the name that they use."""
+    return NameClaim(is_known(), client_address())
 
 
 def remember_handle(room: Room, handle: str) -> None:
@@ -138,16 +276,32 @@ def remember_handle(room: Room, handle: str) -> None:
 
 
 def announce_typing(handle: str) -> None:
-    """Announce to the others in the room that this person is typing. Raises NotJoined."""
+    """Announce to the others in the room that this person is typing. Raises NotJoined.
+
+    Nothing is announced of people who may not write.
+    """
     room = joined_room()
     now = time.monotonic()
     announced_at: float = session.get("typed", -TYPING_SECONDS)
     if now - announced_at < TYPING_SECONDS:
         return
     session["typed"] = now
-    services().presence.announce_typing(
-        {"label": room.label, "mark": room.mark(author()), "handle": handle}
-    )
+    if _may_write(room):
+        services().presence.announce_typing(
+            {"label": room.label, "mark": room.mark(author()), "handle": handle}
+        )
+
+
+def _may_write(room: Room) -> bool:
+    """Return whether the person of this event may write; False when that cannot be read."""
+    current = room.rules
+    if current.lets_everybody_write:
+        return True
+    try:
+        rules.check_may_write(current, person_in(room, current, author()), utc_now())
+    except Refusal:
+        return False
+    return True
 
 
 def _connection_id() -> str:

@@ -3,7 +3,7 @@
 from chat import wire
 from chat.dispatch import Handler
 from chat.identity import author
-from chat.membership import joined_room, remember_handle
+from chat.membership import joined_room, name_claim, remember_handle
 from chat.services import services
 from chat.storage.commands import (
     ChangeHandle,
@@ -40,8 +40,7 @@ def rename(data: object) -> JSON:
     """Use another handle in this room."""
     asked = wire.Rename.parse(data)
     room = joined_room()
-    previous_handle = room.recent_handles([author()]).get(author())
-    command = ChangeHandle(room, author(), asked.handle, previous_handle)
+    command = ChangeHandle(room, author(), asked.handle, claim=name_claim())
     result = services().journal.submit(command)
     remember_handle(room, asked.handle)
     return ok(wire.changed(result))
@@ -50,7 +49,8 @@ def rename(data: object) -> JSON:
 def title(data: object) -> JSON:
     """Set or remove the name of the room; its label and its link stay."""
     asked = wire.Title.parse(data)
-    command = SetTitle(joined_room(), author(), asked.name, asked.handle or "")
+    room = joined_room()
+    command = SetTitle(room, author(), asked.name, asked.handle or "", claim=name_claim())
     return ok(wire.changed(services().journal.submit(command)))
 
 

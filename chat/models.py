@@ -1,4 +1,4 @@
-"""The tables of rooms and messages, and how they are read.
+"""The tables of rooms and messages, and how they are read. moderation/tables.py has the others.
 
 Each read is one statement, so everything in its result is of the same moment. Nothing here commits.
 Statements are built once and kept, because building one takes longer than running it.
@@ -6,11 +6,11 @@ Statements are built once and kept, because building one takes longer than runni
 
 import hmac
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from hashlib import sha256
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +18,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chat.answer_size import count_fitting
 from chat.current_config import current_config, secret_key
 from chat.errors import NotFound
+from chat.moderation.names import RoomNames
+from chat.moderation.rules import NO_RULES, Person, RoomRules, Standing
 from chat.storage.database import Base, UTCDateTime, read_transaction
 
 NO_LIMIT_SEQ = 2**62
@@ -35,9 +37,19 @@ NO_AUTHOR = ""
 ReactionsByEmoji: TypeAlias = dict[str, list[str]]
 """The authors who reacted with each emoji, in the order in which they did."""
 
+Details: TypeAlias = dict[str, Any]
+"""What a system message of kind "moderation" says to programs; docs/protocol.md has its keys."""
+
+RoleByMark: TypeAlias = dict[str, str]
+"""The roles of a room: "host" or "moderator", by the mark of the person."""
+
 
 class Room(Base):
-    """A chat room. `head` is its only counter: every stored change takes the next number."""
+    """A chat room. `head` is its only counter: every stored change takes the next number.
+
+    Messages with a `seq` up to `floor` do not exist any more: they have expired or were cleared.
+    Their rows are deleted later. `purge_at` is when the purge job has to look at the room.
+    """
 
     __tablename__ = "rooms"
 
@@ -48,9 +60,35 @@ class Room(Base):
     floor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     epoch: Mapped[str] = mapped_column(sa.String(32))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    is_private: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    is_locked: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    only_hosts_name: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    has_sanctions: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    slow_mode_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    expiry_seconds: Mapped[int | None]
+    password_hash: Mapped[str] = mapped_column(sa.String(200), default="", server_default="")
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    roles: Mapped[RoleByMark | None] = mapped_column(sa.JSON(none_as_null=True))
+    purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
 
     # Ids are never reused: a connection may hold one for days.
     __table_args__ = ({"sqlite_autoincrement": True},)
+
+    __allow_unmapped__ = True  # for the next attribute, which is no column
+    _newer_rules: "tuple[RoomRules, str, int] | None" = None
+
+    @property
+    def rules(self) -> RoomRules:
+        """The rules of the room: as they were when it was read, or newer ones that were set."""
+        if self._newer_rules is not None:
+            return self._newer_rules[0]
+        return RoomRules(*(getattr(self, name) for name in RoomRules._fields))
+
+    def set_rules(self, rules: RoomRules, epoch: str, head: int) -> None:
+        """Set the rules that the room had at a head, unless newer ones are known."""
+        known_epoch, known_head = (self._newer_rules or (None, self.epoch, self.head))[1:]
+        if epoch != known_epoch or head >= known_head:
+            self._newer_rules = rules, epoch, head  # at once: other threads may read them
 
     @classmethod
     def find(cls, label: str) -> Self:
@@ -149,8 +187,27 @@ class Room(Base):
         page.messages = before[len(before) - count_before :] + following[:count_from]
         return page
 
+    def recent_handles_by_mark(self) -> dict[str, str]:
+        """Return the handles that people used last, by mark, as far as they wrote recently."""
+        statement = self._recent_handles()
+        with read_transaction() as connection:
+            rows = connection.execute(statement).all()
+        return {self.mark(author): handle for author, handle in rows if author != NO_AUTHOR}
+
     def recent_handles(self, authors: Collection[str]) -> dict[str, str]:
         """Return the handles that these authors used last, as far as they wrote recently."""
+        with read_transaction() as connection:
+            return self.recent_handles_in(connection, authors)
+
+    def recent_handles_in(
+        self, connection: sa.Connection, authors: Collection[str]
+    ) -> dict[str, str]:
+        """Return the same as `recent_handles`, within a transaction."""
+        rows = connection.execute(self._recent_handles(authors)).all()
+        return dict(rows)  # a later handle replaces an earlier one
+
+    def _recent_handles(self, authors: Collection[str] | None = None) -> sa.Select[Any]:
+        """Select authors and handles of the last messages, in the order of the messages."""
         handle = sa.case((Message.kind == "rename", Message.message), else_=Message.handle)
         columns = Message.seq, Message.author, Message.kind, handle.label("handle")
         recent = (
@@ -161,17 +218,16 @@ class Room(Base):
             .subquery()
         )
         has_handle = sa.or_(recent.c.kind.is_(None), recent.c.kind == "rename")
-        statement = (
-            sa.select(recent.c.author, recent.c.handle)
-            .where(recent.c.author.in_(authors), has_handle)
-            .order_by(recent.c.seq)
-        )
-        with read_transaction() as connection:
-            rows = connection.execute(statement).all()
-        return dict(rows)  # a later handle replaces an earlier one
+        statement = sa.select(recent.c.author, recent.c.handle).where(has_handle)
+        if authors is not None:
+            statement = statement.where(recent.c.author.in_(authors))
+        return statement.order_by(recent.c.seq)
 
     def _select_messages(self, *conditions: sa.ColumnElement[bool]) -> sa.Select["Message"]:
-        return sa.select(Message).where(Message.room_id == self.id, *conditions)
+        floor = sa.select(rooms.c.floor).where(rooms.c.id == self.id).scalar_subquery()
+        return sa.select(Message).where(
+            Message.room_id == self.id, Message.seq > floor, *conditions
+        )
 
     def _any_message(self, condition: sa.ColumnElement[bool]) -> bool:
         with read_transaction() as connection:
@@ -189,13 +245,18 @@ class Room(Base):
             rows = connection.execute(_page_statement(*parts), parameters).all()
         if not rows:
             raise NotFound("This room is gone.")
-        messages_of_page = [message_row(row[3:]) for row in rows if row.seq is not None]
+        first = rows[0]
+        messages_of_page = [
+            message_row(row[ROOM_PART_SIZE:]) for row in rows if row.seq is not None
+        ]
         return MessagePage(
-            head=rows[0].head,
-            epoch=rows[0].epoch,
-            name=rows[0].name,
+            head=first.head,
+            epoch=first.epoch,
+            name=first.name,
+            floor=first.floor,
+            rules=RoomRules(*first[PAGE_COLUMNS_BEFORE_RULES:ROOM_PART_SIZE]),
             messages=messages_of_page,
-            upto=rows[0].head,
+            upto=first.head,
         )
 
 
@@ -217,6 +278,7 @@ class Message(Base):
     reply_to: Mapped[int | None] = mapped_column(sa.BigInteger)
     kind: Mapped[str | None] = mapped_column(sa.String(16))
     reactions: Mapped[ReactionsByEmoji | None] = mapped_column(sa.JSON(none_as_null=True))
+    details: Mapped[Details | None] = mapped_column(sa.JSON(none_as_null=True))
 
     __table_args__ = (
         sa.UniqueConstraint("room_id", "client_id", name="uq_messages_client_id"),
@@ -227,22 +289,81 @@ class Message(Base):
 rooms = cast(sa.Table, Room.__table__)  # declared as the more general FromClause
 messages = cast(sa.Table, Message.__table__)  # likewise
 
+RULES_COLUMNS = tuple(rooms.c[name] for name in RoomRules._fields)
+"""The columns of a room's rules, in the order of the fields of `RoomRules`."""
+
+PAGE_COLUMNS = (*rooms.c["head", "epoch", "name", "floor"], *RULES_COLUMNS)
+"""What a page of messages says about its room."""
+
+ROOM_PART_SIZE = len(PAGE_COLUMNS)
+PAGE_COLUMNS_BEFORE_RULES = ROOM_PART_SIZE - len(RULES_COLUMNS)
+
+LOCKED_COLUMNS = (*rooms.c["id", "label", "name", "head", "epoch", "floor"], *RULES_COLUMNS)
+"""The columns of a `RoomRow`."""
+
 SELECT_ROOM_BY_LABEL = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))
+
+
+class RoomHead(NamedTuple):
+    """The columns of `rooms` that say how far the history of a room goes."""
+
+    id: int
+    label: str
+    head: int
+    epoch: str
+    floor: int
+
+
+HEAD_COLUMNS = tuple(rooms.c[name] for name in RoomHead._fields)
 
 
 @dataclass
 class RoomRow:
-    """A row of `rooms` as the journal holds it while it is locked."""
+    """A row of `rooms` as the journal holds it while it is locked.
+
+    `standings` holds the sanctions of people, by their marks, as far as the journal has read them:
+    people who are not in it are under no sanction. `handles` holds the previous handles of authors
+    who rename themselves, and `names` the holders of names, both as far as the journal needs them.
+    With `has_new_rules`, the journal stores rules, floor and epoch.
+    """
 
     id: int
     label: str
     name: str
     head: int
     epoch: str
+    floor: int = 0
+    rules: RoomRules = NO_RULES
+    standings: dict[str, Standing] = field(default_factory=dict)
+    names: RoomNames = field(default_factory=RoomNames)
+    has_new_rules: bool = False
+    handles: dict[str, str] = field(default_factory=dict)
 
     def mark(self, author: str) -> str:
         """Return the public fingerprint (a tripcode) of an author in this room."""
         return room_mark(self.label, author)
+
+    def person(self, mark: str) -> Person:
+        """Return a person of this room with their role and sanctions."""
+        standing = self.standings.setdefault(mark, Standing())
+        return Person(mark, self.rules.role(mark), standing)
+
+    def change_rules(self, rules: RoomRules) -> None:
+        """Replace the rules, to be stored with the change that the journal is deciding."""
+        self.rules = rules
+        self.has_new_rules = True
+
+    def clear_history(self, epoch: str) -> None:
+        """Make all messages up to the head nonexistent, and begin a new epoch."""
+        self.floor = self.head
+        self.epoch = epoch
+        self.has_new_rules = True
+
+
+def room_row(row: Sequence[Any]) -> RoomRow:
+    """Return a typed row from the values of LOCKED_COLUMNS."""
+    row_id, label, name, head, epoch, floor, *rules = row
+    return RoomRow(row_id, label, name, head, epoch, floor, RoomRules(*rules))
 
 
 @dataclass
@@ -265,6 +386,7 @@ class MessageRow:
     reply_to: int | None = None
     kind: str | None = None
     reactions: ReactionsByEmoji | None = None
+    details: Details | None = None
 
     @property
     def is_new(self) -> bool:
@@ -283,7 +405,7 @@ def message_row(row: Sequence[Any]) -> MessageRow:
 
 @dataclass
 class MessagePage:
-    """Some messages of a room, with the head, epoch and name of the same moment.
+    """Some messages of a room, with its head, epoch, name, floor and rules of the same moment.
 
     A client that has this page has every change up to `upto`. `older` and `newer` say whether there
     are messages beyond the page; `missed` is how many are new to a client that was away.
@@ -294,6 +416,8 @@ class MessagePage:
     name: str
     messages: list[MessageRow]
     upto: int
+    floor: int = 0
+    rules: RoomRules = NO_RULES
     older: bool = False
     newer: bool = False
     missed: int | None = None
@@ -321,14 +445,15 @@ def _page_statement(*parts: PagePart) -> sa.Executable:
     limit_from = sa.bindparam("limit_from", type_=sa.BigInteger)
     seq = messages.c.seq
     rev = messages.c.rev
-    of_room = sa.select(messages).where(messages.c.room_id == room)
+    floor = sa.select(rooms.c.floor).where(rooms.c.id == room).scalar_subquery()
+    of_room = sa.select(messages).where(messages.c.room_id == room, seq > floor)
     selects = {
         "before": of_room.where(seq < pivot).order_by(seq.desc()).limit(limit_before),
         "from": of_room.where(seq >= pivot).order_by(seq).limit(limit_from),
         "changed": of_room.where(rev > pivot).order_by(rev).limit(limit_from),
     }
     rows = sa.union_all(*(sa.select(selects[part].subquery()) for part in parts)).subquery()
-    columns = sa.select(*rooms.c["head", "epoch", "name"], rows)
+    columns = sa.select(*PAGE_COLUMNS, rows)
     # A row with this id and another label is another room: after restoring a backup, for example.
     is_same_room = (rooms.c.id == room) & (rooms.c.label == sa.bindparam("label"))
     return columns.outerjoin_from(rooms, rows, sa.true()).where(is_same_room)

@@ -15,6 +15,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 
 Number: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Limit: TypeAlias = Annotated[int, Field(ge=1, le=200)]
+Mark: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 ClientId: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 TEXT_REFUSALS: dict[str, type[Refusal]] = {"empty": Empty, "too_long": TooLong}

@@ -8,12 +8,19 @@ from flask import Flask, current_app
 from chat.connection_limits import OpenConnections
 from chat.delivery.bus import Bus
 from chat.delivery.reconciler import Reconciler
+from chat.engine import SessionRouter
 from chat.join_timeout import JoinTimeout
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
+from chat.moderation.enforcement import Enforcement
+from chat.presence.name_holder import NameHolder
 from chat.presence.tracker import PresenceTracker
 from chat.socket_server import SocketServer
+from chat.storage.checkpoints import Checkpoints
+from chat.storage.database_clock import DatabaseClock
 from chat.storage.journal import Journal
+from chat.storage.purger import Purger
+from chat.storage.secret_fingerprint import SecretKeyCheck
 
 _KEY = "confab"
 
@@ -25,12 +32,28 @@ class Services:
     socketio: SocketServer
     bus: Bus
     reconciler: Reconciler
+    enforcement: Enforcement
     presence: PresenceTracker
+    name_holder: NameHolder
     journal: Journal
     limits: Limits
     connections_of_person: OpenConnections
     limit_sharing: LimitSharing
     join_timeout: JoinTimeout
+    checkpoints: Checkpoints
+    secret_key_check: SecretKeyCheck
+    database_clock: DatabaseClock
+    purger: Purger
+    session_router: SessionRouter
+
+    def start(self) -> None:
+        """Start the background work that does not wait for the first client."""
+        self.bus.start()
+        self.checkpoints.start()
+        self.secret_key_check.start()
+        self.database_clock.start()
+        self.purger.start()
+        self.session_router.start()
 
 
 def services() -> Services:

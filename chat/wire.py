@@ -6,18 +6,20 @@ built in presence/roster.py. docs/protocol.md describes them all.
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.errors import Refusal
-from chat.payload import ClientId, Limit, Number, Payload
+from chat.moderation.expiry import expiry_seconds
+from chat.moderation.rules import public_rules
+from chat.payload import ClientId, Limit, Mark, Number, Payload
 from chat.text.emoji import is_emoji
 from chat.text.validation import Handle, MessageText, RoomName, Text
 
 if TYPE_CHECKING:
-    from chat.models import MessagePage, MessageRow, Room, RoomRow
+    from chat.models import MessagePage, MessageRow, Room, RoomHead, RoomRow
     from chat.storage.commands import CommandResult
 
 JSON: TypeAlias = dict[str, Any]
@@ -27,10 +29,14 @@ PROTOCOL_VERSION = 1
 
 
 class Join(Payload):
-    """Enter a room. `after` is the number up to which the client already has every change."""
+    """Enter a room. `after` is the number up to which the client already has every change.
+
+    `password` is that of the room, if it has one.
+    """
 
     label: Text
     after: Number | None = None
+    password: Text | None = None
 
 
 class Chat(Payload):
@@ -120,6 +126,78 @@ class Leave(Payload):
     """Leave the room."""
 
 
+class Moderate(Payload):
+    """An action of a host or moderator. Each action has the arguments that ARGUMENTS lists.
+
+    `seconds` is left out for a sanction without an end, or for everything a person wrote.
+    """
+
+    action: Text
+    target: Mark | None = None
+    seconds: int | None = None
+    address: bool = False
+    by: Literal["all", "hosts"] | None = None
+    password: Text | None = None
+    secret: Text | None = None
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> Self:
+        arguments = ARGUMENTS.get(self.action)
+        if arguments is None:
+            raise PydanticCustomError("action", "there is no such action")
+        given = self.model_fields_set - {"action"}
+        if not arguments.required <= given <= arguments.required | arguments.optional:
+            raise PydanticCustomError("arguments", "has not the arguments of this action")
+        allowed = ALLOWED_SECONDS.get(self.action)
+        if "seconds" in given and allowed is not None and self.seconds not in allowed:
+            raise PydanticCustomError("seconds", "is not one of the durations of this action")
+        return self
+
+
+class Arguments(NamedTuple):
+    """The keys of an action beside `action`."""
+
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+
+
+_TARGET = Arguments(frozenset({"target"}))
+_TARGET_AND_TIME = Arguments(frozenset({"target"}), frozenset({"seconds"}))
+_SECONDS = Arguments(frozenset({"seconds"}))
+
+ARGUMENTS: dict[str, Arguments] = {
+    "delete_all": _TARGET_AND_TIME,
+    "mute": _TARGET_AND_TIME,
+    "unmute": _TARGET,
+    "remove": _TARGET,
+    "readmit": _TARGET,
+    "ban": Arguments(frozenset({"target"}), frozenset({"address"})),
+    "unban": _TARGET,
+    "lock": Arguments(),
+    "unlock": Arguments(),
+    "slow_mode": _SECONDS,
+    "naming": Arguments(frozenset({"by"})),
+    "password": Arguments(frozenset({"password"})),
+    "expiry": _SECONDS,
+    "clear": Arguments(),
+    "close": Arguments(),
+    "appoint": _TARGET,
+    "dismiss": _TARGET,
+    "hand_over": _TARGET,
+    "become_host": Arguments(),
+    "host_link": Arguments(),
+    "use_host_link": Arguments(frozenset({"secret"})),
+}
+"""The actions of hosts and moderators, and their arguments."""
+
+ALLOWED_SECONDS: dict[str, tuple[int, ...]] = {
+    "delete_all": (3_600, 86_400),
+    "mute": (600, 3_600, 86_400),
+    "slow_mode": (0, 5, 10, 30, 60, 300, 600),
+    "expiry": (0, 3_600, 86_400, 604_800, 2_592_000, 31_536_000),
+}
+
+
 def ok(*parts: JSON) -> JSON:
     """Return the acknowledgement of an event that succeeded: `ok`, and the keys of all parts."""
     answer: JSON = {"ok": True}
@@ -138,6 +216,8 @@ def refused(refusal: Refusal) -> JSON:
     }
     if refusal.retry_after_ms is not None:
         answer["retry_after_ms"] = refusal.retry_after_ms
+    if refusal.suggestion is not None:
+        answer["suggestion"] = refusal.suggestion
     return answer
 
 
@@ -147,6 +227,7 @@ def joined(room: "Room", page: "MessagePage") -> JSON:
         "protocol": PROTOCOL_VERSION,
         "label": room.label,
         "name": page.name,
+        "rules": public_rules(page.rules, expiry_seconds(page.rules)),
         **changes(room, page),
     }
     if page.missed is None:
@@ -188,7 +269,10 @@ def history(room: "Room", page: "MessagePage") -> JSON:
 
 def _page(room: "Room", page: "MessagePage") -> JSON:
     rows = [message(room, row) for row in page.messages]
-    return {"messages": rows, "head": page.head, "epoch": page.epoch}
+    payload: JSON = {"messages": rows, "head": page.head, "epoch": page.epoch}
+    if page.floor:
+        payload["floor"] = page.floor
+    return payload
 
 
 def message(room: "Room | RoomRow", row: "MessageRow") -> JSON:
@@ -208,6 +292,8 @@ def message(room: "Room | RoomRow", row: "MessageRow") -> JSON:
         payload["reply_to"] = row.reply_to
     if row.kind is not None:
         payload["kind"] = row.kind
+    if row.details is not None:
+        payload["details"] = row.details
     if row.edited_at is not None:
         payload["edited"] = iso_timestamp(row.edited_at)
     if row.deleted_at is not None:
@@ -220,9 +306,12 @@ def message(room: "Room | RoomRow", row: "MessageRow") -> JSON:
     return payload
 
 
-def head(room: "RoomRow") -> JSON:
+def head(room: "RoomHead") -> JSON:
     """Return the payload of the event `head`."""
-    return {"label": room.label, "head": room.head, "epoch": room.epoch}
+    payload: JSON = {"label": room.label, "head": room.head, "epoch": room.epoch}
+    if room.floor:
+        payload["floor"] = room.floor
+    return payload
 
 
 @lru_cache(maxsize=1_000)  # a new message is formatted for its broadcast and for its answer

@@ -229,6 +229,11 @@ class WebSocket:
         self._stream.close()
         self._socket.close()
 
+    @property
+    def connection(self) -> socket.socket:
+        """The TCP connection, for those who read it themselves."""
+        return self._socket
+
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are. After the server has closed, they are dropped; reading fails."""
         try:

@@ -4,8 +4,9 @@ The clients are Ada and Ben, who are in the room `kitchen`, and Cy, who is in an
 """
 
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +14,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_socketio import SocketIO
+from hypothesis import HealthCheck, settings
+from jinja2.bccache import Bucket, BytecodeCache
 
 from chat import create_app, shut_down
+from chat.models import Room
 from chat.services import services_of
 from chat.storage import journal
+from chat.storage.commands import Command, PostMessage
 from config import Config
 from tests.servers import IMPATIENT_SERVERS, ConfabServer, impatient
 from tests.services import Postgres, Redis, postgres, redis
@@ -24,6 +29,12 @@ from tests.services import Postgres, Redis, postgres, redis
 JSON = dict[str, Any]
 Patch = pytest.MonkeyPatch
 Log = pytest.LogCaptureFixture
+
+# How long an example takes depends on what else the machine does, and is nothing that tests check.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
+
+PERIODIC_EVENTS = ("head", "presence")
 
 
 class Client:
@@ -50,8 +61,8 @@ class Client:
     def received(self, event: str | None = None) -> list[JSON]:
         """Return the events received since the last call, or the payloads of one kind of event.
 
-        Events of other kinds are discarded. `presence` is sent at times that no test decides: it is
-        kept, and returned only when it is asked for by name.
+        Events of other kinds are discarded. The events that the server sends at times that no test
+        decides are returned only when asked for by name, and `presence` is kept until then.
         """
         events = cast(list[JSON], self._client.get_received())
         self._presence += [each["args"][0] for each in events if each["name"] == "presence"]
@@ -60,7 +71,7 @@ class Client:
             self._presence = []
             return presence
         if event is None:
-            return [each for each in events if each["name"] != "presence"]
+            return [each for each in events if each["name"] not in PERIODIC_EVENTS]
         return [each["args"][0] for each in events if each["name"] == event]
 
     @property
@@ -85,13 +96,57 @@ class StoppedClock:
         return self.now
 
 
+class TemplateCache(BytecodeCache):
+    """Compiled templates in memory, so that the many apps of the tests do not compile them anew."""
+
+    def __init__(self) -> None:
+        self._bytecode: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill the bucket if this version of the template has been compiled before."""
+        bytecode = self._bytecode.get(f"{bucket.key} {bucket.checksum}")
+        if bytecode is not None:
+            bucket.bytecode_from_string(bytecode)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template."""
+        self._bytecode[f"{bucket.key} {bucket.checksum}"] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_templates_once() -> Iterator[None]:
+    """Let all apps of this process share their compiled templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": TemplateCache()})
+        yield
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty SQLite database with the newest schema: to copy it is faster than to migrate."""
+    folder = tmp_path_factory.mktemp("migrated")
+    with open_app(Config(instance=folder, limits=False)):
+        pass
+    with closing(sqlite3.connect(folder / "confab.db")) as connection:
+        return connection.serialize()
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def instance(tmp_path: Path, migrated_database: bytes) -> Path:
+    """An instance folder whose database is empty."""
+    folder = tmp_path / "instance"
+    folder.mkdir(mode=0o700)
+    (folder / "confab.db").write_bytes(migrated_database)
+    return folder
+
+
+@pytest.fixture
+def app(instance: Path) -> Iterator[Flask]:
     """Confab with an empty SQLite database and without rate limits.
 
     No app context is left open: events would share its `g`, and with it the identity of a browser.
     """
-    config = Config(instance=tmp_path / "instance", limits=False, reaction_seconds=0)
+    config = Config(instance=instance, limits=False, reaction_seconds=0)
     with open_app(config) as made:
         yield made
 
@@ -112,11 +167,11 @@ def make_app() -> Iterator[Callable[[Config], Flask]]:
 
 
 @pytest.fixture
-def limited_app(make_app: Callable[[Config], Flask], tmp_path: Path) -> Callable[..., Flask]:
+def limited_app(make_app: Callable[[Config], Flask], instance: Path) -> Callable[..., Flask]:
     """A function that creates an app with limits, whose clock stands still."""
 
     def make(**settings: Any) -> Flask:
-        app = make_app(Config(instance=tmp_path / "instance", **settings))
+        app = make_app(Config(instance=instance, **settings))
         services_of(app).limits.clock = StoppedClock()
         return app
 
@@ -211,8 +266,21 @@ def in_background() -> Iterator[None]:
 
 def in_room(client: Client, label: str) -> Client:
     """Let a client join a room; return the client."""
-    assert client.join(label)["ok"]
+    answer = client.join(label)
+    assert answer["ok"], answer
     return client
+
+
+def submit_elsewhere(app: Flask, label: str, command: Callable[[Room], Command]) -> None:
+    """Store a command for a room as another worker does of which nothing arrives over the bus."""
+    other = journal.Journal(lambda _room, _message: None, lambda: None, 0)
+    with app.app_context(), closing(other):
+        other.submit(command(Room.find(label)))
+
+
+def post_elsewhere(app: Flask, label: str, text: str) -> None:
+    """Let Dora post a message on another worker of which nothing arrives over the bus."""
+    submit_elsewhere(app, label, lambda room: PostMessage(room, "an author", "Dora", text))
 
 
 def create_room(app: Flask, label: str) -> str:

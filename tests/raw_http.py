@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 from contextlib import suppress
 from typing import Protocol, Self
 
@@ -33,7 +34,7 @@ class Connection:
         self._socket = socket.socket()
         self._socket.settimeout(TIMEOUT_SECONDS)
         if buffer_bytes is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            self.limit_receive_buffer(buffer_bytes)
         self._socket.connect(("127.0.0.1", server.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -46,6 +47,10 @@ class Connection:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+    def limit_receive_buffer(self, size: int) -> None:
+        """Let the kernel receive only so many bytes before they are read."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def fileno(self) -> int:
         """Return the file descriptor, for selectors."""
@@ -96,6 +101,17 @@ class Connection:
                 break
             received += data
         return received
+
+
+class TlsConnection(Connection):
+    """A connection with TLS, to a server with any certificate."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._socket = context.wrap_socket(self._socket)
 
 
 def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:

@@ -23,6 +23,12 @@ LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_si
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LOWEST_FREE_PORT = 10_000
+# /proc/<pid>/net/tcp, see proc_pid_net(5)
+LOCAL_ADDRESS_COLUMN = 1
+STATE_COLUMN = 3
+INODE_COLUMN = 9
+START_TIME_INDEX = 19  # among the fields of /proc/<pid>/stat after the name
+LISTEN = "0A"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
@@ -114,14 +120,19 @@ class Program:
         """End the program with SIGTERM, wait, and kill what is left. Does nothing when stopped."""
         self._end(signal.SIGTERM)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the program that was started has ended by itself."""
+        return self._started is not None and self._started.poll() is not None
+
     def processes(self) -> list[int]:
-        """Return the ids of the program's processes, the one we started first."""
+        """Return the ids of the program's processes, in the order in which they started."""
         assert self._started is not None
         first = self._started.pid
         all_pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
         ours = [pid for pid in all_pids if _process_group(pid) == first]
-        # The first is not always the lowest: process ids start again after the largest.
-        return sorted(ours, key=lambda pid: (pid != first, pid))
+        # An older process does not always have a lower id: ids start again after the largest.
+        return sorted(ours, key=lambda pid: (pid != first, _start_time(pid), pid))
 
     def log(self) -> str:
         """Return all output, of all starts."""
@@ -286,7 +297,8 @@ def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process, to the microsecond, without threads that have ended."""
     total_ns = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        total_ns += int((thread / "schedstat").read_text().split()[0])
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            total_ns += int((thread / "schedstat").read_text().split()[0])
     return total_ns / 1e9
 
 
@@ -303,18 +315,41 @@ def written_bytes(pid: int) -> int:
     return int(written[1])
 
 
-def open_files(pid: int) -> int:
-    """Return how many file descriptors a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+def open_connections(pid: int, port: int) -> int:
+    """Return how many TCP connections to a port of this machine a process has open.
 
-
-def open_sockets(pid: int) -> int:
-    """Return how many of the open file descriptors of a process are sockets."""
+    Files and other sockets do not count: the worker opens some of them at any time, such as those
+    that wake up its threads.
+    """
+    connections = _tcp_connections(pid, port)
     number = 0
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has been closed meanwhile
-            number += str(descriptor.readlink()).startswith("socket:")
+            number += str(descriptor.readlink()) in connections
     return number
+
+
+def _tcp_connections(pid: int, port: int) -> set[str]:
+    """Return the TCP connections to a port, as they are named in /proc/<pid>/fd."""
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {
+        f"socket:[{row[INODE_COLUMN]}]"
+        for row in rows
+        if row[STATE_COLUMN] != LISTEN and row[LOCAL_ADDRESS_COLUMN].endswith(f":{port:04X}")
+    }
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in ticks since the machine did; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[START_TIME_INDEX])
 
 
 def _process_group(pid: int) -> int | None:

@@ -12,8 +12,10 @@ class StockClient {
   applied = 0
   joined = false
   connects = 0
+  connectSeconds = null
   answers = 0
   disconnects = []
+  errors = []
   /** Rows by `seq`, each replaced only by a higher `rev`. */
   rows = new Map()
   /** How often each `seq` was broadcast to this client. */
@@ -21,9 +23,14 @@ class StockClient {
 
   constructor({ url, label, options }) {
     this.label = label
+    const startedAt = performance.now()
     this.socket = io(url, { forceNew: true, ...options })
+    this.socket.once("connect", () => {
+      this.connectSeconds = (performance.now() - startedAt) / 1000
+    })
     this.socket.on("connect", () => this.enter())
     this.socket.on("disconnect", (reason) => this.disconnects.push(reason))
+    this.socket.on("connect_error", (error) => this.errors.push(error.message))
     this.socket.on("chat", (message) => {
       this.broadcasts.set(message.seq, (this.broadcasts.get(message.seq) ?? 0) + 1)
       this.keep(message)
@@ -73,13 +80,16 @@ class StockClient {
   }
 
   report() {
-    const { applied, joined, connects, answers, disconnects, rows, broadcasts, socket } = this
+    const { applied, joined, connects, answers, disconnects, errors, rows, broadcasts, socket } =
+      this
     return {
       applied,
       joined,
       connects,
       answers,
       disconnects,
+      errors,
+      connect_seconds: this.connectSeconds,
       connected: socket.connected,
       transport: socket.io.engine?.transport?.name ?? null,
       messages: [...rows.values()].map(({ message }) => message),

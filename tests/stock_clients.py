@@ -25,6 +25,8 @@ class ClientState:
     connects: int
     answers: int  # to probes
     disconnects: list[str]  # their reasons
+    errors: list[str]  # of attempts to connect
+    connect_seconds: float | None  # until it was connected for the first time
     connected: bool
     transport: str | None
     messages: list[str]

@@ -17,6 +17,8 @@ from socketio.exceptions import SocketIOError
 
 JSON = dict[str, Any]
 ACK_SECONDS = 3.5
+CONNECT_SECONDS = 3.0
+"""How long a client waits for Socket.IO; the library's own second is short for many at once."""
 
 
 class PythonClient:
@@ -30,16 +32,19 @@ class PythonClient:
         self._connects = 0
         self._answers = 0
         self._disconnects: list[str] = []
+        self._errors: list[str] = []
+        self._started_at = time.monotonic()
+        self._connect_seconds: float | None = None
         self._rows: dict[int, JSON] = {}  # by seq, each replaced only by a higher rev
         self._broadcasts: Counter[int] = Counter()
         self._client = Client()
         self._client.on("connect", self._enter)
         self._client.on("disconnect", self._note_disconnect)
+        self._client.on("connect_error", self._note_error)
         self._client.on("chat", self._note_broadcast)
         self._client.on("change", self._keep)
-        threading.Thread(
-            target=self._client.connect, args=(url,), kwargs={"transports": transports}
-        ).start()
+        options = {"transports": transports, "wait_timeout": CONNECT_SECONDS}
+        threading.Thread(target=self._client.connect, args=(url,), kwargs=options).start()
 
     def probe(self) -> None:
         """Send a request; the answer is counted."""
@@ -56,6 +61,8 @@ class PythonClient:
                 "connects": self._connects,
                 "answers": self._answers,
                 "disconnects": self._disconnects,
+                "errors": self._errors,
+                "connect_seconds": self._connect_seconds,
                 "connected": self._client.connected,
                 "transport": self._client.transport() if self._client.connected else None,
                 "messages": [row["message"] for row in self._rows.values()],
@@ -64,6 +71,8 @@ class PythonClient:
 
     def _enter(self) -> None:
         with self._lock:
+            if self._connects == 0:
+                self._connect_seconds = time.monotonic() - self._started_at
             self._connects += 1
             self._joined = False
         request: JSON = {"label": self._label}
@@ -94,6 +103,10 @@ class PythonClient:
     def _note_disconnect(self, reason: str) -> None:
         with self._lock:
             self._disconnects.append(reason)
+
+    def _note_error(self, error: object) -> None:
+        with self._lock:
+            self._errors.append(str(error))
 
     def _note_broadcast(self, message: JSON) -> None:
         with self._lock:

@@ -1,16 +1,22 @@
-"""A background loop repeats its work until it is stopped."""
+"""Background work runs until it is stopped, and a process that ends can wait for it."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
 
-from chat.background import BackgroundLoop
+from chat.background import BackgroundLoop, WorkInProgress
 from chat.socket_server import SocketServer
 
 ANSWER_SECONDS = 5
 SHORT_PAUSE_SECONDS = (0.001, 0.001)
+
+
+def in_time() -> float:
+    """Return a deadline that no test reaches."""
+    return time.monotonic() + ANSWER_SECONDS
 
 
 class ThreadedSocketServer:
@@ -66,7 +72,7 @@ def test_stop_returns_after_the_work_that_runs_has_ended(work: BlockingWork) -> 
     loop, task = start_loop(work)
     assert work.begun.wait(ANSWER_SECONDS)
 
-    stopping = threading.Thread(target=loop.stop, daemon=True)
+    stopping = threading.Thread(target=loop.stop, args=(in_time(),), daemon=True)
     stopping.start()
     stopping.join(0.2)
     assert stopping.is_alive(), "the work still runs: a connection of the database may be in use"
@@ -77,6 +83,18 @@ def test_stop_returns_after_the_work_that_runs_has_ended(work: BlockingWork) -> 
     assert work.finished.is_set()
     task.join(ANSWER_SECONDS)
     assert not task.is_alive()
+
+
+def test_stop_returns_at_the_deadline_while_the_work_goes_on(work: BlockingWork) -> None:
+    loop, _task = start_loop(work)
+    assert work.begun.wait(ANSWER_SECONDS)
+    began_at = time.monotonic()
+
+    loop.stop(began_at + 0.1)
+    loop.stop(began_at - 1)
+
+    assert not work.finished.is_set()
+    assert time.monotonic() - began_at < ANSWER_SECONDS
 
 
 def test_no_work_begins_after_stop() -> None:
@@ -91,7 +109,7 @@ def test_no_work_begins_after_stop() -> None:
     loop, task = start_loop(count)
     assert called.wait(ANSWER_SECONDS)
 
-    loop.stop()
+    loop.stop(in_time())
 
     calls_until_stop = calls
     task.join(ANSWER_SECONDS)
@@ -113,5 +131,31 @@ def test_an_exception_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) ->
     loop, _task = start_loop(fail_once)
 
     assert called_twice.wait(ANSWER_SECONDS)
-    loop.stop()
+    loop.stop(in_time())
     assert "the test's work failed" in caplog.text
+
+
+def test_stopping_waits_for_the_parts_that_run_and_allows_no_other(work: BlockingWork) -> None:
+    in_progress = WorkInProgress()
+
+    def run_part() -> None:
+        with in_progress.part() as may_run:
+            assert may_run
+            work()
+
+    stopping = threading.Thread(target=in_progress.stop, args=(in_time(),))
+    threads = [threading.Thread(target=run_part), stopping]
+    threads[0].start()
+    assert work.begun.wait(ANSWER_SECONDS)
+    threads[1].start()
+    threads[1].join(0.05)
+    assert threads[1].is_alive()
+
+    work.release.set()
+
+    for thread in threads:
+        thread.join(ANSWER_SECONDS)
+        assert not thread.is_alive()
+    assert work.finished.is_set()
+    with in_progress.part() as may_run:
+        assert not may_run

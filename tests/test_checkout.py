@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
+from bench.environments import InstallError
 from tests.servers import ROOT
 
 NOT_COPIED = (
@@ -241,7 +242,7 @@ def test_packages_with_a_wrong_hash_are_refused_and_tried_again(
 
     for _ in range(2):
         with pytest.raises(
-            CheckoutError, match=r"could not be installed: see the end of .*pip\.log\."
+            InstallError, match=r"could not be installed: see the end of .*pip\.log\."
         ):
             python_for(lock.parent.parent, repository)
     assert "DO NOT MATCH" in (repository / ".make" / "bench" / "pip.log").read_text()
@@ -266,6 +267,10 @@ def bench(tree: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
         ({"PAIRS": "5"}, "PAIRS= needs BEFORE=: "),
         ({"BEFORE": "HEAD", "REPS": "5"}, "With BEFORE=, use PAIRS= instead of REPS=."),
         ({"REPS": "many"}, "REPS=many is not a number of repeats: "),
+        (
+            {"PEERS": "channels,confab-gevent", "ONLY": "A1000,BQ"},
+            "The servers in PEERS= run only W1000,B,BL: ",
+        ),
         ({"REPS": "0"}, "REPS=0 is not a number of repeats: "),
     ],
 )

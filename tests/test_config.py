@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from pydantic import ValidationError
 
-from chat.delivery.bus import redis_client
+from chat.delivery.redis_server import RedisServer
 from chat.storage import instance_folder
-from config import Config, Rate, StartupError, setting, settings
+from config import NEVER, Config, Rate, StartupError, default_node_name, setting, settings
 from tests.conftest import Client, Patch
 
 
@@ -40,11 +40,26 @@ from tests.conftest import Client, Patch
         ("REDIS_URL", "unix://?db=1", "three slashes"),
         ("REDIS_URL", "unix://tmp/redis.sock", "three slashes"),
         ("REDIS_URL", f"unix:///{'x' * 107}", "too long"),
+        ("REDIS_URL", "redis+sentinel://localhost/0/name", "with the port of each Sentinel"),
+        ("REDIS_URL", "redis+sentinel://localhost:26379", "the name of the master"),
+        ("REDIS_URL", "redis+sentinel://localhost:26379/first/name", "the number of the database"),
+        ("REDIS_CA", "/nowhere/authority.pem", "PEM format"),
+        ("REDIS_CA", "tests/test_config.py", "PEM format"),
+        ("REDIS_TLS_VERIFY", "no", "REDIS_TLS_VERIFY=off"),
         ("TRANSPORTS", "pigeon", "polling,websocket"),
+        ("NODE_NAME", "web-2", "1 to 6 letters and digits"),
+        ("NODE_NAME", "chatserver", "1 to 6 letters and digits"),
+        ("NODE_NAME", "Köln", "1 to 6 letters and digits"),
         ("ENGINE", "steam", "ENGINE=off"),
         ("LIMITS", "none", "LIMITS=off"),
         ("LIMIT_PERSON_BYTES", "64 KiB", "5, 1/s"),
         ("LIMIT_ADDRESS_CONNECTIONS", "0", "1 or more"),
+        ("DEFAULT_EXPIRY", "0", "24h, 7d or 1y"),
+        ("DEFAULT_EXPIRY", "0h", "24h, 7d or 1y"),
+        ("DEFAULT_EXPIRY", "-7d", "24h, 7d or 1y"),
+        ("MAX_EXPIRY", "24", "24h, 7d or 1y"),
+        ("MAX_EXPIRY", "none", "never"),
+        ("MAX_EXPIRY", "101y", "24h, 7d or 1y"),
         ("FORWARDED_ALLOW_IPS", "proxy.example", "10.0.0.2"),
         ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "10.0.0.2"),
     ],
@@ -68,6 +83,8 @@ def test_an_invalid_setting_is_refused_with_its_remedy(name: str, value: str, re
         "unix:///run/redis.sock?db=1&password=secret",
         "unix://ada:secret@/run/redis.sock",
         f"unix:///{'x' * 106}",
+        "redis+sentinel://localhost:26379/0/name",
+        "redis+sentinel://ada:se%40cret@one:26379,two:26380/1/name",
     ],
 )
 def test_a_client_can_be_made_for_each_accepted_redis_url(url: str) -> None:
@@ -75,8 +92,38 @@ def test_a_client_can_be_made_for_each_accepted_redis_url(url: str) -> None:
     assert accepted == url
 
     for decode_responses in (False, True):
-        with redis_client(accepted, decode_responses=decode_responses) as client:
+        with RedisServer(accepted).client(decode_responses=decode_responses) as client:
             assert client.connection_pool.make_connection()
+
+
+def test_the_password_of_a_sentinel_url_may_contain_encoded_characters() -> None:
+    server = RedisServer("redis+sentinel://ada:se%40cret@one:26379/1/name")
+
+    options = server.client().connection_pool.connection_kwargs
+
+    assert (options["username"], options["password"], options["db"]) == ("ada", "se@cret", 1)
+
+
+@pytest.mark.parametrize(
+    ("settings_of_tls", "warning"),
+    [
+        ({"REDIS_URL": "rediss://localhost", "REDIS_TLS_VERIFY": "off"}, "is not checked"),
+        ({"REDIS_URL": "rediss://localhost?ssl_cert_reqs=none"}, "is not checked"),
+        ({"REDIS_URL": "redis://localhost", "REDIS_TLS_VERIFY": "off"}, "have no effect"),
+        ({"REDIS_CA": "tests/vectors/authority.pem"}, "have no effect"),
+    ],
+)
+def test_an_operator_is_warned_of_a_connection_to_redis_that_is_not_verified(
+    settings_of_tls: dict[str, str], warning: str
+) -> None:
+    [reported] = Config.from_environment(settings_of_tls).warnings()
+
+    assert warning in reported
+
+
+def test_a_verified_connection_to_redis_causes_no_warning() -> None:
+    for ca in ({}, {"REDIS_CA": "tests/vectors/authority.pem"}):
+        assert Config.from_environment({"REDIS_URL": "rediss://localhost"} | ca).warnings() == []
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
@@ -84,6 +131,16 @@ def test_every_scheme_of_postgresql_gets_the_tested_driver(scheme: str) -> None:
     url = Config.from_environment({"DATABASE_URL": f"{scheme}://ada:secret@host/name"}).database()
 
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://ada:secret@host/name"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("never", NEVER), ("1h", 3600), ("7d", 604_800), (" 30 d ", 2_592_000), ("1y", 31_536_000)],
+)
+def test_an_expiry_is_written_as_a_duration(value: str, seconds: int) -> None:
+    config = Config.from_environment({"DEFAULT_EXPIRY": value, "CONFAB_MAX_EXPIRY": value})
+
+    assert (config.default_expiry, config.max_expiry) == (seconds, seconds)
 
 
 @pytest.mark.parametrize("content", ["", "short", " " * 20])
@@ -165,31 +222,44 @@ TEXTS = {
     "secret_key": "secret enough to be used",
     "database_url": "sqlite:////tmp/confab.db",
     "redis_url": "redis://localhost",
+    "redis_ca": "tests/vectors/authority.pem",
     "public_url": "https://chat.example.org",
     "allowed_hosts": "*",
     "security_contact": "security@example.org",
+    "operator": "Ada, ada@example.org",
     "heroku_app_default_domain_name": "chat.example.org",
     "render_external_hostname": "chat.example.org",
     "railway_public_domain": "chat.example.org",
+    "node_name": "web2",
+    "base_path": "/chat",
     "transports": "polling, websocket",
     "log_level": "debug",
     "log_format": "json",
+    "default_expiry": "7d",
+    "max_expiry": "1y",
 }
 """A valid value other than the default, for each setting that is no number, rate or switch."""
 
 
 def another_value(name: str) -> str:
     """Return a valid value of a setting that is not its default."""
+    if name in TEXTS:
+        return TEXTS[name]
     default = settings(Config)[name].default
     if isinstance(default, bool):
         return "off" if default else "on"
     if isinstance(default, Rate):
         return "7, 7/min"
-    return str(default + 1) if isinstance(default, int | float) else TEXTS[name]
+    return str(default + 1)
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(settings(Config)) - {"env_file", "workers", "forwarded_allow_ips"})
+    "name",
+    # A dyno is accepted only with other settings: see tests/deploy/test_heroku.py.
+    sorted(
+        set(settings(Config))
+        - {"env_file", "workers", "worker_socket", "forwarded_allow_ips", "dyno"}
+    ),
 )
 def test_a_setting_is_accepted_under_both_names_and_from_a_file(tmp_path: Path, name: str) -> None:
     for variable in (name.upper(), f"CONFAB_{name.upper()}"):
@@ -245,7 +315,7 @@ def test_settings_cannot_be_changed() -> None:
         ({}, "DATABASE_URI=sqlite:////tmp/x", "DATABASE_URI", "DATABASE_URL"),
         ({}, "redis_url=redis://a", "redis_url", "REDIS_URL"),
         ({}, "SECRETKEY=", "SECRETKEY", "SECRET_KEY"),
-        ({"CONFAB_XYZZY": "1"}, "", "CONFAB_XYZZY", "docs/settings.md"),
+        ({"CONFAB_0123456789": "1"}, "", "CONFAB_0123456789", "docs/settings.md"),
         ({}, "PORT=8000", "PORT", "environment of the command"),
     ],
 )
@@ -301,3 +371,23 @@ def test_a_message_within_the_limit_of_characters_is_within_that_of_bytes() -> N
     config = Config()
 
     assert config.message_chars * len("\U0001f44d".encode()) <= config.message_bytes
+
+
+def test_workers_that_cannot_reach_each_other_offer_websocket_only_and_report_it() -> None:
+    alone = Config(workers=2)
+    connected = Config(workers=2, worker_socket=Path("/tmp/confab-1/000"))
+    chosen = Config(workers=2, transports=("polling", "websocket"))
+
+    assert alone.offered_transports() == ("websocket",)
+    assert any("offer only WebSocket" in warning for warning in alone.warnings())
+    for config in (Config(), connected, chosen):
+        assert config.offered_transports() == ("polling", "websocket")
+        assert not any("WebSocket" in warning for warning in config.warnings())
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("web2", "web2"), ("web-2", "web2"), ("web-2.example.org", "03b488"), ("-", "3973e0")],
+)
+def test_the_name_of_a_host_is_derived_from_its_own(host: str, name: str) -> None:
+    assert default_node_name(host) == name

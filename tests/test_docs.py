@@ -18,10 +18,12 @@ from flask import Flask
 
 from chat import errors, events, message_events, wire
 from chat.models import MessageRow, Room
+from chat.moderation import handlers as moderation_handlers
 from chat.payload import Payload
 from chat.services import services_of
 from chat.web import labels
 from config import Config, ProtocolLimits, Rate, settings, variable_names
+from tests.clients import Node
 from tests.conftest import Client
 from tests.pages import embedded_answer
 from tests.servers import ConfabServer, flask_run, gunicorn, wait_until
@@ -35,11 +37,12 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text()
 DELIVERY = (DOCS / "delivery.md").read_text()
 DEVELOPMENT = (DOCS / "development.md").read_text()
 PROTOCOL = (DOCS / "protocol.md").read_text()
+SCALING = (DOCS / "scaling.md").read_text()
 USING = (DOCS / "using.md").read_text()
 SETTINGS = (DOCS / "settings.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), ROOT / "bench" / "README.md"])
 
-EVENTS = events.EVENTS | message_events.EVENTS
+EVENTS = events.EVENTS | message_events.EVENTS | moderation_handlers.EVENTS
 PATH = re.compile(r"(?:chat|bench|bin|docs|migrations|static|templates|tests)/[\w./-]*")
 NAME = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)\.(\w+)(?:\(.*\))?")
 
@@ -192,6 +195,7 @@ def test_every_event_is_listed_with_the_module_that_handles_it() -> None:
     for module, handlers in {
         "chat/events.py": events.EVENTS,
         "chat/message_events.py": message_events.EVENTS,
+        "chat/moderation/handlers.py": moderation_handlers.EVENTS,
     }.items():
         assert set(code(documented[module]["Job"])) == set(handlers)
 
@@ -285,7 +289,7 @@ def test_defaults_and_bounds_of_limit_are_documented() -> None:
 
 
 def test_every_acknowledgement_has_the_keys_that_are_documented(
-    app: Flask, ada: Client, kitchen: str
+    app: Flask, ada: Client, kitchen: str, open_client: Callable[..., Client]
 ) -> None:
     message = {"handle": "Ada", "message": "hello", "id": "a-random-id-of-16"}
     answers = [
@@ -302,6 +306,7 @@ def test_every_acknowledgement_has_the_keys_that_are_documented(
         ("join", ada.ask("join", {"label": kitchen})),
         ("join", ada.ask("join", {"label": kitchen, "after": 0})),
         ("join", with_partial_presence(app, lambda: ada.ask("join", {"label": kitchen}))),
+        *answers_of_a_host(ada, open_client(), kitchen),
         ("leave", ada.ask("leave", {})),
     ]
 
@@ -312,6 +317,24 @@ def test_every_acknowledgement_has_the_keys_that_are_documented(
         assert keys(documented[event]["Acknowledgement"]) == presence_of_keys(of_event)
     explained = by_code(table(PROTOCOL, "Keys in acknowledgements"), "Key")
     assert set(explained) == {key for _, answer in answers for key in answer}
+
+
+def answers_of_a_host(host: Client, guest: Client, label: str) -> list[tuple[str, wire.JSON]]:
+    """Return the answers to the actions of a host, and to reads after the history was cleared."""
+    answers = [host.ask("moderate", {"action": "become_host"})]
+    mark = guest.join(label)["you"]["mark"]
+    guest.post("rude", handle="Ben")
+    answers += [
+        host.ask("moderate", {"action": "host_link"}),
+        host.ask("moderate", {"action": "delete_all", "target": mark}),
+        host.ask("moderate", {"action": "clear"}),
+    ]
+    return [
+        *(("moderate", answer) for answer in answers),
+        ("since", host.ask("since", {"after": 0})),
+        ("history", host.ask("history", {})),
+        ("join", host.ask("join", {"label": label})),
+    ]
 
 
 def with_partial_presence(app: Flask, ask: Callable[[], wire.JSON]) -> wire.JSON:
@@ -333,6 +356,7 @@ def test_every_key_of_a_message_is_documented(app: Flask) -> None:
     now = datetime.now(UTC)
     minimal = MessageRow(1, 1, 1, "a", None, "Ada", "hello", now)
     complete = MessageRow(1, 2, 4, "a", "id", "Ada", "", now, now, now, 1, "kind", {"👍": ["a"]})
+    complete.details = {"action": "delete"}
 
     with app.app_context():
         messages = [wire.message(room, minimal), wire.message(room, complete)]
@@ -543,22 +567,16 @@ def start_client() -> Iterator[Callable[[str], ExampleClient]]:
 
 @pytest.fixture(params=["flask run", "gunicorn with two workers"])
 def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ConfabServer, str]]:
-    """Start a server; yield it and the source of the README's client for it.
-
-    For several workers the client connects with the options that docs/protocol.md shows.
-    """
+    """Start a server; yield it and the source of the README's client for it."""
     [source] = re.findall(r"^```js\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    [options] = re.findall(r"^const socket = io\(.+(, \{.*\})\)$", PROTOCOL, re.MULTILINE)
     address = "http://127.0.0.1:5000"
     assert address in source
-    assert "io(url)" in source
 
     if request.param == "flask run":
         with flask_run(tmp_path) as server:
             yield server, source.replace(address, server.url)
     else:
         with gunicorn(tmp_path, workers=2) as server:
-            source = source.replace("io(url)", f"io(url{options})")
             yield server, source.replace(address, server.url)
 
 
@@ -625,6 +643,23 @@ def test_the_client_in_the_readme_posts_once_what_is_typed_during_an_outage(
             "Ada: while it is down",
             "Ada: after",
         ]
+
+
+@pytest.mark.servers
+def test_the_program_in_the_page_about_scaling_posts_its_message(tmp_path: Path) -> None:
+    [source] = re.findall(r"^```python\n(.*?)^```$", SCALING, re.MULTILINE | re.DOTALL)
+    address = "https://chat.example.org"
+    assert address in source
+    with gunicorn(tmp_path) as server, Node() as node:
+        ada = node.person(server.url)
+        ada.join(server.room("kitchen"))
+
+        words = [sys.executable, "-W", "error", "-c", source.replace(address, server.url)]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+        assert done.returncode == 0, done.stderr
+        [posted] = ada.hear(1)
+        assert (posted["handle"], posted["message"]) == ("Backup", "The backup is complete.")
 
 
 def test_the_browsers_that_the_scripts_need_are_named() -> None:

@@ -51,7 +51,7 @@ class Timed:
 def timed(app: Flask) -> Iterator[Timed]:
     made = Timed(app)
     yield made
-    made.timeout.stop()
+    made.timeout.stop(monotonic())
 
 
 def test_a_connection_that_does_not_join_is_disconnected_after_15_seconds(timed: Timed) -> None:

@@ -13,6 +13,7 @@ from chat import events, limits, message_events
 from chat.dispatch import RATE_LIMITED_DELAY_SECONDS
 from chat.errors import RateLimited
 from chat.limits import LIMITS_BY_EVENT, Limits, TokenBuckets
+from chat.moderation import handlers as moderation_handlers
 from chat.services import services_of
 from config import Config, Rate, StartupError
 from tests.conftest import Client, StoppedClock, create_room, in_room
@@ -215,7 +216,8 @@ def test_a_rate_that_is_none_is_refused_with_its_remedy(text: str) -> None:
 
 
 def test_every_event_has_limits() -> None:
-    assert set(LIMITS_BY_EVENT) == set(events.EVENTS | message_events.EVENTS)
+    handlers = events.EVENTS | message_events.EVENTS | moderation_handlers.EVENTS
+    assert set(LIMITS_BY_EVENT) == set(handlers)
 
 
 # Events

@@ -248,7 +248,7 @@ def test_different_lines_of_one_logger_are_limited_too_and_others_are_not() -> N
         clock.now += 0.001
 
     assert BURST_LINES <= passed <= BURST_LINES + 10
-    assert limit.filter(record("Redis cannot be reached", name="chat.delivery.bus"))
+    assert limit.filter(record("Redis cannot be reached", name="chat.delivery.redis_bus"))
 
 
 def test_the_limit_remembers_a_bounded_number_of_lines() -> None:

@@ -337,6 +337,25 @@ def test_a_newer_python_is_preferred_to_one_that_is_too_old(tree: Path, minimal_
     assert failure.startswith("python3.13 could not make .venv: ")
 
 
+def test_another_version_of_pyenv_is_used_if_it_does_not_have_that_of_heroku(
+    tree: Path, minimal_path: Path, tmp_path: Path
+) -> None:
+    of_pyenv = tmp_path / "versions" / "3.12.1" / "bin"
+    of_pyenv.mkdir(parents=True)
+    write_script(of_pyenv / "python3", 'case "$*" in "-m venv"*) exit 1 ;; esac')
+    for name in ("python3", "python3.12"):
+        write_script(minimal_path / name, "exit 127")  # pyenv: version `3.13' is not installed
+    (minimal_path / "sort").symlink_to(str(shutil.which("sort")))
+    write_script(
+        minimal_path / "pyenv",
+        f'case "$1" in versions) echo 3.9.2; echo 3.12.1 ;; root) echo {tmp_path} ;; esac',
+    )
+
+    failure = failure_of(tree, "make", "run", PATH=str(minimal_path))
+
+    assert failure.startswith(f"{of_pyenv}/python3 could not make .venv: ")
+
+
 def test_a_missing_program_in_the_setting_python_is_refused(tree: Path) -> None:
     failure = failure_of(tree, "make", "run", "PYTHON=/no/python")
 
@@ -432,9 +451,17 @@ def test_deps_uses_sudo_without_a_password_prompt_in_ci(tree: Path, minimal_path
         assert deps.communicate() == ("-n bin/deps\n", "")
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "node.txt"])
-def test_lock_files_pin_every_package_by_hash_without_addresses_or_paths(name: str) -> None:
-    lock = (ROOT / "requirements" / name).read_text()
+@pytest.mark.parametrize(
+    "path",
+    [
+        "requirements/run.txt",
+        "requirements/dev.txt",
+        "requirements/node.txt",
+        "bench/peers/channels/requirements.txt",
+    ],
+)
+def test_lock_files_pin_every_package_by_hash_without_addresses_or_paths(path: str) -> None:
+    lock = (ROOT / path).read_text()
     pinned = re.findall(r"^[a-z0-9.-]+==[^\\]+\\\n    --hash=sha256:", lock, re.MULTILINE)
 
     assert len(pinned) == len(re.findall(r"^[a-z]", lock, re.MULTILINE))

@@ -628,6 +628,18 @@ def test_a_polling_client_can_post_after_undecodable_packets(kitchen: Kitchen) -
     assert received["message"] == "over and over"
 
 
+def test_packets_for_a_session_that_has_ended_are_refused(kitchen: Kitchen) -> None:
+    polling = Polling(kitchen.server.url)
+    end_and_connect = "\x1e".join(["1", "40", '421["join",{"label":"kitchen"}]'])
+
+    assert polling.request("POST", end_and_connect)[0] == 200
+    assert polling.request("POST", "3")[0] == 400
+
+    assert "message handler error" not in kitchen.server.log()
+    assert "Traceback" not in kitchen.server.log()
+    kitchen.check_unaffected()
+
+
 @pytest.mark.parametrize(
     "query",
     [

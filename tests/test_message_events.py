@@ -14,6 +14,7 @@ from chat.storage.commands import (
     ChangeHandle,
     Command,
     DeleteMessage,
+    PostMessage,
     ReactToMessage,
     SetTitle,
 )
@@ -569,17 +570,32 @@ def test_the_previous_handle_is_that_of_the_last_message_or_rename_in_the_room(
     assert renames == [("Ada", "Bea"), ("Bea", "Cleo"), ("Dora", "Eve")]
 
 
+def test_two_tabs_that_announce_the_same_name_make_one_message(
+    ada: Client, app: Flask, kitchen: str
+) -> None:
+    ada.post("hello", handle="Ada")
+    room = find_room(app, kitchen)
+    store(app, [PostMessage(room, "ben", "Ben", "hello")])
+
+    store(app, [ChangeHandle(room, "ben", "Benny"), ChangeHandle(room, "ben", "Benny")])
+
+    renames = [row for row in ada.ask("history", {})["messages"] if row.get("kind") == "rename"]
+    assert [(row["handle"], row["message"]) for row in renames] == [("Ben", "Benny")]
+
+
 def test_a_rename_is_not_announced_when_the_last_message_is_far_back(
     ada: Client, app: Flask, kitchen: str
 ) -> None:
     ada.post("hello", handle="Ada")
     room = find_room(app, kitchen)
-    later: list[Command] = [
-        ChangeHandle(room, "ben", f"Ben {number}", previous_handle="Ben")
-        for number in range(NAME_LOOKBACK_MESSAGES)
+    later: list[Command] = [PostMessage(room, "ben", "Ben", "hello")]
+    later += [
+        ChangeHandle(room, "ben", f"Ben {number}")
+        for number in range(2, 1 + NAME_LOOKBACK_MESSAGES)
     ]
 
-    store(app, later)
+    store(app, later[:1])
+    store(app, later[1:])
 
     assert ada.ask("rename", {"handle": "Bea"})["rev"] == 1 + NAME_LOOKBACK_MESSAGES
 

@@ -2,12 +2,19 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Program, flask_run, wait_until
+from tests.servers import Program, cpu_seconds, flask_run, wait_until
 
+SHORT_THREADS = """
+from threading import Thread
+print("started", flush=True)
+while True:
+    Thread(target=int).start()
+"""
 # As a bit mask of the kernel. The C library reserves two signals that no program can set.
 SETTABLE_SIGNALS = sum(1 << (number - 1) for number in signal.valid_signals())
 
@@ -76,3 +83,17 @@ def test_a_program_inherits_no_ignored_or_blocked_signals(
     finally:
         program.kill()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)
+
+
+def test_the_cpu_time_of_a_process_can_be_read_while_its_threads_end(tmp_path: Path) -> None:
+    program = Program(
+        tmp_path, [sys.executable, "-c", SHORT_THREADS], lambda: "started" in program.log()
+    )
+    program.start()
+    try:
+        pid = program.processes()[0]
+        seconds = [cpu_seconds(pid) for _ in range(2000)]
+    finally:
+        program.kill()
+
+    assert max(seconds) > 0

@@ -84,6 +84,6 @@ def test_every_installed_python_passes_the_in_process_tests_and_delivers_a_messa
         log = tmp_path / f"python3.{minor}.log"
         python = install_packages(program, ROOT / ".make" / f"python3.{minor}", log)
         tests: list[str | Path] = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        run([*tests, "-m", "not browser and not servers"], log)
+        run([*tests, "-n", "auto", "-m", "not browser and not servers"], log)
         delivery_test = f"tests/test_pythons.py::{test_a_message_is_delivered_by_gunicorn.__name__}"
         run([*tests, delivery_test], log)

@@ -7,18 +7,15 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import cast
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.clients import JSON, Node
+from tests.clients import JSON, POLLING, UPGRADE, WEBSOCKET, Node
 from tests.room_load import RoomLoad, check_uninterrupted_delivery, max_delay_ms
 from tests.servers import ROOT, ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Postgres, Redis, UnixRedis, redis
@@ -149,9 +146,10 @@ def test_foreign_and_malformed_bus_messages_have_no_effect(
         server.room("kitchen")
         ada = node.person(server.url)
         ada.join("kitchen")
-        [channel] = cast(list[bytes], redis_server.ask("PUBSUB", "CHANNELS", "confab:*"))
-        for message in foreign_bus_messages():
-            redis_server.ask("PUBLISH", channel, message)
+        wait_until(redis_server.room_channels)
+        for channel in redis_server.shared_channels() + redis_server.room_channels():
+            for message in foreign_bus_messages():
+                redis_server.publish(channel, message)
 
         ada.post("hello")
 
@@ -170,11 +168,12 @@ def test_a_forged_bus_message_does_not_hide_the_message_with_its_number(
         server.room("kitchen")
         ada = node.person(server.url)
         ada.join("kitchen")
-        [channel] = cast(list[bytes], redis_server.ask("PUBSUB", "CHANNELS", "confab:*"))
+        wait_until(redis_server.room_channels)
+        [channel] = redis_server.room_channels()
         forged = {"label": "kitchen", "seq": 1, "rev": 1, "handle": "Ada", "message": "forged"}
         for rev in (1, 2, 50):
             payload = forged | {"rev": rev, "seq": rev}
-            redis_server.ask("PUBLISH", channel, envelope({"event": "chat", "payload": payload}))
+            redis_server.publish(channel, envelope({"event": "chat", "payload": payload}))
         wait_until(lambda: "not signed with the secret key" in server.log())
 
         ada.post("hello")
@@ -208,23 +207,6 @@ def foreign_bus_messages() -> list[bytes | str]:
 def envelope(event: JSON) -> str:
     """Return an event as a worker would publish it now, without a signature."""
     return f"another-worker {time.time_ns() // 1_000} {json.dumps(event)}"
-
-
-def test_several_workers_offer_websocket_only_and_log_it(tmp_path: Path) -> None:
-    with gunicorn(tmp_path, workers=2) as server:
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{server.url}/socket.io/?EIO=4&transport=polling")
-        assert refused.value.code == 400
-        assert json.load(refused.value)["transports"] == ["websocket"]
-        wait_until(lambda: "2 workers offer only WebSocket" in server.log())
-        assert "websocket" in server.page("/kitchen/")
-
-
-def test_the_setting_transports_allows_polling_on_several_workers(tmp_path: Path) -> None:
-    with gunicorn(tmp_path, workers=2, TRANSPORTS="polling,websocket") as server:
-        with urllib.request.urlopen(f"{server.url}/socket.io/?EIO=4&transport=polling") as answer:
-            assert answer.status == 200
-        assert "WebSocket only" not in server.log()
 
 
 @pytest.mark.slow
@@ -369,16 +351,20 @@ def read_revs_until_ended(url: str, writers: list["subprocess.Popen[bytes]"]) ->
 
 def test_gevent_workers_deliver_messages(tmp_path: Path) -> None:
     def command_line(port: int) -> list[str]:
-        options = ["-k", "gevent", "-w", "1", "-b", f"127.0.0.1:{port}"]
+        options = ["-k", "gevent", "-w", "3", "-b", f"127.0.0.1:{port}"]
         return [sys.executable, "-m", "gunicorn", *options, "app:app"]
 
     with _serving(ConfabServer(tmp_path, command_line)) as server, Node() as node:
         server.room("kitchen")
-        ada = node.person(server.url)
-        ben = node.person(server.url, transports=("polling",))
-        ada.join("kitchen")
-        ben.join("kitchen")
+        kinds = (WEBSOCKET, POLLING, UPGRADE)
+        people = [node.person(server.url, kind) for kind in kinds for _ in range(4)]
+        for person in people:
+            person.join("kitchen")
 
-        ada.post("hello")
+        people[0].post("hello")
 
-        assert [message["message"] for message in ben.hear(1)] == ["hello"]
+        for person in people:
+            assert [message["message"] for message in person.hear(1)] == ["hello"]
+            assert "disconnect" not in [state for state, _ in person.states]
+        for person in people[-4:]:
+            assert person.wait_until("upgrade") == "websocket"

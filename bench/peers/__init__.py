@@ -7,24 +7,44 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.environments import python_with
+from bench.scenarios import QUICK
 from config import Config
 from tests.servers import ROOT, Program, free_port
 
 PLAIN = ROOT / "bench" / "peers" / "plain"
 NODE = ROOT / "bench" / "peers" / "node"
+CHANNELS = ROOT / "bench" / "peers" / "channels"
 ROOMS = 200
-GUNICORN = ("-W", "ignore", "-m", "gunicorn", "-k", "eventlet", "-w", "1", "app:app")
 HEALTH_TIMEOUT_SECONDS = 5
 INSTALL_TIMEOUT_SECONDS = 900
+MIGRATE_TIMEOUT_SECONDS = 60
 
 # The names of peers, as in PEERS=.
 CONFAB = "confab"
 AGAIN = "confab-again"
 BEFORE = "before"
 REFERENCE = "node"
+TUNED = "node-tuned"
+ENGINE_OFF = "confab-engine-off"
+GEVENT = "confab-gevent"
+OWN = (CONFAB, AGAIN, ENGINE_OFF, GEVENT)
+"""This tree of Confab, in whatever way it runs."""
+
+STACK_SCENARIOS = frozenset({"W1000", "B", "BL", QUICK.name})
+"""A live room, and many small ones that are saturated or at everyday load.
+
+Servers that show what another stack costs run only these, because each run takes time.
+"""
+
+
+def gunicorn_command(python: str, worker_class: str, *options: str) -> list[str]:
+    """Return the command that serves app.py with one worker; `{port}` stands for the port."""
+    gunicorn = [python, "-W", "ignore", "-m", "gunicorn", "-k", worker_class, "-w", "1", "app:app"]
+    return [*gunicorn, *options, "-b", "127.0.0.1:{port}"]
 
 
 def pinned_command(cores: str, command: list[str]) -> list[str]:
@@ -72,7 +92,9 @@ class Peer:
 
     `server` is called with a folder for its log, a folder for its data, cores and settings.
     `database` is the path of its database in the data folder. `prepare` is called before the
-    servers of a run start, with their data folder and a folder that all runs share.
+    servers of a run start, with their data folder and a folder that all runs share. `scenarios`
+    are the names of those it runs; None means all. A server that `needs_redis` gets its URL in
+    REDIS_URL in every scenario, others only in those with several servers.
     """
 
     name: str
@@ -81,6 +103,12 @@ class Peer:
     database: str
     prepare: Callable[[Path, Path], None] = _prepare_nothing
     install: Callable[[], None] = _install_nothing
+    scenarios: frozenset[str] | None = None
+    needs_redis: bool = False
+
+    def runs(self, scenario: str) -> bool:
+        """Return whether the peer takes part in a scenario."""
+        return self.scenarios is None or scenario in self.scenarios
 
 
 @dataclass(frozen=True)
@@ -96,17 +124,22 @@ class Installation:
     limits: dict[str, str] = field(default_factory=lambda: {"LIMITS": "off"})
     """The settings of the rate limits."""
 
-    def peer(self, name: str, title: str) -> Peer:
+    worker_class: str = "eventlet"
+    engine: str | None = field(default_factory=lambda: os.environ.get("ENGINE"))
+    """The setting ENGINE; None leaves it out."""
+
+    def peer(self, name: str, title: str, scenarios: frozenset[str] | None = None) -> Peer:
         """Return this installation as a peer."""
-        return Peer(name, title, self.server, "instance/confab.db", prepare=self.prepare)
+        database = "instance/confab.db"
+        return Peer(name, title, self.server, database, self.prepare, scenarios=scenarios)
 
     def server(self, folder: Path, data: Path, cores: str, **environment: str) -> Server:
         """Return one worker, not started yet, whose instance folder is in `data`."""
         settings = {"INSTANCE": str(data / "instance"), **self.limits}
         settings["ENV_FILE"] = os.devnull  # not the .env of whoever runs the benchmark
-        if "ENGINE" in os.environ:
-            settings["ENGINE"] = os.environ["ENGINE"]
-        command = [self.python, *GUNICORN, "-b", "127.0.0.1:{port}"]
+        if self.engine is not None:
+            settings["ENGINE"] = self.engine
+        command = gunicorn_command(self.python, self.worker_class)
         return Server(folder, cores, command, self.tree, **settings, **environment)
 
     def prepare(self, data: Path, shared: Path) -> None:
@@ -133,8 +166,8 @@ class Installation:
 
 
 def _plain(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    options = ["--worker-connections", "10000", "--log-level", "warning", "-b", "127.0.0.1:{port}"]
-    command = [sys.executable, *GUNICORN, *options]
+    options = ["--worker-connections", "10000", "--log-level", "warning"]
+    command = gunicorn_command(sys.executable, "eventlet", *options)
     return Server(folder, cores, command, PLAIN, DATABASE=str(data / "chat.db"), **environment)
 
 
@@ -161,6 +194,35 @@ def _install_node() -> None:
     shutil.copy(lock, installed)
 
 
+def _channels_python() -> str:
+    return python_with(CHANNELS / "requirements.txt", ROOT)
+
+
+def _install_channels() -> None:
+    _channels_python()
+
+
+def _prepare_channels(data: Path, _shared: Path) -> None:
+    """Create the tables."""
+    environment = _channels_settings(data) | {"PATH": os.environ["PATH"], "REDIS_URL": ""}
+    command = [_channels_python(), "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
+    subprocess.run(
+        command, cwd=CHANNELS, env=environment, check=True, timeout=MIGRATE_TIMEOUT_SECONDS
+    )
+
+
+def _channels(folder: Path, data: Path, cores: str, **environment: str) -> Server:
+    command = [_channels_python(), "-m", "uvicorn", "asgi:application", "--port", "{port}"]
+    command += ["--backlog", "4096", "--lifespan", "off", "--log-level", "warning"]
+    # The consumers send the pings of Engine.IO instead.
+    command += ["--ws-ping-interval", "0"]
+    return Server(folder, cores, command, CHANNELS, **_channels_settings(data), **environment)
+
+
+def _channels_settings(data: Path) -> dict[str, str]:
+    return {"DATABASE": str(data / "chat.db"), "DJANGO_SETTINGS_MODULE": "settings"}
+
+
 def limits_from_environment() -> dict[str, str]:
     """Return the settings of the rate limits for this tree.
 
@@ -178,13 +240,27 @@ def limits_from_environment() -> dict[str, str]:
 
 
 THIS_TREE = Installation(ROOT, limits=limits_from_environment())
+WITHOUT_ENGINE = replace(THIS_TREE, engine="off")
+ON_GEVENT = replace(THIS_TREE, worker_class="gevent")
 CONTROL = THIS_TREE.peer(AGAIN, "Confab again")
 """Only for pairs of runs: ratios and the chart show PEERS."""
 
 PEERS = {
     CONFAB: THIS_TREE.peer(CONFAB, "Confab"),
     REFERENCE: Peer(REFERENCE, "Node socket.io", _node, "chat.db", install=_install_node),
-    "node-tuned": Peer("node-tuned", "Node, tuned", _node_tuned, "chat.db", install=_install_node),
+    TUNED: Peer(TUNED, "Node, tuned", _node_tuned, "chat.db", install=_install_node),
     "plain": Peer("plain", "plain Flask-SocketIO", _plain, "chat.db"),
+    ENGINE_OFF: WITHOUT_ENGINE.peer(ENGINE_OFF, "Confab, ENGINE=off", STACK_SCENARIOS),
+    GEVENT: ON_GEVENT.peer(GEVENT, "Confab on gevent", STACK_SCENARIOS),
+    "channels": Peer(
+        "channels",
+        "Django Channels",
+        _channels,
+        "chat.db",
+        _prepare_channels,
+        _install_channels,
+        STACK_SCENARIOS,
+        needs_redis=True,
+    ),
 }
 ALL_PEERS = {**PEERS, AGAIN: CONTROL}

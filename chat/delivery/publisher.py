@@ -29,6 +29,6 @@ class Publisher:
         try:
             payload = wire.message(room, message)
             self._sequencer.push(room.label, event, payload)
-            self._bus.publish(event, payload)
+            self._bus.publish_to_room(room.label, event, payload)
         except Exception:
             log.exception("the event %s could not be broadcast", event)

@@ -3,20 +3,25 @@
 Whatever the bus loses, the reconciler finds: it bounds the delay when everything else fails.
 """
 
+from collections.abc import Callable
 from functools import partial
+from itertools import islice
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from flask import Flask
 from sqlalchemy import select
 
 from chat import wire
-from chat.background import BackgroundLoop, run_logged
+from chat.background import BackgroundLoop, WorkInProgress, run_logged
 from chat.broadcasts import Broadcaster, socketio_room
 from chat.delivery.bus import Bus
 from chat.delivery.sequencer import Sequencer
-from chat.models import Room, RoomRow, rooms
+from chat.models import HEAD_COLUMNS, Room, RoomHead, rooms
+from chat.moderation.enforcement import Enforcement
 from chat.socket_server import SocketServer
 from chat.storage.database import read_transaction
+from chat.storage.recent_claims import RecentClaims
 
 POLL_SECONDS = (2.0, 3.0)
 """The shortest and the longest pause; random, so that workers do not poll at the same time.
@@ -30,8 +35,28 @@ GAP_WAIT_SECONDS = 0.05
 
 CATCH_UP_CHANGES = 200
 
-NEVER_ANNOUNCED = -1
-"""A head that no room has, so that the next poll announces the room."""
+MAX_ROOMS_PER_QUERY = 500
+"""Rooms that are read in one statement: databases limit its variables."""
+
+ROOMS_AT_A_TIME = 5
+"""Rooms whose heads are announced before other work has its turn."""
+
+
+class Announced(NamedTuple):
+    """What was announced of a room last; without `is_sent`, what the next poll announces first."""
+
+    room_id: int
+    head: int
+    epoch: str
+    floor: int
+    is_sent: bool = True
+
+
+class Seen(NamedTuple):
+    """What this worker knew of a room before a poll read it."""
+
+    epoch: str | None
+    cursor: int
 
 
 class Reconciler:
@@ -41,18 +66,42 @@ class Reconciler:
     """
 
     def __init__(
-        self, app: Flask, socketio: SocketServer, broadcaster: Broadcaster, bus: Bus
+        self,
+        app: Flask,
+        socketio: SocketServer,
+        broadcaster: Broadcaster,
+        bus: Bus,
+        enforcement: Enforcement,
+        recent_claims: RecentClaims,
     ) -> None:
-        self.sequencer = Sequencer(broadcaster.emit, self._repair_gap_in_background)
+        self.sequencer = Sequencer(self._broadcast, self._repair_gap_in_background)
         self.rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()
         self._app = app
         self._socketio = socketio
         self._broadcaster = broadcaster
         self._bus = bus
-        self._announced: dict[str, tuple[int, str]] = {}
+        self._enforcement = enforcement
+        self._recent_claims = recent_claims
+        self._announced: dict[str, Announced] = {}
+        self._work = WorkInProgress()
         self._loop = BackgroundLoop(
             socketio, POLL_SECONDS, self.poll, "Polling the heads of the rooms"
         )
+
+    def _broadcast(self, label: str, event: str, payload: wire.JSON) -> None:
+        """Broadcast a change on this worker; enforce what a host did, note which names are used."""
+        self._broadcaster.emit(label, event, payload)
+        kind = payload.get("kind")
+        shared = self.rooms.get(label)
+        if kind == "moderation":
+            details = payload.get("details") or {}
+            if shared is not None and details.get("action") in ("ban", "remove"):
+                self._recent_claims.forget(shared.id, details["target"])
+            self._enforcement.on_moderation(label, shared, payload)
+        elif shared is not None and kind == "rename":
+            self._recent_claims.on_name_used(shared.id, payload["mark"], payload["message"])
+        elif shared is not None and event == "chat" and kind is None:
+            self._recent_claims.on_name_used(shared.id, payload["mark"], payload["handle"])
 
     def track(self, room: Room) -> Room:
         """Watch a room that a connection is about to enter.
@@ -62,7 +111,10 @@ class Reconciler:
         shared = self.rooms.get(room.label)
         if shared is None:
             self._reset_if_recreated(room)
-        if shared is not room:  # it was just read; the head of a shared object is old
+        is_tracked = self.sequencer.cursor(room.label) is not None
+        # The head of a room that was just read is new. That of a shared object is old, and changes
+        # since then are repaired.
+        if shared is not room or not is_tracked:
             self.sequencer.track(room.label, room.head)
         self._loop.start()
         return self.rooms.setdefault(room.label, room)
@@ -79,9 +131,10 @@ class Reconciler:
         It was deleted and created again then, or its history restored: numbers up to the old head
         are new.
         """
-        announced = self._announced.setdefault(room.label, (NEVER_ANNOUNCED, room.epoch))
-        if announced[1] != room.epoch:
-            self._announced[room.label] = (NEVER_ANNOUNCED, room.epoch)
+        first = Announced(room.id, room.head, room.epoch, room.floor, is_sent=False)
+        announced = self._announced.setdefault(room.label, first)
+        if announced.epoch != room.epoch:
+            self._announced[room.label] = first
             self.sequencer.reset(room.label, room.head)
 
     def forget(self, room: Room) -> None:
@@ -90,9 +143,10 @@ class Reconciler:
         if shared is not None and shared.id == room.id:
             self.rooms.pop(room.label, None)
 
-    def stop(self) -> None:
-        """Stop polling."""
-        self._loop.stop()
+    def stop(self, deadline: float) -> None:
+        """Stop reading; return when this does not use the database any more, or at the deadline."""
+        self._loop.stop(deadline)
+        self._work.stop(deadline)
 
     def on_message(self, event: str, payload: wire.JSON) -> None:
         """Take in a change from another worker. Raises ValueError when it cannot come from one."""
@@ -102,41 +156,84 @@ class Reconciler:
             raise ValueError("not the payload of a message")
         self.sequencer.push(payload["label"], event, payload)
 
+    def on_followed(self, labels: set[str]) -> None:
+        """Broadcast the changes of rooms that were published before this worker followed them.
+
+        Called when the bus has confirmed that their events arrive from now on.
+        """
+        self._run_logged(
+            partial(self._catch_up_rooms, labels), "Reading the heads of rooms that were entered"
+        )
+
+    def _catch_up_rooms(self, labels: set[str]) -> None:
+        with self._app.app_context():
+            for room in _find_rooms(labels):
+                announced = self._announced.get(room.label)
+                cursor = self.sequencer.cursor(room.label)
+                is_same = announced is None or announced.epoch == room.epoch
+                # Otherwise the next poll decides.
+                if is_same and cursor is not None and cursor < room.head:
+                    self._catch_up(room.label)
+
     def resync(self) -> None:
         """Broadcast the changes that the bus did not deliver, and announce every head.
 
         Called after every connection of the bus, the first one included.
         """
-        run_logged(
+        self._run_logged(
             partial(self.poll, announce_all=True), "Reading the heads after the bus connected"
         )
 
     def poll(self, announce_all: bool = False) -> None:
-        """Read the heads of all rooms with connections here; repair gaps and announce new heads."""
-        with self._app.app_context():
-            labels = self._labels()
-            self.sequencer.retain(labels)
-            # In place, and over a copy: threads that enter a room change it meanwhile.
-            for label in list(self._announced):
-                if label not in labels:
-                    self._announced.pop(label, None)
-            epochs_before = {label: epoch for label, (_, epoch) in list(self._announced.items())}
-            found = _find_rooms(labels)
-            for room in found:
-                if not self._is_outdated(room, epochs_before.get(room.label)):
-                    self._reconcile(room, announce_all)
-        self._forget_deleted_rooms({room.label: room.id for room in found})
+        """Read the heads of all rooms with connections here.
 
-    def _is_outdated(self, row: RoomRow, epoch_before: str | None) -> bool:
+        Repairs gaps, announces new heads and raised floors, and disconnects people in rooms that
+        have been deleted.
+        """
+        labels = self._labels()
+        self.sequencer.retain(labels)
+        self._bus.follow_only(labels)
+        # In place, and over a copy: threads that enter a room change it meanwhile.
+        for label in list(self._announced):
+            if label not in labels:
+                self._announced.pop(label, None)
+        remaining = iter(labels)
+        with self._app.app_context():
+            while some := set(islice(remaining, MAX_ROOMS_PER_QUERY)):
+                self._poll_rooms(some, announce_all)
+
+    def _poll_rooms(self, labels: set[str], announce_all: bool) -> None:
+        shared_before = {label: self.rooms.get(label) for label in labels}
+        seen = {label: self._seen(label) for label in labels}
+        found = _find_rooms(labels)
+        for number, room in enumerate(found, 1):
+            if not self._is_outdated(room, seen[room.label].epoch):
+                self._reconcile(room, announce_all, seen[room.label].cursor)
+            if number % ROOMS_AT_A_TIME == 0:
+                self._socketio.sleep(0)  # messages do not wait for all rooms
+        for label in labels - {room.label for room in found}:
+            self._enforcement.disconnect_everybody(label)
+        self._forget_deleted_rooms(shared_before, {room.label: room.id for room in found})
+
+    def _seen(self, label: str) -> Seen:
+        announced = self._announced.get(label)
+        epoch = None if announced is None else announced.epoch
+        return Seen(epoch, self.sequencer.cursor(label) or 0)
+
+    def _is_outdated(self, row: RoomHead, epoch_before: str | None) -> bool:
         """Whether a connection entered the room under a newer epoch while the row was read."""
         announced = self._announced.get(row.label)
-        return announced is not None and announced[1] not in (epoch_before, row.epoch)
+        return announced is not None and announced.epoch not in (epoch_before, row.epoch)
 
-    def _reconcile(self, room: RoomRow, announce: bool) -> None:
-        current = (room.head, room.epoch)
+    def _reconcile(self, room: RoomHead, announce: bool, cursor_before: int) -> None:
+        """Bring a room up to its row. `cursor_before` is the cursor before the row was read."""
+        current = Announced(room.id, room.head, room.epoch, room.floor)
         announced = self._announced.get(room.label)
-        if announced is not None and announced[1] != room.epoch:
-            self.sequencer.reset(room.label, room.head)
+        if announced is not None and announced.epoch != room.epoch:
+            if _is_replaced(room, announced, cursor_before):
+                self.sequencer.reset(room.label, room.head)
+            # What hosts did before that is not broadcast here.
+            self._enforcement.on_changes_skipped(room.label, self.rooms.get(room.label))
         self.sequencer.track(room.label, room.head)  # for connections that entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
             self._catch_up(room.label)
@@ -144,9 +241,10 @@ class Reconciler:
             self._announced[room.label] = current
             self._broadcaster.head(room)
 
-    def _forget_deleted_rooms(self, ids: dict[str, int]) -> None:
-        for label, room in list(self.rooms.items()):
-            if ids.get(label) != room.id:
+    def _forget_deleted_rooms(self, shared: dict[str, Room | None], ids: dict[str, int]) -> None:
+        """Stop sharing rooms that were polled and are gone, not those entered meanwhile."""
+        for label, room in shared.items():
+            if room is not None and ids.get(label) != room.id and self.rooms.get(label) is room:
                 self.rooms.pop(label, None)
 
     def _labels(self) -> set[str]:
@@ -162,7 +260,13 @@ class Reconciler:
         """Wait a moment for the missing number to arrive over the bus, then read it."""
         self._socketio.sleep(GAP_WAIT_SECONDS if self._bus.is_up else 0)
         if self.sequencer.has_gap(label):
-            run_logged(lambda: self._catch_up(label), "Reading missing messages")
+            self._run_logged(lambda: self._catch_up(label), "Reading missing messages")
+
+    def _run_logged(self, work: Callable[[], None], description: str) -> None:
+        """Do work that uses the database in a task other than the loop, until `stop`."""
+        with self._work.part() as may_run:
+            if may_run:
+                run_logged(work, description)
 
     def _catch_up(self, label: str) -> None:
         with self._app.app_context():
@@ -176,10 +280,21 @@ class Reconciler:
                     return
 
 
-def _find_rooms(labels: set[str]) -> list[RoomRow]:
-    if not labels:
-        return []
-    columns = rooms.c["id", "label", "name", "head", "epoch"]
-    statement = select(*columns).where(rooms.c.label.in_(labels))
-    with read_transaction() as connection:
-        return [RoomRow(*row) for row in connection.execute(statement)]
+def _is_replaced(room: RoomHead, announced: Announced, cursor_before: int) -> bool:
+    """Return whether a new epoch means another history, restored or of another room.
+
+    Otherwise a host has cleared the history: its numbers continue, above a floor which is at least
+    the head before.
+    """
+    return room.id != announced.room_id or room.floor < announced.head or room.head < cursor_before
+
+
+def _find_rooms(labels: set[str]) -> list[RoomHead]:
+    """Read rooms, MAX_ROOMS_PER_QUERY at a time."""
+    found: list[RoomHead] = []
+    remaining = iter(labels)
+    while some := list(islice(remaining, MAX_ROOMS_PER_QUERY)):
+        statement = select(*HEAD_COLUMNS).where(rooms.c.label.in_(some))
+        with read_transaction() as connection:
+            found += [RoomHead(*row) for row in connection.execute(statement)]
+    return found

@@ -97,7 +97,7 @@ class Sequencer:
             self._broadcast_held(label)
 
     def reset(self, label: str, head: int) -> None:
-        """Continue from `head`: the room's history was restored or cleared."""
+        """Continue from `head`: the history of the room was restored, or it is another room."""
         with self._lock:
             if label in self._cursors:
                 self._cursors[label] = head

@@ -16,10 +16,12 @@ from eventlet.greenio import GreenSocket
 
 from chat.engine.body import linger
 from chat.engine.connection import open_connections
+from chat.engine.handover import received_handovers
 from chat.engine.pending_requests import pending_requests
 from chat.engine.scheduler import wait_turn
 from chat.engine.sending import limit_stall
 from chat.engine.tcp import MAX_STALL_SECONDS
+from chat.engine.worker_channel import incoming_channels
 
 SHORTAGE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -53,6 +55,14 @@ ConnectionHandler: TypeAlias = Callable[[Any, Any], None]
 
 log = logging.getLogger(__name__)
 
+acceptors: list["Acceptor"] = []
+"""Those of this process: one for each address at which it listens."""
+
+
+def is_any_full() -> bool:
+    """Return whether this worker should take over no more connections."""
+    return any(acceptor.is_full() for acceptor in acceptors)
+
 
 class Acceptor:
     """Accepts the connections of one listening socket, and handles each in its own greenlet."""
@@ -65,20 +75,23 @@ class Acceptor:
         self._refusals = eventlet.GreenPool(MAX_REFUSALS)
         self._has_shortage = False
         self._was_full = False
+        acceptors.append(self)
 
     def run(self) -> None:
         """Accept connections until the worker stops; then wait until all have ended."""
         try:
             while True:
-                if self._is_full():
+                if self.is_full():
                     self._accept_at_limit()
                 else:
                     self._accept()
         except eventlet.StopServe:
             self._finish()
 
-    def _is_full(self) -> bool:
-        is_full = self._pool.running() + len(open_connections) >= self._max_connections
+    def is_full(self) -> bool:
+        """Return whether the limit is reached. Logs it when it was not before."""
+        taken_over = len(open_connections) + len(received_handovers)
+        is_full = self._pool.running() + taken_over >= self._max_connections
         if is_full and not self._was_full:
             log.warning("The limit of %d connections is reached.", self._max_connections)
         self._was_full = is_full
@@ -112,7 +125,7 @@ class Acceptor:
         eventlet.sleep(max(POLL_SECONDS, pending_requests.seconds_until_late()))
         for _ in range(MAX_REFUSALS):
             is_any_young = pending_requests.seconds_until_late() > 0
-            if is_any_young or not self._is_full():
+            if is_any_young or not self.is_full():
                 return
             try:
                 connection, address = self._listener.fd.accept()
@@ -145,7 +158,7 @@ class Acceptor:
         """Wait until all connections have ended."""
         self._pool.waitall()
         self._listener.close()  # not before: the last connections still ask for its address
-        while open_connections:
+        while open_connections or received_handovers or incoming_channels:
             eventlet.sleep(POLL_SECONDS)
 
 

@@ -3,12 +3,16 @@
 Nothing here imports eventlet or gevent: only the server that loads the app decides to use them.
 """
 
+import importlib
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
+
+T = TypeVar("T")
 
 
 def async_mode() -> Literal["eventlet", "gevent", "threading"]:
@@ -35,6 +39,53 @@ def yield_now() -> None:
     mode = async_mode()
     if mode != "threading":
         sys.modules[mode].sleep(0)
+
+
+def pause(seconds: float) -> None:
+    """Let other greenlets or threads run for so many seconds."""
+    mode = async_mode()
+    if mode == "threading":
+        time.sleep(seconds)
+    else:
+        sys.modules[mode].sleep(seconds)
+
+
+def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Return what a function returns that computes for long, without blocking other greenlets.
+
+    It runs in a real thread, and must not use anything that the server has patched.
+    """
+    mode = async_mode()
+    if mode == "threading":
+        return function(*arguments)
+    if mode == "gevent":
+        pool = sys.modules["gevent"].get_hub().threadpool
+        return cast(T, pool.apply(function, arguments))
+    return cast(T, importlib.import_module("eventlet.tpool").execute(function, *arguments))
+
+
+class Turns:
+    """Lets only so many greenlets or threads do something at a time; a bounded number may wait."""
+
+    def __init__(self, at_once: int, max_waiting: int) -> None:
+        self._free = threading.Semaphore(at_once)
+        self._places = threading.Semaphore(at_once + max_waiting)
+
+    def enter(self) -> bool:
+        """Wait for a turn. Returns False at once when too many are waiting already."""
+        if not self._places.acquire(blocking=False):
+            return False
+        try:
+            self._free.acquire()
+        except BaseException:  # also a timeout or the end of the greenlet, while it waits
+            self._places.release()
+            raise
+        return True
+
+    def leave(self) -> None:
+        """End a turn."""
+        self._free.release()
+        self._places.release()
 
 
 def time_limit(

@@ -224,6 +224,10 @@ class Connection:
         if not data:
             self._release()
             return
+        self.receive(data)
+
+    def receive(self, data: bytes) -> None:
+        """Handle what the client has sent."""
         if self._close_at is not None or self._pending_close is not None:
             return
         try:

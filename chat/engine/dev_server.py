@@ -48,12 +48,17 @@ def limit_dev_server(head_seconds: float) -> None:
     serving.WSGIRequestHandler = LimitedRequestHandler  # type: ignore[misc]  # make_server uses it
 
 
+def is_dev_server() -> bool:
+    """Return whether this process is `flask run`, and not another command of Flask."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name == "run" and "host" in context.params
+
+
 def public_dev_server() -> str | None:
     """Return the host of `flask run` if others than this machine can reach it, else None."""
-    context = click.get_current_context(silent=True)
-    if context is None or context.info_name != "run" or "host" not in context.params:
+    if not is_dev_server():
         return None
-    host = cast(str, context.params["host"])
+    host = cast(str, click.get_current_context().params["host"])
     return None if _is_loopback(host) else host
 
 

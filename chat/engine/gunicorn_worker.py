@@ -14,7 +14,7 @@ import eventlet
 eventlet.monkey_patch()
 
 from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
+from contextlib import contextmanager, suppress  # noqa: E402
 from functools import partial  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -28,6 +28,18 @@ from gunicorn.workers.base_async import (  # type: ignore[import-untyped]  # noq
 
 NOTIFY_SECONDS = 1.0
 """How often the worker tells the master that it is alive."""
+
+END_SECONDS = 3.5
+"""How much less than gunicorn's graceful_timeout a worker waits for its connections.
+
+It needs up to NOTIFY_SECONDS to notice that it has to stop, and the rest to stop its services.
+"""
+
+MIN_WAIT_SECONDS = 3.0
+"""The shortest wait, unless graceful_timeout is shorter: all clients are disconnected in it."""
+
+TLS_HANDSHAKE_SECONDS = 10.0
+"""The longest that the TLS handshake of a connection may take."""
 
 
 class EventletWorker(AsyncWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -43,8 +55,10 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]  # gunicorn has no type
         # After the fork, see above.
         from chat.engine.acceptor import Acceptor  # noqa: PLC0415
         from chat.engine.pending_requests import pending_requests  # noqa: PLC0415
+        from chat.engine.tcp import plain_address  # noqa: PLC0415
 
         self._pending_requests = pending_requests
+        self._plain_address = plain_address
         acceptors = []
         for server_socket in self.sockets:
             listener = GreenSocket(server_socket)
@@ -60,8 +74,11 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]  # gunicorn has no type
         self._stop(acceptors)
 
     def _stop(self, acceptors: list[Any]) -> None:
-        """Stop accepting, and wait for the open connections as long as gunicorn allows."""
-        with eventlet.Timeout(self.cfg.graceful_timeout, False):
+        """Stop accepting, and wait for the open connections, then leave time for the services."""
+        graceful_seconds = self.cfg.graceful_timeout
+        # A short graceful_timeout is for the connections; the services then end with the process.
+        wait_seconds = max(graceful_seconds - END_SECONDS, min(graceful_seconds, MIN_WAIT_SECONDS))
+        with eventlet.Timeout(wait_seconds, False):
             for acceptor in acceptors:
                 acceptor.kill(eventlet.StopServe())
             for acceptor in acceptors:
@@ -71,10 +88,22 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection until it is closed or handed over."""
-        eventlet.getcurrent().client = client  # for `timeout_ctx`, which has no argument
         if self.cfg.is_ssl:
             client = ssl_wrap_socket(client, self.cfg)
-        super().handle(listener, client, addr)
+        eventlet.getcurrent().client = client  # for `timeout_ctx`, which has no argument
+        if self.cfg.is_ssl and not self._complete_handshake(client):
+            client.close()
+            return
+        # gunicorn compares it with the addresses in FORWARDED_ALLOW_IPS.
+        super().handle(listener, client, self._plain_address(addr))
+
+    def _complete_handshake(self, client: Any) -> bool:
+        """Return whether the TLS handshake has been completed in time."""
+        waiting = self._pending_requests.waiting(client)
+        with waiting, suppress(OSError), eventlet.Timeout(TLS_HANDSHAKE_SECONDS, False):
+            client.do_handshake()
+            return True
+        return False
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:

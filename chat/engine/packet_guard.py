@@ -20,6 +20,7 @@ from socketio import Server, packet
 from chat.engine.body import connection_of
 from chat.engine.environ import Environ, forget_cookie, reduced
 from chat.engine.frames import GOING_AWAY, MAX_FRAGMENTS, MESSAGE_TOO_BIG, NORMAL_CLOSURE
+from chat.engine.handover import handover_of
 from chat.engine.scheduler import wait_turn
 from chat.engine.sessions import SessionObserver
 from chat.engine.tcp import MAX_STALL_SECONDS, set_no_delay, set_user_timeout
@@ -118,6 +119,8 @@ class PacketGuard:
             decoded = server.packet_class(encoded_packet=data)
         except (ValueError, TypeError, IndexError) as error:
             raise MalformedPacket from error
+        if eio_sid not in server.environ:
+            return  # the session has ended while the packet waited for its turn
         if decoded.packet_type == packet.CONNECT:
             server._handle_connect(eio_sid, decoded.namespace, decoded.data)
             forget_cookie(server.environ.get(eio_sid, {}))
@@ -232,6 +235,9 @@ def _websocket_factory(original: WebSocketFactory) -> WebSocketFactory:
                     session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
 
         def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            handover = handover_of(environ)
+            if handover is not None:
+                handover.complete()
             driver = original(handle, eio)
             if hasattr(driver, "server_args"):
                 _prepare_simple_websocket(driver, connection_of(environ), eio)

@@ -5,10 +5,11 @@ hundred clients that never finish their requests would keep everybody else out.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
+
+from chat.engine.tcp import disconnect
 
 MIN_SECONDS = 1.0
 """A request that has been arriving for less time than this is not interrupted."""
@@ -45,8 +46,7 @@ class PendingRequests:
             if monotonic() - since < MIN_SECONDS:
                 return False
             del self._since[connection]
-            with suppress(OSError):  # the client may have disconnected
-                connection.shutdown(SHUT_RDWR)
+            disconnect(connection)
             return True
         return False
 

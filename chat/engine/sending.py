@@ -61,8 +61,21 @@ def _in_pieces(connection: socket.socket, response: Iterable[bytes]) -> Iterator
             socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
+def end_without_response() -> list[bytes]:
+    """End the current request, whose connection belongs to somebody else or has been closed.
+
+    Return what the WSGI application has to return then. Only under gunicorn.
+    """
+    if async_mode() != "eventlet":
+        raise StopIteration  # as engineio does; gunicorn then closes its own descriptor
+    sys.modules["eventlet.wsgi"].WSGI_LOCAL.already_handled = True
+    return []
+
+
 def was_handed_over() -> bool:
-    """Return whether a WebSocket has taken over the connection of the current request.
+    """Return whether the connection of the current request has been taken over.
+
+    By a WebSocket, or by another worker.
 
     gunicorn then neither sends nor closes the response. Other servers have no such request: there,
     a request lasts as long as its WebSocket.

@@ -2,6 +2,8 @@
 
 import sys
 
+import click
+
 from chat.engine.concurrency import async_mode
 from config import StartupError
 
@@ -23,3 +25,9 @@ def require_async_worker() -> None:
 def runs_under_gunicorn() -> bool:
     """Return whether this process is a worker of gunicorn."""
     return "gunicorn.workers.base" in sys.modules  # which every worker class imports
+
+
+def runs_flask_command() -> bool:
+    """Return whether the app is loaded for a command of Flask other than `flask run`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name != "run"

@@ -1,9 +1,12 @@
-"""Sets TCP options of a client's connection.
+"""Sets TCP options of a client's connection, ends it, and reads its address.
 
-A Unix socket, such as that of a proxy on the same host, has none of them.
+A Unix socket, such as that of a proxy on the same host, has neither options nor an address.
 """
 
+import _socket
 import socket
+import ssl
+from contextlib import suppress
 from typing import Any
 
 MAX_STALL_SECONDS = 15
@@ -16,6 +19,9 @@ timeout ends the connection first.
 
 SEND_BUFFER_BYTES = 128 * 1024
 """The kernel doubles it, for its own bookkeeping."""
+
+IPV4_MAPPED = "::ffff:"
+"""Begins the address of an IPv4 client at a socket for both versions (RFC 4291, 2.5.5.2)."""
 
 
 def set_no_delay(connection: Any) -> None:
@@ -44,5 +50,27 @@ def limit_send_buffer(connection: Any) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
+def disconnect(connection: Any) -> None:
+    """End a connection in both directions, in every process that has it."""
+    with suppress(OSError):  # the client may have disconnected
+        if isinstance(connection, ssl.SSLSocket):
+            # The same method of an SSLSocket would end the encryption first. That of gevent is no
+            # socket of the system, but has one.
+            system_socket = getattr(connection, "_sock", connection)
+            _socket.socket.shutdown(system_socket, socket.SHUT_RDWR)
+        else:
+            connection.shutdown(socket.SHUT_RDWR)
+
+
 def _is_tcp(connection: Any) -> bool:
     return connection.family in (socket.AF_INET, socket.AF_INET6)
+
+
+def plain_address(address: Any) -> Any:
+    """Return the address of a client, without what marks an IPv4 address that is written as IPv6.
+
+    That of a Unix socket, which is no tuple, stays as it is.
+    """
+    if not isinstance(address, tuple) or not address[0].startswith(IPV4_MAPPED):
+        return address
+    return (address[0].removeprefix(IPV4_MAPPED), address[1])

@@ -15,8 +15,10 @@ from eventlet.wsgi import WSGI_LOCAL
 from socketio import Server
 
 from chat.engine.connection import Connection, Connections
+from chat.engine.early_bytes import take_early_bytes
 from chat.engine.environ import ADDRESS_KEY, Environ
 from chat.engine.frames import build_frame
+from chat.engine.handover import handover_of
 
 HANDSHAKE = (
     "HTTP/1.1 101 Switching Protocols\r\n"
@@ -86,7 +88,13 @@ def _websocket_factory(
             client_socket = environ.get("gunicorn.socket")
             if type(client_socket) is not GreenSocket:  # with TLS, it is another type
                 return original(handler, eio)(environ, start_response)
-            open_connection(Connection, connections, handler.__self__, environ)
+            handover = handover_of(environ)
+            if handover is None:
+                early_bytes = take_early_bytes(start_response)
+            else:
+                handover.complete()
+                early_bytes = handover.early_bytes
+            open_connection(Connection, connections, handler.__self__, environ, early_bytes)
             return []
 
         return answer
@@ -95,9 +103,16 @@ def _websocket_factory(
 
 
 def open_connection(
-    connection_type: type[Connection], connections: Connections, polling: Any, environ: Environ
+    connection_type: type[Connection],
+    connections: Connections,
+    polling: Any,
+    environ: Environ,
+    early_bytes: bytes = b"",
 ) -> None:
-    """Answer the handshake of a client that connects or upgrades, and take over its socket."""
+    """Answer the handshake of a client that connects or upgrades, and take over its socket.
+
+    `early_bytes` have been read behind the handshake.
+    """
     # A copy, because gunicorn closes its own at the end of the request.
     client_socket = environ["gunicorn.socket"].fd.dup()
     client_socket.setblocking(False)
@@ -108,6 +123,8 @@ def open_connection(
     is_upgrade = polling.connected
     if not is_upgrade:
         connection.take_over()
+    if early_bytes:
+        connection.receive(early_bytes)
     WSGI_LOCAL.already_handled = True  # so gunicorn sends no response
 
 

@@ -1,7 +1,8 @@
 """The roster: who is in which room, as one worker knows it.
 
-It holds the people of this worker and those that other workers announced, while these are alive.
-People are known by their marks, each with the handle they use ("" while it is unknown).
+It holds the people of this worker and, for the rooms that some of them are in, those that other
+workers announced, while these are alive. People are known by their marks, each with the handle they
+use ("" while it is unknown). In large rooms, workers announce only how many people they have.
 This module does not block, and it does not emit.
 """
 
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import islice
 from math import inf
 from typing import TypeAlias
@@ -23,7 +25,16 @@ LEASE_SECONDS = 30
 """A worker without an announcement for so long counts as dead; its people are removed."""
 
 MAX_LISTED_PEOPLE = 200
-"""People in one payload; more are only counted."""
+"""People in one payload; more are only counted, between workers too."""
+
+RELISTED_PEOPLE = 150
+"""With so many people in a room or fewer, workers announce them to each other again.
+
+It is less than MAX_LISTED_PEOPLE, so that people who come and go do not make them change each time.
+"""
+
+REFRESH_SECONDS = 30
+"""How often a worker announces all its people in a room, because announcements may be lost."""
 
 HandlesByMark: TypeAlias = dict[str, str]
 PersonKey: TypeAlias = tuple[str, str]
@@ -43,15 +54,39 @@ class RoomRoster:
     to_publish: set[str] = field(default_factory=set)
     state: int = 0
     was_truncated: bool = False
+    has_new_count: bool = False
+    """Whether another worker has announced another number of people."""
+
+    was_postponed: bool = False
+    """Whether an announcement has waited for the people of other workers to be known."""
+
+    has_partial_listing: bool = False
+    """Whether `join` was answered while the people of other workers were not known."""
+
+    was_loaded: bool = False
+    """Whether the people of other workers have been known: `join` may have listed them."""
+
+    published_count: int | None = None
+    """What the other workers know if they know only the number of people here."""
+
+    refresh_at: float = inf
+    """When everybody here is announced again."""
+
+
+@dataclass
+class OtherPeople:
+    """Whom another worker has in a room: `handles`, or only so many people."""
+
+    handles: HandlesByMark = field(default_factory=dict)
+    unlisted: int = 0
 
 
 @dataclass
 class OtherWorker:
     """What another worker announced: its people by room, and how long that is valid."""
 
-    rooms: dict[str, HandlesByMark] = field(default_factory=dict)
+    rooms: dict[str, OtherPeople] = field(default_factory=dict)
     expires_at: float = 0.0
-    is_complete: bool = False
 
 
 class Roster:
@@ -66,6 +101,9 @@ class Roster:
         self._leaves_at: dict[PersonKey, float] = {}
         self._rooms: dict[str, RoomRoster] = {}
         self._others: dict[str, OtherWorker] = {}
+        self._loaded: set[str] = set()  # rooms whose people on the other workers are known
+        self._changed_while_loading: set[str] = set()
+        self._departed: dict[str, float] = {}  # rooms without people here, and when to repeat that
         self._lock = threading.RLock()
 
     def enter(self, label: str, mark: str, connection: str) -> str:
@@ -96,6 +134,13 @@ class Roster:
         """Return the connections of a person on this worker."""
         return list(self._connections.get((label, mark), ()))
 
+    def local_connections(self, label: str) -> dict[str, list[str]]:
+        """Return the connections in a room on this worker, by the mark of their person."""
+        with self._lock:
+            room = self._rooms.get(label)
+            marks = [] if room is None else list(room.handles)
+            return {mark: self.connections(label, mark) for mark in marks}
+
     def set_handle(self, label: str, mark: str, handle: str) -> None:
         """Record the handle that a person on this worker uses now."""
         with self._lock:
@@ -119,6 +164,21 @@ class Roster:
                 self._rooms[label].to_publish.add(mark)
             self.forget_others(now)
 
+    # Other workers
+
+    def renew(self, worker_id: str, expires_at: float) -> None:
+        """Note that another worker is alive: what it announced is valid until `expires_at`."""
+        with self._lock:
+            other = self._others.setdefault(worker_id, OtherWorker())
+            other.expires_at = max(other.expires_at, expires_at)
+
+    def live_workers(self, now: float) -> set[str]:
+        """Return the other workers that are alive."""
+        with self._lock:
+            return {
+                worker_id for worker_id, other in self._others.items() if other.expires_at > now
+            }
+
     def forget_others(self, now: float = inf) -> None:
         """Forget the workers whose announcements expired by `now`; by default all of them."""
         with self._lock:
@@ -126,40 +186,98 @@ class Roster:
                 worker_id for worker_id, other in self._others.items() if other.expires_at <= now
             ]
             for worker_id in expired:
-                self.on_message(worker_id, {}, {}, 0, is_complete=True)
+                other = self._others[worker_id]
+                for label in list(other.rooms):
+                    self._replace(other, label, OtherPeople())
                 del self._others[worker_id]
 
-    def knows(self, worker_id: str) -> bool:
-        """Return whether a worker has announced all its people, and not only changes."""
-        other = self._others.get(worker_id)
-        return other is not None and other.is_complete
-
-    def on_message(
-        self, worker_id: str, here: JSON, gone: JSON, expires_at: float, *, is_complete: bool
+    def on_people(
+        self, worker_id: str, label: str, here: HandlesByMark, gone: list[str], *, is_complete: bool
     ) -> None:
-        """Take in the announcement of another worker, which is valid until `expires_at`.
+        """Take in whom another worker has in a room: handles by mark, and the marks that left.
 
-        `here` holds handles by mark by label, `gone` lists of marks by label. If `is_complete`,
-        `here` holds all people of that worker, otherwise only what has changed.
+        If `is_complete`, `here` holds all its people, otherwise only what has changed.
         """
         with self._lock:
+            if label not in self._rooms:
+                return
             other = self._others.setdefault(worker_id, OtherWorker())
-            other.expires_at = expires_at
-            other.is_complete = other.is_complete or is_complete
-            labels = here.keys() | gone.keys()
-            if is_complete:
-                labels |= other.rooms.keys()
-            for label in labels:
-                announced: HandlesByMark = here.get(label, {})
-                old = other.rooms.get(label, {})
-                new = announced if is_complete else old | announced
-                new = {mark: new[mark] for mark in new if mark not in gone.get(label, ())}
-                changed = [mark for mark in old | new if old.get(mark) != new.get(mark)]
-                with self._record_changes(label, changed):
-                    other.rooms[label] = new
-                    self._adopt_handles(label, announced, is_complete)
-                if not new:
-                    del other.rooms[label]
+            self._changed_while_loading.add(label)
+            old = other.rooms.get(label, OtherPeople())
+            if old.unlisted and not is_complete:
+                return  # the complete announcement was lost
+            new = dict(here) if is_complete else old.handles | here
+            new = {mark: new[mark] for mark in new if mark not in gone}
+            self._replace(other, label, OtherPeople(new))
+            self._adopt_handles(label, here, is_complete)
+
+    def on_count(self, worker_id: str, label: str, count: int) -> None:
+        """Take in how many people another worker has in a room."""
+        with self._lock:
+            if label not in self._rooms:
+                return
+            other = self._others.setdefault(worker_id, OtherWorker())
+            self._changed_while_loading.add(label)
+            self._replace(other, label, OtherPeople(unlisted=count))
+
+    def begin_loading(self, labels: Collection[str]) -> None:
+        """Note which rooms another worker announces something about until `load`."""
+        with self._lock:
+            self._changed_while_loading.difference_update(labels)
+
+    def load(self, label: str, people_by_worker: dict[str, OtherPeople]) -> bool:
+        """Take in everything that the other workers have registered for a room.
+
+        Returns false, and changes nothing, if one of them has announced something meanwhile: what
+        was read may be older.
+        """
+        with self._lock:
+            if label not in self._rooms:
+                return True
+            if label in self._changed_while_loading:
+                return False
+            room = self._rooms[label]
+            to_announce = set(room.to_announce)
+            for worker_id, other in self._others.items():
+                people = people_by_worker.get(worker_id, OtherPeople())
+                self._replace(other, label, people)
+                self._adopt_handles(label, people.handles, is_complete=True)
+            if room.state == 0 and not room.has_partial_listing and not room.was_loaded:
+                # The answer to `join` lists all these people for everybody who enters the room.
+                others = set().union(*(each.handles for each in people_by_worker.values()))
+                room.to_announce = to_announce - others
+                room.has_new_count = False
+            room.was_loaded = True
+            self._loaded.add(label)
+            return True
+
+    def is_loaded(self, label: str) -> bool:
+        """Return whether the people of a room on other workers are known."""
+        return label in self._loaded
+
+    def unload(self) -> None:
+        """Note that the people of all rooms on other workers have to be read again."""
+        with self._lock:
+            self._loaded.clear()
+
+    def labels_to_load(self) -> set[str]:
+        """Return the rooms of this worker whose people on other workers are not known."""
+        with self._lock:
+            return self._rooms.keys() - self._loaded
+
+    def _replace(self, other: OtherWorker, label: str, people: OtherPeople) -> None:
+        """Replace whom another worker has in a room."""
+        old = other.rooms.get(label, OtherPeople())
+        marks = old.handles | people.handles
+        changed = [mark for mark in marks if old.handles.get(mark) != people.handles.get(mark)]
+        with self._record_changes(label, changed):
+            if people.handles or people.unlisted:
+                other.rooms[label] = people
+            else:
+                other.rooms.pop(label, None)
+        room = self._rooms.get(label)
+        if room is not None and old.unlisted != people.unlisted:
+            room.has_new_count = True
 
     def _adopt_handles(self, label: str, announced: HandlesByMark, is_complete: bool) -> None:
         """Use the handles that another worker announced for people who are on this worker too.
@@ -178,68 +296,180 @@ class Roster:
     def handles(self, label: str) -> HandlesByMark:
         """Return the people in a room, on all workers: handles by mark."""
         with self._lock:
-            found: HandlesByMark = {}
-            for handles in self._handles_by_worker(label):
+            first, *others = self._handles_by_worker(label) or [{}]
+            found = dict(first)  # quickly: on most workers, the people of most rooms are all here
+            for handles in others:
                 for mark, handle in handles.items():
                     if not found.get(mark):
                         found[mark] = handle
             return found
 
+    def count(self, label: str) -> int:
+        """Return the number of people in a room, on all workers.
+
+        In large rooms, somebody with connections to several workers may be counted for each.
+        """
+        with self._lock:
+            return len(self.handles(label)) + self._unlisted(label)
+
+    def _unlisted(self, label: str) -> int:
+        """Return how many people in a room are on workers that announce only their number."""
+        return sum(
+            other.rooms[label].unlisted for other in self._others.values() if label in other.rooms
+        )
+
     def listing(self, label: str, first_mark: str) -> JSON:
         """Return the people in a room as `join` answers: `first_mark` first, at most a limit."""
         with self._lock:
+            if label in self._rooms and label not in self._loaded:
+                self._rooms[label].has_partial_listing = True
             handles = {first_mark: "", **self.handles(label)}
             return {
                 "people": _people(handles),
-                "count": len(handles),
+                "count": len(handles) + self._unlisted(label),
                 "state": self._rooms[label].state,
             }
 
-    def room_announcements(self, all_rooms: bool = False) -> list[JSON]:
+    def room_announcements(
+        self, *, all_rooms: bool = False, is_loading: bool = False
+    ) -> list[JSON]:
         """Return a payload of `presence` for each room with changes, or for all rooms.
 
-        The changes count as announced afterwards.
+        The changes count as announced afterwards. With `is_loading`, those of a room wait once if
+        the people of other workers in it are not known yet.
         """
         with self._lock:
             return [
                 self._room_announcement(label, room)
                 for label, room in self._rooms.items()
-                if room.to_announce or all_rooms
+                if (room.to_announce or room.has_new_count or all_rooms)
+                and not (is_loading and self._is_postponed(label, room))
             ]
+
+    def _is_postponed(self, label: str, room: RoomRoster) -> bool:
+        """Return whether the announcement of a room waits for the people of other workers."""
+        if label in self._loaded or room.was_postponed:
+            return False
+        room.was_postponed = True
+        return True
 
     def _room_announcement(self, label: str, room: RoomRoster) -> JSON:
         handles = self.handles(label)
+        count = len(handles) + self._unlisted(label)
         room.state += 1
-        payload: JSON = {"label": label, "state": room.state, "count": len(handles)}
+        payload: JSON = {"label": label, "state": room.state, "count": count}
         marks = room.to_announce
         room.to_announce = set()
+        room.has_new_count = False
         was_truncated = room.was_truncated
-        room.was_truncated = len(handles) > MAX_LISTED_PEOPLE
+        room.was_truncated = count > MAX_LISTED_PEOPLE
         if was_truncated and not room.was_truncated:
             return payload | {"here": _people(handles), "gone": [], "all": True}
         here = {mark: handles[mark] for mark in marks if mark in handles}
         return payload | {"here": _people(here), "gone": list(marks - here.keys())}
 
-    def worker_changes(self) -> tuple[JSON, JSON]:
-        """Return what the other workers do not know yet, by label: who is here, and who is gone.
+    # What this worker announces to the others
+
+    def worker_changes(self, now: float) -> list[JSON]:
+        """Return what the other workers do not know yet: a payload for each room.
+
+        It has `label` and, in a small room, `here` and `gone`; with `whole`, `here` holds everybody
+        on this worker. In a large room it has `count`, the number of people on this worker.
 
         The changes count as published afterwards. Rooms without people are forgotten.
         """
-        here: JSON = {}
-        gone: JSON = {}
         with self._lock:
-            for label, room in list(self._rooms.items()):
-                marks = room.to_publish
-                room.to_publish = set()
-                present = {mark: room.handles[mark] for mark in marks if mark in room.handles}
-                absent = list(marks - present.keys())
-                if present:
-                    here[label] = present
-                if absent:
-                    gone[label] = absent
+            changed = [
+                (label, room)
+                for label, room in self._rooms.items()
+                if room.to_publish or room.to_announce or room.has_new_count or not room.handles
+            ]
+            payloads = [self._room_changes(label, room, now) for label, room in changed]
+            for label, room in changed:
                 if not room.handles:
-                    del self._rooms[label]
-        return here, gone
+                    self._forget_room(label)
+                    self._departed[label] = now + REFRESH_SECONDS
+            return [payload for payload in payloads if payload is not None]
+
+    def _room_changes(self, label: str, room: RoomRoster, now: float) -> JSON | None:
+        marks = room.to_publish
+        room.to_publish = set()
+        room.refresh_at = min(room.refresh_at, now + REFRESH_SECONDS)
+        if self._is_only_counted(label, room) or room.published_count is not None:
+            return self._changed_count(label, room, now)
+        if not marks:
+            return None
+        here = {mark: room.handles[mark] for mark in marks if mark in room.handles}
+        return {"label": label, "here": here, "gone": list(marks - here.keys()), "whole": False}
+
+    def _changed_count(self, label: str, room: RoomRoster, now: float) -> JSON | None:
+        """Return what to publish of a room that is or was only counted; None if nothing changed."""
+        before = room.published_count
+        payload = self._complete(label, room, now)
+        return None if payload.get("count", inf) == before else payload
+
+    def _is_only_counted(self, label: str, room: RoomRoster) -> bool:
+        """Return whether a room is so large that workers announce only numbers to each other."""
+        is_counted = room.published_count is not None
+        return self.count(label) > (RELISTED_PEOPLE if is_counted else MAX_LISTED_PEOPLE)
+
+    def _complete(self, label: str, room: RoomRoster, now: float) -> JSON:
+        """Return the payload with everybody on this worker, or their number."""
+        room.refresh_at = now + REFRESH_SECONDS
+        if self._is_only_counted(label, room):
+            room.published_count = len(room.handles)
+            return {"label": label, "count": room.published_count}
+        room.published_count = None
+        return {"label": label, "here": dict(room.handles), "gone": [], "whole": True}
+
+    def due_refreshes(self, now: float, limit: int) -> list[JSON]:
+        """Return complete payloads for the rooms that have been due for the longest time.
+
+        Among them are those without people here any more, because that may have been lost.
+        """
+        with self._lock:
+            departed = [label for label, at in self._departed.items() if at <= now][:limit]
+            for label in departed:
+                del self._departed[label]
+            empty = [label for label in departed if label not in self._rooms]
+            due = [label for label, room in self._rooms.items() if room.refresh_at <= now]
+            longest_due = nsmallest(limit, due, key=lambda label: self._rooms[label].refresh_at)
+            return [
+                *({"label": label, "here": {}, "gone": [], "whole": True} for label in empty),
+                *(self._complete(label, self._rooms[label], now) for label in longest_due),
+            ]
+
+    def make_refresh_due(self, labels: Collection[str] | None = None) -> None:
+        """Let `due_refreshes` return these rooms, by default all."""
+        with self._lock:
+            if labels is None:
+                labels = self._rooms.keys() | self._departed.keys()
+            for label in labels:
+                if label in self._rooms:
+                    self._rooms[label].refresh_at = 0.0
+                else:
+                    self._departed[label] = 0.0
+
+    def registration(self, label: str) -> JSON | None:
+        """Return what to register for a room: its people on this worker, or how many they are.
+
+        None if there are none.
+        """
+        with self._lock:
+            room = self._rooms.get(label)
+            if room is None or not room.handles:
+                return None
+            if room.published_count is not None:
+                return {"count": room.published_count}
+            return {"here": dict(room.handles)}
+
+    def _forget_room(self, label: str) -> None:
+        """Forget a room without people here, in which the others announce nothing to us."""
+        del self._rooms[label]
+        self._loaded.discard(label)
+        self._changed_while_loading.discard(label)
+        for other in self._others.values():
+            other.rooms.pop(label, None)
 
     def local_handles(self) -> JSON:
         """Return all people on this worker: handles by mark by label."""
@@ -249,7 +479,9 @@ class Roster:
     def _handles_by_worker(self, label: str) -> list[HandlesByMark]:
         """Return the people in a room, for each worker; this worker first."""
         rooms = [self._rooms[label].handles] if label in self._rooms else []
-        rooms += [other.rooms[label] for other in self._others.values() if label in other.rooms]
+        rooms += [
+            other.rooms[label].handles for other in self._others.values() if label in other.rooms
+        ]
         return rooms
 
     def _handle(self, label: str, mark: str) -> str | None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Dialect, TypeDecorator, event
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
@@ -28,22 +27,50 @@ LOCK_WAIT_SECONDS = 5.0
 MIN_LOCK_PAUSE_SECONDS = 0.002
 MAX_LOCK_PAUSE_SECONDS = 0.05
 
-VACUUM_WAIT_SECONDS = 2.0
-"""How long a process that ends waits for other writers before it rewrites the database."""
-
-MAX_VACUUM_BYTES = 64 * 2**20
-"""A larger file is not rewritten: that would keep other processes from writing for too long."""
-
 POOL_OPTIONS = {
     "pool_size": 10,
     "max_overflow": 5,
     "hide_parameters": True,  # an error would quote the text of messages in the log
 }
+MAX_KEPT_SECONDS = 1.0
+"""After so long without use, a transaction takes a connection that the pool has checked."""
+
 SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
-SQLITE_PRAGMAS = ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON")
+SQLITE_PAGE_BYTES = 4096
+
+MAX_LOG_PAGES = 8_000
+"""When SQLite's write-ahead log has so many pages, a transaction that ends moves them.
+
+Normally, that is done before, outside of transactions: see checkpoints.py.
+"""
+
+SQLITE_PRAGMAS = (
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    f"wal_autocheckpoint = {MAX_LOG_PAGES}",
+    "journal_size_limit = 0",  # a log that starts again keeps nothing of the previous one
+)
 POSTGRESQL_SETTINGS = (
     "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
 )
+
+TCP_OPTIONS = {
+    "keepalives": 1,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Connection options of libpq, in seconds and milliseconds. It ignores them on a Unix socket.
+
+A host that vanishes without closing its connections is noticed within about ten seconds, while a
+query waits for its answer (keepalives) and while one cannot be sent (`tcp_user_timeout`). Without
+them, Linux needs two hours and a quarter of an hour.
+"""
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""PostgreSQL's code of the error after `lock_timeout`."""
 
 _OUTAGES = "confab_database_outages"  # in app.extensions
 
@@ -99,7 +126,11 @@ def engine_options(url: URL) -> dict[str, Any]:
         # `begin_immediate` waits instead.
         return POOL_OPTIONS | {"connect_args": {"timeout": 0, "isolation_level": None}}
     return POOL_OPTIONS | {
-        "connect_args": {"options": POSTGRESQL_SETTINGS, "connect_timeout": 3},
+        "connect_args": {
+            **{name: value for name, value in TCP_OPTIONS.items() if name not in url.query},
+            "options": POSTGRESQL_SETTINGS,
+            "connect_timeout": 3,
+        },
         "pool_timeout": 3,
         "pool_pre_ping": True,
         "pool_recycle": 1800,
@@ -148,6 +179,52 @@ def write_transaction() -> Iterator[Connection]:
     outage.end("The database stores changes again, after %.1f s.")
 
 
+class KeptConnection:
+    """The connection of a writer, kept between transactions that follow each other closely.
+
+    To take a connection from the pool and to give it back takes as long as a statement. Only one
+    thread or greenlet may use it at a time.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._used_at = 0.0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction as `write_transaction` does. Raises Busy."""
+        outage = outages().writing
+        with translate_errors(outage, "store a change"):
+            connection = self._take()
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                connection.close()  # the pool finds out whether it can still be used
+                raise
+            self._connection = connection
+            self._used_at = time.monotonic()
+        outage.end("The database stores changes again, after %.1f s.")
+
+    def close(self) -> None:
+        """Give the connection back to the pool; the next transaction takes one again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _take(self) -> Connection:
+        """Return the kept connection, or one of the pool if it has not been used for long.
+
+        The pool checks its connections: that of a server which has restarted is not used. A server
+        that restarts while messages are stored refuses one batch, which clients send again.
+        """
+        if time.monotonic() - self._used_at > MAX_KEPT_SECONDS:
+            self.close()
+        connection = self._connection or writing_connection()
+        self._connection = None
+        return connection
+
+
 def writing_connection() -> Connection:
     """Return a connection whose transactions take the write lock of SQLite when they begin."""
     return db.engine.connect().execution_options(writes=True)
@@ -175,6 +252,14 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Return whether a statement failed because another connection held a lock for too long."""
+    if isinstance(error.orig, sqlite3.Error):
+        return isinstance(error, OperationalError) and "locked" in str(error.orig)
+    # PostgreSQL's driver is not imported here: with SQLite it is not needed.
+    return getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE
+
+
 def begin_immediate(connection: Connection, wait_seconds: float) -> None:
     """Begin a transaction of SQLite that holds the write lock.
 
@@ -187,43 +272,16 @@ def begin_immediate(connection: Connection, wait_seconds: float) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
         except OperationalError as error:
-            is_locked = "locked" in str(error.orig)
-            if not is_locked or time.monotonic() > deadline:
+            if not is_lock_timeout(error) or time.monotonic() > deadline:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, MAX_LOCK_PAUSE_SECONDS)
 
 
-def close(app: Flask, vacuum: bool = False) -> None:
-    """Close all connections; the last process to do so removes SQLite's write-ahead log.
-
-    With `vacuum`, a small SQLite database is rewritten first, so that its file holds nothing of
-    deleted or replaced texts: `secure_delete` clears what is freed, but a row that SQLite moved
-    between pages may leave a copy in the unused part of a page.
-    """
+def close(app: Flask) -> None:
+    """Close all connections; the last process to do so removes SQLite's write-ahead log."""
     with app.app_context():
-        if vacuum and is_sqlite():
-            _vacuum_if_small()
         db.engine.dispose()
-
-
-def _vacuum_if_small() -> None:
-    if Path(db.engine.url.database or "").stat().st_size > MAX_VACUUM_BYTES:
-        return
-    with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
-        _vacuum(connection.cursor(), time.monotonic() + VACUUM_WAIT_SECONDS)
-
-
-def _vacuum(cursor: DBAPICursor, deadline: float) -> None:
-    """Rewrite the database; wait while another process writes. Raises sqlite3.Error."""
-    while True:
-        try:
-            cursor.execute("VACUUM")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(MAX_LOCK_PAUSE_SECONDS)
 
 
 def _restrict_sqlite_files(path: Path) -> None:

@@ -8,7 +8,7 @@ is done, or until it can lead.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from chat.errors import Busy
@@ -68,12 +68,24 @@ class GroupCommit(Generic[T]):
         if item.failure is not None:
             raise item.failure
 
-    def _queue_until_leader(self, item: T) -> bool:
-        """Queue an item; wait until it is done or this thread leads. Return whether it leads."""
+    def submit_many(self, items: Sequence[T]) -> None:
+        """Return when all items are done; each has its own failure then.
+
+        Raises Busy, and does nothing, when too many items are pending.
+        """
+        if items and self._queue_until_leader(*items):
+            self._lead(items[-1])
+
+    def _queue_until_leader(self, *items: T) -> bool:
+        """Queue items; wait until they are done or this thread leads. Return whether it leads.
+
+        Batches are completed in order of arrival, so all items are done when the last one is.
+        """
+        item = items[-1]
         with self._condition:
-            if len(self._pending) >= MAX_PENDING_ITEMS:
+            if len(self._pending) + len(items) > MAX_PENDING_ITEMS:
                 raise Busy
-            self._pending.append(item)
+            self._pending.extend(items)
             while self._has_leader and not item.done:
                 self._condition.wait()
             if item.done:

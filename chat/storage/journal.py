@@ -5,19 +5,45 @@ rows of their rooms makes commit order equal to number order, without gaps.
 """
 
 import secrets
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat.errors import NotFound, Refusal
-from chat.models import MessageRow, Room, RoomRow, message_row, messages, rooms
-from chat.storage.commands import Command, CommandResult, MessageKey, Unchanged
-from chat.storage.database import write_transaction
+from chat.errors import NameTaken, NotFound, Refusal
+from chat.models import (
+    LOCKED_COLUMNS,
+    RULES_COLUMNS,
+    MessageRow,
+    Room,
+    RoomRow,
+    message_row,
+    messages,
+    room_row,
+    rooms,
+)
+from chat.moderation.expiry import first_purge_at
+from chat.moderation.rules import Role, utc_now
+from chat.storage import known_names, standings
+from chat.storage.commands import (
+    Change,
+    ChangeHandle,
+    Command,
+    CommandResult,
+    MessageKey,
+    PostMessage,
+    Unchanged,
+)
+from chat.storage.database import KeptConnection, write_transaction
+from chat.storage.driver_statement import DriverStatement, ListParameter, is_in, list_names
+from chat.storage.effects import Effect
 from chat.storage.group_commit import GroupCommit
+from chat.storage.known_names import Wanted
 from chat.storage.reactions import ReactionPacer
+from chat.storage.recent_claims import RecentClaims
 
 RowByRoomId: TypeAlias = dict[int, RoomRow]
 RowByKey: TypeAlias = dict[tuple[int, MessageKey], MessageRow]
@@ -26,13 +52,6 @@ RowByKey: TypeAlias = dict[tuple[int, MessageKey], MessageRow]
 Publish: TypeAlias = Callable[[RoomRow, MessageRow], None]
 """Called for each stored message, after the commit, in the order of the numbers; must not raise."""
 
-# Ordered by id, so that two writers never wait for each other's locks.
-LOCK_ROOMS = (
-    select(*rooms.c["id", "label", "name", "head", "epoch"])
-    .where(rooms.c.id.in_(bindparam("room_ids")))
-    .order_by(rooms.c.id)
-    .with_for_update()
-)
 # Two lists, since with pairs, as in (room_id, seq) IN (...), SQLite reads the whole table.
 SELECT_BY_CLIENT_ID = select(messages).where(
     messages.c.room_id.in_(bindparam("room_ids")), messages.c.client_id.in_(bindparam("client_ids"))
@@ -40,14 +59,21 @@ SELECT_BY_CLIENT_ID = select(messages).where(
 SELECT_BY_SEQ = select(messages).where(
     messages.c.room_id.in_(bindparam("room_ids")), messages.c.seq.in_(bindparam("seqs"))
 )
-INSERT_MESSAGES = insert(messages)
+INSERT_MESSAGES = DriverStatement(insert(messages), messages.c.keys())
 UPDATE_MESSAGE = update(messages).where(
     messages.c.room_id == bindparam("where_room_id"), messages.c.seq == bindparam("where_seq")
 )
-UPDATE_ROOM = (
+UPDATE_ROOM = DriverStatement(
     update(rooms)
     .where(rooms.c.id == bindparam("where_id"))
-    .values(head=bindparam("new_head"), name=bindparam("new_name"))
+    .values(head=bindparam("new_head"), name=bindparam("new_name")),
+    ("new_head", "new_name", "where_id"),
+)
+UPDATE_RULES = (
+    update(rooms)
+    .where(rooms.c.id == bindparam("where_id"))
+    .values({column.name: bindparam(f"new_{column.name}") for column in RULES_COLUMNS})
+    .values(floor=bindparam("new_floor"), epoch=bindparam("new_epoch"), purge_at=bindparam("now"))
 )
 
 
@@ -58,10 +84,16 @@ class Journal:
     """
 
     def __init__(
-        self, publish: Publish, yield_now: Callable[[], None], reaction_seconds: float
+        self,
+        publish: Publish,
+        yield_now: Callable[[], None],
+        reaction_seconds: float,
+        recent_claims: RecentClaims | None = None,
     ) -> None:
         self._publish = publish
+        self._connection = KeptConnection()  # one thread at a time leads the group commit
         self.has_erased_text = False  # whether an edit or a deletion was stored
+        self.recent_claims = recent_claims or RecentClaims()
         self._group_commit = GroupCommit(self.store_and_publish, yield_now)
         self.reactions = ReactionPacer(self.submit, reaction_seconds)
 
@@ -70,28 +102,82 @@ class Journal:
 
         Raises what the command refuses, NotFound when the room is gone, Busy.
         """
-        self._group_commit.submit(command)
+        try:
+            self._group_commit.submit(command)
+        except NameTaken as taken:
+            mark = command.mark
+            suggestion = known_names.free_name(command.room, mark, taken.handle)
+            raise NameTaken(taken.handle, suggestion) from None
         if command.result is None:
             raise RuntimeError("the group commit finished a command without a result")
         return command.result
 
+    def submit_many(self, commands: Sequence[Command]) -> None:
+        """Store many commands in few transactions; return when all are done.
+
+        Each has its own `result` or `failure` then. Raises Busy when too many changes are pending.
+        """
+        self._group_commit.submit_many(commands)
+
+    def close(self) -> None:
+        """Give back the connection to the database that is kept between two batches."""
+        self._connection.close()
+
     def store_and_publish(self, batch: list[Command]) -> None:
         """Store a batch in one transaction, then publish it in the order of the numbers."""
         stored: list[tuple[RoomRow, MessageRow]] = []
-        with write_transaction() as connection:
+        effects: list[Effect] = []
+        with self._connection.transaction() as connection:
             rooms_by_id = _lock_rooms(connection, batch)
-            targets = _select_targets(connection, batch)
+            targets = _select_targets(connection, batch, rooms_by_id)
+            _load_standings(connection, batch, rooms_by_id)
+            _load_handles(connection, batch, rooms_by_id)
+            self._load_names(connection, batch, rooms_by_id)
+            now = utc_now()
             for command in batch:
-                change = _apply(command, rooms_by_id, targets)
+                change = _apply(command, rooms_by_id, targets, now)
                 if change is not None:
-                    stored.append(change)
+                    room, message, effects_of_command = change
+                    effects += effects_of_command
+                    if message is not None:
+                        stored.append((room, message))
             _write(connection, stored)
+            for effect in effects:
+                effect.write(connection)
         for command in batch:
+            self._remember_claim(command, rooms_by_id)
             command.done = True
         for room, message in stored:
             if not message.is_new:
                 self.has_erased_text = True
             self._publish(room, message)
+
+    def _load_names(
+        self, connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId
+    ) -> None:
+        """Read who holds the names that the batch uses, unless this was checked recently."""
+        wanted = []
+        for command in batch:
+            handle = command.claimed_handle
+            if handle is None or command.room.id not in rooms_by_id:
+                continue
+            mark = command.mark
+            is_recent = self.recent_claims.is_recent(
+                command.room.id, mark, handle, is_known=command.claim.is_known
+            )
+            if not is_recent:
+                wanted.append(Wanted(command.room.id, mark, handle))
+        known_names.load_names(connection, rooms_by_id, wanted)
+
+    def _remember_claim(self, command: Command, rooms_by_id: RowByRoomId) -> None:
+        room = rooms_by_id.get(command.room.id)
+        handle = command.claimed_handle
+        if room is None or handle is None or not room.names.allowed:
+            return
+        mark = command.mark
+        if command.failure is None and (mark, handle) in room.names.allowed:
+            is_held = command.claim.is_known
+            self.recent_claims.add(room.id, mark, handle, is_held=is_held)
 
 
 def get_or_create_room(label: str) -> Room:
@@ -102,9 +188,22 @@ def get_or_create_room(label: str) -> Room:
         return create_room(label) or Room.find(label)
 
 
-def create_room(label: str) -> Room | None:
-    """Create a room; return None when there is one with this label already. Raises Busy."""
-    row = {"label": label, "epoch": secrets.token_hex(8), "created_at": datetime.now(UTC)}
+def create_room(
+    label: str, *, host_mark: str | None = None, is_private: bool = False
+) -> Room | None:
+    """Create a room, with a host if there is one.
+
+    Returns None when there is a room with this label already. Raises Busy.
+    """
+    now = utc_now()
+    row = {
+        "label": label,
+        "epoch": secrets.token_hex(8),
+        "created_at": now,
+        "purge_at": first_purge_at(now),
+        "is_private": is_private,
+        "roles": None if host_mark is None else {host_mark: Role.HOST.value},
+    }
     try:
         with write_transaction() as connection:
             connection.execute(insert(rooms), row)
@@ -114,13 +213,61 @@ def create_room(label: str) -> Room | None:
 
 
 def _lock_rooms(connection: Connection, batch: list[Command]) -> RowByRoomId:
-    room_ids = {command.room.id for command in batch}
-    rows = connection.execute(LOCK_ROOMS, {"room_ids": room_ids})
-    return {row.id: RoomRow(*row) for row in rows}
+    """Lock the rows of the rooms of a batch, and read them."""
+    ids = ListParameter("id", {command.room.id for command in batch})
+    rows = _lock_statement(len(ids.names)).rows(connection, ids.values)
+    return {row[0]: room_row(row) for row in rows}
 
 
-def _select_targets(connection: Connection, batch: list[Command]) -> RowByKey:
-    """Read the messages that the batch repeats, changes or replies to."""
+@cache
+def _lock_statement(id_count: int) -> DriverStatement:
+    """Return the statement that locks rooms, with their ids as `id_0`, `id_1` and so on.
+
+    Rooms are locked in the order of their ids, so that two writers never wait for each other.
+    """
+    ids = list_names("id", id_count)
+    statement = select(*LOCKED_COLUMNS).where(is_in(rooms.c.id, ids)).order_by(rooms.c.id)
+    return DriverStatement(statement.with_for_update(), ids)
+
+
+def _load_standings(connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId) -> None:
+    """Read the sanctions of the people of the batch, in the rooms that have any.
+
+    In rooms with slow mode, read also when they posted last.
+    """
+    marks: set[str] = set()
+    sanctioned_rooms: RowByRoomId = {}
+    slow_marks: dict[int, set[str]] = {}
+    for command in batch:
+        room = rooms_by_id.get(command.room.id)
+        if room is None:
+            continue
+        if room.rules.has_sanctions or command.acts_on_people:
+            marks |= command.marks
+            sanctioned_rooms[room.id] = room
+        if room.rules.slow_mode_seconds and isinstance(command, PostMessage):
+            slow_marks.setdefault(room.id, set()).add(command.mark)
+    standings.load_sanctions(connection, sanctioned_rooms, marks)
+    for room_id, slow_marks_of_room in slow_marks.items():
+        standings.load_last_posts(connection, rooms_by_id[room_id], slow_marks_of_room)
+
+
+def _load_handles(connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId) -> None:
+    """Read what the people of the batch who rename themselves are called until now."""
+    for command in batch:
+        room = rooms_by_id.get(command.room.id)
+        if room is None or not isinstance(command, ChangeHandle) or command.author in room.handles:
+            continue
+        room.handles |= command.room.recent_handles_in(connection, [command.author])
+
+
+def _select_targets(
+    connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId
+) -> RowByKey:
+    """Read the messages that the batch repeats, changes or replies to.
+
+    One at or below the floor of its room does not exist any more, but a repeated post finds it.
+    """
     client_ids: set[str] = set()
     seqs: set[int] = set()
     for command in batch:
@@ -131,24 +278,48 @@ def _select_targets(connection: Connection, batch: list[Command]) -> RowByKey:
                 seqs.add(key)
     targets: RowByKey = {}
     room_ids = {command.room.id for command in batch}
-    if client_ids:
+    if client_ids and _are_stored(connection, room_ids, client_ids):
         parameters = {"room_ids": room_ids, "client_ids": client_ids}
         for row in connection.execute(SELECT_BY_CLIENT_ID, parameters):
             targets[row.room_id, row.client_id] = message_row(row)
     if seqs:
         parameters = {"room_ids": room_ids, "seqs": seqs}
         for row in connection.execute(SELECT_BY_SEQ, parameters):
-            targets[row.room_id, row.seq] = message_row(row)
+            if row.seq > rooms_by_id[row.room_id].floor:
+                targets[row.room_id, row.seq] = message_row(row)
     return targets
 
 
+def _are_stored(connection: Connection, room_ids: set[int], client_ids: set[str]) -> bool:
+    """Return whether a message of these rooms has one of these client ids."""
+    of_rooms = ListParameter("room", room_ids)
+    of_messages = ListParameter("client_id", client_ids)
+    statement = _stored_statement(len(of_rooms.names), len(of_messages.names))
+    return bool(statement.rows(connection, of_rooms.values | of_messages.values))
+
+
+@cache
+def _stored_statement(room_count: int, client_id_count: int) -> DriverStatement:
+    """Return the statement that looks for messages of rooms by `client_id`."""
+    room_names = list_names("room", room_count)
+    client_id_names = list_names("client_id", client_id_count)
+    statement = select(messages.c.seq).where(
+        is_in(messages.c.room_id, room_names), is_in(messages.c.client_id, client_id_names)
+    )
+    return DriverStatement(statement, room_names + client_id_names)
+
+
 def _apply(
-    command: Command, rooms_by_id: RowByRoomId, targets: RowByKey
-) -> tuple[RoomRow, MessageRow] | None:
-    """Decide one command and number its change; return None when there is nothing to store."""
+    command: Command, rooms_by_id: RowByRoomId, targets: RowByKey, now: datetime
+) -> tuple[RoomRow, MessageRow | None, list[Effect]] | None:
+    """Decide one command and number its change; return None when it was refused.
+
+    The message is None when there is none to store.
+    """
     command.failure = None
     try:
         room = _locked_room(command, rooms_by_id)
+        command.check(room, now)
         _check_reply(command, targets)
         target = _target_of(command, targets)
         number = room.head + 1
@@ -159,12 +330,13 @@ def _apply(
     if isinstance(outcome, Unchanged):
         rev = room.head if outcome.message is None else outcome.message.rev
         command.result = CommandResult(outcome.message, rev, room.head, duplicate=True)
-        return None
+        return room, None, outcome.effects
+    change = outcome if isinstance(outcome, Change) else Change(outcome)
     room.head = number
     if command.target is not None:
-        targets[room.id, command.target] = outcome
-    command.result = CommandResult(outcome, number, number, duplicate=False)
-    return room, outcome
+        targets[room.id, command.target] = change.message
+    command.result = CommandResult(change.message, number, number, duplicate=False)
+    return room, change.message, change.effects
 
 
 def _locked_room(command: Command, rooms_by_id: RowByRoomId) -> RoomRow:
@@ -193,10 +365,11 @@ def _target_of(command: Command, targets: RowByKey) -> MessageRow | None:
 
 
 def _write(connection: Connection, stored: list[tuple[RoomRow, MessageRow]]) -> None:
-    """Insert new messages, update changed ones, and set the head and name of their rooms."""
+    """Insert new messages, update changed ones, and set what has changed of their rooms."""
     inserts = []
     updates = []
     room_updates = {}
+    rules_updates = {}
     for room, message in stored:
         columns = message.columns()
         if message.is_new:
@@ -209,9 +382,26 @@ def _write(connection: Connection, stored: list[tuple[RoomRow, MessageRow]]) -> 
             "new_head": room.head,
             "new_name": room.name,
         }
+        if room.has_new_rules:
+            rules_updates[room.id] = _rules_parameters(room)
     if inserts:
-        connection.execute(INSERT_MESSAGES, inserts)
+        INSERT_MESSAGES.execute_many(connection, inserts)
     if updates:
         connection.execute(UPDATE_MESSAGE, updates)
     if room_updates:
-        connection.execute(UPDATE_ROOM, list(room_updates.values()))
+        UPDATE_ROOM.execute_many(connection, list(room_updates.values()))
+    if rules_updates:
+        connection.execute(UPDATE_RULES, list(rules_updates.values()))
+
+
+def _rules_parameters(room: RoomRow) -> dict[str, Any]:
+    """Return the parameters of UPDATE_RULES. The purge job looks at the room next."""
+    parameters: dict[str, Any] = {
+        f"new_{column.name}": getattr(room.rules, column.name) for column in RULES_COLUMNS
+    }
+    return parameters | {
+        "where_id": room.id,
+        "new_floor": room.floor,
+        "new_epoch": room.epoch,
+        "now": utc_now(),
+    }

@@ -10,11 +10,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 from typing import TypeAlias
 
 from chat.errors import Busy, Refusal
 from chat.models import MessageRow, RoomRow
+from chat.moderation.rules import utc_now
 from chat.storage.commands import (
     Command,
     CommandResult,
@@ -37,12 +39,22 @@ class ReactTogether(MessageCommand):
 
     reactions: list[ReactToMessage]
 
+    @property
+    def marks(self) -> set[str]:
+        """The people who react."""
+        return {self.room.mark(reaction.author) for reaction in self.reactions}
+
+    def check(self, room: RoomRow, now: datetime) -> None:
+        """Check nothing: `apply` checks each reaction."""
+
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the message with all reactions that are accepted, or Unchanged."""
         message = target
+        now = utc_now()
         for reaction in self.reactions:
             reaction.failure = None
             try:
+                reaction.check(room, now)
                 outcome = reaction.apply(room, message, number)
             except Refusal as refusal:
                 reaction.failure = refusal

@@ -1,6 +1,7 @@
 """Validation of text: what may be a handle, a message or a room's name.
 
-Text is kept exactly as it was received; only CRLF and CR become LF.
+Text is kept exactly as it was received; only CRLF and CR become LF. It may contain invisible
+characters, but not consist of them.
 """
 
 import re
@@ -10,6 +11,8 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from chat.current_config import current_config
+from chat.text.plain_text import is_blank_message
+from chat.text.visible_text import is_blank
 
 # Control characters other than newline and tab, and lone surrogates: databases treat them
 # differently, and no text needs them.
@@ -17,12 +20,6 @@ FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # Line breaks and bidirectional overrides. Joiners are allowed: they are letters of real names.
 FORBIDDEN_IN_NAMES = re.compile(r"[\n\t\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-# A name may contain invisible characters, but not consist of them.
-INVISIBLE_CHARACTERS = re.compile(
-    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
-)
 
 ROOM_NAME_CHARS = 80
 """The length of the column that holds the name."""
@@ -48,12 +45,6 @@ def _check_name_characters(text: str) -> str:
     return text
 
 
-def _check_visible(text: str) -> str:
-    if INVISIBLE_CHARACTERS.fullmatch(text):
-        raise PydanticCustomError("empty", "is empty")
-    return text
-
-
 def _check_handle(text: str) -> str:
     return _check_length(text, current_config().handle_chars)
 
@@ -71,11 +62,13 @@ def _check_message(text: str) -> str:
         raise PydanticCustomError(
             "too_long", "is longer than {max_bytes} bytes", {"max_bytes": max_bytes}
         )
+    if is_blank_message(text):
+        raise PydanticCustomError("empty", "is empty")
     return _check_length(text, config.message_chars)
 
 
 def _check_length(text: str, max_chars: int) -> str:
-    if not text.strip():
+    if is_blank(text):
         raise PydanticCustomError("empty", "is empty")
     if len(text) > max_chars:
         raise PydanticCustomError(
@@ -88,6 +81,6 @@ Text: TypeAlias = Annotated[
     str, AfterValidator(_normalize_line_ends), AfterValidator(_check_characters)
 ]
 Name: TypeAlias = Annotated[Text, AfterValidator(_check_name_characters)]
-Handle: TypeAlias = Annotated[Name, AfterValidator(_check_visible), AfterValidator(_check_handle)]
+Handle: TypeAlias = Annotated[Name, AfterValidator(_check_handle)]
 RoomName: TypeAlias = Annotated[Name, AfterValidator(_check_room_name)]
 MessageText: TypeAlias = Annotated[Text, AfterValidator(_check_message)]

@@ -86,7 +86,7 @@ def _parse_public_url(url: str) -> Origin:
     if origin is None:
         raise StartupError(
             f"PUBLIC_URL={url} is not an address of a server: write https://chat.example.org, and "
-            "separate several with commas."
+            "separate several with commas; a path belongs in BASE_PATH."
         )
     return origin
 

@@ -1,7 +1,7 @@
 """The client address of a request: that of the connection, or the one a trusted proxy names.
 
-X-Forwarded-For is believed only from the peers in FORWARDED_ALLOW_IPS and over a Unix socket, which
-only the proxy should be able to open. `flask run` ignores proxy headers.
+X-Forwarded-For is trusted only from trusted proxies: see trusted_proxies.py. `flask run` ignores
+proxy headers.
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import request
 
 from chat.engine import ADDRESS_KEY
+from chat.web.trusted_proxies import TrustedProxies, parse_peer
 
 UNUSABLE_HEADER = "unusable"
 """Stands for the address of every client whose X-Forwarded-For contains something else at its end,
@@ -43,10 +44,7 @@ class ClientAddress:
     ) -> None:
         self._app = app
         self._local_paths = local_paths
-        parts = [part.strip() for part in trusted.split(",") if part.strip()]
-        self._trusts_all = "*" in parts
-        self._networks = [ipaddress.ip_network(part) for part in parts if part != "*"]
-        self._is_trusted = lru_cache(maxsize=1_000)(self._is_in_networks)
+        self._proxies = TrustedProxies(trusted)
         self._has_reported_missing = not reports_problems
         self._has_reported_untrusted = not reports_problems
 
@@ -61,7 +59,7 @@ class ClientAddress:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
         if "werkzeug.socket" in environ:
             return network_of(peer) or ""
-        if not self._is_trusted(peer):
+        if not self._proxies.contains(peer):
             if forwarded:
                 self._report_untrusted_peer(peer)
             return network_of(peer) or ""
@@ -72,13 +70,6 @@ class ClientAddress:
             return UNUSABLE_HEADER
         return address or ""
 
-    def _is_in_networks(self, address: str) -> bool:
-        """Return whether an address may be that of a proxy; that of a Unix socket is empty."""
-        if address == "" or self._trusts_all:
-            return True
-        parsed = _parse(address)
-        return parsed is not None and any(parsed in network for network in self._networks)
-
     def _last_untrusted(self, forwarded: str) -> str:
         """Return the last address of X-Forwarded-For that is not a proxy's, "" without one.
 
@@ -88,10 +79,10 @@ class ClientAddress:
         addresses = [_without_port(part) for part in parts if part]
         if not addresses:
             return ""
-        if self._trusts_all:
+        if self._proxies.are_all_trusted:
             return addresses[-1]
         for address in reversed(addresses):
-            if not self._is_trusted(address):
+            if not self._proxies.contains(address):
                 return address
         return addresses[0]
 
@@ -127,22 +118,12 @@ def client_address() -> str:
 @lru_cache(maxsize=10_000)
 def network_of(address: str) -> str | None:
     """Return an address as limits count it: an IPv6 address as its network. None if it is none."""
-    parsed = _parse(address)
+    parsed = parse_peer(address)
     if parsed is None:
         return None
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
     return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX_BITS), strict=False))
-
-
-def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])  # without the zone of fe80::1%eth0
-    except ValueError:
-        return None
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped  # a socket for both versions has ::ffff:192.0.2.1
-    return parsed
 
 
 def _without_port(address: str) -> str:

@@ -1,6 +1,8 @@
 """Labels: which texts may name a room in its address."""
 
 import re
+import secrets
+import string
 import unicodedata
 from random import SystemRandom
 
@@ -44,6 +46,9 @@ LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
 SUFFIX_CHARACTERS = "23456789abcdefghijkmnpqrstuvwxyz"
 """Without 0, 1, l and o, which look like others."""
 
+PRIVATE_CHARACTERS = string.ascii_letters + string.digits
+PRIVATE_LENGTH = 22
+
 SUFFIX_LENGTH = 6
 """Of 32 characters each: 30 random bits. The two words have 13, so a label has 43."""
 
@@ -52,6 +57,22 @@ class LabelConverter(BaseConverter):
     """Matches the label of a room in a URL. Case matters."""
 
     regex = LABEL_PATTERN
+
+
+def label_converter(base_path: str) -> type[LabelConverter]:
+    """Return the converter for the labels of a site below a path; "" is the root of its host.
+
+    The first part of the path is no label: whether a proxy has removed /chat from the path of a
+    request, or the room "chat" is asked for, could not be told apart.
+    """
+    first = base_path.removeprefix("/").partition("/")[0]
+    if not first:
+        return LabelConverter
+
+    class LabelBelowPath(LabelConverter):
+        regex = rf"(?!{re.escape(first)}\Z){LABEL_PATTERN}"
+
+    return LabelBelowPath
 
 
 def is_valid_label(text: str) -> bool:
@@ -70,6 +91,14 @@ def label_from_text(text: str) -> str:
     without_accents = "".join(each for each in letters if not unicodedata.combining(each))
     without_apostrophes = re.sub("['\u2019]", "", without_accents)
     return re.sub(r"[^a-z0-9_]+", "-", without_apostrophes).strip("-")
+
+
+def private_label() -> str:
+    """Return a label for a private room: 22 random letters and digits, with 130 random bits.
+
+    Punctuation would be cut off where programs find links in texts.
+    """
+    return "".join(secrets.choice(PRIVATE_CHARACTERS) for _ in range(PRIVATE_LENGTH))
 
 
 def random_label() -> str:

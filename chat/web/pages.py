@@ -2,7 +2,6 @@
 
 import io
 import secrets
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 
@@ -21,27 +20,29 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from chat import engine, wire
 from chat.current_config import current_config
-from chat.errors import BadRequest, Busy, NotFound, RateLimited, Refusal
-from chat.identity import author, csrf_token, is_valid_csrf_token, remember_room, you
-from chat.membership import check_failed_joins
-from chat.models import MessagePage, Room
+from chat.errors import BadRequest, Busy, NameTaken, NotFound, RateLimited, Refusal
+from chat.identity import author, csrf_token, remember_room
+from chat.membership import check_access, check_failed_joins, name_claim, you
+from chat.models import MessagePage, Room, room_mark
+from chat.moderation.rules import Role, utc_now
 from chat.services import services
 from chat.storage import journal
 from chat.storage.commands import PostMessage
+from chat.storage.moderation_commands import CLAIM_SECONDS
 from chat.text import markdown
 from chat.text.graphemes import initial
 from chat.text.plain_text import first_line
 from chat.text.rendered_messages import RenderedMessages
+from chat.text.skeletons import confusable_names
 from chat.web.client_address import client_address
-from chat.web.labels import random_label
+from chat.web.forms import check_csrf_token
+from chat.web.labels import private_label, random_label
+from chat.web.password_form import give_password
+from chat.web.refusal_pages import is_about_entering
 from chat.web.retry_after import retry_after_headers
 from chat.web.room_links import NoRoom, find_room_link
+from chat.web.room_lookup import find_existing_room
 from chat.web.visits import is_navigation, is_visit
-
-CSRF_MESSAGE = (
-    "Your session expired; please send again. "
-    "Make sure that your browser accepts cookies from this site."
-)
 
 MAX_LABEL_ATTEMPTS = 5
 """How many random labels are tried; two rooms hardly ever get the same one."""
@@ -51,6 +52,8 @@ MAX_QR_ADDRESS_CHARS = 300
 
 MAX_CACHED_QR_CODES = 1_000
 """A code takes 2 KB, that of the longest address 8 KB."""
+
+QR_CACHING = "private, max-age=86400"
 
 HUE_COUNT = 20
 """How many colors css/avatar.css has."""
@@ -85,7 +88,7 @@ def new() -> AnyResponse:
     """
     if not is_visit(request) or not is_navigation(request):
         return _render_about()
-    return _go_to_new_room()
+    return _go_to_new_room(is_private="private" in request.args)
 
 
 @blueprint.post("/new/")
@@ -94,9 +97,11 @@ def post_new() -> AnyResponse:
 
     Raises RateLimited, and Busy when no label was free.
     """
-    if not is_valid_csrf_token(request.form.get("csrf", "")):
-        return _render_about(not_created=CSRF_MESSAGE, status=400)
-    return _go_to_new_room()
+    try:
+        check_csrf_token()
+    except BadRequest as refusal:
+        return _render_about(not_created=str(refusal), status=refusal.status)
+    return _go_to_new_room(is_private="private" in request.form)
 
 
 def _render_about(refused: str = "", not_created: str = "", status: int = 200) -> Response:
@@ -107,10 +112,12 @@ def _render_about(refused: str = "", not_created: str = "", status: int = 200) -
     return Response(text, status, {"Cache-Control": "no-store"})
 
 
-def _go_to_new_room() -> AnyResponse:
+def _go_to_new_room(*, is_private: bool) -> AnyResponse:
     _take_room_token()
     for _ in range(MAX_LABEL_ATTEMPTS):
-        created = journal.create_room(random_label())
+        label = private_label() if is_private else random_label()
+        host_mark = room_mark(label, author())
+        created = journal.create_room(label, host_mark=host_mark, is_private=is_private)
         if created is not None:
             return redirect(url_for("pages.room", label=created.label), 303)
     raise Busy
@@ -127,47 +134,55 @@ def room(label: str) -> AnyResponse:
     except NotFound:
         services().limits.overdraw("address_failed_joins", _address_key())
         return _render_missing_room(label)
+    if existing.is_private:
+        return _render_missing_room(label)  # link previews show nothing of it
     return _render_room(existing, {})
 
 
 @blueprint.post("/<label:label>/")
 def post_message(label: str) -> AnyResponse:
-    """Post a message without JavaScript. A refused one is shown again, with the reason."""
+    """Post a message without JavaScript. A refused one is shown again, with the reason.
+
+    The page that asks for the password of the room sends its form here too.
+    """
     if request.files:
         abort(415)
+    if "password" in request.form:
+        give_password(label)
+        before = request.args.get("before")
+        after = request.args.get("after")
+        return redirect(url_for("pages.room", label=label, before=before, after=after), 303)
     posted_room = _get_or_create_room(label)
     form = {key: request.form.get(key, "") for key in ("handle", "message", "id")}
     try:
-        if not is_valid_csrf_token(request.form.get("csrf", "")):
-            raise BadRequest(CSRF_MESSAGE)
+        check_csrf_token()
+        check_access(posted_room)
         posted = wire.Chat.parse(form)
-        command = PostMessage(posted_room, author(), posted.handle, posted.message, posted.id)
+        command = PostMessage(
+            posted_room,
+            author(),
+            posted.handle,
+            posted.message,
+            posted.id,
+            claim=name_claim(),
+        )
         limits = services().limits
         limits.take_event("chat", limits.requester(author(), client_address()), posted.message)
         result = services().journal.submit(command)
     except Refusal as refusal:
+        if is_about_entering(refusal):
+            raise
         if not refusal.retry:
             # With `retry` the message may have been stored: the same id makes a repetition safe.
             del form["id"]
-        response = _render_room(posted_room, form | {"refused": str(refusal)}, refusal.status)
+        form["refused"] = str(refusal)
+        if isinstance(refusal, NameTaken) and refusal.suggestion is not None:
+            form["handle"] = refusal.suggestion  # so that sending the form again uses it
+        response = _render_room(posted_room, form, refusal.status)
         response.headers.update(retry_after_headers(refusal))
         return response
     session["handle"] = form["handle"]
     return redirect(url_for("pages.room", label=label, _anchor=f"m-{result.seq}"), 303)
-
-
-@blueprint.post("/privacy/forget")
-def forget() -> AnyResponse:
-    """Delete the cookie of this browser: its next visit gets a new identity.
-
-    A form is answered with a redirect, and a script that prefers a minimal answer with 204.
-    """
-    if not is_valid_csrf_token(request.form.get("csrf", "")):
-        raise BadRequest(CSRF_MESSAGE)
-    session.clear()
-    if request.headers.get("Prefer") == "return=minimal":  # RFC 7240
-        return Response(status=204)
-    return redirect(url_for("pages.about"), 303)
 
 
 @blueprint.get("/<label:label>/qr.svg")
@@ -176,9 +191,22 @@ def qr(label: str) -> AnyResponse:
     address = url_for("pages.room", label=label, _external=True)
     if len(address) > MAX_QR_ADDRESS_CHARS:
         abort(400, "The address of this room is too long for a QR code.")
-    # Not in shared caches: the address is all that is needed to enter the room.
-    headers = {"Cache-Control": "private, max-age=86400"}
+    headers = {"Cache-Control": _qr_caching(label)}
     return Response(qr_svg(address), headers=headers, mimetype="image/svg+xml")
+
+
+def _qr_caching(label: str) -> str:
+    """Return for how long a browser may keep the QR code of a room.
+
+    Never in shared caches: the address is all that is needed to enter the room.
+    """
+    try:
+        rules = find_existing_room(label).rules
+    except NotFound:
+        return QR_CACHING
+    except Refusal:
+        return "no-store"
+    return "no-store" if rules.is_private or rules.password_hash else QR_CACHING
 
 
 @lru_cache(maxsize=MAX_CACHED_QR_CODES)
@@ -230,7 +258,11 @@ def _address_key() -> str | None:
 
 
 def _render_room(shown: Room, form: dict[str, str], status: int = 200) -> Response:
-    """Render a room. `form` holds the fields of a refused message, and the reason as `refused`."""
+    """Render a room. `form` holds the fields of a refused message, and the reason as `refused`.
+
+    Raises what check_access raises.
+    """
+    check_access(shown)
     latest = shown.latest()
     listed = _requested_page(shown) or latest
     return _room_response(shown, latest, listed, form, status)
@@ -268,14 +300,28 @@ def _room_response(
         page=page,  # what the script starts from
         rows=rows,  # what is shown without JavaScript
         faces=_faces(rows, page["you"]["mark"]),
+        confusable_names=confusable_names((row["mark"], row["handle"]) for row in rows),
         earlier=earlier,
         later=later,
         form=fields | form,
         transports=current_config().offered_transports(),
         is_missing=is_missing,
-        now=wire.iso_timestamp(datetime.now(UTC)),
+        is_host=latest.rules.role(page["you"]["mark"]) is Role.HOST,
+        claim_seconds=0 if is_missing else _claim_seconds(shown, latest),
+        now=wire.iso_timestamp(utc_now()),
     )
-    return Response(text, status, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if shown.is_private:
+        headers["Referrer-Policy"] = "no-referrer"
+    return Response(text, status, headers)
+
+
+def _claim_seconds(shown: Room, latest: MessagePage) -> int:
+    """Return how long the room can still get a host by *Become host*, in seconds; 0: not."""
+    if latest.rules.hosts:
+        return 0
+    age = utc_now() - shown.created_at
+    return max(0, CLAIM_SECONDS - int(age.total_seconds()))
 
 
 def _faces(rows: list[wire.JSON], own_mark: str) -> dict[str, dict[str, str]]:

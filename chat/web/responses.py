@@ -7,11 +7,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from chat.errors import Refusal
+from chat.errors import Forbidden, Refusal
 from chat.web import health, static_files
 from chat.web.addresses import parse_address
+from chat.web.forms import json_refusal, wants_json
 from chat.web.labels import LABEL_RULE
 from chat.web.middleware import REFUSAL_KEY
+from chat.web.refusal_pages import is_about_entering, room_refusal_page
 from chat.web.retry_after import retry_after_headers
 from chat.web.static_files import FAST, best_coding
 
@@ -69,11 +71,12 @@ def make_redirect_relative(response: Response) -> Response:
 def add_security_headers(response: Response) -> Response:
     """Allow only our own files, no frames, no search engines; and no referrer to other sites.
 
-    Errors are not cached: they may have gone at the next request.
+    Errors are not cached: they may have gone at the next request. Redirects are not, because they
+    depend on headers of the proxy.
     """
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    if response.status_code >= HTTPStatus.BAD_REQUEST:
+    if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
         headers.setdefault("Cache-Control", "no-store")
     _add_https_headers(headers)
     if request.endpoint == static_files.ENDPOINT:
@@ -88,12 +91,13 @@ def _add_https_headers(headers: Headers) -> None:
     """Add the headers that depend on how the browser reaches us.
 
     Strict-Transport-Security is not for loopback: it would apply to all ports, and so to whatever
-    else a developer serves there. Browsers ignore Cross-Origin-Opener-Policy, with a warning, where
-    the connection is not secure.
+    else a developer serves there. Below a path, the host has other sites, for which we do not
+    decide. Browsers ignore Cross-Origin-Opener-Policy, with a warning, where the connection is not
+    secure.
     """
     address = parse_address(request.host)
     is_loopback = address is not None and address.is_loopback
-    if request.is_secure and not is_loopback:
+    if request.is_secure and not is_loopback and not request.script_root:
         headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)
     if request.is_secure or is_loopback:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
@@ -127,10 +131,27 @@ def handle_http_error(error: HTTPException) -> AnyResponse | tuple[str, int]:
     return render_template("error.html", code=code, title=title, text=text), code
 
 
+def _room_of_forbidden_page(refusal: Refusal) -> str | None:
+    """Return the label of the room to which a page leads back that only its hosts may see."""
+    if not isinstance(refusal, Forbidden):
+        return None
+    return (request.view_args or {}).get("label")
+
+
 def handle_refusal(refusal: Refusal) -> AnyResponse | tuple[str, int, dict[str, str]]:
-    """Show a page for a refusal; health checks get JSON."""
+    """Show a page for a refusal; health checks and scripts that prefer it get JSON."""
     if health.is_health_check():
         return health.refusal_response(refusal)
+    if wants_json():
+        return json_refusal(refusal)
+    if is_about_entering(refusal):
+        return room_refusal_page(refusal)
     title = "Please try again later" if refusal.retry else "That did not work"
-    page = render_template("error.html", code=refusal.status, title=title, text=str(refusal))
+    page = render_template(
+        "error.html",
+        code=refusal.status,
+        title=title,
+        text=str(refusal),
+        room_label=_room_of_forbidden_page(refusal),
+    )
     return page, refusal.status, retry_after_headers(refusal)

@@ -4,12 +4,14 @@ On https the name of the cookie has a prefix with which browsers refuse a cookie
 http or by a neighboring host (RFC 6265bis, section 4.1.3).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature
+
+from chat.clock import seconds_since
 
 SAVED_SESSION_KEY = "saved_session"
 """Where Flask-SocketIO keeps, in the environ, the session it copied when the socket connected."""
@@ -69,7 +71,8 @@ class SocketSessionInterface(SecureCookieSessionInterface):
         # Otherwise the one without prefix stays: workers of release 0.1.0 know no other.
         is_forgotten = session.modified and not session
         if is_forgotten and request.is_secure and COOKIE_NAME in request.cookies:
-            response.delete_cookie(COOKIE_NAME, secure=True, httponly=True, samesite="Lax")
+            path = self.get_cookie_path(app)
+            response.delete_cookie(COOKIE_NAME, path, secure=True, httponly=True, samesite="Lax")
 
     def get_cookie_name(self, app: Flask) -> str:
         """Return the name of the cookie for the current request."""
@@ -91,11 +94,14 @@ class SocketSessionInterface(SecureCookieSessionInterface):
             return None
         max_age = int(app.permanent_session_lifetime.total_seconds())
         try:
-            data, signed_at = signer.loads(value, max_age=max_age, return_timestamp=True)
+            data, signed_at = signer.loads(value, return_timestamp=True)
         except BadSignature:
             return None
+        age_seconds = seconds_since(signed_at)
+        if age_seconds > max_age:
+            return None
         session = CookieSession(data)
-        is_old = datetime.now(UTC) - signed_at > RENEWAL_INTERVAL
+        is_old = age_seconds > RENEWAL_INTERVAL.total_seconds()
         session.needs_renewal = is_old or name != cookie_name(request)
         return session
 

@@ -1,6 +1,7 @@
 // Entry point of the home page: lists the rooms that this browser has visited.
 
 import { clock } from "./lib/clock.js"
+import { basePath } from "./lib/site.js"
 import { formatVisit } from "./lib/time.js"
 import { HUE_COUNT } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
@@ -23,7 +24,7 @@ function createItem({ label, name, at, unread = 0 }) {
   const item = cloneTemplate("recent-room")
   const title = name || label
   const link = /** @type {HTMLAnchorElement} */ (item.querySelector("a"))
-  link.href = `/${encodeURIComponent(label)}/`
+  link.href = `${basePath}/${encodeURIComponent(label)}/`
   const avatar = /** @type {HTMLElement} */ (item.querySelector(".avatar"))
   setFace(avatar, { hue: hueOf(label), name: title })
   setText(item, ".recent-room__name", title)

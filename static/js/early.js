@@ -34,18 +34,27 @@
 
   function applyPreferences() {
     try {
-      const theme = JSON.parse(localStorage.getItem("confab:theme") ?? "null")
+      const theme = storedValue("theme")
       if (theme === "light" || theme === "dark") dataset.theme = theme
-      if (JSON.parse(localStorage.getItem("confab:people") ?? "null") === "hidden") {
-        dataset.people = "hidden"
-      }
-      const name = JSON.parse(localStorage.getItem("confab:name") ?? "null")
+      if (storedValue("people") === "hidden") dataset.people = "hidden"
+      const name = storedValue("name")
       if (typeof name !== "string" || name.trim() === "") return
       dataset.named = ""
       style.setProperty("--own-initial", JSON.stringify(firstGrapheme(name.trim())))
     } catch {
       // Storage is forbidden, or contains something else: the page keeps its defaults.
     }
+  }
+
+  /**
+   * The value of a preference. The names of all keys are made in lib/site.js, which a classic
+   * script cannot import.
+   *
+   * @param {string} key
+   */
+  function storedValue(key) {
+    const stored = localStorage.getItem(`confab${dataset.basePath ?? ""}:${key}`)
+    return JSON.parse(stored ?? "null")
   }
 
   /**

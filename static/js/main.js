@@ -3,9 +3,18 @@
 
 import { clock } from "./lib/clock.js"
 import { randomId } from "./lib/ids.js"
+import {
+  LOCKED_TEXT,
+  audienceText,
+  muteText,
+  refusalText,
+  slowModeText,
+} from "./lib/moderation_text.js"
 import { mentionsName } from "./lib/mentions.js"
 import { ServerClock } from "./lib/server_clock.js"
-import { formatCount } from "./lib/text.js"
+import { storagePrefix } from "./lib/site.js"
+import { formatCount, isBlank } from "./lib/text.js"
+import { postHostSecret, takeHostSecret } from "./net/host_link.js"
 import { createRoom } from "./net/room_creation.js"
 import { RoomSession } from "./net/room_session.js"
 import { connect } from "./net/socket.js"
@@ -17,6 +26,7 @@ import { OutboxStore } from "./state/outbox_store.js"
 import { People } from "./state/people.js"
 import { OWN_HUE, PersonHues } from "./state/person_hues.js"
 import { Preferences } from "./state/preferences.js"
+import { RoomRules, isModeration } from "./state/room_rules.js"
 import { Timeline } from "./state/timeline.js"
 import { Unread } from "./state/unread.js"
 import { Announcer } from "./view/announcer.js"
@@ -43,11 +53,13 @@ const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
 const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
-const WHO_CAN_READ =
-  "Anyone with the link can read and post here. Messages are kept until their author deletes them."
+/** @type {Record<string, string>} what a host has done, by the code of the refusal */
+const ACTIONS_BY_REFUSAL = { banned: "ban", removed: "remove", closed: "close" }
+const PRIVATE_NOTE =
+  "Only people with the link can find this private room, and link previews show nothing of it."
 /** What secondary.js handles. */
 const EVENTS_TO_REPLAY = {
-  click: ".header button, [data-copy-link]",
+  click: ".header button, .welcome button",
   keydown: ".log, body:not(:focus-within)",
 }
 
@@ -63,7 +75,7 @@ const socket = connect(transports, () => preferences.get(TOKEN_KEY), clock)
 const serverClock = new ServerClock(clock)
 const timeline = new Timeline(
   () => scroller.isAtEnd,
-  ({ mark }) => ignoredPeople.has(mark),
+  (row) => isIgnored(row),
 )
 const session = new RoomSession({
   label,
@@ -78,15 +90,17 @@ const session = new RoomSession({
   clock,
 })
 const { outbox } = session
+const rules = new RoomRules(() => session.mark)
 const people = new People()
 const hues = new PersonHues(label, { preferences, getOwnMark: () => session.mark })
 const list = new MessageList(byId("messages"), cloneTemplate, {
   getMark: () => session.mark,
-  ignores: (mark) => ignoredPeople.has(mark),
+  ignores: isIgnored,
   getOriginal: (seq) => timeline.rowAt(seq),
   isMentionedIn: (text) => mentionsName(text, composer.name),
   isFirstLoaded: () => !timeline.hasOlder,
   faceOf,
+  roleOf: (mark) => rules.roleOf(mark),
 })
 const scroller = new Scroller(byId("log"), byId("latest"), () => !timeline.hasNewer)
 const drafts = new Drafts(label, {
@@ -105,6 +119,7 @@ const connectionStatus = new ConnectionStatus(byId("connection"), {
   clock,
   outbox,
   retryNow: () => socket.retryNow(),
+  rejoin: () => session.rejoin(),
 })
 const announcer = new Announcer(byId("announcements"), clock)
 const sendCountdown = new SendCountdown(byId("send-countdown"), {
@@ -135,6 +150,10 @@ const unread = new Unread({
   isIgnored: (mark) => ignoredPeople.has(mark),
 })
 const { isFirstVisit } = unread
+/** The secret of a host link that is not used yet. */
+let hostSecret = takeHostSecret()
+let slowModeSeconds = 0
+let cancelMuteTimer = () => {}
 const unreadBar = new UnreadBar(byId("unread-bar"), {
   clock,
   goToFirst() {
@@ -150,7 +169,7 @@ const unreadBar = new UnreadBar(byId("unread-bar"), {
 // Helpers
 
 function createElection() {
-  const name = `confab:outbox:${label}`
+  const name = `${storagePrefix}outbox:${label}`
   if (navigator.locks) return electWithLock(name, navigator.locks)
   return electWithLease(name, { clock, getStorage: () => localStorage, tabId: randomId() })
 }
@@ -158,6 +177,15 @@ function createElection() {
 /** @param {Row} row */
 function isOwn(row) {
   return row.mark === session.mark
+}
+
+/**
+ * Whether this person has chosen not to see a row. What a host does concerns everybody.
+ *
+ * @param {Row} row
+ */
+function isIgnored(row) {
+  return ignoredPeople.has(row.mark) && !isModeration(row)
 }
 
 /**
@@ -237,15 +265,40 @@ function forgetDeleted(seqs) {
   drafts.forgetMessages(new Set(seqs))
 }
 
+/**
+ * Messages up to a number have expired or were cleared.
+ *
+ * @param {number} floor
+ */
+function forgetExpired(floor) {
+  drafts.forgetMessages({ has: (seq) => seq > 0 && seq <= floor })
+  unread.forgetUpTo(floor)
+  updateEarlierButton()
+  updateReading()
+}
+
 /** @param {Row[]} rows */
 function handleArrived(rows) {
   for (const { timestamp } of rows) serverClock.observe(timestamp)
   const others = fromOthers(rows)
   people.learnNames(rows)
+  rules.learn(rows)
   announcer.announceMessages(others)
+  announceModeration(rows)
   unread.addArrived(others, timeline.lastSeq)
   scroller.addNew(others.length)
   updateReading()
+}
+
+/**
+ * What others have done as hosts is read out. What this person has done is confirmed already.
+ *
+ * @param {Row[]} rows
+ */
+function announceModeration(rows) {
+  for (const row of rows) {
+    if (isModeration(row) && !isOwn(row)) announcer.announce(row.message)
+  }
 }
 
 function handleAbsence() {
@@ -267,6 +320,7 @@ function updateEarlierButton() {
 
 timeline.addEventListener("reset", () => {
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
+  rules.learn(timeline.rows)
   redraw()
   updateAfterLoading()
 })
@@ -277,11 +331,21 @@ timeline.addEventListener("change", (event) => {
 timeline.addEventListener("deleted", (event) => {
   forgetDeleted(/** @type {CustomEvent<number[]>} */ (event).detail)
 })
+timeline.addEventListener("floor", (event) => {
+  forgetExpired(/** @type {CustomEvent<number>} */ (event).detail)
+})
 timeline.addEventListener("arrived", (event) => {
   handleArrived(/** @type {CustomEvent<Row[]>} */ (event).detail)
 })
 timeline.addEventListener("absence", handleAbsence)
 timeline.addEventListener("title", () => browserTab.setTitle(getTitle()))
+rules.addEventListener("change", () => {
+  list.updateBadges()
+  updateComposerNotice()
+  updateAudience()
+  if (rules.slowModeSeconds < slowModeSeconds) outbox.endWait()
+  slowModeSeconds = rules.slowModeSeconds
+})
 ignoredPeople.addEventListener("change", () => {
   redraw()
   unread.updateIgnored()
@@ -327,12 +391,20 @@ function informNewcomer() {
     notice.dataset.state = "hidden"
   }
   notice.dataset.state = "shown"
-  setText(notice, ".newcomer__text", WHO_CAN_READ)
+  updateAudience()
   composer.addEventListener("send", dismiss, { once: true })
   notice.querySelector("button")?.addEventListener("click", () => {
     dismiss()
     byId("log").focus({ preventScroll: true })
   })
+}
+
+/** Who can read and post, in the notice for newcomers. */
+function updateAudience() {
+  const notice = byId("newcomer")
+  if (notice.dataset.state !== "shown") return
+  const sentences = [rules.isPrivate ? PRIVATE_NOTE : "", audienceText(rules)]
+  setText(notice, ".newcomer__audience", sentences.filter((text) => text !== "").join(" "))
 }
 
 function updateAfterLoading() {
@@ -374,9 +446,27 @@ addEventListener("pagehide", () => {
 
 session.addEventListener("state", () => {
   byId("room").dataset.joined = String(session.state === "joined")
-  connectionStatus.showState(session.state, session.refusalReason)
+  if (session.refusalCode !== "") handleClosedRoom()
+  connectionStatus.showState(session.state, closingText(), session.rejoinAt)
   sendCountdown.update()
+  updateComposerNotice()
 })
+/** The server asks for the password, or answers a host link, with another page. */
+function handleClosedRoom() {
+  const { refusalCode } = session
+  const isRefusedPerson = ["banned", "removed", "password_required"].includes(refusalCode)
+  if (hostSecret !== "" && isRefusedPerson) submitHostSecret()
+  else if (refusalCode === "password_required") location.reload()
+}
+
+/** Why the room is closed or the connection refused; who has done it, if that is known. */
+function closingText() {
+  const { refusalCode, refusalReason, rejoinAt } = session
+  const action = ACTIONS_BY_REFUSAL[refusalCode]
+  const host = action ? rules.latest(action)?.name : undefined
+  return refusalText(refusalCode, { message: refusalReason, host, rejoinAt })
+}
+
 session.addEventListener("identity", (event) => {
   const { mark, token } = /** @type {CustomEvent<You>} */ (event).detail
   if (token) preferences.set(TOKEN_KEY, token)
@@ -384,7 +474,10 @@ session.addEventListener("identity", (event) => {
   page.you.mark = mark
 })
 session.addEventListener("joined", (event) => {
-  people.reset(/** @type {CustomEvent<Joined>} */ (event).detail)
+  const { detail } = /** @type {CustomEvent<Joined>} */ (event)
+  people.reset(detail)
+  rules.apply(detail.rules, detail.head)
+  rules.learnOwnMute(detail.you.muted_until, detail.head)
   const { targetSeq } = composer
   const isTargetLoaded = targetSeq === 0 || timeline.rowAt(targetSeq) !== undefined
   if (!isTargetLoaded) session.loadQuote(targetSeq) // it may have been deleted meanwhile
@@ -420,6 +513,29 @@ function drawPresentFaces() {
 
 // The composer
 
+/** Shows why this person cannot post, or only slowly. */
+function updateComposerNotice() {
+  cancelMuteTimer()
+  const now = serverClock.now()
+  const mutedUntil = rules.mutedUntil(session.mark, now)
+  if (Number.isFinite(mutedUntil) && mutedUntil > 0) {
+    cancelMuteTimer = clock.schedule(mutedUntil - now, updateComposerNotice)
+  }
+  const obstacle = obstacleToPosting(mutedUntil, now)
+  const isSlow = rules.slowModeSeconds > 0 && rules.ownRole === ""
+  composer.block(session.state === "closed" ? closingText() : obstacle)
+  composer.showNotice(obstacle || (isSlow ? slowModeText(rules.slowModeSeconds) : ""))
+}
+
+/**
+ * @param {number} mutedUntil
+ * @param {number} now
+ */
+function obstacleToPosting(mutedUntil, now) {
+  if (mutedUntil > 0) return muteText(rules.latest("mute")?.name ?? "", mutedUntil, now)
+  return rules.isLocked && !rules.isHost ? LOCKED_TEXT : ""
+}
+
 /**
  * @param {Submission} submission
  * @returns {boolean} false when the text has to stay in the composer
@@ -438,7 +554,7 @@ function submit({ handle, messages, edit, reply_to }) {
  * @param {string} message an empty one asks whether to delete the message
  */
 function submitEdit(seq, message) {
-  if (message.trim() === "") {
+  if (isBlank(message)) {
     secondary.then(({ actions }) => actions.delete({ seq }))
     return true
   }
@@ -457,6 +573,18 @@ function handleRefusedChanges() {
   }
 }
 
+/**
+ * Sends what was refused because the name is taken under the name that the server has suggested.
+ *
+ * @param {string} id of one of these messages
+ */
+function useSuggestedName(id) {
+  const { handle, suggestion = "" } = outbox.failedItems.find((item) => item.id === id) ?? {}
+  if (handle === undefined) return
+  composer.name = suggestion
+  outbox.retryAs(handle, suggestion)
+}
+
 composer.addEventListener("send", (event) => {
   const { detail } = /** @type {CustomEvent<Submission>} */ (event)
   if (!submit(detail)) event.preventDefault()
@@ -466,7 +594,7 @@ composer.addEventListener("command", (event) => {
   secondary.then(({ commands }) => commands[detail.command](detail.argument))
 })
 composer.addEventListener("namechange", () => {
-  document.documentElement.toggleAttribute("data-named", composer.name.trim() !== "")
+  document.documentElement.toggleAttribute("data-named", !isBlank(composer.name))
   list.updateMentions()
 })
 composer.addEventListener("modechange", () => list.setTarget(composer.targetSeq))
@@ -487,6 +615,7 @@ document.addEventListener("visibilitychange", handleRefusedChanges)
  */
 const clickActions = {
   retry: (_, id) => outbox.retry(id),
+  "use-name": (_, id) => useSuggestedName(id),
   discard: (_, id) => outbox.discard(id),
   edit: (_, id) => composer.restoreText(outbox.discard(id)?.message ?? ""),
   unfold: (button) => {
@@ -515,6 +644,31 @@ byId("messages").addEventListener("click", (event) => {
   clickActions[button.dataset.action ?? ""](button, message?.dataset.id ?? "")
 })
 byId("latest").addEventListener("click", () => navigation.goToLatest())
+
+// Host links
+
+/** Somebody may open a host link of the room that is open already. */
+addEventListener("hashchange", () => {
+  hostSecret = takeHostSecret() || hostSecret
+  if (hostSecret !== "") useHostLink()
+})
+
+async function useHostLink() {
+  if (session.refusalCode !== "") handleClosedRoom()
+  await session.untilJoined()
+  if (hostSecret === "") return
+  const secret = hostSecret
+  hostSecret = ""
+  const { becomeHostWith } = await secondary
+  becomeHostWith(secret)
+}
+
+function submitHostSecret() {
+  const form = document.body.appendChild(document.createElement("form"))
+  const field = /** @type {HTMLInputElement} */ (document.querySelector("[name=csrf]"))
+  postHostSecret(label, hostSecret, { form, csrf: field.value })
+  hostSecret = ""
+}
 
 // Start
 
@@ -571,6 +725,7 @@ async function loadSecondary() {
     timeline,
     people,
     ignoredPeople,
+    rules,
     composer,
     navigation,
     unread,
@@ -604,7 +759,9 @@ async function importSecondary() {
 
 serverClock.observe(byId("room").dataset.time ?? "", pageReceivedAt())
 browserTab.setTitle(page.name || label)
+rules.apply(page.rules, page.head)
 timeline.load(page)
+rules.learnOwnMute(page.you.muted_until, page.head)
 unread.open(timeline.rows, timeline)
 outbox.restore()
 connectionStatus.showState(session.state)
@@ -612,5 +769,6 @@ openSocket()
 /** Exported for tests, which wait for it. */
 export const secondary = loadSecondary()
 restorePosition()
+if (hostSecret !== "") useHostLink()
 const replayEvents = recordEvents(EVENTS_TO_REPLAY)
 secondary.then(replayEvents)

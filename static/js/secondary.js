@@ -2,14 +2,23 @@
 // is loaded after the first part, because reading and sending messages does not need it.
 
 import { clock } from "./lib/clock.js"
-import { truncate } from "./lib/text.js"
+import { keptText } from "./lib/durations.js"
+import { Refused } from "./lib/errors.js"
+import { audienceText } from "./lib/moderation_text.js"
+import { withoutSuggestion } from "./lib/names.js"
+import { basePath } from "./lib/site.js"
+import { isBlank, truncate } from "./lib/text.js"
 import { deleteCookie } from "./net/forgetting.js"
+import { eraseAll, loadSummary } from "./net/own_data.js"
+import { sendReport } from "./net/reporting.js"
+import { hostLink } from "./net/host_link.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
+import { forgetRoom } from "./state/room_memory.js"
 import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
-import { byId, cloneTemplate, setText } from "./view/dom.js"
+import { byId, cloneTemplate, hasLostFocus, setText } from "./view/dom.js"
 import { setUpFileRefusal } from "./view/file_refusal.js"
 import { setUpForgetDialog } from "./view/forget_dialog.js"
 import { setUpKeyboardShortcuts } from "./view/keyboard_shortcuts.js"
@@ -19,7 +28,12 @@ import { previewText } from "./view/message_parts.js"
 import { MessageTap } from "./view/message_tap.js"
 import { setUpNotificationSettings } from "./view/notification_settings.js"
 import { Notifications } from "./view/notifications.js"
+import { setUpOwnDataDialogs } from "./view/own_data_dialogs.js"
 import { PeoplePanel } from "./view/people_panel.js"
+import { PersonActions } from "./view/person_actions.js"
+import { ReportDialog } from "./view/report_dialog.js"
+import { RoomSettings } from "./view/room_settings.js"
+import { showRoomState } from "./view/room_state.js"
 import { RoomTitle } from "./view/room_title.js"
 import { setUpCopyButton, setUpShareButton } from "./view/share.js"
 import { setUpThemeChoice } from "./view/theme.js"
@@ -32,13 +46,15 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
 /** @import { IgnoredPeople } from "./state/ignored_people.js" */
 /** @import { People } from "./state/people.js" */
 /** @import { Preferences } from "./state/preferences.js" */
+/** @import { RoomRules } from "./state/room_rules.js" */
 /** @import { Timeline } from "./state/timeline.js" */
 /** @import { Unread } from "./state/unread.js" */
 /** @import { Composer } from "./view/composer.js" */
 /** @import { Face } from "./view/message_parts.js" */
 /** @import { Navigation } from "./view/navigation.js" */
 /** @import { ShowToast } from "./view/toast.js" */
-/** @import { Outgoing, Row } from "./wire.js" */
+/** @import { Moderate } from "./view/person_actions.js" */
+/** @import { Moderation, Outgoing, Row } from "./wire.js" */
 
 /**
  * What main.js has created.
@@ -52,6 +68,7 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {Timeline} timeline
  * @property {People} people
  * @property {IgnoredPeople} ignoredPeople
+ * @property {RoomRules} rules
  * @property {Composer} composer
  * @property {Navigation} navigation
  * @property {Unread} unread
@@ -78,11 +95,14 @@ import { fitToVirtualKeyboard } from "./view/virtual_keyboard.js"
  * @property {MessageMenu} menu
  * @property {Actions} actions by the name in `data-action`
  * @property {Commands} commands by name
+ * @property {(secret: string) => void} becomeHostWith uses the secret of a host link
  * @property {(text: string, confirmation: string, seq: number) => void} copy copies a text of a
  *   message and confirms it
  */
 
 const OUTBOX_FULL = "Too many changes are waiting to be sent. Please try again later."
+const NO_CONNECTION = "That didn't work: there is no connection. Please try again."
+const IS_HOST = "You are a host of this room now."
 const MAX_CONFIRMED_CHARACTERS = 500
 
 /**
@@ -90,9 +110,11 @@ const MAX_CONFIRMED_CHARACTERS = 500
  * @returns {Secondary}
  */
 export function startSecondary(page) {
-  const panel = createPeoplePanel(page)
+  const moderate = createModerate(page)
+  const panel = createPeoplePanel(page, moderate)
   const copying = new Copying(/** @type {HTMLDialogElement} */ (byId("copy")), page.showToast)
-  const actions = createActions(page, copying)
+  const reportDialog = createReportDialog(page)
+  const actions = createActions(page, { copying, reportDialog, panel })
   const messageFocus = new MessageFocus(byId("log"), {
     goToLatest: () => page.navigation.goToLatest(),
   })
@@ -100,20 +122,15 @@ export function startSecondary(page) {
     log: byId("log"),
     getRow: (seq) => page.timeline.rowAt(seq),
     isOwn: page.isOwn,
+    mayModerate: (mark) => page.rules.mayModerate(mark),
     reactorsOf: (row) => reactorsOf(page, row),
     actions,
   })
   new MessageTap(byId("room"), page.preservePosition)
-  detectWake(
-    { clock },
-    {
-      onVisible: () => page.socket.retryNow(),
-      onWake: () => page.session.checkConnection(),
-    },
-  )
+  checkConnectionAfterSleep(page)
   showRoomTitle(page)
   const notifications = notifyAboutMessages(page)
-  forgetDeletedMessages(page.timeline, { menu, notifications, copying })
+  forgetDeletedMessages(page.timeline, { menu, notifications, copying, reportDialog })
   showTyping(page)
   announceNameChanges(page)
   suggestNames(page)
@@ -123,13 +140,16 @@ export function startSecondary(page) {
   })
   setUpDialogs()
   setUpForgetting(page)
+  setUpOwnData(page)
   setUpShortcuts(page, messageFocus)
   setUpThemeChoice(byId("theme"), page.preferences)
   fitToVirtualKeyboard(byId("room"), visualViewport)
   setUpLinks(page, copying)
+  setUpHosting(page, { moderate, copying })
   return {
     menu,
     actions,
+    becomeHostWith: (secret) => becomeHost(page, moderate, { action: "use_host_link", secret }),
     commands: createCommands(page, panel),
     copy: (text, confirmation, seq) => copying.copy(text, confirmation, seq),
   }
@@ -137,24 +157,191 @@ export function startSecondary(page) {
 
 /** @param {string} label */
 function roomUrl(label) {
-  return new URL(`/${label}/`, location.href).href
+  return new URL(`${basePath}/${label}/`, location.href).href
 }
 
 /** @param {RoomPage} page */
-function createPeoplePanel(page) {
-  const { people, ignoredPeople, preferences, session, composer, faceOf } = page
+function checkConnectionAfterSleep({ socket, session }) {
+  detectWake(
+    { clock },
+    {
+      onVisible: () => socket.retryNow(),
+      onWake: () => session.checkConnection(),
+    },
+  )
+}
+
+/**
+ * Performs actions of this person as host or moderator, and shows why one was refused.
+ *
+ * @param {RoomPage} page
+ * @returns {Moderate}
+ */
+function createModerate({ session, showToast }) {
+  return async (moderation) => {
+    try {
+      return await session.moderate(moderation)
+    } catch (error) {
+      showToast(describeError(error))
+      return null
+    }
+  }
+}
+
+/** @param {unknown} error of a request */
+function describeError(error) {
+  return error instanceof Refused ? error.message : NO_CONNECTION
+}
+
+/**
+ * @param {RoomPage} page
+ * @param {Moderate} moderate
+ */
+function createPeoplePanel(page, moderate) {
+  const personActions = new PersonActions({
+    rules: page.rules,
+    moderate,
+    getServerTime: () => page.serverClock.now(),
+    clock,
+    showToast: page.showToast,
+  })
+  const { people, ignoredPeople, rules, preferences, session, composer, faceOf } = page
   return new PeoplePanel(/** @type {HTMLDialogElement} */ (byId("people")), {
     button: byId("people-button"),
     menu: /** @type {HTMLDialogElement} */ (byId("person-menu")),
     people,
     ignoredPeople,
+    rules,
     preferences,
     getOwnMark: () => session.mark,
     faceOf,
     cloneTemplate,
     mention: (name) => composer.insert(`@${name} `),
     toggleIgnored: (mark, name) => toggleIgnored(page, mark, name),
+    hostActions: personActions.all,
+    hostActionsFor: (mark) => personActions.namesFor(mark),
   })
+}
+
+/**
+ * What only hosts see, and how somebody becomes one.
+ *
+ * @param {RoomPage} page
+ * @param {{ moderate: Moderate, copying: Copying }} tools
+ */
+function setUpHosting(page, { moderate, copying }) {
+  const { rules, session, people, showToast } = page
+  const showHostLink = () => createHostLink(page, moderate)
+  const settings = new RoomSettings(/** @type {HTMLDialogElement} */ (byId("settings")), {
+    rules,
+    getOwnMark: () => session.mark,
+    nameOf: (mark) => people.nameOf(mark),
+    moderate: (moderation) => session.moderate(moderation),
+    describeError,
+    showToast,
+    showHostLink,
+    cloneTemplate,
+  })
+  byId("open-settings").addEventListener("click", () => settings.open())
+  byId("become-host").addEventListener("click", () => {
+    becomeHost(page, moderate, { action: "become_host" })
+  })
+  document.querySelector("[data-host-link]")?.addEventListener("click", showHostLink)
+  document.querySelector("[data-copy-host-link]")?.addEventListener("click", () => {
+    copying.copy(hostLinkField().value, "Host link copied")
+  })
+  byId("host-link").addEventListener("close", () => (hostLinkField().value = ""))
+  keepFocusWhilePressed(byId("welcome"))
+  const update = () => updateHosting(page)
+  rules.addEventListener("change", update)
+  clock.schedule(claimMs(), update)
+  update()
+}
+
+/**
+ * Buttons do not take the focus from a field when they are pressed. The field for the name is
+ * smaller without it: the button would move away before the finger is lifted.
+ *
+ * @param {HTMLElement} container
+ */
+function keepFocusWhilePressed(container) {
+  container.addEventListener("pointerdown", (event) => {
+    const target = /** @type {Element} */ (event.target)
+    if (target.closest("button")) event.preventDefault()
+  })
+}
+
+/** For how long the room can get a host by "Become host", in milliseconds. */
+function claimMs() {
+  return Number(byId("room").dataset.claimSeconds) * 1000
+}
+
+const loadedAt = clock.now()
+
+/** @param {RoomPage} page */
+function updateHosting({ rules }) {
+  const { isHost, hasHost, isNamedByHosts, ownRole } = rules
+  const hadFocus = byId("welcome").contains(document.activeElement)
+  const isClaimable = !hasHost && clock.now() - loadedAt < claimMs()
+  byId("open-settings").hidden = !isHost
+  byId("open-people").hidden = ownRole === ""
+  byId("welcome-host").hidden = !isHost
+  byId("welcome-claim").hidden = !isClaimable
+  const rename = /** @type {HTMLElement} */ (byId("title").querySelector("button"))
+  rename.classList.toggle("header__rename--forbidden", isNamedByHosts && !isHost)
+  showInAll(".audience-note", audienceText(rules))
+  showInAll(".kept-note", keptText(rules.expirySeconds))
+  showRoomState(rules, { icons: byId("room-states"), list: byId("room-rules") })
+  if (hadFocus && hasLostFocus()) byId("log").focus({ preventScroll: true })
+}
+
+/**
+ * @param {string} selector
+ * @param {string} text
+ */
+function showInAll(selector, text) {
+  for (const element of document.querySelectorAll(selector)) {
+    if (element.textContent !== text) element.textContent = text
+  }
+}
+
+function hostLinkField() {
+  return /** @type {HTMLTextAreaElement} */ (byId("host-link").querySelector("textarea"))
+}
+
+/**
+ * Creates a host link and shows it, once.
+ *
+ * @param {RoomPage} page
+ * @param {Moderate} moderate
+ */
+async function createHostLink({ label }, moderate) {
+  const answer = await moderate({ action: "host_link" })
+  if (!answer?.secret) return
+  hostLinkField().value = hostLink(roomUrl(label), answer.secret)
+  openDialog("host-link")
+}
+
+/**
+ * @param {RoomPage} page
+ * @param {Moderate} moderate
+ * @param {Moderation} moderation
+ */
+async function becomeHost(page, moderate, moderation) {
+  await announceFirstName(page)
+  if (await moderate(moderation)) page.showToast(IS_HOST)
+}
+
+/**
+ * Lets the room know the name of this person if nobody has seen it here yet, so that what is
+ * announced about them names them. A name that is refused is left out.
+ *
+ * @param {RoomPage} page
+ */
+async function announceFirstName({ composer, people, session }) {
+  const { name } = composer
+  if (isBlank(name) || people.nameOf(session.mark) !== "") return
+  await refusalOf(session.rename(name))
 }
 
 /**
@@ -218,15 +405,20 @@ function notifyAboutMessages(page) {
  * The texts of deleted messages must not stay anywhere in the browser.
  *
  * @param {Timeline} timeline
- * @param {{ menu: MessageMenu, notifications: Notifications, copying: Copying }} views
+ * @param {object} views
+ * @param {MessageMenu} views.menu
+ * @param {Notifications} views.notifications
+ * @param {Copying} views.copying
+ * @param {ReportDialog} views.reportDialog
  */
-function forgetDeletedMessages(timeline, { menu, notifications, copying }) {
+function forgetDeletedMessages(timeline, { menu, notifications, copying, reportDialog }) {
   timeline.addEventListener("deleted", (event) => {
     for (const seq of /** @type {CustomEvent<number[]>} */ (event).detail) {
       menu.forget(seq)
       notifications.forget(seq)
       forgetDeletion(seq)
       copying.forget(seq)
+      reportDialog.forget(seq)
     }
   })
 }
@@ -245,8 +437,8 @@ function showTyping({ label, socket, session, timeline, people, ignoredPeople, c
   composer.addEventListener("typing", () => {
     const { name, field } = composer
     const text = field.value
-    const isMessage = text.trim() !== "" && !text.startsWith("/")
-    if (name.trim() === "" || !isMessage) return
+    const isMessage = !isBlank(text) && !text.startsWith("/")
+    if (isBlank(name) || !isMessage) return
     if (indicator.shouldSend(people.count)) socket.send("typing", { handle: name })
   })
 }
@@ -257,24 +449,43 @@ function showTyping({ label, socket, session, timeline, people, ignoredPeople, c
  * @param {RoomPage} page
  */
 function announceNameChanges({ session, people, composer }) {
-  composer.addEventListener("namechange", () => {
-    const { name } = composer
-    const previousName = people.nameOf(session.mark)
-    if (previousName !== "" && name.trim() !== "" && previousName !== name) {
-      session.rename(name).catch(() => {}) // the next message contains the name too
-    }
-    const freeName = people.alternativeName(name, session.mark, composer.nameField.maxLength)
-    if (freeName === "") return
-    composer.showHint(
-      `Someone here is already called ${name}. A short code next to each name tells you apart.`,
-      {
-        text: `Use "${freeName}"`,
-        run: () => {
-          composer.name = freeName
-        },
+  const suggest = (/** @type {string} */ text, /** @type {string} */ freeName) => {
+    composer.showHint(text, {
+      text: `Use "${freeName}"`,
+      run: () => {
+        composer.name = freeName
       },
-    )
+    })
+  }
+  composer.addEventListener("namechange", async () => {
+    const { name } = composer
+    const freeName = people.alternativeName(name, session.mark, composer.nameField.maxLength)
+    const previousName = people.nameOf(session.mark)
+    if (freeName !== "") {
+      suggest(`The name "${name}" is taken in this room.`, freeName)
+    } else if (previousName !== "" && !isBlank(name) && previousName !== name) {
+      const { message, suggestion } = (await refusalOf(session.rename(name))) ?? {}
+      const isCurrent = composer.name === name
+      if (message && suggestion && isCurrent) {
+        suggest(withoutSuggestion(message, suggestion), suggestion)
+      }
+    }
   })
+}
+
+/**
+ * Why a request was refused; null if it was not. One that failed otherwise does not matter: the
+ * next message contains the name too.
+ *
+ * @param {Promise<unknown>} request
+ */
+async function refusalOf(request) {
+  try {
+    await request
+    return null
+  } catch (error) {
+    return error instanceof Refused ? error : null
+  }
 }
 
 /** @param {RoomPage} page */
@@ -288,10 +499,10 @@ function suggestNames({ composer, people, session }) {
 
 /**
  * @param {RoomPage} page
- * @param {Copying} copying
+ * @param {{ copying: Copying, reportDialog: ReportDialog, panel: PeoplePanel }} views
  * @returns {Actions}
  */
-function createActions(page, copying) {
+function createActions(page, { copying, reportDialog, panel }) {
   const { label, session, timeline, people, composer, showToast } = page
   const enqueue = (/** @type {Outgoing} */ change) => {
     if (!session.outbox.enqueue(change)) showToast(OUTBOX_FULL)
@@ -311,21 +522,34 @@ function createActions(page, copying) {
     copy: ({ seq, message = "" }) => copying.copy(message, "Text copied", seq),
     link: ({ seq }) => copying.copy(`${roomUrl(label)}#m-${seq}`, "Link copied"),
     delete(row) {
-      confirmDeletion(row.seq, row.message ?? timeline.rowAt(row.seq)?.message ?? "", () => {
-        enqueue({ event: "delete", seq: row.seq })
+      const { seq, message = "", handle = "", mark = "" } = timeline.rowAt(row.seq) ?? row
+      const author = mark === session.mark ? "" : handle || "somebody else"
+      confirmDeletion({ seq, message, author }, () => {
+        enqueue({ event: "delete", seq, mark: session.mark })
       })
     },
     ignore: ({ mark = "", handle = "" }) => toggleIgnored(page, mark, handle),
+    report: (row) => reportDialog.open(row),
+    moderate({ seq, mark = "", handle = "" }) {
+      const body = byId(`m-${seq}`).querySelector(".message__body")
+      const person = { mark, name: people.nameOf(mark) || handle }
+      panel.openMenu(person, /** @type {HTMLElement} */ (body))
+    },
   }
 }
 
 /**
- * @param {number} seq
- * @param {string} message what will be deleted
+ * @param {{ seq: number, message: string, author: string }} deleted `author`: "" for an own message
  * @param {() => void} onConfirm
  */
-function confirmDeletion(seq, message, onConfirm) {
+function confirmDeletion({ seq, message, author }, onConfirm) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("delete"))
+  const [own, other] = ["own", "other"].map((part) => {
+    return /** @type {HTMLElement} */ (dialog.querySelector(`.delete__${part}`))
+  })
+  own.hidden = author !== ""
+  other.hidden = author === ""
+  setText(dialog, ".delete__author", author)
   setText(dialog, ".dialog__message", truncate(message, MAX_CONFIRMED_CHARACTERS))
   dialog.dataset.seq = String(seq)
   dialog.returnValue = ""
@@ -355,12 +579,12 @@ function forgetDeletion(seq) {
 function createCommands({ composer }, panel) {
   return {
     nick(name) {
-      if (name === "") composer.nameField.focus()
+      if (isBlank(name)) composer.nameField.focus()
       else composer.name = truncate(name, composer.nameField.maxLength)
     },
     help: () => openDialog("shortcuts"),
     who: () => panel.show(),
-    leave: () => location.assign("/"),
+    leave: () => location.assign(`${basePath}/`),
   }
 }
 
@@ -385,6 +609,26 @@ function setUpForgetting({ preferences, tabPreferences, showToast }) {
     tabPreferences,
     showError: showToast,
   })
+}
+
+/** @param {RoomPage} page */
+function setUpOwnData({ label, preferences }) {
+  setUpOwnDataDialogs({
+    label,
+    preferences,
+    loadSummary: () => loadSummary(`${basePath}/${label}/your-data`),
+    eraseAll: (url, fields, onProgress) => eraseAll(url, fields, { clock, onProgress }),
+    forgetRoom: () => forgetRoom(label, preferences),
+  })
+}
+
+/** @param {RoomPage} page */
+function createReportDialog({ showToast }) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("report"))
+  const reportDialog = new ReportDialog(dialog, { send: sendReport, showToast })
+  const button = document.querySelector("[data-report-room]")
+  button?.addEventListener("click", () => reportDialog.open())
+  return reportDialog
 }
 
 /**

@@ -13,15 +13,62 @@ export interface Row {
     reply_to?: number
     /**
      * Only in system messages. "title": `message` is the new name of the room. "rename": `message`
-     * is the new name of the person `handle`.
+     * is the new name of the person `handle`. "moderation": `message` is a complete sentence.
      */
     kind?: string
+    details?: Details
     edited?: string
     deleted?: true
     /** The marks of those who reacted, by emoji. */
     reactions?: Record<string, string[]>
     /** Not from the server: the message has an own change that is not stored yet. */
     pending?: true
+}
+
+export type Role = "host" | "moderator"
+
+/** The rules of a room; most keys are left out while they have their default. */
+export interface Rules {
+    /** How long messages are kept; 0 for ever. */
+    expiry_seconds: number
+    private?: true
+    locked?: true
+    naming?: "hosts"
+    slow_mode_seconds?: number
+    password?: true
+    /** By the mark of the person. */
+    roles?: Record<string, Role>
+}
+
+/** In a message of the kind "moderation": what was done. In a deleted message: who deleted it. */
+export interface Details {
+    action: string
+    /** The mark of the person on whom somebody acted. */
+    target?: string
+    /** The end of a sanction. */
+    until?: string
+    address?: true
+    /** The rules after the action. */
+    rules?: Rules
+}
+
+/** What `moderate` performs. */
+export interface Moderation {
+    action: string
+    target?: string
+    seconds?: number
+    address?: boolean
+    by?: "all" | "hosts"
+    password?: string
+    secret?: string
+}
+
+/** The answer to `moderate`. */
+export interface Moderated {
+    rev?: number
+    head?: number
+    secret?: string
+    count?: number
 }
 
 /** Somebody in the room; `handle` is the name that they last used there. */
@@ -44,6 +91,8 @@ export interface Presence {
 export interface You {
     mark: string
     token?: string
+    /** Until when this person is muted; null: the mute has no end. */
+    muted_until?: string | null
 }
 
 /**
@@ -57,6 +106,8 @@ export interface Joined {
     name: string
     head: number
     epoch: string
+    /** Up to this seq no messages exist any more; not sent while it is 0. */
+    floor?: number
     messages: Row[]
     upto: number
     you: You
@@ -66,12 +117,16 @@ export interface Joined {
     count?: number
     state?: number
     partial?: boolean
+    /** Servers before moderation do not send it. */
+    rules?: Rules
 }
 
 /** The answer to `since`. */
 export interface Changes {
     head: number
     epoch: string
+    /** Up to this seq no messages exist any more; not sent while it is 0. */
+    floor?: number
     messages: Row[]
     upto: number
 }
@@ -106,6 +161,8 @@ export interface Head {
     label: string
     head: number
     epoch: string
+    /** Up to this seq no messages exist any more; not sent while it is 0. */
+    floor?: number
 }
 
 export interface Refusal {
@@ -114,6 +171,8 @@ export interface Refusal {
     message: string
     retry: boolean
     retry_after_ms?: number
+    /** With `name_taken`: a name that is free. */
+    suggestion?: string
 }
 
 /** A long absence: `missed` messages after the message `after` are new. */
@@ -134,6 +193,8 @@ export interface Item {
     state: "queued" | "failed" | "sent"
     /** Why the server has refused it. */
     reason?: string
+    /** The name is taken: one under which it can be sent instead. */
+    suggestion?: string
     /** The server has asked to wait until this time, in milliseconds since 1970. */
     not_before?: number
     answer?: Stored
@@ -143,7 +204,7 @@ export interface Item {
     seq?: number
     emoji?: string
     on?: boolean
-    /** The mark of the person who reacts. */
+    /** The mark of the person who reacts or deletes. */
     mark?: string
 }
 

@@ -35,13 +35,18 @@ DEFAULT_SETTINGS: dict[str, Any] = {"locale": "en-GB", "timezone_id": "UTC"}
 PAGE_TIMEOUT_MS = 15_000
 
 
+def chromium_path() -> str:
+    """Return the path of Chromium on this machine."""
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert path, "these tests need Chromium"
+    return path
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser of this machine."""
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert path, "these tests need Chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
 

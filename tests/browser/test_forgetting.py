@@ -18,6 +18,7 @@ STORED_KEYS = "() => Object.keys(localStorage).filter((key) => key.startsWith('c
 def open_dialog(page: Page) -> None:
     """Open the question whether to forget this person."""
     page.get_by_role("button", name="Room menu").click()
+    page.get_by_role("button", name="About your data").click()
     page.get_by_role("button", name="Forget me on this device").click()
     expect(page.get_by_role("dialog", name="Forget me on this device?")).to_be_visible()
 

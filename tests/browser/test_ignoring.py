@@ -117,6 +117,7 @@ def test_the_focus_stays_in_the_page_when_a_button_disappears_under_it(
     fill(server, room, 120)
     page = here(visit(f"/{room}/", **DESKTOP))
     page.locator("#log").evaluate("(log) => { log.scrollTop = -3000 }")
+    expect(page.locator("#latest")).to_be_visible()
     page.locator("#latest").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#latest")).to_be_hidden()

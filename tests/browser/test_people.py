@@ -172,42 +172,44 @@ def test_a_new_name_is_told_in_the_room_and_the_mark_stays(visit: Visit, room: s
     ids=["the same", "an accent", "a Cyrillic letter", "an invisible letter"],
 )
 def test_two_who_look_alike_by_their_names_are_told_apart_by_their_marks(
-    visit: Visit, room: str, other: str
+    server: ConfabServer, visit: Visit, room: str, other: str
 ) -> None:
-    ada, ben, cy = (visit(f"/{room}/", **WIDE) for _ in range(3))
-    says(is_called(ada, "Ada"), "hello")
-    sees(ben, "hello")
-    says(is_called(ben, "Ben"), "hello too")
-    sees(cy, "hello", "hello too")
-    expect(cy.locator("#m-1 .message__mark")).to_be_hidden()
-    expect(cy.locator("#people")).to_contain_text("Ada")
-    expect(cy.locator(".person__mark").first).to_be_hidden()
+    ben, cy = (visit(f"/{room}/", **WIDE) for _ in range(2))
+    with somebody(server, room) as ada, somebody(server, room) as mallory:  # they hold no names
+        post(ada, "hello", "Ada")
+        sees(ben, "hello")
+        says(is_called(ben, "Ben"), "hello too")
+        sees(cy, "hello", "hello too")
+        expect(cy.locator("#m-1 .message__mark")).to_be_hidden()
+        expect(cy.locator("#people")).to_contain_text("Ada")
+        expect(cy.locator(".person__mark").first).to_be_hidden()
 
-    says(is_called(visit(f"/{room}/"), other), "give me your keys")
-    sees(cy, "hello", "hello too", "give me your keys")
+        post(mallory, "give me your keys", other)
+        sees(cy, "hello", "hello too", "give me your keys")
+        expect(cy.locator(".person__mark").first).to_be_visible()
     marks = [cy.locator(f"#m-{seq} .message__mark") for seq in (1, 3)]
     for mark in marks:
         expect(mark).to_be_visible()
         assert re.fullmatch("[0-9a-f]{10}", mark.inner_text().strip())
     assert marks[0].inner_text() != marks[1].inner_text()
-    expect(cy.locator(".person__mark").first).to_be_visible()
 
 
 def test_somebody_who_takes_the_name_of_a_silent_person_is_told_apart(
     server: ConfabServer, visit: Visit, room: str
 ) -> None:
-    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "hello")
-    with somebody(server, room) as ben:
-        for _ in range(50):
-            post(ben, "and so on")
-    cy = visit(f"/{room}/", **WIDE)  # has not loaded the message of Ada, who is still here
-    expect(cy.locator("#m-51")).to_be_visible()
-    expect(cy.locator("#m-1")).to_have_count(0)
-    expect(cy.locator(".message__mark[data-shown]")).to_have_count(0)
+    with somebody(server, room) as ada, somebody(server, room) as mallory:  # they hold no names
+        post(ada, "hello", "Ada")
+        with somebody(server, room) as ben:
+            for _ in range(50):
+                post(ben, "and so on", "Ben")
+        cy = visit(f"/{room}/", **WIDE)  # has not loaded the message of Ada, who is still here
+        expect(cy.locator("#m-51")).to_be_visible()
+        expect(cy.locator("#m-1")).to_have_count(0)
+        expect(cy.locator(".message__mark[data-shown]")).to_have_count(0)
 
-    says(is_called(visit(f"/{room}/", **WIDE), "Ada"), "give me your keys")
+        post(mallory, "give me your keys", "Ada")
 
-    expect(cy.locator("#m-52 .message__mark")).to_be_visible()
+        expect(cy.locator("#m-52 .message__mark")).to_be_visible()
 
 
 def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:
@@ -219,7 +221,7 @@ def test_a_menu_says_whose_message_it_is_about(visit: Visit, room: str) -> None:
     expect(ben.get_by_role("dialog", name="Ada: the train is late")).to_be_visible()
 
 
-def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_it(
+def test_whoever_wants_the_name_of_somebody_here_is_offered_another(
     visit: Visit, room: str
 ) -> None:
     ada, ben = is_called(visit(f"/{room}/"), "Adá"), visit(f"/{room}/")
@@ -227,13 +229,18 @@ def test_whoever_has_the_name_of_somebody_here_is_offered_another_and_may_keep_i
     sees(ben, "hello")
 
     is_called(ben, "ada")
-    expect(ben.locator("#composer-hint")).to_contain_text("already called ada")
+    expect(ben.locator("#composer-hint")).to_contain_text('The name "ada" is taken')
     ben.get_by_role("button", name='Use "ada 2"').click()
 
     expect(ben.get_by_role("textbox", name="Your name")).to_have_value("ada 2")
     is_called(ben, "ada")
     says(ben, "I am also called so")
+    expect(ben.locator(".send-error__text")).to_contain_text('The name "ada" is taken')
+    expect(ada.locator(".message")).to_have_count(1)
+    ben.locator('[data-action="use-name"]').click()
     sees(ada, "hello", "I am also called so")
+    expect(ada.locator(".message__name").last).to_have_text("ada 2")
+    expect(ben.locator(".send-error")).to_have_count(0)
 
 
 # Who is here

@@ -30,6 +30,7 @@ INJECTION = (
 # keyboard focus. The names of buttons contain the time.
 SHAPES = """
 (root) => {
+  const isForScripts = (node) => !node.classList?.contains("without-script")
   const shape = (node) => node.nodeType === Node.TEXT_NODE ? node.data.replace(/\\s+/g, " ") : [
     node.localName,
     Object.fromEntries([...node.attributes].map(({ name, value }) => [name, value])
@@ -37,7 +38,7 @@ SHAPES = """
       .filter(([name]) => !(node.localName === "button" && name === "aria-label"))
       .filter(([name]) => !(node.localName === "time" && name === "title"))
       .sort()),
-    node.localName === "time" ? [] : [...node.childNodes].map(shape),
+    node.localName === "time" ? [] : [...node.childNodes].filter(isForScripts).map(shape),
   ]
   return [...root.querySelectorAll("#messages > *")].map(shape)
 }
@@ -82,7 +83,10 @@ class Visitor:
         ).to_have_count(0)
 
     def shapes(self) -> Any:
-        """The elements of the messages and of the lines between days, as they stand."""
+        """The elements of the messages and of the lines between days, as they stand.
+
+        Those that are shown only without scripts are left out.
+        """
         return self.page.evaluate(f"({SHAPES})(document)")
 
     def written_shapes(self) -> Any:

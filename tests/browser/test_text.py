@@ -1,6 +1,7 @@
 """Text in Chromium: undo, input methods, long texts, accents and files."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
@@ -13,6 +14,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 ENTER = {"key": "Enter", "code": "Enter"}
 INPUT_METHOD_KEY_CODE = 229
 MAX_TASK_MS = 100
+MAX_SCRIPT_MS = 20
+MAX_LAYOUTS = 6
+"""What the composer may do with a pasted text: the browser alone needs 1 layout to insert it."""
+
+MORE_PASTES = 2
+"""The fastest of several counts: what else the machine does makes some of them slower."""
 TRANSFER = """
 (target, { type, text, files }) => {
   const transfer = new DataTransfer()
@@ -232,25 +239,54 @@ def test_only_the_first_part_of_a_long_text_is_the_reply(
         assert set(code.split("\n")) == {line.rstrip("\n")}
 
 
-def cpu_ms(cdp: CDPSession) -> float:
-    """The CPU time of the page's tasks so far: unlike the elapsed time, it does not depend on what
-    else the machine does.
+@dataclass(frozen=True)
+class Cost:
+    """What the tasks of a page have cost: CPU time in ms, which unlike the elapsed time does not
+    depend on what else the machine does, and how many layouts.
     """
-    metrics = cdp.send("Performance.getMetrics")["metrics"]
-    return 1000.0 * next(float(each["value"]) for each in metrics if each["name"] == "TaskDuration")
+
+    total_ms: float
+    script_ms: float
+    layouts: int
+
+    @classmethod
+    def so_far(cls, cdp: CDPSession) -> Self:
+        """Return the cost since the page was loaded. `Performance` has to be enabled."""
+        metrics = {
+            each["name"]: each["value"] for each in cdp.send("Performance.getMetrics")["metrics"]
+        }
+        return cls(
+            1000.0 * metrics["TaskDuration"],
+            1000.0 * metrics["ScriptDuration"],
+            int(metrics["LayoutCount"]),
+        )
+
+    def since(self, earlier: Self) -> Self:
+        """Return the difference."""
+        return type(self)(
+            self.total_ms - earlier.total_ms,
+            self.script_ms - earlier.script_ms,
+            self.layouts - earlier.layouts,
+        )
 
 
-def paste(page: Page, text: str) -> float:
-    """Paste a text, wait until the composer has handled it, and return the CPU time in ms."""
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+def measured(page: Page) -> CDPSession:
+    """Return a session of the developer tools that measures CPU time."""
     cdp = page.context.new_cdp_session(page)
     cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = cpu_ms(cdp)
+    return cdp
+
+
+def paste_cost(page: Page, text: str) -> Cost:
+    """Paste a text and wait until the composer has handled it."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+    cdp = measured(page)
+    before = Cost.so_far(cdp)
     page.keyboard.press("Control+v")
     expect(page.locator("#composer-hint")).to_contain_text("too long")
     page.evaluate("new Promise(requestAnimationFrame)")
-    return cpu_ms(cdp) - before
+    return Cost.so_far(cdp).since(before)
 
 
 @pytest.mark.parametrize(
@@ -261,11 +297,11 @@ def test_a_huge_text_is_not_inserted_and_does_not_block_the_page(
 ) -> None:
     page = open_room(visit, room)
     page.keyboard.type("my draft")
-    used_ms = paste(page, piece * count)
+    cost = paste_cost(page, piece * count)
 
     expect(page.locator("#composer-hint")).to_contain_text("80,000 characters in 2,000 lines")
     expect(text_field(page)).to_have_value("my draft")
-    assert used_ms < MAX_TASK_MS
+    assert cost.total_ms < MAX_TASK_MS
 
 
 def test_the_longest_text_that_can_be_sent_in_parts_does_not_block_the_page(
@@ -273,17 +309,21 @@ def test_the_longest_text_that_can_be_sent_in_parts_does_not_block_the_page(
 ) -> None:
     page = open_room(visit, room)
     text = "Thirty-eight letters are in this line.\n" * 1999
-    used_ms = paste(page, text)
-    assert used_ms < MAX_TASK_MS
+    costs = [paste_cost(page, text)]
+    for _ in range(MORE_PASTES):
+        text_field(page).fill("")
+        costs.append(paste_cost(page, text))
+    # Not the total: a plain field takes 30 to 140 ms to insert and lay out this text.
+    assert min(cost.script_ms for cost in costs) < MAX_SCRIPT_MS, costs
+    assert min(cost.layouts for cost in costs) <= MAX_LAYOUTS, costs
 
     expect(page.get_by_role("button", name="Send as 20 messages")).to_be_visible()
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = cpu_ms(cdp)
+    cdp = measured(page)
+    before = Cost.so_far(cdp)
     page.get_by_role("button", name="Send as 20 messages").click()
     expect(page.locator(".message")).to_have_count(20)
     page.evaluate("new Promise(requestAnimationFrame)")
-    assert cpu_ms(cdp) - before < 3 * MAX_TASK_MS  # of several tasks
+    assert Cost.so_far(cdp).since(before).total_ms < 3 * MAX_TASK_MS  # of several tasks
 
 
 # Files

@@ -182,6 +182,11 @@ def test_all_one_can_do_with_the_message_of_another_person_can_be_done_by_touch(
     assert ada.evaluate("navigator.clipboard.readText()") == "from Ben"
     menu.choose(2, "link")
     ada.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#m-2'))")
+    menu.choose(2, "report")
+    expect(ada.locator("#report .dialog__message")).to_have_text("Ben: from Ben")
+    assert ada.evaluate(SMALL) == []
+    finger.tap(ada.locator("#report").get_by_role("button", name="Send report"))
+    expect(ada.locator("#toast")).to_have_text("Thank you, the report has been sent.")
     offered = menu.offered(2)
     menu.choose(2, "ignore")
     expect(ada.locator("#m-2")).to_be_hidden()

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.test_people import field
 from tests.browser.test_reading import Visit, fill, here, post, somebody
@@ -68,11 +68,7 @@ def test_every_control_of_a_room_works_by_touch(
     with somebody(server, room) as ben:
         room_with_everything(server, room, ben)
         ada = visit(f"/{room}/", **phone)
-        ada.expose_binding("noteTouched", lambda _, name: touched.add(name))
-        ada.add_init_script(NOTE_TOUCHES)
-        ada.add_init_script(SHARE)
-        ada.reload()
-        finger = Finger(here(ada))
+        finger = noting_touches(ada, touched)
 
         write(finger, ada)
         use_messages(finger, ada)
@@ -82,6 +78,7 @@ def test_every_control_of_a_room_works_by_touch(
         use_room_menu(finger, ada)
         controls = set(ada.evaluate("controlsOfPage()"))
         forget(finger, ada)
+    controls |= use_what_hosts_have(server, visit(f"/{room}-hosted/", **phone), touched)
 
     elsewhere = NOT_ON_PHONES | ON_FAILURE | OF_UNREAD_MESSAGES
     assert sorted(controls - touched - elsewhere) == []
@@ -110,6 +107,34 @@ def test_the_bar_of_unread_messages_is_used_by_touch(
         expect(first).to_be_in_viewport()
     else:
         expect(first).not_to_be_in_viewport()
+
+
+def noting_touches(page: Page, touched: set[str]) -> Finger:
+    """Return a finger; the controls that it touches are added to a set."""
+    page.expose_binding("noteTouched", lambda _, name: touched.add(name))
+    page.add_init_script(NOTE_TOUCHES)
+    page.add_init_script(SHARE)
+    page.reload()
+    return Finger(here(page))
+
+
+def use_what_hosts_have(server: ConfabServer, page: Page, touched: set[str]) -> set[str]:
+    """Use a new room as its host; return the controls that it has."""
+    finger = noting_touches(page, touched)
+    become_host(finger, page)
+    with somebody(server, page.url.rstrip("/").rsplit("/", 1)[1]) as ben:
+        post(ben, "hello")
+        act_on_people(finger, page)
+        controls = use_settings(finger, page)
+        go_to_people(finger, page)
+        report_room(finger, page)
+        use_own_data(finger, page)
+        controls |= set(page.evaluate("controlsOfPage()"))
+        choose_action(finger, page, "remove")
+        was_announced(page, "removed Ben")
+        finger.tap(page.locator("#toast").get_by_role("button", name="Undo"))
+        was_announced(page, "readmitted Ben")
+    return controls
 
 
 def write(finger: Finger, page: Page) -> None:
@@ -230,10 +255,136 @@ def use_room_menu(finger: Finger, page: Page) -> None:
     here(page)
 
 
+def open_from_menu(finger: Finger, page: Page, name: str) -> Locator:
+    """Open a dialog from the room menu; return it."""
+    tap_button(finger, page, "Room menu")
+    finger.tap(page.locator("#room-menu").get_by_role("button", name=name, exact=True))
+    return page.locator("dialog:modal").last
+
+
+def choose_action(finger: Finger, page: Page, action: str) -> None:
+    """Choose something from the menu of Ben."""
+    if page.locator("#people").is_hidden():
+        finger.tap(page.locator("#people-button"))
+    finger.tap(page.locator("#people").get_by_role("button", name="Actions for Ben"))
+    finger.tap(page.locator(f'#person-menu [data-action="{action}"]'))
+
+
+def was_announced(page: Page, text: str) -> None:
+    """Wait until the room is told of an action."""
+    message = page.locator('.message[data-kind="moderation"]', has_text=text)
+    expect(message.last).to_be_attached()
+
+
+def become_host(finger: Finger, page: Page) -> None:
+    """Become the host of a new room, and get a host link."""
+    finger.tap(page.locator("#become-host"))
+    was_announced(page, "is the host now")
+    finger.tap(page.get_by_role("button", name="Get host link"))
+    link = page.locator("#host-link")
+    expect(link).to_be_visible()
+    finger.tap(link.get_by_role("button", name="Close"))
+    page.reload()
+    here(page)
+
+
+def act_on_people(finger: Finger, page: Page) -> None:
+    """Mute and unmute, give a role and take it, and cancel what cannot be undone."""
+    choose_action(finger, page, "mute")
+    finger.tap(page.locator("#mute label", has_text="1 hour"))
+    finger.tap(page.locator("#mute").get_by_role("button", name="Mute"))
+    was_announced(page, "muted Ben for 1 hour")
+    choose_action(finger, page, "unmute")
+    was_announced(page, "unmuted Ben")
+    for action in ("appoint", "dismiss", "appoint"):
+        choose_action(finger, page, action)
+        expect(page.locator("#person-menu")).to_be_hidden()
+    for action in ("hand-over", "ban", "delete-all"):
+        choose_action(finger, page, action)
+        question = page.locator(f"#{action}")
+        for option in question.locator("label").all():
+            finger.tap(option)
+        finger.tap(question.get_by_role("button", name="Cancel"))
+        expect(question).to_be_hidden()
+
+
+def use_settings(finger: Finger, page: Page) -> set[str]:
+    """Use the settings of the room; return the controls that the page has meanwhile."""
+    open_from_menu(finger, page, "Room settings")
+    settings = page.locator("#settings")
+    expect(settings).to_be_visible()
+    controls = set(page.evaluate("controlsOfPage()"))
+    finger.tap(settings.locator("label", has_text="Lock"))
+    for label in settings.locator(".settings__rules .setting__label").all():
+        finger.tap(label)
+    tap_button(finger, page, "Save")
+    expect(settings.locator(".settings__rules .settings__status")).to_have_text("Saved")
+    finger.tap(settings.locator(".settings__password .setting__label"))
+    page.keyboard.type("swordfish")
+    tap_button(finger, page, "Set password")
+    finger.tap(settings.get_by_role("button", name="Remove password"))
+    expect(settings.locator(".settings__state")).to_have_text("This room has no password.")
+    finger.tap(settings.locator(".officer__dismiss:visible"))
+    expect(settings.locator(".officer")).to_have_count(1)
+    for name, question in (("Clear history…", "clear-history"), ("Close room…", "close-room")):
+        if settings.is_hidden():
+            open_from_menu(finger, page, "Room settings")
+        tap_button(finger, page, name)
+        finger.tap(page.locator(f"#{question}").get_by_role("button", name="Cancel"))
+        expect(page.locator(f"#{question}")).to_be_hidden()
+    if settings.is_hidden():
+        open_from_menu(finger, page, "Room settings")
+    tap_button(finger, page, "Create host link")
+    expect(page.locator("#host-link")).to_be_visible()
+    finger.tap(page.locator("#host-link .dialog__text"))
+    finger.tap(page.locator("#host-link").get_by_role("button", name="Close"))
+    page.reload()
+    here(page)
+    return controls
+
+
+def go_to_people(finger: Finger, page: Page) -> None:
+    """Go to the page with all people, and back."""
+    tap_button(finger, page, "Room menu")
+    finger.leave_page(page.locator("#open-people"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("People and bans")
+    page.go_back()
+    here(page)
+
+
+def report_room(finger: Finger, page: Page) -> None:
+    """Report the room to its hosts and to the operator."""
+    report = open_from_menu(finger, page, "Report this room")
+    finger.tap(report.locator(".report__label"))
+    finger.tap(report.get_by_role("textbox"))
+    page.keyboard.type("spam")
+    finger.tap(report.locator(".document__check"))
+    finger.tap(report.get_by_role("button", name="Send report"))
+    expect(page.locator("#toast")).to_contain_text("the report has been sent")
+
+
+def use_own_data(finger: Finger, page: Page) -> None:
+    """Cancel leaving and deleting, download, and read the privacy page."""
+    for name, question in (
+        ("Leave room", "leave"),
+        ("Delete everything I wrote here", "erasure"),
+    ):
+        finger.tap(open_from_menu(finger, page, "About your data").get_by_role("button", name=name))
+        finger.tap(page.locator(f"#{question}").get_by_role("button", name="Cancel"))
+        expect(page.locator("dialog:modal")).to_have_count(0)
+    data = open_from_menu(finger, page, "About your data")
+    with page.expect_download():
+        finger.tap(data.get_by_role("link", name="Download my messages"))
+    finger.leave_page(data.get_by_role("link", name="What this server stores"))
+    page.go_back()
+    here(page)
+
+
 def forget(finger: Finger, page: Page) -> None:
     """Forget this person, after having canceled that once."""
     for answer in ("Cancel", "Forget me"):
         tap_button(finger, page, "Room menu")
+        finger.tap(page.get_by_role("button", name="About your data"))
         finger.tap(page.get_by_role("button", name="Forget me on this device"))
         button = page.get_by_role("dialog").get_by_role("button", name=answer, exact=True)
         if answer == "Forget me":

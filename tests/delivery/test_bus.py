@@ -2,24 +2,33 @@
 
 import json
 import logging
+import time
+from math import inf
 
 import pytest
 from flask import Flask
 
 from chat.broadcasts import Broadcaster
-from chat.delivery.bus import RedisBus
 from chat.delivery.reconciler import Reconciler
+from chat.delivery.redis_bus import RedisBus
+from chat.delivery.redis_names import RedisNames
+from chat.delivery.redis_server import RedisServer
 from chat.delivery.replay_guard import MAX_AGE_SECONDS, MAX_STREAMS, RedisClock, ReplayGuard
 from chat.delivery.signatures import MessageSigner
 from chat.limit_sharing import LimitSharing
 from chat.limits import Limits
 from chat.models import Room
+from chat.moderation.enforcement import Enforcement
+from chat.presence.roster import Roster
 from chat.services import services_of
+from chat.storage.recent_claims import RecentClaims
 from config import Config
 from tests.conftest import JSON, Client, Log, StoppedClock
 
 SECRET_KEY = "the secret key of this installation"
 SIGNER = MessageSigner(SECRET_KEY, "bus")
+NAMES = RedisNames(SECRET_KEY)
+KITCHEN = NAMES.room_channel("kitchen")
 STREAM = "the-stream-of-another-worker"
 NOW = StoppedClock().now
 
@@ -39,7 +48,8 @@ def bus(app: Flask, clock: StoppedClock) -> RedisBus:
 def make_bus(app: Flask, clock: StoppedClock) -> RedisBus:
     """Return a bus that is not connected."""
     socketio = services_of(app).socketio
-    return RedisBus(socketio, "redis://127.0.0.1:1/0", "confab:test", SIGNER, clock=clock)
+    server = RedisServer("redis://127.0.0.1:1/0")
+    return RedisBus(socketio, server, NAMES, SIGNER, clock=clock)
 
 
 def message(
@@ -58,12 +68,14 @@ def envelope(event: str, payload: JSON, sent_at: float, stream: str = STREAM) ->
 
 def unsigned_forms(body: bytes) -> list[bytes]:
     """Return a message as somebody without the secret key could publish it."""
-    signed = SIGNER.sign(body)
+    signed = SIGNER.sign(body, KITCHEN)
     return [
         body,
         b"0" * 64 + body,
-        MessageSigner("another secret key", "bus").sign(body),
-        MessageSigner(SECRET_KEY, "people").sign(body),
+        MessageSigner("another secret key", "bus").sign(body, KITCHEN),
+        MessageSigner(SECRET_KEY, "people").sign(body, KITCHEN),
+        SIGNER.sign(body, NAMES.room_channel("garden")),
+        SIGNER.sign(body, NAMES.all_workers),
         signed[:-1],
         signed + b" ",
         signed.replace(b"Eve", b"Ada"),
@@ -79,8 +91,8 @@ def test_only_signed_messages_reach_their_handler(bus: RedisBus) -> None:
     forged = unsigned_forms(message(1, "forged"))
 
     for data in forged:
-        bus.receive(data)
-    bus.receive(SIGNER.sign(message(1, "real")))
+        bus.receive(KITCHEN, data)
+    bus.receive(KITCHEN, SIGNER.sign(message(1, "real"), KITCHEN))
 
     assert [payload["message"] for payload in received] == ["real"]
     assert bus.unsigned.total == len(forged)
@@ -91,17 +103,18 @@ def test_a_forged_number_does_not_hide_the_message_that_has_it(
 ) -> None:
     """The message has been stored by another worker, and arrives over the bus."""
     socketio = services_of(app).socketio
-    reconciler = Reconciler(app, socketio, Broadcaster(socketio), bus)
+    enforcement = Enforcement(app, socketio, Roster())
+    reconciler = Reconciler(app, socketio, Broadcaster(socketio), bus, enforcement, RecentClaims())
     bus.subscribe("chat", reconciler.on_message)
     with app.app_context():
         room = Room.find(kitchen)
     reconciler.sequencer.track(kitchen, room.head)
 
     for data in unsigned_forms(message(1, "forged")) + unsigned_forms(message(9, "forged")):
-        bus.receive(data)
+        bus.receive(KITCHEN, data)
     assert reconciler.sequencer.cursor(kitchen) == 0
-    bus.receive(SIGNER.sign(message(1, "real")))
-    bus.receive(SIGNER.sign(message(1, "repeated", clock.now + 1)))
+    bus.receive(KITCHEN, SIGNER.sign(message(1, "real"), KITCHEN))
+    bus.receive(KITCHEN, SIGNER.sign(message(1, "repeated", clock.now + 1), KITCHEN))
 
     assert [payload["message"] for payload in ada.received("chat")] == ["real"]
     assert reconciler.sequencer.cursor(kitchen) == 1
@@ -111,9 +124,9 @@ def test_unsigned_messages_are_counted_and_logged_once_a_second(
     bus: RedisBus, clock: StoppedClock, caplog: Log
 ) -> None:
     for _ in range(5):
-        bus.receive(message(1, "forged"))
+        bus.receive(KITCHEN, message(1, "forged"))
     clock.now += 1
-    bus.receive(message(1, "forged"))
+    bus.receive(KITCHEN, message(1, "forged"))
 
     reports = [record.getMessage() for record in caplog.records]
     assert [report.split()[0] for report in reports] == ["1", "5"]
@@ -124,8 +137,9 @@ def test_unsigned_messages_are_counted_and_logged_once_a_second(
 def test_what_a_worker_signs_another_worker_accepts() -> None:
     other_worker = MessageSigner(SECRET_KEY, "bus")
 
-    assert other_worker.verify(SIGNER.sign(b"hello")) == b"hello"
-    assert SECRET_KEY.encode() not in SIGNER.sign(b"hello")
+    assert other_worker.verify(SIGNER.sign(b"hello", b"here"), b"here") == b"hello"
+    assert other_worker.verify(SIGNER.sign(b"hello", b"here"), b"there") is None
+    assert SECRET_KEY.encode() not in SIGNER.sign(b"hello", b"here")
 
 
 # Replays
@@ -136,13 +150,15 @@ def test_a_message_that_is_published_again_is_dropped_counted_and_logged(
 ) -> None:
     received: list[JSON] = []
     bus.subscribe("chat", lambda _event, payload: received.append(payload))
-    recorded = [SIGNER.sign(message(rev, "hello", clock.now + rev / 1e6)) for rev in (1, 2, 3)]
+    recorded = [
+        SIGNER.sign(message(rev, "hello", clock.now + rev / 1e6), KITCHEN) for rev in (1, 2, 3)
+    ]
     for data in recorded:
-        bus.receive(data)
+        bus.receive(KITCHEN, data)
 
     clock.now += 1
     for data in recorded + recorded[::-1]:
-        bus.receive(data)
+        bus.receive(KITCHEN, data)
 
     assert [payload["rev"] for payload in received] == [1, 2, 3]
     assert bus.replayed.total == 6
@@ -153,8 +169,8 @@ def test_a_message_that_is_published_again_is_dropped_counted_and_logged(
 def test_messages_of_a_worker_that_has_ended_cannot_be_published_again(
     app: Flask, bus: RedisBus, clock: StoppedClock
 ) -> None:
-    recorded = SIGNER.sign(message(1, "hello", clock.now))
-    bus.receive(recorded)
+    recorded = SIGNER.sign(message(1, "hello", clock.now), KITCHEN)
+    bus.receive(KITCHEN, recorded)
     clock.now += MAX_AGE_SECONDS + 1
     received: list[JSON] = []
     newcomer = make_bus(app, clock)
@@ -162,9 +178,9 @@ def test_messages_of_a_worker_that_has_ended_cannot_be_published_again(
         each.subscribe("chat", lambda _event, payload: received.append(payload))
 
     for each in (bus, newcomer):
-        each.receive(recorded)
+        each.receive(KITCHEN, recorded)
         assert each.replayed.total == 1
-        each.receive(SIGNER.sign(message(2, "hello again", clock.now)))
+        each.receive(KITCHEN, SIGNER.sign(message(2, "hello again", clock.now), KITCHEN))
 
     assert [payload["rev"] for payload in received] == [2, 2]
 
@@ -173,22 +189,32 @@ def test_a_replayed_report_of_taken_tokens_locks_nobody_out(
     app: Flask, bus: RedisBus, clock: StoppedClock
 ) -> None:
     limits = Limits(Config(), SECRET_KEY, is_shared=True, clock=clock)
-    bus.subscribe("taken", LimitSharing(services_of(app).socketio, bus, limits).on_message)
+    bus.subscribe("limit_usage", LimitSharing(services_of(app).socketio, bus, limits).on_message)
     ada = limits.requester("ada", None)
     report = {"person_messages": {ada.person: 1}}
-    recorded = SIGNER.sign(envelope("taken", report, clock.now))
+    recorded = SIGNER.sign(envelope("limit_usage", report, clock.now), KITCHEN)
 
     for _ in range(100):
-        bus.receive(recorded)
+        bus.receive(KITCHEN, recorded)
 
     assert limits.buckets["person_messages"].take(ada.person, 4, clock.now) == 0
+
+
+def test_a_bus_is_up_since_its_subscriptions_were_confirmed(bus: RedisBus) -> None:
+    assert bus.up_since == inf
+    began = time.monotonic()
+
+    bus._on_subscribed(set())
+
+    assert bus.is_up
+    assert began <= bus.up_since <= time.monotonic()
 
 
 def test_a_worker_does_not_receive_its_own_messages(bus: RedisBus) -> None:
     received: list[JSON] = []
     bus.subscribe("chat", lambda _event, payload: received.append(payload))
 
-    bus.receive(bus.sign('{"event": "chat", "payload": {}}'))
+    bus.receive(KITCHEN, bus.sign(KITCHEN, '{"event": "chat", "payload": {}}'))
 
     assert received == []
     assert bus.replayed.total == 0
@@ -206,7 +232,9 @@ def test_every_message_of_a_worker_is_accepted_by_the_others_whatever_their_cloc
     receiver.subscribe("chat", lambda _event, payload: received.append(payload))
 
     for number in range(5):
-        receiver.receive(sender.sign(json.dumps({"event": "chat", "payload": {"n": number}})))
+        receiver.receive(
+            KITCHEN, sender.sign(KITCHEN, json.dumps({"event": "chat", "payload": {"n": number}}))
+        )
         if number == 2:  # the clock of Redis has been set back
             sender.set_clock((2_000_000_000 - 50, 0))
 
@@ -222,7 +250,7 @@ def test_a_signed_text_that_is_no_message_is_dropped(
     clock.now = 0
     caplog.set_level(logging.INFO)
 
-    bus.receive(SIGNER.sign(text.encode()))
+    bus.receive(KITCHEN, SIGNER.sign(text.encode(), KITCHEN))
 
     assert "that no worker sent" in caplog.text
     assert "Traceback" not in caplog.text

@@ -6,10 +6,13 @@ import pytest
 from flask import Flask
 
 from chat.delivery import reconciler
-from chat.models import Room, RoomRow, rooms
+from chat.models import Room, RoomHead, rooms
+from chat.moderation.rules import SanctionKind
 from chat.services import services_of
 from chat.storage.database import write_transaction
-from tests.conftest import Client, Patch, create_room, in_room
+from chat.storage.moderation_commands import ClearHistory, Impose, Target
+from tests.conftest import Client, Patch, create_room, in_room, post_elsewhere, submit_elsewhere
+from tests.servers import wait_until
 from tests.storage.test_deleted_rooms import delete_room
 
 MESSAGES_BEFORE = 5
@@ -57,7 +60,7 @@ def call_after_reading(monkeypatch: Patch, action: Callable[[], None]) -> None:
     """Make the next poll call `action` between reading the rooms and working on them."""
     read = reconciler._find_rooms
 
-    def read_then_act(labels: set[str]) -> list[RoomRow]:
+    def read_then_act(labels: set[str]) -> list[RoomHead]:
         found = read(labels)
         monkeypatch.setattr(reconciler, "_find_rooms", read)
         action()
@@ -137,3 +140,123 @@ def test_the_members_are_told_the_new_epoch_once(
     services_of(app).reconciler.poll()
 
     assert ben.received("head") == []
+
+
+# The history is cleared on another worker, while Redis is down
+
+
+class Elsewhere:
+    """Another worker on the database, from which nothing arrives over the bus."""
+
+    def __init__(self, app: Flask, label: str) -> None:
+        self._app = app
+        self._label = label
+
+    def post(self, text: str) -> None:
+        """Post a message."""
+        post_elsewhere(self._app, self._label, text)
+
+    def clear(self) -> None:
+        """Clear the history, as the operator."""
+        submit_elsewhere(
+            self._app,
+            self._label,
+            lambda room: ClearHistory(room, "", "Hana", is_operator=True, epoch="cleared"),
+        )
+
+
+@pytest.fixture
+def elsewhere(app: Flask, ada: Client, ben: Client, kitchen: str) -> Elsewhere:
+    """Another worker; the members of the kitchen have received a message and a head."""
+    ada.post("before")
+    services_of(app).reconciler.poll()
+    ada.received()
+    ben.received()
+    return Elsewhere(app, kitchen)
+
+
+CLEARED = "The operator cleared the history"
+
+
+def clear_unseen(app: Flask, elsewhere: Elsewhere) -> None:
+    """Post, clear and post again in another process; then let this worker poll twice."""
+    elsewhere.post("cleared before this worker has seen it")
+    elsewhere.clear()
+    elsewhere.post("after")
+    for _ in range(2):
+        services_of(app).reconciler.poll()
+
+
+def test_members_receive_each_message_around_a_clear_once(
+    app: Flask, ada: Client, ben: Client, elsewhere: Elsewhere
+) -> None:
+    clear_unseen(app, elsewhere)
+    ada.post("later")
+
+    received = [message["message"] for message in ben.received("chat")]
+    assert received == [CLEARED, "after", "later"]
+
+
+def test_members_are_told_once_that_the_history_was_cleared(
+    app: Flask, ben: Client, elsewhere: Elsewhere
+) -> None:
+    clear_unseen(app, elsewhere)
+
+    told = [head for head in ben.received("head") if head["epoch"] == "cleared"]
+    assert [(head["head"], head["floor"]) for head in told] == [(4, 2)]
+
+
+def test_a_message_that_arrives_while_a_clear_is_polled_is_not_repeated(
+    app: Flask, ada: Client, ben: Client, elsewhere: Elsewhere, monkeypatch: Patch
+) -> None:
+    elsewhere.clear()
+    call_after_reading(monkeypatch, lambda: assert_posts(ada, "meanwhile"))
+
+    for _ in range(2):
+        services_of(app).reconciler.poll()
+
+    received = [message["message"] for message in ben.received("chat")]
+    assert received == [CLEARED, "meanwhile"]
+
+
+def test_a_room_entered_during_a_poll_stays_shared(
+    app: Flask, ada: Client, kitchen: str, cy: Client, monkeypatch: Patch
+) -> None:
+    cellar = create_room(app, "cellar")
+    call_after_reading(monkeypatch, lambda: assert_joins(cy, cellar))
+
+    services_of(app).reconciler.poll()
+
+    assert services_of(app).reconciler.shared_room(cellar) is not None
+
+
+def test_a_ban_is_enforced_in_a_room_that_is_not_shared(
+    app: Flask, ada: Client, ben: Client, kitchen: str
+) -> None:
+    mark = ben.join(kitchen)["you"]["mark"]
+    services_of(app).reconciler.rooms.pop(kitchen)
+    with app.app_context():
+        target = Target(mark, "Ben")
+        ban = Impose(Room.find(kitchen), "", "Hana", True, target, SanctionKind.BAN)
+        services_of(app).journal.submit(ban)
+
+    wait_until(lambda: not ben.is_connected)
+    assert ada.is_connected
+
+
+def assert_posts(client: Client, text: str) -> None:
+    assert client.post(text)["ok"]
+
+
+def test_a_room_is_tracked_if_the_last_person_left_while_somebody_entered(
+    app: Flask, kitchen: str, ada: Client, ben: Client
+) -> None:
+    reconciler = services_of(app).reconciler
+    shared = reconciler.shared_room(kitchen)
+    assert shared is not None
+    reconciler.sequencer.retain(set())  # by a poll, before the person who enters is in the room
+
+    reconciler.track(shared)
+    ada.post("hello")
+
+    assert [message["message"] for message in ben.received("chat")] == ["hello"]

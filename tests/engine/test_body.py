@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
@@ -52,9 +53,10 @@ class Cost:
 
 
 class Browser:
-    """A browser without JavaScript, on the page of the kitchen."""
+    """A browser without JavaScript, on the page of the kitchen; each posts under another name."""
 
     def __init__(self, server: ConfabServer) -> None:
+        self._handle = f"Ada {secrets.token_hex(4)}"
         self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
         self._cookie = ""
         headers, page = self._request("GET", None, {})
@@ -69,7 +71,7 @@ class Browser:
 
     def post(self, message: str, *, in_chunks: bool = False) -> tuple[int, str]:
         """Send the form; return the status and the page of the answer."""
-        form = urlencode(self.form | {"handle": "Ada", "message": message}).encode()
+        form = urlencode(self.form | {"handle": self._handle, "message": message}).encode()
         body: Any = form
         if in_chunks:
             body = iter([form[:10], form[10:]])  # http.client sends the items of an iterator so

@@ -30,7 +30,7 @@ from tests.clients import (
     WebSocket,
 )
 from tests.conftest import Log, Patch
-from tests.servers import ROOT, ConfabServer, gunicorn, open_files, resident_bytes, wait_until
+from tests.servers import ROOT, ConfabServer, gunicorn, open_connections, resident_bytes, wait_until
 
 SLOWER = "Everything works, but slower"
 """Begins the warning that the fast WebSocket path is off."""
@@ -304,8 +304,8 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
             for _ in range(SLOW_CONSUMERS):
                 limit_receive_buffer(stack.enter_context(join(server, "kitchen")))
             connected = time.monotonic()
-            open_before = open_files(worker)
-            while open_files(worker) > open_before - SLOW_CONSUMERS:
+            connections_before = open_connections(worker, server.port)
+            while open_connections(worker, server.port) > connections_before - SLOW_CONSUMERS:
                 assert time.monotonic() - connected < MAX_DISCONNECT_SECONDS
                 sent = time.monotonic()
                 post(ada, "b" * 4_000)
@@ -335,7 +335,7 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
 ) -> None:
     (worker,) = server.processes()[1:]
     with join(server, kitchen) as ada, join(server, kitchen) as ben:
-        open_before = open_files(worker)
+        connections_before = open_connections(worker, server.port)
         with join(server, kitchen) as cy:
             limit_receive_buffer(cy)
             for _ in range(MESSAGES_BEYOND_THE_KERNEL_BUFFERS):
@@ -344,7 +344,7 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
                 ada.hear()
             stalled = time.monotonic()
             wait_until(
-                lambda: open_files(worker) <= open_before,
+                lambda: open_connections(worker, server.port) <= connections_before,
                 what="the stalled client is disconnected",
                 seconds=MAX_DISCONNECT_SECONDS,
             )
@@ -408,11 +408,14 @@ def test_closed_connections_leave_no_files_and_no_presence(
 
     for last_frame in WAYS_TO_LEAVE * 2:
         join_and_leave(last_frame)
-    open_before = open_files(worker)
+    connections_before = open_connections(worker, server.port)
     for last_frame in WAYS_TO_LEAVE * 10:
         join_and_leave(last_frame)
 
-    wait_until(lambda: open_files(worker) <= open_before, what="the connections' files are closed")
+    wait_until(
+        lambda: open_connections(worker, server.port) <= connections_before,
+        what="the connections are closed",
+    )
     with join(server, kitchen) as ada:
         wait_until(
             lambda: len(ada.ask("join", {"label": kitchen})["people"]) == 1,

@@ -12,7 +12,7 @@ import pytest
 from chat.engine.sending import ExpectedTimeouts
 from tests.clients import Stranger
 from tests.raw_http import Connection, request, status
-from tests.servers import ConfabServer, open_sockets, wait_until
+from tests.servers import ConfabServer, open_connections, wait_until
 
 LIMIT_SECONDS = 2
 STALL_SECONDS = 3
@@ -47,17 +47,20 @@ def request_page(server: ConfabServer) -> Connection:
 @pytest.mark.servers
 def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(server: ConfabServer) -> None:
     pid = server.processes()[-1]
-    open_before = open_sockets(pid)
+    open_before = open_connections(pid, server.port)
     with ExitStack() as stack:
         for _ in range(SLOW_CLIENTS):
             stack.enter_context(request_page(server))
         # Not all: the first may be disconnected before the last is served.
-        wait_until(lambda: open_sockets(pid) > open_before + SLOW_CLIENTS / 2, what="they connect")
+        wait_until(
+            lambda: open_connections(pid, server.port) > open_before + SLOW_CLIENTS / 2,
+            what="they connect",
+        )
         began = time.monotonic()
         assert server.page("/healthz")
         assert time.monotonic() - began < LIMIT_SECONDS * 0.75, "another client had to wait"
         wait_until(
-            lambda: open_sockets(pid) <= open_before,
+            lambda: open_connections(pid, server.port) <= open_before,
             STALL_SECONDS + MAX_LATENESS_SECONDS,
             "they are disconnected",
         )

@@ -5,6 +5,7 @@ Every one of them comes from one client address, and connects to loopback only.
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -423,15 +424,21 @@ def _count_open(
 # Events
 
 
+def new_handle() -> str:
+    """Return a display name that nobody has: nobody can use the name of another person."""
+    return f"Mallory {secrets.token_hex(4)}"
+
+
 def flood(target: Target, seconds: float, event: str) -> Counts:
     """Send one event as fast as possible over one connection. Counts the answers by their code."""
     counts = Counts()
     with target.stranger() as mallory:
         assert mallory.ask("join", {"label": ROOM})["ok"]
-        posted = mallory.ask("chat", {"handle": "Mallory", "message": "first"})
+        handle = new_handle()
+        posted = mallory.ask("chat", {"handle": handle, "message": "first"})
         sent: dict[str, Callable[[int], JSON]] = {
-            "chat": lambda number: {"handle": "Mallory", "message": f"flood {number}"},
-            LONG_CHAT: lambda number: {"handle": "Mallory", "message": LONG_TEXT},
+            "chat": lambda number: {"handle": handle, "message": f"flood {number}"},
+            LONG_CHAT: lambda number: {"handle": handle, "message": LONG_TEXT},
             "edit": lambda number: {"seq": posted["seq"], "message": f"flood {number}"},
             "react": lambda number: {"seq": posted["seq"], "emoji": "👍", "on": number % 2 == 0},
             "title": lambda number: {"name": f"flood {number}"},
@@ -459,8 +466,9 @@ def flood_with_new_identities(target: Target, seconds: float) -> Counts:
             if not mallory.ask("join", {"label": ROOM})["ok"]:
                 counts["join refused"] += 1
                 continue
+            handle = new_handle()
             for number in range(5):
-                text = {"handle": "Mallory", "message": f"flood {number}"}
+                text = {"handle": handle, "message": f"flood {number}"}
                 counts.add_answer(mallory.ask("chat", text))
     return counts
 
@@ -508,7 +516,7 @@ def react_with_other_text(target: Target) -> Counts:
     counts = Counts()
     with target.stranger() as mallory:
         assert mallory.ask("join", {"label": ROOM})["ok"]
-        seq = mallory.ask("chat", {"handle": "Mallory", "message": "react"})["seq"]
+        seq = mallory.ask("chat", {"handle": new_handle(), "message": "react"})["seq"]
         for text in NO_EMOJI:
             counts.add_answer(mallory.ask("react", {"seq": seq, "emoji": text, "on": True}))
     return counts
@@ -636,8 +644,9 @@ def fill_room(target: Target, label: str, text: str, number: int) -> int:
     while stored < number:
         with target.stranger() as mallory:
             assert mallory.ask("join", {"label": label})["ok"]
+            handle = new_handle()
             for _ in range(5):
-                posted = json.dumps({"handle": "Mallory", "message": text}, ensure_ascii=False)
+                posted = json.dumps({"handle": handle, "message": text}, ensure_ascii=False)
                 if not mallory.answer(mallory.emit("chat", posted))["ok"]:
                     break
                 stored += 1

@@ -61,7 +61,7 @@ def attackers() -> Iterator[ProcessPoolExecutor]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfabServer]:
     """One worker, as in production, with the default limits.
 
-    It takes the tests for a proxy, because they connect from this machine, and so believes the
+    It takes the tests for a proxy, because they connect from this machine, and so trusts the
     client addresses in their X-Forwarded-For.
     """
     folder = tmp_path_factory.mktemp("server")

@@ -193,6 +193,14 @@ export class FakeSocket extends EventTarget {
     this.disconnect()
     this.connect()
   }
+
+  open() {
+    this.connect()
+  }
+
+  close() {
+    this.disconnect()
+  }
 }
 
 /** The localStorage of one browser, with the events that its tabs receive. */

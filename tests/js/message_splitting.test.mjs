@@ -36,6 +36,13 @@ test("the indentation of lines is kept, and blank space between parts is dropped
   assert.deepEqual(split(`${" ".repeat(9)}one`, 5), ["one"])
 })
 
+test("blank text between parts needs no room, and only a text with too many parts is refused", () => {
+  assert.deepEqual(split(`one${" ".repeat(1000)}two`, 3, 2), ["one", "two"])
+  assert.deepEqual(split(`one\n${"\u2800\n".repeat(1000)}two`, 3, 2), ["one", "two"])
+  assert.equal(split("one two six", 3, 2), null)
+  assert.equal(split("one1two2six", 3, 2), null)
+})
+
 const FLAGS = "🇩🇪🇫🇷🇮🇹"
 const FAMILY = "👨‍👩‍👧"
 const ACCENTED = `e${"\u0301".repeat(3)}`

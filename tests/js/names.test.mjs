@@ -3,7 +3,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { confusableNames, nameSkeleton, normalizeName } from "../../static/js/lib/names.js"
+import {
+  confusableNames,
+  nameSkeleton,
+  normalizeName,
+  withoutSuggestion,
+} from "../../static/js/lib/names.js"
 
 /** The names that clash among people, each given by mark and name. */
 function clashing(...people) {
@@ -102,4 +107,10 @@ test("20,000 names are compared in a few seconds", () => {
   assert.ok(performance.now() - started < 5000)
   assert.ok(names.includes(ambiguousName))
   assert.ok(names.includes("Ada 19998"))
+})
+
+test("beside a button with the free name, the sentence does not suggest it again", () => {
+  const message = 'The name "Ada" is taken in this room. Use "Ada 2"?'
+
+  assert.equal(withoutSuggestion(message, "Ada 2"), 'The name "Ada" is taken in this room.')
 })

@@ -97,6 +97,22 @@ test("a message above a rate limit waits, and is sent by itself with the same id
   assert.equal(outbox.waitsUntil, 0)
 })
 
+test("slow mode delays a message like a rate limit, until it is turned off", async () => {
+  answer = alwaysThrow(refusal({ code: "slow_mode", message: "Slowly.", retry_after_ms: 60_000 }))
+  outbox.resume()
+  post("first")
+  await flushPromises()
+  assert.equal(outbox.waitsUntil, clock.now() + 60_000)
+  assert.equal(changes.at(-1).reason, undefined)
+  answer = async () => stored(1)
+
+  outbox.endWait()
+  await flushPromises()
+
+  assert.deepEqual(sentTexts(), ["first", "first"])
+  assert.equal(outbox.queuedCount, 0)
+})
+
 test("a reconnect does not end the wait that a rate limit asks for", async () => {
   answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 3000 }))
   outbox.resume()
@@ -267,6 +283,34 @@ test("a refused message is sent again with the same id", async () => {
     [id, id],
   )
   assert.equal(outbox.discard(id), undefined)
+})
+
+test("messages under a taken name are sent under the suggested one, in order", async () => {
+  const taken = { code: "name_taken", message: "Taken.", retry: false, suggestion: "Ada 2" }
+  answer = alwaysThrow(refusal(taken))
+  outbox.resume()
+  const [first] = [post("one"), post("two")]
+  await flushPromises()
+  assert.deepEqual(
+    outbox.failedItems.map(({ reason, suggestion }) => [reason, suggestion]),
+    [
+      ["Taken.", "Ada 2"],
+      ["Taken.", "Ada 2"],
+    ],
+  )
+
+  answer = async () => stored(1)
+  outbox.retryAs(first.handle, "Ada 2")
+  await flushPromises()
+
+  assert.deepEqual(
+    sent.slice(2).map(({ handle, message }) => [handle, message]),
+    [
+      ["Ada 2", "one"],
+      ["Ada 2", "two"],
+    ],
+  )
+  assert.deepEqual(outbox.failedItems, [])
 })
 
 test("a refused message is discarded, and its text is returned", async () => {

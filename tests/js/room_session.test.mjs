@@ -103,6 +103,39 @@ test("a room that does not exist is closed, with the reason", async () => {
   assert.equal(session.refusalReason, message)
 })
 
+test("a person who was removed is not connected again, until they rejoin", async () => {
+  const refusal = { ok: false, code: "removed", message: "Later.", retry: false }
+  socket.answer = () => ({ ...refusal, retry_after_ms: 60_000 })
+  await connect()
+
+  assert.equal(session.state, "closed")
+  assert.equal(session.refusalCode, "removed")
+  assert.equal(session.rejoinAt, clock.now() + 60_000)
+  assert.equal(socket.isConnected, false)
+  answerNormally()
+
+  session.rejoin()
+  await flushPromises()
+
+  assert.equal(session.state, "joined")
+  assert.equal(session.refusalCode, "")
+})
+
+test("an action of a host is requested, and what it changed is caught up", async () => {
+  await connect()
+  socket.answer = (event, payload) => {
+    if (event !== "moderate") return kitchen.answer(event, payload)
+    const { rev } = kitchen.store({ message: "Hana locked the room", kind: "moderation" })
+    return { ok: true, rev, head: rev }
+  }
+
+  const answer = await session.moderate({ action: "lock" })
+  await clock.advance(200)
+
+  assert.equal(answer.rev, 2)
+  assert.deepEqual(shownTexts(), ["first", "Hana locked the room"])
+})
+
 function refuse(reason) {
   socket.dispatchEvent(new Event("disconnected"))
   socket.dispatchEvent(new CustomEvent("refused", { detail: reason }))

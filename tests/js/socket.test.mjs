@@ -91,6 +91,24 @@ test("the connection is tried at once, but not before it is opened", () => {
   assert.equal(socketIO.connectCount, 2)
 })
 
+test("a connection that was closed is not opened again by itself", async () => {
+  const clock = new FakeClock()
+  const socketIO = new FakeSocketIO()
+  const socket = connection(socketIO, undefined, clock)
+  socket.open()
+  socketIO.active = false
+  socket.close()
+  socketIO.connected = false
+  socketIO.listeners.disconnect()
+
+  await clock.advance(60_000)
+  socket.retryNow()
+  assert.equal(socketIO.connectCount, 1)
+
+  socket.open()
+  assert.equal(socketIO.connectCount, 2)
+})
+
 test("a server that offers other transports is connected to with those, once", () => {
   const socketIO = new FakeSocketIO()
   connection(socketIO)

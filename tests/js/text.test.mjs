@@ -1,6 +1,7 @@
 // Measuring and shortening text.
 
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
 import {
@@ -8,7 +9,22 @@ import {
   boundaryBefore,
   firstGrapheme,
 } from "../../static/js/lib/graphemes.js"
-import { characterCount, formatCount, positionAfter, truncate } from "../../static/js/lib/text.js"
+import {
+  characterCount,
+  formatCount,
+  isBlank,
+  positionAfter,
+  truncate,
+} from "../../static/js/lib/text.js"
+
+const examples = JSON.parse(
+  readFileSync(new URL("../vectors/blank_texts.json", import.meta.url), "utf8"),
+)
+
+test("a text of white space and invisible characters is blank", () => {
+  for (const text of examples.blank) assert.ok(isBlank(text), JSON.stringify(text))
+  for (const text of examples.visible) assert.ok(!isBlank(text), JSON.stringify(text))
+})
 
 test("characters are counted as the server counts them", () => {
   for (const text of ["", "a", "👍👍", "👨‍👩‍👧", "\ud83d", "a\udc4d", "\udc4d\ud83d"]) {

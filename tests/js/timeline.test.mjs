@@ -476,3 +476,115 @@ test("an own message that waits to be sent is redrawn when the one it replies to
     [2, "b"],
   )
 })
+
+// Expired and cleared messages
+
+test("messages up to the floor disappear, and are dispatched as deleted", () => {
+  const floors = []
+  timeline.addEventListener("floor", ({ detail }) => floors.push(detail))
+  timeline.applyLive(row(3))
+  updates = []
+
+  timeline.raiseFloor(2)
+  timeline.raiseFloor(1)
+  timeline.raiseFloor(undefined)
+
+  assert.deepEqual(shownSeqs(), [3])
+  assert.deepEqual(updates, [{ removed: 1 }, { removed: 2 }])
+  assert.deepEqual(deletedSeqs, [1, 2])
+  assert.deepEqual(floors, [2])
+  assert.equal(timeline.rowAt(1), undefined)
+})
+
+test("the answer to a catch-up raises the floor too", () => {
+  const changes = { messages: [row(5)], upto: 5, head: 5, epoch: "one", floor: 4 }
+  timeline.merge(changes)
+
+  assert.deepEqual(shownSeqs(), [5])
+  assert.deepEqual(deletedSeqs, [1, 2])
+})
+
+test("a late version of an expired message does not bring it back", () => {
+  timeline.raiseFloor(2)
+  timeline.applyLive(row(2, { rev: 3, message: "edited" }))
+  const request = timeline.requestEarlier()
+  timeline.addEarlier(request, { ...page([row(1)]), older: false, newer: false })
+
+  assert.deepEqual(shownSeqs(), [])
+  assert.equal(timeline.applied, 3)
+})
+
+test("a message that has left the window is dispatched as deleted when it expires", () => {
+  timeline.load(page([row(400)], { older: true }))
+  timeline.raiseFloor(2)
+
+  assert.deepEqual(shownSeqs(), [400])
+  assert.deepEqual(deletedSeqs, [1, 2])
+  assert.equal(timeline.hasOlder, true)
+})
+
+test("there is nothing before the loaded messages once all of it has expired", () => {
+  timeline.load(page([row(400), row(401)], { older: true }))
+
+  timeline.raiseFloor(399)
+
+  assert.equal(timeline.hasOlder, false)
+  assert.deepEqual(shownSeqs(), [400, 401])
+})
+
+test("a reply to an expired message loses its quote", () => {
+  timeline.applyLive(row(3, { reply_to: 2 }))
+  timeline.applyLive(row(4, { reply_to: 3 }))
+  updates = []
+
+  timeline.raiseFloor(2)
+
+  assert.equal(timeline.rowAt(2), undefined)
+  assert.equal(timeline.missingQuote, undefined)
+  assert.deepEqual(
+    updates.filter((update) => "row" in update).map((update) => update.row.seq),
+    [3],
+  )
+})
+
+test("a quote that is loaded after its message has expired counts as deleted", () => {
+  timeline.raiseFloor(2)
+  deletedSeqs = []
+
+  timeline.addQuote(1, undefined)
+
+  assert.deepEqual(deletedSeqs, [1])
+})
+
+test("starting over with another history forgets the cleared messages", () => {
+  const floors = []
+  timeline.addEventListener("floor", ({ detail }) => floors.push(detail))
+
+  timeline.load({ ...page([row(4)]), epoch: "two", floor: 3 })
+
+  assert.deepEqual(shownSeqs(), [4])
+  assert.deepEqual(deletedSeqs, [1, 2])
+  assert.deepEqual(floors, [3])
+})
+
+test("an unsent message stays when everything else has expired", () => {
+  timeline.addPending(pendingItem("unsent-message-id"))
+
+  timeline.raiseFloor(2)
+
+  assert.deepEqual(shownSeqs(), [])
+  assert.deepEqual(pendingIds(), ["unsent-message-id"])
+})
+
+test("a reader far back continues with the first message that still exists", () => {
+  timeline.replaceWindow(timeline.requestAround(1), {
+    ...page([row(1)]),
+    older: false,
+    newer: true,
+  })
+
+  timeline.raiseFloor(7)
+
+  assert.deepEqual(shownSeqs(), [])
+  assert.deepEqual(timeline.requestLater(), { after: 7 })
+})

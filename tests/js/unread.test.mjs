@@ -411,3 +411,46 @@ test("a time is said with its day, unless it was today", () => {
   assert.match(time(18, 23, 10), /^Wednesday (11:10 PM|23:10)$/)
   assert.match(time(5, 23, 10), /^(November 5|5 November) (11:10 PM|23:10)$/)
 })
+
+test("unread messages that have expired no longer count", async () => {
+  openRoom(1, 2)
+  await clock.advance(1100)
+  isReading = false
+  isDividerVisible = false
+  const unread = openRoom(1, 2, 3, 4, 5)
+  assert.equal(unread.summary.count, 3)
+
+  unread.forgetUpTo(4)
+
+  assert.equal(unread.summary.count, 1)
+  assert.equal(unread.count, 1)
+  assert.deepEqual(unread.divider, { after: 4, text: "New" })
+  assert.equal(stored("unread:kitchen").after, 4)
+})
+
+test("nothing is unread when all unread messages have expired", async () => {
+  openRoom(1, 2)
+  await clock.advance(1100)
+  isReading = false
+  isDividerVisible = false
+  const unread = openRoom(1, 2, 3)
+
+  unread.forgetUpTo(3)
+
+  assert.equal(unread.summary, null)
+  assert.equal(unread.count, 0)
+  assert.equal(unread.divider, null)
+  assert.equal(stored("unread:kitchen"), null)
+})
+
+test("unread messages that are not loaded are counted again when some have expired", async () => {
+  const unread = await returnAfter300()
+
+  unread.forgetUpTo(200)
+  assert.equal(unread.needsCount, true)
+  assert.equal(unread.summary.count, 200)
+
+  unread.forgetUpTo(380)
+  assert.equal(unread.needsCount, false)
+  assert.equal(unread.summary.count, 20)
+})

@@ -294,3 +294,11 @@ def test_typing_is_not_announced_in_a_large_room(
     assert ada.ask("typing", {"handle": "Ada"})["ok"]
 
     assert ben.received("typing") == []
+
+
+def test_the_handle_of_somebody_who_types_is_the_one_they_use(ada: Client, ben: Client) -> None:
+    ada.post("hello", handle="Ada")
+
+    assert ada.ask("typing", {"handle": "Ben"})["ok"]
+
+    assert [payload["handle"] for payload in ben.received("typing")] == ["Ada"]

@@ -13,7 +13,7 @@ import pytest
 
 from chat.delivery.signatures import SIGNATURE_BYTES
 from chat.presence.roster import LEASE_SECONDS
-from chat.presence.tracker import REFRESH_SECONDS
+from chat.presence.tracker import LEASE_RENEWAL_SECONDS
 from tests.clients import JSON, Node, Person
 from tests.servers import ConfabServer, gunicorn, wait_until
 from tests.services import Redis
@@ -118,12 +118,21 @@ def members_on_each_worker(
 
 
 def registered(redis_server: Redis) -> list[set[str]]:
-    """Return the marks of the people in the kitchen that each worker has registered in Redis."""
-    keys = cast(list[bytes], redis_server.ask("KEYS", "confab:*"))
-    worker_keys = [key for key in keys if key.count(b":") == 2]
-    texts = [cast(bytes | None, redis_server.ask("GET", key)) for key in worker_keys]
+    """Return the marks of the people in the kitchen that each live worker has registered."""
+    live = [worker for worker, seconds in leases(redis_server).items() if seconds > 0]
+    [key] = cast(list[bytes], redis_server.ask("KEYS", "confab:*:people:*")) or [b"none"]
+    texts = [cast(bytes | None, redis_server.ask("HGET", key, worker)) for worker in live]
     people = [json.loads(text[SIGNATURE_BYTES:].partition(b" ")[2]) for text in texts if text]
-    return [set(each["here"].get("kitchen", ())) for each in people]
+    return [set(each["here"]) for each in people]
+
+
+def leases(redis_server: Redis) -> dict[bytes, float]:
+    """Return for how many seconds more each worker counts as alive."""
+    [key] = cast(list[bytes], redis_server.ask("KEYS", "confab:*:workers")) or [b"none"]
+    stored = cast(dict[bytes, bytes], redis_server.ask("HGETALL", key))
+    return {
+        worker: float(signed[SIGNATURE_BYTES:]) - time.time() for worker, signed in stored.items()
+    }
 
 
 def test_people_on_two_workers_see_each_other_type_enter_and_leave(
@@ -212,7 +221,7 @@ def test_a_rolling_restart_is_not_announced(tmp_path: Path, redis_server: Redis)
         old_workers = set(workers(server))
         wait_until(
             lambda: set().union(*registered(redis_server)) == marks,
-            2 * REFRESH_SECONDS,
+            2 * LEASE_RENEWAL_SECONDS,
             "all are registered",
         )
 

@@ -70,6 +70,50 @@ def test_many_pending_items_are_completed_in_batches_of_limited_size() -> None:
     assert sizes == [MAX_BATCH_ITEMS, 1]
 
 
+def test_many_items_of_one_thread_are_completed_in_their_order() -> None:
+    done: list[Item] = []
+    sizes = []
+
+    def work(batch: list[Item]) -> None:
+        sizes.append(len(batch))
+        done.extend(batch)
+        complete(batch)
+
+    items = [Item() for _ in range(MAX_BATCH_ITEMS + 1)]
+    group = GroupCommit(work)
+
+    group.submit_many(items)
+
+    assert sizes == [MAX_BATCH_ITEMS, 1]
+    assert done == items
+
+
+def test_one_of_many_items_that_fails_does_not_affect_the_others() -> None:
+    items = [Item() for _ in range(5)]
+
+    def work(batch: list[Item]) -> None:
+        if items[2] in batch:
+            raise ValueError
+        complete(batch)
+
+    GroupCommit(work).submit_many(items)
+
+    assert all(item.done for item in items)
+    assert [index for index, item in enumerate(items) if item.failure is not None] == [2]
+
+
+def test_many_items_are_refused_together_when_too_many_are_pending() -> None:
+    group: GroupCommit[Item] = GroupCommit(complete)
+    group._pending.extend(Item() for _ in range(MAX_PENDING_ITEMS - 1))
+    items = [Item(), Item()]
+
+    with pytest.raises(Busy):
+        group.submit_many(items)
+
+    assert not any(item.done for item in items)
+    assert len(group._pending) == MAX_PENDING_ITEMS - 1
+
+
 def test_an_item_is_refused_at_once_when_too_many_are_pending() -> None:
     group: GroupCommit[Item] = GroupCommit(lambda batch: None)
     group._pending.extend([Item()] * MAX_PENDING_ITEMS)

@@ -168,7 +168,7 @@ def test_a_change_that_cannot_be_stored_does_not_affect_the_others_in_its_batch(
     with app.app_context():
         room = Room.find(kitchen)
         faulty = post_command(room, "ada", "faulty")
-        faulty.handle = ["no text"]  # type: ignore[assignment]  # no database stores this
+        faulty.message = ["no text"]  # type: ignore[assignment]  # no database stores this
         batch: list[Command] = [
             post_command(room, "ada", "before"),
             faulty,

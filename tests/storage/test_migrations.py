@@ -16,6 +16,7 @@ from sqlalchemy.pool import Pool
 
 from chat import create_app, wire
 from chat.models import Room
+from chat.moderation.rules import RoomRules
 from chat.storage import database, journal, migrations
 from chat.storage.database import db, read_transaction, write_transaction
 from config import Config, StartupError
@@ -45,6 +46,13 @@ INSERT_MESSAGE = text(
     " (:id, :seq, :seq, 'ada', :client_id, 'Ada', 'hello', '2026-01-02 03:04:05.678')"
 )
 ADD_REACTION = text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE seq = 2""")
+
+COLUMNS_OF_MODERATION = {
+    *RoomRules._fields,
+    "purge_at",
+    "details",
+}
+"""The columns of `rooms` and `messages` that migration 0005 adds."""
 
 
 @pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
@@ -92,7 +100,7 @@ def fill(revision: str) -> None:
 
 
 def stored(*, without: tuple[str, ...] = ()) -> list[JSON]:
-    """Return the rows of all rooms and of all messages, without these columns."""
+    """Return the rows of all rooms and messages, without these columns and those of moderation."""
     found: list[JSON] = []
     with read_transaction() as connection:
         for statement in (
@@ -100,7 +108,8 @@ def stored(*, without: tuple[str, ...] = ()) -> list[JSON]:
             "SELECT * FROM messages ORDER BY room_id, seq",
         ):
             found += [dict(row) for row in connection.execute(text(statement)).mappings()]
-    return [{key: value for key, value in row.items() if key not in without} for row in found]
+    left_out = {*without, *COLUMNS_OF_MODERATION}
+    return [{key: value for key, value in row.items() if key not in left_out} for row in found]
 
 
 def compatible_from() -> str | None:
@@ -321,19 +330,30 @@ def open_connections() -> Iterator[list[object]]:
         event.remove(Pool, "close", on_close)
 
 
-def test_a_start_with_a_locked_database_raises_a_startup_error(
-    sqlite: Config, monkeypatch: Patch
+def test_a_start_while_another_connection_holds_a_lock_raises_a_startup_error(
+    config: Config, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(migrations, "START_WAIT_SECONDS", 0.1)
-    with schema_tools(sqlite):
+    with schema_tools(config):
         fill("0002")
-        with write_transaction(), open_connections() as opened:
+        before = stored()
+        with write_transaction() as other, open_connections() as opened:
+            other.execute(text("SELECT 1 FROM messages"))  # SQLite is locked without it
             with pytest.raises(StartupError) as error:
-                create_app(sqlite)
+                create_app(config)
             assert opened == [], "no connection of the app stays open"
+        assert stored() == before
+        assert revision() == "0002"
 
-    assert "database is locked" in error.value.sentence
+    sentence = error.value.sentence
+    is_sqlite = config.database_url is None
+    assert "another connection holds a lock" in sentence
+    assert ("database is locked" if is_sqlite else "lock timeout") in sentence
+    assert is_sqlite or "ALTER TABLE messages" in sentence
+    assert "DATABASE_URL" not in sentence
+    with running(config):
+        assert revision() == HEAD, "it starts after the lock has been released"
 
 
 @pytest.mark.parametrize("name", REVISIONS_WITH_INSTANCE)

@@ -1,7 +1,8 @@
 """`make torture`: runs the fault scenarios one after the other and prints a table.
 
 The environment selects what is run: SEED=1, ONLY=F4,F9, REPEAT=3, FULL=1, SOAK=30, ENGINE=off,
-NUMBERS=1; see docs/delivery.md. HOSTILE=1 runs the hostile clients instead (docs/development.md).
+NUMBERS=1, TRANSPORTS=all; see docs/delivery.md. HOSTILE=1 runs the hostile clients instead
+(docs/development.md).
 """
 
 import os
@@ -18,7 +19,7 @@ from types import FrameType
 import pytest
 
 from tests.services import Postgres, postgres
-from tests.torture.harness import Outcome
+from tests.torture.harness import Outcome, Scenario
 from tests.torture.mutations import Mutation, mutations_in_use
 from tests.torture.report import (
     FullRun,
@@ -31,7 +32,9 @@ from tests.torture.report import (
 from tests.torture.runner import run_scenario
 from tests.torture.scenarios import SCENARIOS
 from tests.torture.soak import SOAK, soak
+from tests.torture.transports import TRANSPORT_SCENARIOS
 
+ALL_TRANSPORTS = "all"
 MUTATIONS_NAME = "mutations"
 HOSTILE_TESTS = "tests/hostile"
 MAX_REASON_CHARACTERS = 200
@@ -48,6 +51,8 @@ class Options:
     repeat: int
     full: bool
     soak_minutes: float
+    transports: str
+    """`all`: the scenarios in which clients use every transport; empty: those of a full run."""
 
     @classmethod
     def from_environment(cls) -> "Options":
@@ -59,12 +64,29 @@ class Options:
             repeat=int(os.environ.get("REPEAT") or 1),
             full=bool(os.environ.get("FULL")),
             soak_minutes=float(os.environ.get("SOAK") or 0),
+            transports=os.environ.get("TRANSPORTS", ""),
         )
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios to choose from."""
+        return TRANSPORT_SCENARIOS if self.transports else SCENARIOS
 
     @property
     def runs_mutations(self) -> bool:
         """Whether the checker itself is tested."""
         return MUTATIONS_NAME in self.only or (self.full and not self.only)
+
+    def mistake(self) -> str | None:
+        """Return what is wrong with the options, as a sentence."""
+        if self.transports not in ("", ALL_TRANSPORTS):
+            return f"Unknown TRANSPORTS: {self.transports}. The only choice is {ALL_TRANSPORTS}."
+        known = {scenario.number for scenario in self.scenarios} | {MUTATIONS_NAME}
+        unknown = self.only - known
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            return f"Unknown in ONLY: {names}. Choose from {', '.join(sorted(known))}."
+        return None
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
@@ -73,16 +95,14 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Run what the environment selects; return 1 if anything failed, 2 if ONLY is wrong."""
+    """Run what the environment selects; return 1 if anything failed, 2 if an option is wrong."""
     signal.signal(signal.SIGTERM, _exit)
     if os.environ.get("HOSTILE"):
         return pytest.main([HOSTILE_TESTS])
     options = Options.from_environment()
-    known = {scenario.number for scenario in SCENARIOS} | {MUTATIONS_NAME}
-    unknown = options.only - known
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        _print(f"Unknown in ONLY: {names}. Choose from {', '.join(sorted(known))}.")
+    mistake = options.mistake()
+    if mistake is not None:
+        _print(mistake)
         return 2
     commit = current_commit()
     if options.full:
@@ -116,7 +136,9 @@ def _run_scenarios(options: Options, postgres_server: Postgres) -> Iterator[Outc
         )
         return
     selected = [
-        scenario for scenario in SCENARIOS if not options.only or scenario.number in options.only
+        scenario
+        for scenario in options.scenarios
+        if not options.only or scenario.number in options.only
     ]
     for repetition in range(options.repeat):
         seed = options.seed + repetition

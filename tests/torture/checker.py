@@ -10,6 +10,10 @@ I7  Clients outside the room receive nothing.
 I8  The servers release connections and memory (see runner.py).
 I9  Deleted text is absent from the database files (see harness.py).
 I10 At the end, a message reaches every client: page, bot, stock JavaScript and Python client.
+I11, I12  What hosts impose applies from its commit on (see sanctions.py).
+
+Messages up to the floor of a room do not exist any more. Of them, I1 and I2 only require that what
+was acknowledged was shown to somebody.
 """
 
 import json
@@ -35,9 +39,10 @@ from tests.torture.measurements import (
     recorded_rows,
     stored_times,
 )
+from tests.torture.sanctions import check_sanctions, clients_out, is_host_tombstone
 from tests.torture.verdict import Verdict
 
-MAX_PROBE_MS = 3_500  # the promise
+MAX_DELAY_MS = 3_500  # the promise
 MAX_CLIENTS_NAMED = 50
 
 
@@ -56,8 +61,10 @@ def check(records: list[Record], rooms: dict[str, StoredRoom], exact_clock: bool
         in_room = [record for record in records if _is_in_room(record, label)]
         after_restore = [record for record in in_room if record["at"] > restored_at]
         room_requests = [request for request in requests if request.label == label]
-        room_lasting = [request for request in lasting if request.label == label]
-        _check_acknowledged_is_stored(verdict, room_lasting, room)
+        room_lasting = _without_renames_of_unknown_names(
+            [request for request in lasting if request.label == label], room
+        )
+        _check_acknowledged_is_stored(verdict, room_lasting, room, after_restore)
         _check_numbers(verdict, room_lasting, room, after_restore)
         if restored_at == 0:  # clients have not seen the numbers that a backup overwrote
             _check_no_number_is_missing(verdict, room_lasting, room, after_restore)
@@ -74,6 +81,8 @@ def check(records: list[Record], rooms: dict[str, StoredRoom], exact_clock: bool
         _check_order_of_broadcasts(verdict, after_restore)
         _check_messages_are_new_once(verdict, after_restore)
         _check_probe(verdict, room_requests, in_room)
+        _check_only_expelled_clients_are_out(verdict, in_room, room)
+        check_sanctions(verdict, room_lasting, room, after_restore)
         stored_at = stored_times(after_restore, room, room_lasting, exact_clock)
         measure(verdict, records, after_restore, stored_at)
     _measure_acknowledgements(verdict, lasting, healed_at(records))
@@ -93,6 +102,8 @@ def superseded_texts(records: list[Record], rooms: dict[str, StoredRoom]) -> lis
         if request.action in ("chat", "edit") and request.rev is not None
     }
     stored = {row.message for room in rooms.values() for row in room.rows}
+    for room in rooms.values():
+        stored |= room.undeleted_texts
     return sorted(sent - stored)
 
 
@@ -105,14 +116,20 @@ def _is_in_room(record: Record, label: str) -> bool:
 
 
 def _check_acknowledged_is_stored(
-    verdict: Verdict, requests: list[SentRequest], room: StoredRoom
+    verdict: Verdict, requests: list[SentRequest], room: StoredRoom, records: list[Record]
 ) -> None:
     rows = {row.seq: row for row in room.rows}
+    shown_seqs = {row.seq for _, row in recorded_rows(records)}
+    clears = _first_records_of_clears(records)
     for request in requests:
         if request.rev is None:
             continue
         verdict.acknowledged += 1
-        if request.action == "rename":
+        if request.rev <= room.floor:
+            _check_was_shown(verdict, request, shown_seqs, clears)
+        elif request.action == "moderate":
+            _check_action_is_stored(verdict, request, rows.get(request.rev))
+        elif request.action == "rename":
             _check_rename_is_stored(verdict, request, room)
         else:
             row = rows.get(request.seq or request.rev)
@@ -120,6 +137,62 @@ def _check_acknowledged_is_stored(
     for client_id, count in room.client_ids.items():
         if count > 1:
             verdict.add_finding("I1 duplicated: one id is stored twice", client_id)
+
+
+def _first_records_of_clears(records: list[Record]) -> dict[int, float]:
+    """Return when the first client received each clear of the history, by its number."""
+    clears: dict[int, float] = {}
+    for record, row in recorded_rows(records):
+        if row.action == "clear":
+            clears.setdefault(row.seq, record["at"])
+    return clears
+
+
+def _check_was_shown(
+    verdict: Verdict, request: SentRequest, shown_seqs: set[int], clears: dict[int, float]
+) -> None:
+    """Check that the message of a request that does not exist any more was shown to somebody.
+
+    A message that was cleared before it had to be shown is not lost.
+    """
+    assert request.rev is not None
+    assert request.acknowledged_at is not None
+    seq = request.seq or request.rev
+    if seq in shown_seqs or request.action == "rename":
+        return
+    cleared_at = min((at for number, at in clears.items() if number > request.rev), default=inf)
+    if cleared_at - request.acknowledged_at > MAX_DELAY_MS:
+        verdict.add_finding("I1 lost: acknowledged, but never shown before the floor", request)
+
+
+def _check_action_is_stored(verdict: Verdict, request: SentRequest, row: Row | None) -> None:
+    if row is None or row.kind != "moderation" or row.action != request.message:
+        verdict.add_finding("I1 lost: acknowledged but not stored", (request, row))
+
+
+def _without_renames_of_unknown_names(
+    requests: list[SentRequest], room: StoredRoom
+) -> list[SentRequest]:
+    """Return the requests without the renames that have no effect after the history was cleared.
+
+    Nobody is told of a rename when no message has the name before it. Its answer has the number of
+    an earlier change then.
+    """
+    if not room.floor:
+        return requests
+    renamed = {row.message for row in room.rows if row.kind == "rename"}
+    first_posts: dict[str, float] = {}
+    for request in requests:
+        if request.action == "chat" and (request.rev or 0) > room.floor:
+            first = first_posts.get(request.client, inf)
+            first_posts[request.client] = min(first, request.acknowledged_at or inf)
+
+    def has_effect(request: SentRequest) -> bool:
+        if request.action != "rename" or request.message in renamed:
+            return True
+        return first_posts.get(request.client, inf) < request.sent_at
+
+    return [request for request in requests if has_effect(request)]
 
 
 def _check_rename_is_stored(verdict: Verdict, request: SentRequest, room: StoredRoom) -> None:
@@ -175,7 +248,7 @@ def _check_no_number_is_missing(
 ) -> None:
     known = set(_seqs_by_number(requests, room, records))
     known |= {row.seq for row in room.rows}
-    for number in range(1, room.head + 1):
+    for number in range(room.floor + 1, room.head + 1):
         if number not in known:
             verdict.add_finding("I2 lost: a number without a change", number)
 
@@ -338,6 +411,7 @@ def _check_nothing_is_invented(
     edited: set[tuple[int | None, str]] = set()
     deleted: set[int | None] = set()
     handles: set[str] = set()
+    actions: set[str] = set()
     reacted: set[tuple[int | None, str | None]] = set()
     for request in requests:
         if request.action == "chat":
@@ -348,10 +422,16 @@ def _check_nothing_is_invented(
             deleted.add(request.seq)
         elif request.action == "rename":
             handles.add(request.message)
+        elif request.action == "moderate":
+            actions.add(request.message)
         elif request.action == "react":
             reacted.add((request.seq, request.emoji))
 
     def is_invented(row: Row) -> bool:
+        if is_host_tombstone(row) and "delete_all" in actions:
+            return False
+        if row.kind == "moderation":
+            return row.action not in actions | {"become_host"}
         if row.deleted:
             return row.seq not in deleted or row.message != "" or bool(row.reactions)
         if row.kind is not None:
@@ -427,7 +507,8 @@ def _check_outsiders_receive_nothing(verdict: Verdict, records: list[Record], la
 
 def _check_probe(verdict: Verdict, requests: list[SentRequest], records: list[Record]) -> None:
     """Check that every client that ever connected receives the probe in time."""
-    clients = sorted({record["client"] for record in of_type(records, "connect")})
+    out = {record["client"] for record in of_type(records, "out")}
+    clients = sorted({record["client"] for record in of_type(records, "connect")} - out)
     for probe in requests:
         if not is_probe(probe.client):
             continue
@@ -439,8 +520,19 @@ def _check_probe(verdict: Verdict, requests: list[SentRequest], records: list[Re
             if record["row"].get("id") == probe.id:
                 received_at.setdefault(record["client"], record["at"])
         for client in clients:
-            if received_at.get(client, inf) - probe.acknowledged_at > MAX_PROBE_MS:
+            if received_at.get(client, inf) - probe.acknowledged_at > MAX_DELAY_MS:
                 verdict.add_finding("I10 stopped receiving", client, MAX_CLIENTS_NAMED)
+
+
+def _check_only_expelled_clients_are_out(
+    verdict: Verdict, records: list[Record], room: StoredRoom
+) -> None:
+    out = {record["client"] for record in of_type(records, "out")}
+    expelled = clients_out(records, room)
+    for client in sorted(out - expelled):
+        verdict.add_finding("I3 lost: refused by the room without a sanction", client)
+    for client in sorted(expelled - out):
+        verdict.add_finding("I12 in the room in spite of a sanction", client)
 
 
 def _measure_acknowledgements(verdict: Verdict, requests: list[SentRequest], healed: float) -> None:

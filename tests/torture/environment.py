@@ -11,6 +11,7 @@ from tests.servers import ROOT, ConfabServer
 from tests.services import Postgres, redis
 from tests.torture.harness import PROXY_NEEDS, TWO_HOSTS_NEEDS, Need, Outcome, ScenarioRun
 from tests.torture.proxy import AcknowledgementLoss, MessageShuffler, Proxy
+from tests.torture.releases import put_earlier_release
 
 SMALL_DISK_SIZE = "16m"
 CLOCK_FOLDER = Path(__file__).with_name("clock")
@@ -66,6 +67,9 @@ def _start_server(run: ScenarioRun, folder: Path, settings: dict[str, str]) -> N
     command = [sys.executable, "-m", "gunicorn", "-k", "eventlet", "-w", workers, app, "-b"]
     server = ConfabServer(folder, lambda port: [*command, f"127.0.0.1:{port}"], **settings)
     server.where = run.tree
+    if Need.EARLIER_RELEASE in run.scenario.needs:
+        server.where = folder / "program"
+        put_earlier_release(server.where)
     run.cleanup.callback(server.stop)
     server.start()
     run.servers.append(server)

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 from tests.servers import ROOT, ConfabServer
 from tests.services import Postgres, Redis
 from tests.torture.checker import check, superseded_texts
-from tests.torture.history import History, read_room
+from tests.torture.history import History, Record, StoredRoom, of_type, read_room
+from tests.torture.host import Host
 from tests.torture.proxy import AcknowledgementLoss, MessageShuffler, Proxy
 from tests.torture.verdict import Verdict
 
@@ -32,6 +33,18 @@ CLIENT_DEADLINE_SECONDS = 150.0
 """How long clients run beyond the faults at most; then they exit by themselves."""
 
 CLIENT_EXIT_SECONDS = 90.0
+
+CONVERGE_SECONDS = 10.0
+"""How long clients may take at the end until they have everything, before it counts as lost.
+
+More than their longest pause between two attempts to reconnect.
+"""
+
+POLLING_CONVERGE_SECONDS = 45.0
+"""The same with clients that poll: they may notice only by a missing ping that they are cut off.
+
+That is after 25 s with python-socketio and after 35 s with socket.io-client.
+"""
 
 STOCK_POST_SECONDS = 25.0
 """Between two messages of a stock client, at a rate of one request per second."""
@@ -51,6 +64,7 @@ class Need(Enum):
 
     ONE_WORKER = auto()
     TWO_HOSTS = auto()  # with one worker each; two workers of one host may serve unequally
+    EARLIER_RELEASE = auto()  # two hosts, each with files of its own: of an earlier release
     SHIFTED_CLOCK = auto()  # two hosts, and the clock of the second can be changed
     PROXY_FOR_HALF = auto()  # every second client connects through a proxy
     PROXY_FOR_ALL = auto()
@@ -58,10 +72,25 @@ class Need(Enum):
     REDIS_PROXY = auto()
     SMALL_DISK = auto()
     SHORT_PINGS = auto()  # a ping timeout of 2 s, see tests/short_pings.py
+    HOST = auto()  # the room has a host, who acts on the clients
+
+
+TransportChoice: TypeAlias = tuple[tuple[str, ...] | None, ...]
+"""What the clients of one kind use in turn: lists of transports, or None for their default."""
+
+
+@dataclass(frozen=True)
+class Transports:
+    """The transports of the clients of a scenario."""
+
+    pages: TransportChoice
+    """Of bots too."""
+    node: TransportChoice
+    python: TransportChoice
 
 
 PROXY_NEEDS = frozenset({Need.PROXY_FOR_HALF, Need.PROXY_FOR_ALL, Need.POLLING_PROXY_FOR_HALF})
-TWO_HOSTS_NEEDS = frozenset({Need.TWO_HOSTS, Need.SHIFTED_CLOCK})
+TWO_HOSTS_NEEDS = frozenset({Need.TWO_HOSTS, Need.EARLIER_RELEASE, Need.SHIFTED_CLOCK})
 
 
 @dataclass(frozen=True)
@@ -79,20 +108,31 @@ class Scenario:
     """Requests per second, of all page clients. With the default number of senders, each of them
     sends 0.6 messages a second and reaches no rate limit."""
     bots: int = 5
-    stock_clients: int = 2
-    """Of each kind. Those with an odd number post, the others only receive."""
+    node_clients: int = 2
+    """Stock JavaScript clients. Those with an odd number post, the others only receive."""
+    python_clients: int = 2
+    """Stock Python clients, likewise."""
+    stock_senders: int = 20
+    """How many stock clients of each kind post, at most."""
     needs: frozenset[Need] = frozenset()
     exact_clock: bool = True
     """Whether the servers' times of changes can be compared with the clients' times."""
     disconnect_seconds: float = DISCONNECT_SECONDS
+    end: Callable[["ScenarioRun"], None] | None = None
+    """What is done last, when the clients have reported what they show. It checks limits too."""
     short: bool = False
     """The variant for the selection that runs with all other tests."""
+    workers: int = 2
+    """How many workers the server has, unless its needs include one worker or two hosts."""
+    transports: Transports | None = None
+    """Those of the clients. Without them, pages and bots use WebSocket, and so do stock clients,
+    except that they use their defaults with a single worker."""
 
     @property
     def workers_per_host(self) -> int:
-        """How many workers each server has; with one, both transports are offered."""
+        """How many workers each server has."""
         has_one_worker = Need.ONE_WORKER in self.needs or self.needs & TWO_HOSTS_NEEDS
-        return 1 if has_one_worker else 2
+        return 1 if has_one_worker else self.workers
 
 
 @dataclass(frozen=True)
@@ -177,6 +217,7 @@ class ScenarioRun:
     proxy: Proxy  # between clients and the first server
     acknowledgement_loss: AcknowledgementLoss
     redis_proxy: Proxy
+    host: Host
     shuffler: MessageShuffler
 
     def __init__(self, folder: Path, outcome: Outcome, full: bool, tree: Path = ROOT) -> None:
@@ -191,6 +232,7 @@ class ScenarioRun:
         self.cleanup = ExitStack()
         self.label = "kitchen"
         self._superseded_texts: list[str] = []
+        self.stored: dict[str, StoredRoom] = {}  # when the clients had reported what they show
         self._clients: list[ClientProcess] = []
         self._log_lengths: list[int] = []  # of the servers, when all clients had connected
 
@@ -215,6 +257,20 @@ class ScenarioRun:
         """Send an order to all clients: "send" or "hold"."""
         for clients in self._clients:
             clients.order(order)
+
+    def reload(self, client: str) -> None:
+        """Load the page of a page client again."""
+        self._clients[0].order(f"reload {client}")
+        self._clients[0].wait_for("done")
+
+    def mark_of(self, client: str) -> str:
+        """Return the mark of a page client."""
+        found = [record for record in self._identities() if record["client"] == client]
+        assert found, f"{client} has no identity"
+        return str(found[-1]["mark"])
+
+    def _identities(self) -> Iterator[Record]:
+        return of_type(self.history.records(), "identity")
 
     def at_most(self, name: str, value: float, limit: float) -> None:
         """Check a measured value against its limit."""
@@ -249,6 +305,11 @@ class ScenarioRun:
             yield
             self._order_and_wait("converge")
             self._order_and_wait(f"probe probe-{secrets.token_hex(8)}")
+            self._order_and_wait("report")
+            self.stored = self._read_rooms()
+            self.history.record("reported")
+            if self.scenario.end is not None:
+                self.scenario.end(self)
             self.order_all("finish")
             for clients in self._clients:
                 clients.wait_for_exit()
@@ -259,14 +320,22 @@ class ScenarioRun:
 
     def check_history(self) -> Verdict:
         """Check the history against the database; return the verdict and keep it."""
-        labels = (self.label, f"{self.label}-next-door")
-        with self.server.database() as engine:
-            rooms = {label: read_room(engine, label) for label in labels}
-        records = self.history.records()
-        self._superseded_texts = superseded_texts(records, rooms)
-        verdict = check(records, rooms, self.scenario.exact_clock)
+        [reported] = of_type(self.history.records(), "reported")
+        records = [each for each in self.history.records() if each["at"] <= reported["at"]]
+        self._superseded_texts = superseded_texts(records, self.stored)
+        verdict = check(records, self.stored, self.scenario.exact_clock)
         self.outcome.verdict = verdict
         return verdict
+
+    def stored_head(self) -> int:
+        """Return the present head of the room in the database."""
+        with self.server.database() as engine:
+            return read_room(engine, self.label).head
+
+    def _read_rooms(self) -> dict[str, StoredRoom]:
+        labels = (self.label, f"{self.label}-next-door")
+        with self.server.database() as engine:
+            return {label: read_room(engine, label) for label in labels}
 
     def check_database_files(self) -> None:
         """I9, after the servers have ended: SQLite's files do not contain deleted text."""
@@ -283,15 +352,24 @@ class ScenarioRun:
         assert node, "the fault scenarios need node"
         scripts = self.tree / "tests" / "torture"
         plan = self._plan(seconds)
-        page_plan = plan | self._page_plan()
+        transports = self._transports()
+        page_plan = plan | self._page_plan() | {"transports": transports.pages}
         stock_plan = plan | self._stock_plan()
+        node_plan = {"clients": self.scenario.node_clients, "transports": transports.node}
+        python_plan = {"clients": self.scenario.python_clients, "transports": transports.python}
         self.server.room(self.label)  # stock clients do not load the page, which creates the room
+        if Need.HOST in self.scenario.needs:
+            self.host = Host(self.server.url, self.label, self.history)
+            self.host.become_host()
         commands = {
             "page clients": ([node, str(scripts / "people.mjs")], page_plan),
-            "stock clients": ([node, str(scripts / "stock_clients.mjs")], stock_plan),
+            "stock clients": (
+                [node, str(scripts / "stock_clients.mjs")],
+                stock_plan | node_plan,
+            ),
             "stock Python clients": (
                 [sys.executable, "-m", "tests.torture.stock_clients"],
-                stock_plan,
+                stock_plan | python_plan,
             ),
         }
         self._clients = []
@@ -306,9 +384,11 @@ class ScenarioRun:
             urls.append(f"http://127.0.0.1:{self.proxy.port}")
         if Need.PROXY_FOR_ALL in self.scenario.needs:
             urls = urls[1:]
+        has_polling = self.scenario.transports is not None
         return {
             "urls": urls,
             "label": self.label,
+            "converge_seconds": POLLING_CONVERGE_SECONDS if has_polling else CONVERGE_SECONDS,
             "seed": self.outcome.seed,
             "history": str(self.history.path),
             "deadline_seconds": CLIENT_DEADLINE_SECONDS + seconds,
@@ -323,12 +403,18 @@ class ScenarioRun:
         }
 
     def _stock_plan(self) -> dict[str, Any]:
-        offers_polling = self.scenario.workers_per_host == 1
         return {
-            "clients": self.scenario.stock_clients,
+            "senders": self.scenario.stock_senders,
             "post_seconds": STOCK_POST_SECONDS / self.scenario.rate,
-            "transports": None if offers_polling else ["websocket"],
         }
+
+    def _transports(self) -> Transports:
+        if self.scenario.transports is not None:
+            return self.scenario.transports
+        stock: TransportChoice = (("websocket",),)
+        if self.scenario.workers_per_host == 1:
+            stock = (None,)
+        return Transports(pages=(None,), node=stock, python=stock)
 
     def _order_and_wait(self, order: str) -> None:
         self.order_all(order)

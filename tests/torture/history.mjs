@@ -14,6 +14,9 @@ export async function waitUntil(condition, ms) {
   return condition()
 }
 
+/** Returns the entry for a client, when clients use the entries of a list in turn. */
+export const entryInTurn = (entries, number) => entries[number % entries.length]
+
 /** Mulberry32, a seeded random number generator: returns a function like Math.random. */
 export function seededRandom(seed) {
   let state = seed
@@ -27,8 +30,9 @@ export function seededRandom(seed) {
 
 /** Returns what the history keeps of a message. */
 export function rowRecord(row) {
-  const { seq, rev, id, message, deleted, kind, reactions, edited, timestamp } = row
-  return { seq, rev, id, message, deleted, kind, reactions, changed_at: edited ?? timestamp }
+  const { seq, rev, id, mark, message, deleted, kind, reactions, details } = row
+  const changed_at = row.edited ?? row.timestamp
+  return { seq, rev, id, mark, message, deleted, kind, reactions, details, changed_at }
 }
 
 /** Records of clients, appended to a file that several processes write to. */

@@ -3,16 +3,20 @@
 The history is a file with one JSON object per line, appended to by several processes. The checker
 reads it and nothing else but the database. The types of records and their fields:
 
-    invoke      a client sent a request: action, id, message, seq, emoji, on, mark, connection
+    invoke      a client sent a request: action, id, message, seq, emoji, on, mark, connection,
+                and for an action of a host target
     ok, fail    the acknowledgement of a request: id, seq and rev, or code
+    refused     the server refused an attempt: event, code
+    identity    the server told a client who it is: mark
     connect     a connection was opened
-    disconnect  a connection was closed
+    disconnect  a connection was closed: reason, of stock clients
     receive     a live event arrived: event, label, row, head; ordered is false when the client
                 may have recorded it out of order
     show        a client shows a row that is new or has changed: row
     reset       a client started over: epoch, rows
     read_back   a row that was loaded while reading back to the first message: row
     final       what a client shows at the end: epoch, rows, pending (ids without an outcome)
+    out         instead of `final`: the server does not let this client in: reason
 
 Every record has `at`, in milliseconds on the monotonic clock of the machine, and `client`, which
 is empty in the records of the harness and of orders to all clients.
@@ -35,10 +39,10 @@ Record: TypeAlias = dict[str, Any]
 Reactions: TypeAlias = tuple[tuple[str, int], ...]
 """Each emoji with the number of people who reacted with it."""
 
-SELECT_ROOM = text("SELECT head, epoch FROM rooms WHERE label = :label")
+SELECT_ROOM = text("SELECT head, epoch, floor FROM rooms WHERE label = :label")
 SELECT_MESSAGES = text(
-    "SELECT seq, rev, client_id, message, kind, reactions, timestamp, edited_at, deleted_at"
-    " FROM messages JOIN rooms ON rooms.id = room_id WHERE label = :label ORDER BY seq"
+    "SELECT seq, rev, client_id, message, kind, reactions, details, timestamp, edited_at,"
+    " deleted_at FROM messages JOIN rooms ON rooms.id = room_id WHERE label = :label ORDER BY seq"
 )
 
 
@@ -60,6 +64,8 @@ class Row:
     reactions: Reactions
     changed_at: float = field(compare=False)
     """When it got this state, in milliseconds on the clock of the history."""
+    details: str = ""
+    """What a host did, as JSON."""
 
     @classmethod
     def from_record(cls, row: Record) -> "Row":
@@ -73,13 +79,25 @@ class Row:
             kind=row.get("kind"),
             reactions=_count_reactions(row.get("reactions")),
             changed_at=to_history_clock(datetime.fromisoformat(row["changed_at"])),
+            details=_canonical_json(row.get("details")),
         )
+
+    @property
+    def action(self) -> str:
+        """The action of a host that this row announces, or that erased it; "" for others."""
+        return str(json.loads(self.details)["action"]) if self.details else ""
 
 
 def _count_reactions(reactions: dict[str, list[str]] | str | None) -> Reactions:
     """Count reactions in the form of the wire, or of the database, where they may be JSON text."""
     by_emoji = json.loads(reactions) if isinstance(reactions, str) else reactions
     return tuple((emoji, len(marks)) for emoji, marks in (by_emoji or {}).items())
+
+
+def _canonical_json(details: Record | str | None) -> str:
+    """Return details in one form: the database may have them as JSON text."""
+    parsed = json.loads(details) if isinstance(details, str) else details
+    return "" if parsed is None else json.dumps(parsed, sort_keys=True)
 
 
 def to_history_clock(moment: datetime) -> float:
@@ -89,18 +107,21 @@ def to_history_clock(moment: datetime) -> float:
 
 @dataclass
 class StoredRoom:
-    """A room in the database."""
+    """A room in the database. Its rows are those above the floor: others do not exist any more."""
 
     head: int
     epoch: str
     rows: list[Row]
     client_ids: Counter[str]
+    floor: int = 0
+    undeleted_texts: frozenset[str] = frozenset()
+    """Texts at or below the floor that the purge job has not deleted yet."""
 
 
 def read_room(engine: Engine, label: str) -> StoredRoom:
     """Read a room and its messages from the database."""
     with engine.connect() as connection:
-        head, epoch = connection.execute(SELECT_ROOM, {"label": label}).one()
+        head, epoch, floor = connection.execute(SELECT_ROOM, {"label": label}).one()
         messages = connection.execute(SELECT_MESSAGES, {"label": label}).all()
     rows = [
         Row(
@@ -112,10 +133,14 @@ def read_room(engine: Engine, label: str) -> StoredRoom:
             kind=message.kind,
             reactions=_count_reactions(message.reactions),
             changed_at=_stored_time(message.deleted_at or message.edited_at or message.timestamp),
+            details=_canonical_json(message.details),
         )
         for message in messages
     ]
-    return StoredRoom(head, epoch, rows, Counter(row.id for row in rows if row.id))
+    client_ids = Counter(row.id for row in rows if row.id)
+    undeleted_texts = frozenset(row.message for row in rows if row.seq <= floor)
+    existing = [row for row in rows if row.seq > floor]
+    return StoredRoom(head, epoch, existing, client_ids, floor, undeleted_texts)
 
 
 def _stored_time(value: datetime | str) -> float:
@@ -139,6 +164,8 @@ class SentRequest:
     emoji: str | None = None
     on: bool = False
     mark: str = ""
+    target: str = ""
+    """The mark of the person on whom a host acts."""
     acknowledged_at: float | None = None
     rev: int | None = None
     """The number in the acknowledgement."""
@@ -157,6 +184,7 @@ class SentRequest:
             emoji=record.get("emoji"),
             on=record.get("on", False),
             mark=record.get("mark", ""),
+            target=record.get("target", ""),
         )
 
     @property
@@ -188,7 +216,7 @@ class History:
         self._records: list[Record] = []
 
     def record(self, record_type: str, **fields: Any) -> float:
-        """Record something that the harness did; return its time in milliseconds."""
+        """Record something that the harness or its `client` did; return when, in milliseconds."""
         at = now_ms()
         self._records.append({"at": at, "client": "", "type": record_type, **fields})
         return at

@@ -131,6 +131,7 @@ def _measure_outages(verdict: Verdict, records: list[Record]) -> float:
         outages_ms = verdict.stock_outages_ms if is_stock(client) else verdict.outages_ms
         outages_ms.append(record["at"] - since)
         reconnected_at = record["at"]
-    for client in lost_at:
+    out = {record["client"] for record in of_type(records, "out")}
+    for client in lost_at.keys() - out:
         verdict.add_finding("I3 lost: never reconnected", client)
     return reconnected_at

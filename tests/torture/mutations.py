@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.servers import ROOT
 from tests.torture.harness import MAX_DELAY_MS, FaultInjection, Need, Scenario, ScenarioRun
-from tests.torture.scenarios import disconnect_all, fill_disk
+from tests.torture.scenarios import MAX_ENFORCEMENT_MS, disconnect_all, fill_disk
 
 PATCHES = Path(__file__).with_name("mutations")
 COPIED = (
@@ -62,6 +62,24 @@ def delay_all_upgrades(run: ScenarioRun) -> FaultInjection:
     run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
+def moderate_without_redis(run: ScenarioRun) -> FaultInjection:
+    """Mute and ban people on both workers while Redis is down, and clear the history."""
+    run.pause(1)
+    run.redis.kill()
+    for number in (2, 3):
+        run.host.act("mute", target=run.mark_of(f"kitchen page {number}"))
+    for number in (4, 5):
+        run.host.act("ban", target=run.mark_of(f"kitchen page {number}"))
+    run.pause(6)
+    run.host.act("clear")
+    run.pause(5)
+    run.redis.start()
+    run.record_healed()
+    run.pause(2)
+    verdict = yield
+    run.at_most("enforced, ms", max(verdict.expulsions_ms, default=0), MAX_ENFORCEMENT_MS)
+
+
 @dataclass(frozen=True)
 class Mutation:
     """A defect, the scenario that reveals it, and how the checker must report it."""
@@ -103,6 +121,18 @@ REDIS_KILLED = Scenario(
     needs=frozenset({Need.TWO_HOSTS}),
 )
 """Passes without a mutation: it is part of the selection too."""
+
+MODERATED = Scenario(
+    "M8",
+    "a host moderates while Redis is down",
+    moderate_without_redis,
+    page_clients=8,
+    senders=8,
+    rate=8,
+    bots=1,
+    needs=frozenset({Need.TWO_HOSTS, Need.HOST}),
+)
+"""Likewise."""
 
 MUTATIONS = (
     Mutation(
@@ -162,11 +192,27 @@ MUTATIONS = (
             delay_all_upgrades,
             page_clients=4,
             rate=2,
-            stock_clients=4,
+            node_clients=4,
+            python_clients=4,
             needs=frozenset({Need.ONE_WORKER, Need.PROXY_FOR_ALL, Need.SHORT_PINGS}),
         ),
         "I10 stopped receiving",
         needs_engine=True,
+    ),
+    Mutation(
+        "journal_without_rules",
+        MODERATED,
+        "I11 stored after a sanction",
+    ),
+    Mutation(
+        "no_enforcement_without_redis",
+        MODERATED,
+        "enforced, ms",
+    ),
+    Mutation(
+        "history_cleared_in_the_same_epoch",
+        MODERATED,
+        "I3 shown but not stored",
     ),
 )
 

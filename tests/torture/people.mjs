@@ -4,19 +4,23 @@
 //
 // Usage: node people.mjs PLAN, where PLAN is JSON:
 //   {"urls": [...], "label": "kitchen", "clients": 10, "senders": 4, "bots": 1, "rate": 20,
-//    "seed": 1, "deadline_seconds": 60, "history": "..."}
+//    "transports": [null], "seed": 1, "converge_seconds": 10, "deadline_seconds": 60,
+//    "history": "..."}
+// Clients use the entries of `transports` in turn; null is what the page or the bot uses by itself.
 // Orders on stdin, one per line:
 //   send, hold   send requests; send none
 //   converge     wait until no client misses anything; the reply is "done"
 //   probe ID     wait until all have received the message ID-LABEL of their room; likewise
-//   finish       read back to the first message, record it, and exit
+//   report       read back to the first message and record all; likewise
+//   reload NAME  load the page of a client again, as its person may do; likewise
+//   finish       exit
 
 import { register } from "node:module"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
 import { FakeLocks, FakeStorage } from "../js/fakes.mjs"
-import { History, rowRecord, seededRandom, sleep, waitUntil } from "./history.mjs"
+import { entryInTurn, History, rowRecord, seededRandom, sleep, waitUntil } from "./history.mjs"
 
 // The page's socket module imports the browser's build of Socket.IO. Here it gets node's build,
 // which can send cookies.
@@ -32,6 +36,7 @@ register(`data:text/javascript,${encodeURIComponent(RESOLVE_HOOK)}`)
 
 // The modules of the page; dynamic, because the hook above must be registered before.
 const { clock } = await import("../../static/js/lib/clock.js")
+const { Refused } = await import("../../static/js/lib/errors.js")
 const { randomId } = await import("../../static/js/lib/ids.js")
 const { RoomSession } = await import("../../static/js/net/room_session.js")
 const { connect } = await import("../../static/js/net/socket.js")
@@ -41,7 +46,6 @@ const { OutboxStore } = await import("../../static/js/state/outbox_store.js")
 const { Timeline } = await import("../../static/js/state/timeline.js")
 
 const START_MS = 20_000
-const CONVERGE_MS = 10_000
 const STABLE_MS = 3_000 // how long nothing may be missing: longer than the reconciler's pause
 const PROBE_MS = 4_000 // longer than the promise, so that a late probe is recorded as late
 const RETRY_MS = 300 // after a change was not acknowledged
@@ -80,6 +84,10 @@ class PageClient {
   #textCount = 0
   #isChanging = false // waiting for the answer to a change
   #isReadingBack = false
+  #storage = new FakeStorage()
+  #cookie = ""
+  #connection // the one of Socket.IO
+  #epoch = ""
 
   constructor(number, label) {
     this.label = label
@@ -87,31 +95,47 @@ class PageClient {
     this.handle = this.name
     this.url = plan.urls[number % plan.urls.length]
     this.usesCookies = number % 2 === 0
+    this.transports = entryInTurn(plan.transports, number)
     this.random = seededRandom(plan.seed * 1000 + number)
   }
 
   /** Opens the page, as main.js does. */
   async open() {
-    const response = await fetch(`${this.url}/${this.label}/`)
+    const headers = this.#cookie ? { cookie: this.#cookie } : {}
+    const response = await fetch(`${this.url}/${this.label}/`, { headers })
     const html = await response.text()
     const page = JSON.parse(html.match(/id="page">(.*?)<\/script>/s)[1])
-    const transports = html.match(/data-transports="([^"]*)"/)[1].split(" ")
+    const offered = html.match(/data-transports="([^"]*)"/)[1].split(" ")
     const cookie = response.headers.getSetCookie()[0]?.split(";")[0]
-    const extraHeaders = this.usesCookies && cookie ? { cookie } : {}
-    globalThis.openSocket = (options) =>
-      openRecordedSocket(this.name, this.label, this.url, { ...options, extraHeaders })
+    if (this.usesCookies && cookie) this.#cookie = cookie
+    const extraHeaders = this.#cookie ? { cookie: this.#cookie } : {}
+    globalThis.openSocket = (options) => {
+      const transports = this.transports ?? options.transports
+      const allOptions = { ...options, transports, extraHeaders }
+      this.#connection = openRecordedSocket(this.name, this.label, this.url, allOptions)
+      return this.#connection
+    }
     this.mark = page.you.mark
-    this.#build(page, transports)
+    this.#build(page, offered)
     this.#watch()
     this.timeline.load(page)
+    this.room.outbox.restore()
     this.socket.open()
   }
 
+  /** Loads the page again: it has the same cookie or token, and what the browser has stored. */
+  async reload() {
+    if (this.#connection.connected) this.#record("disconnect")
+    this.#connection.removeAllListeners().disconnect()
+    await this.open()
+  }
+
   /** Connects the modules of the page with each other. */
-  #build(page, transports) {
-    const store = new OutboxStore(page.label, new FakeStorage().openTab())
+  #build(page, offered) {
+    const store = new OutboxStore(page.label, this.#storage.openTab())
     const elect = electWithLock("outbox", new FakeLocks())
-    this.socket = connect(transports, () => this.token)
+    this.socket = connect(offered, () => this.token, clock)
+    this.#recordRefusals(this.socket)
     this.timeline = new Timeline()
     this.room = new RoomSession({
       label: page.label,
@@ -123,32 +147,66 @@ class PageClient {
     })
   }
 
-  /** Records what the modules of the page report. */
+  /** Records the codes of refusals; the page shows their text. */
+  #recordRefusals(socket) {
+    const request = socket.request.bind(socket)
+    socket.request = async (event, ...rest) => {
+      try {
+        return await request(event, ...rest)
+      } catch (error) {
+        if (error instanceof Refused) this.#record("refused", { event, code: error.code })
+        throw error
+      }
+    }
+  }
+
+  /** Records what the modules of the page report, until the page is loaded again. */
   #watch() {
-    this.room.addEventListener("identity", ({ detail }) => {
-      this.token = detail.token ?? this.token
-      this.mark = detail.mark
+    const { room } = this
+    const listen = (target, event, listener) => {
+      target.addEventListener(event, ({ detail }) => {
+        if (room === this.room) listener(detail)
+      })
+    }
+    listen(room, "identity", (identity) => {
+      this.token = identity.token ?? this.token
+      this.mark = identity.mark
+      this.#record("identity", { mark: this.mark })
     })
-    this.room.addEventListener("state", () => this.#record("state", { state: this.room.state }))
-    this.room.outbox.addEventListener("change", ({ detail: { id, not_before } }) => {
-      if (not_before !== undefined) this.#record("limited", { id })
+    listen(room, "state", () => this.#record("state", { state: room.state }))
+    listen(room.outbox, "change", ({ id, not_before, state, reason }) => {
+      if (state === "failed") this.#record("fail", { id, reason })
+      else if (not_before !== undefined) this.#record("limited", { id })
     })
-    this.room.outbox.addEventListener("sent", ({ detail: { item, answer } }) => {
+    listen(room.outbox, "sent", ({ item, answer }) => {
       this.#record("ok", { id: item.id, seq: answer.seq, rev: answer.seq })
       // A message is reported as sent twice when its row arrives before the answer.
       if (!this.#knownSeqs.has(answer.seq)) this.#ownSeqs.push(answer.seq)
       this.#knownSeqs.add(answer.seq)
     })
-    this.timeline.addEventListener("reset", () => {
-      const { epoch, rows } = this.timeline
-      this.#record("reset", { epoch, rows: rows.map(rowRecord) })
+    listen(this.timeline, "reset", () => this.#recordReset())
+    listen(this.timeline, "deleted", (seqs) => {
+      this.#ownSeqs = this.#ownSeqs.filter((seq) => !seqs.includes(seq))
     })
-    this.timeline.addEventListener("change", ({ detail }) => {
+    listen(this.timeline, "change", (updates) => {
       const type = this.#isReadingBack ? "read_back" : "show"
-      for (const { row } of detail) {
+      for (const { row } of updates) {
         if (row) this.#record(type, { row: rowRecord(row) })
       }
     })
+  }
+
+  #recordReset() {
+    const { epoch, rows } = this.timeline
+    this.#record("reset", { epoch, rows: rows.map(rowRecord) })
+    if (epoch !== this.#epoch) this.#forgetOwnMessages()
+    this.#epoch = epoch
+  }
+
+  /** Another history of the room has begun: nothing in it is known yet. */
+  #forgetOwnMessages() {
+    this.#ownSeqs = []
+    this.#reactions.clear()
   }
 
   #record(type, fields) {
@@ -160,8 +218,13 @@ class PageClient {
     const pauseMs = (plan.senders * 1000) / plan.rate
     while (!isFinished) {
       await sleep(pauseMs * (0.5 + this.random()))
-      if (maySend && !isFinished) await this.#sendOne()
+      if (maySend && !isFinished && !this.isOut) await this.#sendOne()
     }
+  }
+
+  /** Whether the server does not let this person into the room; the page says why. */
+  get isOut() {
+    return this.room.state === "closed"
   }
 
   async #sendOne() {
@@ -188,7 +251,9 @@ class PageClient {
   #post() {
     if (this.room.outbox.queuedCount >= MAX_QUEUED_MESSAGES) return
     const item = this.room.outbox.enqueue({ handle: this.handle, message: this.#newText("posts") })
-    if (item) this.#record("invoke", { action: "chat", id: item.id, message: item.message })
+    if (!item) return
+    const { id, message } = item
+    this.#record("invoke", { action: "chat", id, message, mark: this.mark })
   }
 
   async #react() {
@@ -218,6 +283,10 @@ class PageClient {
     this.#record("invoke", { action: event, id, mark: this.mark, message: data.handle, ...data })
     for (;;) {
       const answer = await this.socket.request(event, data).catch((error) => error)
+      if (this.isOut) {
+        this.#isChanging = false
+        return false
+      }
       const isRefused = answer.retry === false && answer.code !== "not_joined"
       if (answer.ok || isRefused) {
         if (answer.ok) this.#record("ok", { id, seq: data.seq, rev: answer.rev })
@@ -241,8 +310,13 @@ class PageClient {
 
   /** Reads back to the first message and records all rows; the page keeps only some at a time. */
   async readBack() {
+    if (this.isOut) {
+      this.#record("out", { reason: this.room.refusalReason })
+      return
+    }
     this.#isReadingBack = true
-    const pending = this.timeline.pendingMessages.map(({ id }) => id)
+    const unsent = this.timeline.pendingMessages.filter(({ state }) => state !== "failed")
+    const pending = unsent.map(({ id }) => id)
     const shown = new Map(this.timeline.rows.map((row) => [row.seq, row]))
     for (let pages = 0; this.timeline.hasOlder && pages < MAX_HISTORY_PAGES; pages += 1) {
       const hasLoaded = await this.room.loadEarlier()
@@ -267,7 +341,7 @@ class Bot {
     this.label = label
     this.name = `${label} bot ${number}`
     this.socket = openRecordedSocket(this.name, label, plan.urls[number % plan.urls.length], {
-      transports: ["websocket"],
+      transports: entryInTurn(plan.transports, number) ?? ["websocket"],
       reconnectionDelay: 300,
       reconnectionDelayMax: 1000,
     })
@@ -294,7 +368,7 @@ class Bot {
   async #post() {
     this.#postCount += 1
     const id = randomId()
-    const message = `${this.name} posts ${this.#postCount}`
+    const message = `${this.name} posts ${this.#postCount}.`
     const connection = this.#connectionCount
     history.record(this.name, "invoke", { action: "chat", id, message, connection })
     const answer = await this.socket
@@ -302,11 +376,17 @@ class Bot {
       .emitWithAck("chat", { handle: this.name, message, id })
       .catch(() => null)
     if (answer?.ok) history.record(this.name, "ok", { id, seq: answer.seq, rev: answer.seq })
+    else if (answer) history.record(this.name, "refused", { event: "chat", code: answer.code })
   }
 
   has(id) {
     return this.#lastId === id
   }
+}
+
+/** Returns the page clients that the server lets into their room. */
+function presentClients() {
+  return pageClients.filter((client) => !client.isOut)
 }
 
 /** Returns the highest change that a page client in a room has applied. */
@@ -316,14 +396,14 @@ function highestApplied(label) {
 }
 
 function haveConverged() {
-  return pageClients.every((client) => {
+  return presentClients().every((client) => {
     return client.isComplete && client.timeline.applied === highestApplied(client.label)
   })
 }
 
 /** Waits until nothing has been missing for so long that the reconciler would have found it. */
 async function converge() {
-  const end = performance.now() + CONVERGE_MS + STABLE_MS
+  const end = performance.now() + plan.converge_seconds * 1000 + STABLE_MS
   while (performance.now() < end) {
     const converged = await waitUntil(haveConverged, end - performance.now())
     if (!converged) return
@@ -333,7 +413,7 @@ async function converge() {
 }
 
 const haveReceived = (id) =>
-  [...pageClients, ...bots].every((client) => client.has(`${id}-${client.label}`))
+  [...presentClients(), ...bots].every((client) => client.has(`${id}-${client.label}`))
 const areComplete = () => pageClients.every((client) => client.isComplete)
 
 /** Opens the pages of the room and of another one, some at a time. */
@@ -367,15 +447,21 @@ for (const sender of [...pageClients.slice(0, plan.senders), firstOutsider, ...b
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [order, id] = line.split(" ")
+  const [order, ...words] = line.split(" ")
+  const argument = words.join(" ")
+  if (order === "reload") {
+    await pageClients.find(({ name }) => name === argument).reload()
+    console.log("done")
+    continue
+  }
   history.record("", order)
   maySend = order === "send"
   if (order === "finish") break
   if (order === "converge") await converge()
-  if (order === "probe") await waitUntil(() => haveReceived(id), PROBE_MS)
-  if (order === "converge" || order === "probe") console.log("done")
+  if (order === "probe") await waitUntil(() => haveReceived(argument), PROBE_MS)
+  if (order === "report") for (const client of pageClients) await client.readBack()
+  if (["converge", "probe", "report"].includes(order)) console.log("done")
 }
 isFinished = true
-for (const client of pageClients) await client.readBack()
 history.flush()
 process.exit()

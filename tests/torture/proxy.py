@@ -215,6 +215,10 @@ class AcknowledgementLoss:
         return chunk
 
 
+PUBLISHED = re.compile(rb"[*>]3\r\n\$\d\r\ns?message\r\n")
+"""How a message begins that was published on a channel, which may be a sharded one."""
+
+
 class MessageShuffler:
     """Repeats one in three published messages of Redis, and swaps one in three with the next."""
 
@@ -235,7 +239,7 @@ class MessageShuffler:
             while end := _end_of_reply(buffer, 0):
                 reply = buffer[:end]
                 buffer = buffer[end:]
-                if self.enabled and b"\r\nmessage\r\n" in reply[:24]:
+                if self.enabled and PUBLISHED.match(reply):
                     now, later = self._shuffle(reply)
                     output += now + held
                     held = later

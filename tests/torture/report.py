@@ -102,6 +102,8 @@ def reasons_not_repeatable(commit: Commit | None) -> list[str]:
         reasons.append("there are uncommitted changes")
     if os.environ.get("ENGINE", "on") != "on":
         reasons.append("ENGINE is set")
+    if os.environ.get("TRANSPORTS"):
+        reasons.append("TRANSPORTS is set")
     return reasons
 
 

@@ -3,16 +3,20 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
+import urllib.error
 from collections.abc import Collection
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis as redis_client
 from sqlalchemy import Engine, text
 
-from tests.servers import wait_until
+from tests.servers import ConfabServer, wait_until
 from tests.torture.connections import count_connections_of
 from tests.torture.harness import (
     MAX_CALM_DELAY_MS,
@@ -22,7 +26,9 @@ from tests.torture.harness import (
     Scenario,
     ScenarioRun,
 )
-from tests.torture.history import now_ms, of_type
+from tests.torture.history import Record, now_ms, of_type, read_room
+from tests.torture.releases import EARLIER_SCHEMA, put_earlier_release, put_this_release
+from tests.torture.sanctions import expelled_clients
 
 SQLITE_AND_POSTGRESQL = ("SQLite", "PostgreSQL")
 
@@ -32,8 +38,17 @@ MAX_OUTAGE_MS = 5_000
 MAX_RECOVERY_MS = 10_000
 MAX_WORKER_START_MS = 5_000
 MAX_DRAIN_MS = 4_000
+MAX_ENFORCEMENT_MS = 4_000
+"""How long somebody whom a host has removed or banned may still receive what others post."""
+
 MAX_BLOCK_MS = 250
 """How long the event loop of a worker may be blocked."""
+
+IN_FLIGHT_MS = 500
+"""How long after a connection fell silent a client may still handle what it had received."""
+
+SILENT_MS = 15_000
+"""How long a client whose connection fell silent is cut off at least."""
 
 NEW_WORKER_SECONDS = 10
 WORKER_EXIT_SECONDS = 15
@@ -88,28 +103,28 @@ def kill_master(run: ScenarioRun) -> FaultInjection:
 
 def restart_workers(run: ScenarioRun) -> FaultInjection:
     """F3: restart all workers gracefully, then stop one, then restart all again."""
-    _restart_all_of_two(run)
-    _stop_one_of_two(run)
-    _restart_all_of_two(run)
+    _restart_all(run)
+    _stop_one(run)
+    _restart_all(run)
     run.pause(2)
     verdict = yield
     run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), MAX_OUTAGE_MS)
     run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
-def _restart_all_of_two(run: ScenarioRun) -> None:
+def _restart_all(run: ScenarioRun) -> None:
     run.pause(3)
     leaving = set(run.workers())
     master = run.server.processes()[0]
     _drain_workers(run, master, signal.SIGHUP, leaving)
-    wait_until(lambda: len(run.workers()) == 2, 5, "two workers are running")
+    _wait_for_all_workers(run)
 
 
-def _stop_one_of_two(run: ScenarioRun) -> None:
+def _stop_one(run: ScenarioRun) -> None:
     run.pause(3)
     worker = run.rng.choice(sorted(run.workers()))
     _drain_workers(run, worker, signal.SIGTERM, {worker})
-    wait_until(lambda: len(run.workers()) == 2, 5, "two workers are running")
+    _wait_for_all_workers(run)
 
 
 def _drain_workers(
@@ -121,6 +136,11 @@ def _drain_workers(
     run.record_healed()
     _wait_for_exit(leaving)
     run.at_most("workers drained, ms", now_ms() - signalled_at, MAX_DRAIN_MS)
+
+
+def _wait_for_all_workers(run: ScenarioRun) -> None:
+    number = run.scenario.workers_per_host
+    wait_until(lambda: len(run.workers()) == number, 5, f"{number} workers are running")
 
 
 def restart_only_worker(run: ScenarioRun) -> FaultInjection:
@@ -380,7 +400,8 @@ def disconnect_all(run: ScenarioRun) -> FaultInjection:
 
     Nothing is posted while the clients reconnect, so that no later message reveals a gap.
     """
-    is_large = run.scenario.page_clients > 100
+    clients = run.scenario.page_clients + run.scenario.node_clients
+    is_large = clients > 100
     for _ in range(2 if run.scenario.short else 3):
         run.pause(3)
         run.proxy.reset_all()
@@ -393,6 +414,9 @@ def disconnect_all(run: ScenarioRun) -> FaultInjection:
     max_outage_ms = 10_000 if is_large else MAX_OUTAGE_MS
     max_delay_ms = MAX_DELAY_MS if is_large else MAX_CALM_DELAY_MS
     run.at_most("all clients reconnected, ms", verdict.longest_outage_ms(), max_outage_ms)
+    if is_large:
+        stock_outage_ms = verdict.longest_stock_outage_ms()
+        run.at_most("all stock clients reconnected, ms", stock_outage_ms, max_outage_ms)
     run.at_most("recovery, ms", verdict.recovery_ms, 15_000)
     run.at_most("delay, ms", verdict.worst_delay_ms(), max_delay_ms)
     run.at_most("event loop blocked, ms", run.longest_block_ms(), 500)
@@ -408,18 +432,43 @@ def silence_connections(run: ScenarioRun) -> FaultInjection:
     run.record_healed()
     run.pause(3)
     verdict = yield
-    silenced = {f"kitchen page {number}" for number in range(1, run.scenario.page_clients, 2)}
-    for kind in ("node", "python"):
-        numbers = range(1, run.scenario.stock_clients, 2)
-        silenced |= {f"kitchen {kind} {number}" for number in numbers}
+    on_proxy = _clients_on_proxy(run.scenario)
+    silenced = on_proxy - _clients_that_received(run, silenced_at)
     noticed_at = {
         record["client"]: record["at"] for record in of_type(run.history.records(), "disconnect")
     }
     longest_ms = max(noticed_at.get(client, float("inf")) - silenced_at for client in silenced)
     run.at_most("dead connection noticed, ms", longest_ms, 40_000)
-    on_proxy = frozenset({*silenced, "kitchen-next-door page 1"})
-    other_delay_ms = verdict.worst_delay_ms(except_clients=on_proxy)
+    run.at_least("clients with dead connections", len(silenced), len(on_proxy) // 2)
+    except_clients = on_proxy | {"kitchen-next-door page 1"}
+    other_delay_ms = verdict.worst_delay_ms(except_clients=except_clients)
     run.at_most("delay of the other clients, ms", other_delay_ms, MAX_DELAY_MS)
+
+
+def _clients_on_proxy(scenario: Scenario) -> frozenset[str]:
+    """Return the clients that use the proxy, when it is for half of them."""
+    numbers_by_kind = {
+        "page": scenario.page_clients,
+        "node": scenario.node_clients,
+        "python": scenario.python_clients,
+    }
+    return frozenset(
+        f"kitchen {kind} {number}"
+        for kind, count in numbers_by_kind.items()
+        for number in range(1, count, 2)
+    )
+
+
+def _clients_that_received(run: ScenarioRun, silenced_at: float) -> set[str]:
+    """Return the clients that received something although connections were silent.
+
+    A client that polls may have had none at that moment, and then opened a new one, which works.
+    """
+    return {
+        record["client"]
+        for record in of_type(run.history.records(), "receive")
+        if silenced_at + IN_FLIGHT_MS < record["at"] < silenced_at + SILENT_MS
+    }
 
 
 def lose_acknowledgements(run: ScenarioRun) -> FaultInjection:
@@ -494,6 +543,145 @@ def exceed_rate_limits(run: ScenarioRun) -> FaultInjection:
     run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
 
 
+def update_releases(run: ScenarioRun) -> FaultInjection:
+    """F29: update two hosts, take them back to the earlier release, and update them again."""
+    _update_hosts(run)
+    for server in run.servers:
+        server.stop()
+    _downgrade_schema(run)
+    for server in run.servers:
+        put_earlier_release(server.where)
+        server.start()
+    run.record_healed()
+    _update_hosts(run)
+    run.pause(4)
+    verdict = yield
+    run.at_most("delay, ms", verdict.worst_delay_ms(), MAX_DELAY_MS)
+
+
+def _update_hosts(run: ScenarioRun) -> None:
+    """Update one host after the other with HUP.
+
+    The first update migrates the database, and the other host goes on with the earlier release.
+    """
+    for server in run.servers:
+        run.pause(4)
+        assert not _is_this_release(server)
+        put_this_release(server.where, run.tree)
+        leaving = set(server.processes()[1:])
+        os.kill(server.processes()[0], signal.SIGHUP)
+        _wait_for_exit(leaving)
+        wait_until(partial(_is_this_release, server), 10, "this release serves")
+        run.record_healed()
+
+
+def _is_this_release(server: ConfabServer) -> bool:
+    """Return whether a server has the page `/version`, which the earlier release has not."""
+    try:
+        server.page("/version")
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
+def _downgrade_schema(run: ScenarioRun) -> None:
+    """Take the database back to the schema of the earlier release, with this one's command."""
+    options = ["confab", "schema", "--downgrade", EARLIER_SCHEMA, "--yes"]
+    subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", *options],
+        cwd=run.server.where,
+        env=run.server.environment,
+        check=True,
+        capture_output=True,
+    )
+
+
+# Hosts
+
+
+def moderate_room(run: ScenarioRun) -> FaultInjection:
+    """F21: a host acts while people talk, Redis is down and a worker is killed.
+
+    The clients with odd numbers are connected to another worker than the host.
+    """
+    host = run.host
+    run.pause(2)
+    run.redis.kill()
+    for number in (2, 3, 10, 11):
+        host.act("mute", target=run.mark_of(f"kitchen page {number}"))
+    for number in (4, 5, 12):
+        host.act("ban", target=run.mark_of(f"kitchen page {number}"))
+    for number in (6, 7, 13):
+        host.act("remove", target=run.mark_of(f"kitchen page {number}"))
+    run.pause(6)
+    host.act("lock")
+    run.pause(5)
+    host.act("unlock")
+    run.pause(2)
+    host.act("ban", target=run.mark_of("kitchen page 8"))
+    host.act("clear")
+    run.pause(5)
+    run.redis.start()
+    _delete_messages(run)
+    host.act("mute", target=run.mark_of("kitchen page 14"))
+    before = set(run.workers())
+    os.kill(run.rng.choice(sorted(before)), signal.SIGKILL)
+    host.act("ban", target=run.mark_of("kitchen page 9"))
+    _wait_for_a_new_worker(run, before)
+    host.act("mute", target=run.mark_of("kitchen page 15"))
+    run.pause(5)
+    host.act("clear")
+    for number in (2, 3):
+        host.act("unmute", target=run.mark_of(f"kitchen page {number}"))
+    for number in (6, 7):
+        host.act("readmit", target=run.mark_of(f"kitchen page {number}"))
+        run.reload(f"kitchen page {number}")
+    run.record_healed()
+    run.pause(4)
+    verdict = yield
+    expelled = expelled_clients(run.history.records(), run.stored[run.label])
+    run.at_least("removed and banned clients", len(expelled), 8)
+    run.at_most("enforced, ms", max(verdict.expulsions_ms, default=0), MAX_ENFORCEMENT_MS)
+    delay_ms = verdict.worst_delay_ms(except_clients=frozenset(expelled))
+    run.at_most("delay of the others, ms", delay_ms, MAX_DELAY_MS)
+
+
+def _delete_messages(run: ScenarioRun) -> None:
+    """Delete one message of somebody, and everything that somebody else wrote."""
+    with run.server.database() as engine:
+        rows = read_room(engine, run.label).rows
+    mark_by_seq = {
+        record["row"]["seq"]: record["row"]["mark"]
+        for record in of_type(run.history.records(), "show")
+    }
+    posts = [row.seq for row in rows if row.kind is None and mark_by_seq.get(row.seq)]
+    run.host.delete(posts[0])
+    run.host.act("delete_all", target=mark_by_seq[posts[1]], seconds=3600)
+
+
+def close_room(run: ScenarioRun) -> None:
+    """End of F21: the host closes the room while people talk; nothing is stored after that."""
+    run.order_all("send")
+    run.pause(2)
+    answer = run.host.act("close")
+    closed_at = run.history.record("closed")
+    run.pause(8)
+    run.at_most("numbers after the end of the room", run.stored_head() - answer["rev"], 0)
+    run.history.flush()
+    records = [each for each in run.history.records() if each["at"] > closed_at]
+    received = [
+        each for each in of_type(records, "receive") if each["client"].startswith("kitchen ")
+    ]
+    last_at = max((each["at"] for each in received), default=closed_at)
+    run.at_most("received after the end of the room, ms", last_at - closed_at, MAX_ENFORCEMENT_MS)
+    told = _refused_with(records, "closed")
+    run.at_least("clients told that the room is closed", len(told), run.scenario.page_clients // 2)
+
+
+def _refused_with(records: list[Record], code: str) -> set[str]:
+    return {each["client"] for each in of_type(records, "refused") if each["code"] == code}
+
+
 SCENARIOS = (
     Scenario(
         "F1",
@@ -550,6 +738,14 @@ SCENARIOS = (
         needs=frozenset({Need.REDIS_PROXY}),
     ),
     Scenario(
+        "F21",
+        "a host moderates while Redis is down and a worker is killed",
+        moderate_room,
+        SQLITE_AND_POSTGRESQL,
+        needs=frozenset({Need.HOST, Need.TWO_HOSTS}),
+        end=close_room,
+    ),
+    Scenario(
         "F22",
         "the clock of a server is changed",
         change_clock,
@@ -562,14 +758,16 @@ SCENARIOS = (
         "F26",
         "upgrades to WebSocket are slow",
         delay_upgrades,
-        stock_clients=6,
+        node_clients=6,
+        python_clients=6,
         needs=frozenset({Need.ONE_WORKER, Need.PROXY_FOR_ALL}),
     ),
     Scenario(
         "F27",
         "the only worker is restarted gracefully",
         restart_only_worker,
-        stock_clients=4,
+        node_clients=4,
+        python_clients=4,
         needs=frozenset({Need.ONE_WORKER, Need.POLLING_PROXY_FOR_HALF}),
     ),
     Scenario(
@@ -578,5 +776,12 @@ SCENARIOS = (
         exceed_rate_limits,
         page_clients=10,
         senders=4,
+    ),
+    Scenario(
+        "F29",
+        "hosts are updated from an earlier release, and taken back to it",
+        update_releases,
+        SQLITE_AND_POSTGRESQL,
+        needs=frozenset({Need.EARLIER_RELEASE}),
     ),
 )

@@ -3,18 +3,19 @@
 // everything, and from then on rely on live events alone. stock_clients.py does the same in Python.
 //
 // Usage: node stock_clients.mjs PLAN, where PLAN is JSON:
-//   {"urls": [...], "label": "kitchen", "clients": 2, "post_seconds": 1, "transports": null,
-//    "seed": 1, "deadline_seconds": 60, "history": "..."}
+//   {"urls": [...], "label": "kitchen", "clients": 2, "senders": 1, "post_seconds": 1,
+//    "transports": [null], "seed": 1, "converge_seconds": 10, "deadline_seconds": 60,
+//    "history": "..."}
+// Clients use the entries of `transports` in turn; null is the default of the library.
 // Orders on stdin are those of people.mjs.
 
 import { randomUUID } from "node:crypto"
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
-import { History, rowRecord, seededRandom, sleep, waitUntil } from "./history.mjs"
+import { entryInTurn, History, rowRecord, seededRandom, sleep, waitUntil } from "./history.mjs"
 
-const START_MS = 20_000
-const CONVERGE_MS = 10_000 // more than the longest pause between two attempts to reconnect
+const START_MS = 60_000 // hundreds of clients connect at once
 const PROBE_MS = 4_000 // longer than the promise, so that a late probe is recorded as late
 const RETRY_MS = 1_000 // after a refusal that does not state how long to wait
 
@@ -36,14 +37,15 @@ class StockClient {
   constructor(number) {
     this.name = `${plan.label} node ${number}`
     this.random = seededRandom(plan.seed * 1000 + 700 + number)
-    const options = plan.transports ? { transports: plan.transports } : {}
+    const transports = entryInTurn(plan.transports, number)
+    const options = transports ? { transports } : {}
     this.socket = io(plan.urls[number % plan.urls.length], options)
     this.socket.on("connect", () => {
       history.record(this.name, "connect")
       this.join()
     })
-    this.socket.on("disconnect", () => {
-      history.record(this.name, "disconnect")
+    this.socket.on("disconnect", (reason) => {
+      history.record(this.name, "disconnect", { reason })
       this.caughtUp = false
       this.#attempt += 1
     })
@@ -60,7 +62,9 @@ class StockClient {
   /** Sends an event; returns the answer, or null when the connection was lost before it came. */
   async request(event, data) {
     if (!this.socket.connected) return null
-    return this.socket.emitWithAck(event, data).catch(() => null)
+    const answer = await this.socket.emitWithAck(event, data).catch(() => null)
+    if (answer && !answer.ok) history.record(this.name, "refused", { event, code: answer.code })
+    return answer
   }
 
   /** Joins the room and catches up, until a later join or the end of the connection. */
@@ -92,10 +96,10 @@ class StockClient {
 
   /** Merges the rows of an answer; returns whether the client has everything now. */
   merge({ epoch, head, messages, upto }) {
+    if (!this.epoch) this.epoch = epoch // live events may have arrived before the first answer
     if (this.epoch !== epoch || head < this.applied) {
-      const isFirst = !this.epoch
       this.startOver(epoch)
-      if (!isFirst) return false
+      return false
     }
     for (const row of messages) this.put(row)
     this.applied = upto
@@ -175,18 +179,17 @@ const clients = Array.from({ length: plan.clients }, (_, number) => new StockCli
 const haveStarted = await waitUntil(() => clients.every((client) => client.caughtUp), START_MS)
 if (!haveStarted) process.exit(1)
 console.log("ready")
-clients.forEach((client, number) => {
-  if (number % 2) client.postMessages()
-})
+const posting = clients.filter((_, number) => number % 2).slice(0, plan.senders)
+for (const client of posting) client.postMessages()
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [order, id] = line.split(" ")
   maySend = order === "send"
   if (order === "finish") break
-  if (order === "converge") await waitUntil(hasConverged, CONVERGE_MS)
+  if (order === "converge") await waitUntil(hasConverged, plan.converge_seconds * 1000)
   if (order === "probe") await waitUntil(() => haveReceived(id), PROBE_MS)
-  if (order === "converge" || order === "probe") console.log("done")
+  if (order === "report") for (const client of clients) client.recordFinalRows()
+  if (["converge", "probe", "report"].includes(order)) console.log("done")
 }
-for (const client of clients) client.recordFinalRows()
 history.flush()
 process.exit()

@@ -1,4 +1,4 @@
-"""Stock Python clients for the fault scenarios: unmodified python-socketio, with default options.
+"""Stock Python clients for the fault scenarios: python-socketio, with default options but one.
 
 They do what stock_clients.mjs does: join with the number up to which they are complete, repeat
 `since` until they have everything, and from then on rely on live events alone. This process also
@@ -24,12 +24,12 @@ import socketio
 from socketio.exceptions import BadNamespaceError, SocketIOError
 from socketio.exceptions import ConnectionError as NotConnected
 
-START_SECONDS = 20.0
-CONVERGE_SECONDS = 10.0  # more than the longest pause between two attempts to reconnect
+START_SECONDS = 60.0  # while hundreds of other clients connect
+CONNECT_SECONDS = 3.0  # until Socket.IO has connected; see PatientClient
 PROBE_SECONDS = 4.0  # longer than the promise, so that a late probe is recorded as late
 RETRY_MS = 1_000  # after a refusal that does not state how long to wait
 POLL_SECONDS = 0.05
-RECORDED_KEYS = ("seq", "rev", "id", "message", "deleted", "kind", "reactions")
+RECORDED_KEYS = ("seq", "rev", "id", "mark", "message", "deleted", "kind", "reactions", "details")
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -63,6 +63,21 @@ def row_record(row: JSON) -> JSON:
     return record
 
 
+class PatientClient(socketio.Client):  # type: ignore[misc]  # the library ships no types
+    """Waits CONNECT_SECONDS for Socket.IO instead of one second.
+
+    When it reconnects, the library has no option for this. After its own second it closes the
+    connection, which takes 25 s if it polls, and fires `connect` all the same if the answer
+    arrives meanwhile.
+    """
+
+    def connect(
+        self, *arguments: Any, wait_timeout: float = CONNECT_SECONDS, **options: Any
+    ) -> None:
+        """Connect, also when the library reconnects by itself."""
+        super().connect(*arguments, wait_timeout=wait_timeout, **options)
+
+
 class StockClient:
     """A client with the rows it shows; those with an odd number also post."""
 
@@ -75,13 +90,14 @@ class StockClient:
         self.pending: JSON | None = None  # the message that is not acknowledged yet
         self._plan = plan
         self._url = plan["urls"][number % len(plan["urls"])]
+        self._transports = plan["transports"][number % len(plan["transports"])]
         self._random = random.Random(plan["seed"] * 1000 + 800 + number)
         self._history = history
         self._lock = threading.RLock()
         self._connection = 0  # counts connects and disconnects
         self._attempt = 0  # counts joins; answers to an earlier one are ignored
         self._latest = 0  # the highest rev among the live events since the last join
-        self._socket = socketio.Client()
+        self._socket = PatientClient()
         self._socket.on("connect", self._on_connect)
         self._socket.on("disconnect", self._on_disconnect)
         self._socket.on("chat", self._on_chat)
@@ -92,7 +108,7 @@ class StockClient:
         """Connect for the first time; from then on, python-socketio reconnects by itself."""
         while True:
             with suppress(NotConnected):
-                self._socket.connect(self._url, transports=self._plan["transports"])
+                self._socket.connect(self._url, transports=self._transports)
                 return
             time.sleep(POLL_SECONDS)
 
@@ -176,6 +192,8 @@ class StockClient:
         while not answered.wait(POLL_SECONDS):
             if connection != self._connection:
                 return None
+        if not answers[0]["ok"]:
+            self._history.record(self.name, "refused", event=event, code=answers[0]["code"])
         return answers[0]
 
     def _join(self) -> None:
@@ -211,11 +229,11 @@ class StockClient:
 
     def _merge(self, answer: JSON) -> bool:
         """Merge the rows of an answer; return whether the client has everything now."""
+        if not self.epoch:
+            self.epoch = answer["epoch"]  # live events may have arrived before the first answer
         if self.epoch != answer["epoch"] or answer["head"] < self.applied:
-            is_first = not self.epoch
             self._start_over(answer["epoch"])
-            if not is_first:
-                return False
+            return False
         for row in answer["messages"]:
             self._put(row)
         self.applied = answer["upto"]
@@ -288,7 +306,8 @@ def post_probe(plan: JSON, label: str, message_id: str, history: HistoryFile) ->
     history.record(name, "invoke", action="chat", id=message_id, message=text)
     socket = socketio.Client(reconnection=False)
     with suppress(SocketIOError):
-        socket.connect(plan["urls"][0], transports=plan["transports"], wait_timeout=PROBE_SECONDS)
+        transports = plan["transports"][0]
+        socket.connect(plan["urls"][0], transports=transports, wait_timeout=PROBE_SECONDS)
         socket.call("join", {"label": label}, timeout=PROBE_SECONDS)
         message = {"handle": name, "message": text, "id": message_id}
         answer = socket.call("chat", message, timeout=PROBE_SECONDS)
@@ -297,11 +316,11 @@ def post_probe(plan: JSON, label: str, message_id: str, history: HistoryFile) ->
     socket.disconnect()
 
 
-def converge(clients: list[StockClient]) -> None:
+def converge(plan: JSON, clients: list[StockClient]) -> None:
     """Wait until all clients have caught up and nothing is unacknowledged."""
     wait_until(
         lambda: all(client.caught_up and not client.pending for client in clients),
-        CONVERGE_SECONDS,
+        plan["converge_seconds"],
     )
 
 
@@ -320,7 +339,7 @@ def start_clients(plan: JSON, history: HistoryFile, may_send: threading.Event) -
         threading.Thread(target=client.connect, daemon=True).start()
     have_started = wait_until(lambda: all(client.caught_up for client in clients), START_SECONDS)
     assert have_started, "the clients could not join"
-    for client in clients[1::2]:
+    for client in clients[1::2][: plan["senders"]]:
         threading.Thread(target=client.post_messages, args=[may_send], daemon=True).start()
     return clients
 
@@ -344,13 +363,15 @@ def main() -> None:
         if order == "finish":
             break
         if order == "converge":
-            converge(clients)
+            converge(plan, clients)
+            reply("done")
+        elif order == "report":
+            for client in clients:
+                client.record_final_rows()
             reply("done")
         elif order == "probe":
             probe(plan, message_id, clients, history)
             reply("done")
-    for client in clients:
-        client.record_final_rows()
     os._exit(0)  # the threads of python-socketio would wait for the server
 
 

@@ -111,8 +111,11 @@ class Example:
         return check(self.timed_records(), {"kitchen": self.room}, exact_clock)
 
     def timed_records(self) -> list[Record]:
-        """Return the records with their times: one millisecond between two of them."""
-        return [{"at": float(at), **deepcopy(record)} for at, record in enumerate(self.records)]
+        """Return the records with their times: one millisecond between two of them, or `later`."""
+        return [
+            {"at": at + record.get("later", 0.0), **deepcopy(record)}
+            for at, record in enumerate(self.records)
+        ]
 
     def index(self, event: str, client: str = BEN) -> int:
         """Return the index of a client's first record of a type."""
@@ -391,6 +394,65 @@ def test_only_after_a_restore_a_change_without_effect_may_have_an_earlier_number
     )
 
     assert is_found is not restored
+
+
+LATE_RENAME = {
+    "type": "invoke",
+    "action": "rename",
+    "client": BEN,
+    "id": "late",
+    "message": "Benny",
+}
+
+
+def test_a_rename_of_somebody_who_wrote_nothing_after_a_clear_has_no_effect() -> None:
+    example = Example()
+    answer = {"client": BEN, "type": "ok", "id": "late", "rev": 4}
+    example.records[-3:-3] = [LATE_RENAME, answer]
+    example.room.floor = 1
+
+    findings = example.check().findings
+
+    assert "I1 lost: acknowledged but not stored" not in findings
+    assert "I6 out of order: sent after an acknowledgement, numbered before it" not in findings
+
+
+CLEAR: Record = {
+    "id": None,
+    "kind": "moderation",
+    "details": {"action": "clear"},
+}
+
+
+def cleared_example(milliseconds_later: float) -> Example:
+    """Return a history in which a message is cleared that only its author knows to be stored."""
+    example = Example()
+    posted = {"client": ADA, "type": "invoke", "action": "chat", "id": "id-7", "message": "seven"}
+    stored = {"client": ADA, "type": "ok", "id": "id-7", "seq": 7, "rev": 7}
+    cleared = received(BEN, row(8, "Ben cleared the history", **CLEAR))
+    cleared = [{**record, "later": milliseconds_later} for record in cleared]
+    example.records[-3:-3] = [posted, stored, *cleared]
+    example.room.floor = 7
+    return example
+
+
+NEVER_SHOWN = "I1 lost: acknowledged, but never shown before the floor"
+
+
+def test_a_message_that_is_cleared_at_once_need_not_be_shown() -> None:
+    assert NEVER_SHOWN not in cleared_example(milliseconds_later=0).check().findings
+
+
+def test_a_message_has_to_be_shown_if_it_is_cleared_later() -> None:
+    assert NEVER_SHOWN in cleared_example(milliseconds_later=3_600).check().findings
+
+
+def test_a_rename_has_to_be_stored_where_the_history_was_not_cleared() -> None:
+    example = Example()
+    answer = {"client": BEN, "type": "ok", "id": "late", "rev": 4}
+    example.records[-3:-3] = [LATE_RENAME, answer]
+
+    assert "I1 lost: acknowledged but not stored" in example.check().findings
 
 
 def test_after_a_restore_a_first_deletion_may_not_have_an_earlier_number() -> None:

@@ -47,6 +47,7 @@ def tree(tmp_path: Path) -> Path:
 def run(tree: Path, monkeypatch: pytest.MonkeyPatch) -> FullRun:
     """Return a complete run without any failure."""
     monkeypatch.delenv("ENGINE", raising=False)
+    monkeypatch.delenv("TRANSPORTS", raising=False)
     verdict = Verdict(acknowledged=100)
     outcomes = [
         Outcome(scenario, database, 4, verdict)

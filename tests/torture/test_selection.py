@@ -7,15 +7,32 @@ import pytest
 
 from tests.services import Postgres, postgres
 from tests.torture.harness import Need, Scenario
-from tests.torture.mutations import REDIS_KILLED, Mutation, inject_nothing, mutations_in_use
+from tests.torture.mutations import (
+    MODERATED,
+    REDIS_KILLED,
+    Mutation,
+    inject_nothing,
+    mutations_in_use,
+)
 from tests.torture.runner import run_scenario
 from tests.torture.scenarios import disconnect_all, kill_workers
+from tests.torture.transports import ALL_TRANSPORTS
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 1
 SELECTION = (
     Scenario("F1", "a worker is killed", kill_workers, page_clients=40, short=True),
+    Scenario(
+        "F1",
+        "one of four workers is killed, all transports",
+        kill_workers,
+        node_clients=6,
+        python_clients=6,
+        short=True,
+        workers=4,
+        transports=ALL_TRANSPORTS,
+    ),
     Scenario(
         "F14",
         "16 clients are disconnected at once",
@@ -26,6 +43,7 @@ SELECTION = (
         short=True,
     ),
     REDIS_KILLED,
+    MODERATED,
 )
 
 

@@ -30,6 +30,8 @@ class Verdict:
     """How long clients were without a connection after losing it."""
     stock_outages_ms: list[float] = field(default_factory=list)
     """The same for stock clients, whose pauses between attempts are their own defaults."""
+    expulsions_ms: list[float] = field(default_factory=list)
+    """Until when people whom a host has removed or banned were connected or received something."""
     recovery_ms: float = 0
     """From the end of the fault until no client missed anything."""
     findings: Counter[str] = field(default_factory=Counter)
@@ -60,6 +62,7 @@ class Verdict:
         self.acknowledgement_times_ms += other.acknowledgement_times_ms
         self.outages_ms += other.outages_ms
         self.stock_outages_ms += other.stock_outages_ms
+        self.expulsions_ms += other.expulsions_ms
         self.recovery_ms = max(self.recovery_ms, other.recovery_ms)
         self.findings += other.findings
         self.details += other.details

@@ -5,12 +5,14 @@
 /** The server has refused the request. */
 export class Refused extends Error {
   /** @param {Refusal} refusal */
-  constructor({ code, message, retry, retry_after_ms }) {
+  constructor({ code, message, retry, retry_after_ms, suggestion }) {
     super(message)
     this.code = code
     /** Whether the same request may succeed later. */
     this.retry = retry
     this.retryAfterMs = retry_after_ms
+    /** What to try instead: another name. */
+    this.suggestion = suggestion
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { boundaryBefore } from "./graphemes.js"
 import { FENCE, FENCE_LANGUAGE, QUOTE_MARKER, findBlocks } from "./markdown.js"
-import { characterCount, positionAfter } from "./text.js"
+import { characterCount, isBlank, positionAfter, visibleCharacterCount } from "./text.js"
 
 /**
  * Fenced code in a text.
@@ -40,6 +40,8 @@ const SPACE = /\s/
  * @returns {string[] | null} null when there would be too many parts
  */
 export function splitMessage(text, { maxCharacters, maxParts }) {
+  // Blank text between two parts is dropped; everything else needs room in a part.
+  if (visibleCharacterCount(text) > maxCharacters * maxParts) return null
   const trimmed = text.replace(LEADING_BLANK_LINES, "").trimEnd()
   const fences = trimmed.includes(FENCE) ? findFences(linesOf(trimmed), 0) : []
   const splitter = new Splitter(trimmed, fences, maxCharacters)
@@ -48,7 +50,7 @@ export function splitMessage(text, { maxCharacters, maxParts }) {
   while (!splitter.isAtEnd) {
     if (parts.length === maxParts) return null
     const part = splitter.nextPart()
-    if (part.trim() !== "") parts.push(part)
+    if (!isBlank(part)) parts.push(part)
   }
   return parts
 }
@@ -58,6 +60,8 @@ class Splitter {
   #fences
   #maxCharacters
   #position = 0
+  /** The index of the first fenced code that does not end before the current position. */
+  #currentFence = 0
   /** What the next part begins with: the line that opens fenced code, and the marker of a quote. */
   #opening = ""
 
@@ -82,7 +86,7 @@ class Splitter {
     const fence = this.#fenceAt(cut)
     const part = this.#opening + this.#text.slice(start, cut)
     this.#opening = this.#openingAfter(part, cut, fence)
-    this.#position = this.#skip(fence ? LINE_BREAK : BETWEEN_PARTS, cut)
+    this.#advance(this.#skip(fence ? LINE_BREAK : BETWEEN_PARTS, cut))
     return fence ? `${part}\n${fence.closing}` : part.trimEnd()
   }
 
@@ -153,13 +157,22 @@ class Splitter {
     return from + boundaryBefore(this.#text.slice(from, end + 2), end - from)
   }
 
+  /** @param {number} position */
+  #advance(position) {
+    this.#position = position
+    while (this.#fences[this.#currentFence]?.end <= position) this.#currentFence += 1
+  }
+
   /**
    * The fenced code that a cut is inside of.
    *
-   * @param {number} cut
+   * @param {number} cut not before the current position
    */
   #fenceAt(cut) {
-    return this.#fences.find(({ start, end }) => start <= cut && cut < end)
+    let index = this.#currentFence
+    while (this.#fences[index]?.end <= cut) index += 1
+    const fence = this.#fences[index]
+    return fence && fence.start <= cut ? fence : undefined
   }
 
   /**

@@ -146,3 +146,13 @@ function isLikeOther(letter, index) {
   const other = this[index]
   return letter === other || letter === ANY_LETTER || other === ANY_LETTER
 }
+
+/**
+ * Why a name was refused, for where a button offers the free one that the server suggests.
+ *
+ * @param {string} message of the refusal
+ * @param {string} suggestion
+ */
+export function withoutSuggestion(message, suggestion) {
+  return message.replace(` Use "${suggestion}"?`, "")
+}

@@ -3,6 +3,24 @@
 import { boundaryBefore } from "./graphemes.js"
 
 /**
+ * White space, joiners, variation selectors, tags, fillers, annotation characters, the placeholder
+ * of an object, the empty Braille pattern and others that are drawn as nothing.
+ */
+const BLANK = String.raw`[\p{Default_Ignorable_Code_Point}\s\ufff9-\ufffc\u{1d159}\u2800\u{16fe4}\u{13430}-\u{13442}]`
+const BLANK_TEXT = new RegExp(`^${BLANK}*$`, "u")
+const BLANK_RUNS = new RegExp(`${BLANK}+`, "gu")
+
+/**
+ * Whether a text is empty or shows nothing but space: the server refuses it. chat/text has the same
+ * rule.
+ *
+ * @param {string} text
+ */
+export function isBlank(text) {
+  return BLANK_TEXT.test(text)
+}
+
+/**
  * The number of characters as the server counts them: code points, not UTF-16 code units.
  *
  * @param {string} text
@@ -13,6 +31,15 @@ export function characterCount(text) {
     if (!isLowSurrogate(text, index)) count += 1
   }
   return count
+}
+
+/**
+ * The number of characters that are not blank.
+ *
+ * @param {string} text
+ */
+export function visibleCharacterCount(text) {
+  return characterCount(text.replace(BLANK_RUNS, ""))
 }
 
 /**

@@ -1,10 +1,12 @@
 // Finds out whether the server refuses connections of this page, and why.
 
+import { basePath } from "../lib/site.js"
+
 /**
  * Sent by POST and without a session, it creates nothing and counts for no limit. It has the same
  * Origin as a WebSocket.
  */
-const PROBE_PATH = "/socket.io/?EIO=4&transport=polling"
+const PROBE_PATH = `${basePath}/socket.io/?EIO=4&transport=polling`
 const REFUSALS = ["host_refused", "origin_refused", "rate_limited", "too_many_connections"]
 
 /**

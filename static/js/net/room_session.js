@@ -1,12 +1,13 @@
 // One room on the server: joins it, keeps the timeline complete, and sends what is in the outbox.
 
 import { Refused, Unreachable } from "../lib/errors.js"
+import { isBlank } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 /** @import { Outbox } from "../state/outbox.js" */
 /** @import { Timeline } from "../state/timeline.js" */
 /** @import { Absence, Changes, Head, HistoryRequest, Item } from "../wire.js" */
-/** @import { Joined, Page, Row, Stored } from "../wire.js" */
+/** @import { Joined, Moderated, Moderation, Page, Row, Stored } from "../wire.js" */
 /** @import { Socket } from "./socket.js" */
 /**
  * @typedef {"connecting" | "joined" | "refused" | "closed"} RoomState `closed`: the server has
@@ -17,6 +18,8 @@ const GAP_WAIT_MS = 200
 const REQUEST_RETRY_DELAY_MS = 2000
 const SAFETY_CHECK_MS = 60_000
 const PROBE_TIMEOUT_MS = 3000
+/** Refusals of the room that stay as they are, however often it is asked. */
+const FINAL_REFUSALS = ["banned", "closed", "removed", "password_required"]
 
 /**
  * Dispatches `state` when the state or its reason changes, `identity` with the person that the
@@ -31,6 +34,10 @@ export class RoomSession extends EventTarget {
   state = "connecting"
   /** Why the room is closed, or the connection refused; otherwise "". */
   refusalReason = ""
+  /** The code of the refusal of a closed room; otherwise "". */
+  refusalCode = ""
+  /** When this person may enter the closed room again, in milliseconds since 1970; 0: never. */
+  rejoinAt = 0
   #socket
   #timeline
   #clock
@@ -151,7 +158,7 @@ export class RoomSession extends EventTarget {
    * @param {string} handle of the person who changes it
    */
   setTitle(name, handle) {
-    const payload = handle.trim() === "" ? { name } : { name, handle }
+    const payload = isBlank(handle) ? { name } : { name, handle }
     return this.#socket.request("title", payload)
   }
 
@@ -162,6 +169,26 @@ export class RoomSession extends EventTarget {
    */
   rename(handle) {
     return this.#socket.request("rename", { handle })
+  }
+
+  /**
+   * Performs an action of a host or moderator.
+   *
+   * @param {Moderation} moderation
+   * @returns {Promise<Moderated>}
+   */
+  async moderate(moderation) {
+    /** @type {Moderated} */
+    const answer = await this.#socket.request("moderate", moderation)
+    if (answer.head) this.#timeline.observeHead(answer.head)
+    this.#scheduleCatchUp()
+    return answer
+  }
+
+  /** Tries to enter the room again that has refused this person. */
+  rejoin() {
+    this.#setState("connecting")
+    this.#socket.open()
   }
 
   /**
@@ -229,7 +256,7 @@ export class RoomSession extends EventTarget {
   }
 
   /** @param {Head} event */
-  #receiveHead({ label, head, epoch }) {
+  #receiveHead({ label, head, epoch, floor }) {
     if (label !== this.label || !this.#isJoined) return
     const isSameHistory = epoch === this.#timeline.epoch
     // A head is sent after the changes before it. If it is below what was applied when the last
@@ -238,7 +265,10 @@ export class RoomSession extends EventTarget {
     const isLower = head < this.#appliedAtLastHead
     if (!isSameHistory || isLower) this.#needsCheck = true
     this.#appliedAtLastHead = this.#timeline.applied
-    if (isSameHistory) this.#timeline.observeHead(head)
+    if (isSameHistory) {
+      this.#timeline.observeHead(head)
+      this.#timeline.raiseFloor(floor)
+    }
     this.#scheduleCatchUp()
   }
 
@@ -285,7 +315,7 @@ export class RoomSession extends EventTarget {
   /** @param {unknown} error */
   #handleJoinError(error) {
     if (error instanceof Refused && !error.retry) {
-      this.#setState("closed", error.message)
+      this.#close(error)
       return
     }
     const retryAfterMs = error instanceof Refused ? error.retryAfterMs : undefined
@@ -293,6 +323,18 @@ export class RoomSession extends EventTarget {
     this.#clock.schedule(retryAfterMs || REQUEST_RETRY_DELAY_MS, () => {
       if (generation === this.#generation) this.#join(this.#timeline.applied)
     })
+  }
+
+  /**
+   * The room has refused this person.
+   *
+   * @param {Refused} refusal
+   */
+  #close({ code, message, retryAfterMs }) {
+    this.refusalCode = code
+    this.rejoinAt = retryAfterMs === undefined ? 0 : this.#clock.now() + retryAfterMs
+    this.#setState("closed", message)
+    if (FINAL_REFUSALS.includes(code)) this.#socket.close()
   }
 
   #leave() {
@@ -314,6 +356,7 @@ export class RoomSession extends EventTarget {
    * @param {string} [reason]
    */
   #setState(state, reason = "") {
+    if (state !== "closed") this.refusalCode = ""
     if (state === this.state && reason === this.refusalReason) return
     this.state = state
     this.refusalReason = reason

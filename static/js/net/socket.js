@@ -2,6 +2,7 @@
 
 import { io } from "../../vendor/socket.io-client-4.8.4.esm.min.js"
 import { Refused, Unreachable } from "../lib/errors.js"
+import { basePath } from "../lib/site.js"
 import { fetchRefusal } from "./refusal.js"
 
 /** @import { Clock } from "../lib/clock.js" */
@@ -27,6 +28,7 @@ const TRANSPORTS_BY_PREFERENCE = ["websocket", "polling"]
 export function connect(transports, getToken, clock) {
   const socket = io({
     autoConnect: false,
+    path: `${basePath}/socket.io/`,
     transports: sortTransports(transports),
     tryAllTransports: true,
     reconnectionDelay: FIRST_RECONNECT_DELAY_MS,
@@ -52,6 +54,8 @@ export class Socket extends EventTarget {
   #clock
   /** Whether `open` has been called: before, the room may not exist. */
   #isOpened = false
+  /** Whether `close` has been called since. */
+  #isClosed = false
   #isConnected = false
   /** Attempts to connect that have failed. */
   #failureCount = 0
@@ -83,7 +87,15 @@ export class Socket extends EventTarget {
 
   open() {
     this.#isOpened = true
+    this.#isClosed = false
     this.#socket.connect()
+  }
+
+  /** Closes the connection until `open` is called again. */
+  close() {
+    this.#isOpened = false
+    this.#isClosed = true
+    this.#socket.disconnect()
   }
 
   /**
@@ -162,10 +174,12 @@ export class Socket extends EventTarget {
     if (hasFailedToConnect) this.#reportRefusal(refusal?.message)
     // `active`: Socket.IO reconnects by itself. It does not when the server has closed or refused
     // the connection.
-    if (this.#socket.active) return
+    if (this.#socket.active || this.#isClosed) return
     const delayMs = refusal?.retry_after_ms ?? SERVER_CLOSED_RECONNECT_DELAY_MS
     const factor = 1 + JITTER_FRACTION * this.#clock.random()
-    this.#clock.schedule(delayMs * factor, () => this.open())
+    this.#clock.schedule(delayMs * factor, () => {
+      if (!this.#isClosed) this.open()
+    })
   }
 
   /** @param {string} [knownReason] if the server need not be asked */

@@ -2,6 +2,7 @@
 // closed tab is taken over by the next tab that opens the room.
 
 import { randomId } from "../lib/ids.js"
+import { storagePrefix } from "../lib/site.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 /** @import { Preferences } from "./preferences.js" */
@@ -143,7 +144,7 @@ export class Drafts extends EventTarget {
   /**
    * Removes the texts of deleted messages from all drafts of the room.
    *
-   * @param {Set<number>} seqs
+   * @param {Pick<Set<number>, "has">} seqs
    */
   forgetMessages(seqs) {
     for (const key of this.#allKeys()) {
@@ -217,7 +218,7 @@ export class Drafts extends EventTarget {
     })
     const work = (/** @type {Lock | null} */ lock) => (lock ? released : this.#takeNewId())
     // Where locks are refused, tabs are told apart as over plain http.
-    this.#locks.request(`confab:${this.#storageKey}`, options, work).catch(() => {})
+    this.#locks.request(`${storagePrefix}${this.#storageKey}`, options, work).catch(() => {})
   }
 
   /** Another tab has the same id: it keeps the draft, and what was typed here stays here. */
@@ -255,7 +256,7 @@ function isEmpty({ text, mode, aside = "" }) {
  * A draft without the texts of deleted messages.
  *
  * @param {Draft} draft
- * @param {Set<number>} seqs
+ * @param {Pick<Set<number>, "has">} seqs
  * @returns {Draft}
  */
 function withoutMessages(draft, seqs) {

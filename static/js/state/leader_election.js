@@ -1,6 +1,7 @@
 // Elects one tab of a room to send the messages of all its tabs.
 
 import { attempt } from "../lib/attempt.js"
+import { storagePrefix } from "../lib/site.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 
@@ -48,7 +49,7 @@ export function electWithLock(name, locks) {
  * @returns {Elect}
  */
 export function electWithLease(name, { clock, getStorage, tabId }) {
-  const lease = new Lease(`confab:lease:${name}`, { clock, getStorage, tabId })
+  const lease = new Lease(`${storagePrefix}lease:${name}`, { clock, getStorage, tabId })
   return () =>
     new Promise((resolve) => {
       const poll = () => {

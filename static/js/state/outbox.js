@@ -13,7 +13,8 @@ const FIRST_RETRY_DELAY_MS = 1000
 const MAX_RETRY_DELAY_MS = 30_000
 const MAX_AGE_MS = 24 * 3600 * 1000
 const EXPIRED = "Couldn't send for 24 hours."
-const RATE_LIMITED = "rate_limited"
+/** The composer shows how long a message waits for one of these limits. */
+const RATE_LIMITS = ["rate_limited", "slow_mode"]
 
 /**
  * The outbox also contains the items of other tabs in the same room; one tab at a time sends them.
@@ -125,8 +126,21 @@ export class Outbox extends EventTarget {
   retry(id) {
     const item = this.#items.get(id)
     if (!item) return
-    const at = this.#nextPosition()
-    this.#update({ ...item, at, state: "queued", reason: undefined, not_before: undefined })
+    this.#requeue(item)
+    this.#run()
+  }
+
+  /**
+   * Queues the messages again that were refused because their name is taken, under another name.
+   *
+   * @param {string} takenName
+   * @param {string} name
+   */
+  retryAs(takenName, name) {
+    for (const item of this.failedItems) {
+      const isRefusedName = item.suggestion !== undefined && item.handle === takenName
+      if (isRefusedName) this.#requeue({ ...item, handle: name })
+    }
     this.#run()
   }
 
@@ -161,6 +175,15 @@ export class Outbox extends EventTarget {
   resume() {
     this.#isActive = true
     this.#failureCount = 0
+    this.#endDelay()
+    this.#run()
+  }
+
+  /** A limit does not exist any more: what waits for it is sent. */
+  endWait() {
+    for (const item of this.#queue()) {
+      if (item.not_before) this.#update({ ...item, not_before: undefined })
+    }
     this.#endDelay()
     this.#run()
   }
@@ -245,13 +268,14 @@ export class Outbox extends EventTarget {
     }
     if (!error.retry) {
       this.#failureCount = 0
-      this.#update({ ...item, state: "failed", reason: error.message })
+      const { message: reason, suggestion } = error
+      this.#update({ ...item, state: "failed", reason, suggestion })
       return 0
     }
     const retryDelay = this.#nextRetryDelay()
     const { retryAfterMs } = error
     // A rate limit is no error of this message. The composer shows how long it waits.
-    const reason = error.code === RATE_LIMITED ? undefined : error.message
+    const reason = RATE_LIMITS.includes(error.code) ? undefined : error.message
     // Stored with the item, so that another tab or the next page respects the server's rate limit.
     const not_before = retryAfterMs === undefined ? undefined : this.#clock.now() + retryAfterMs
     this.#update({ ...item, reason, not_before })
@@ -321,6 +345,13 @@ export class Outbox extends EventTarget {
     }
     this.#update(item)
     return item
+  }
+
+  /** @param {Item} item */
+  #requeue(item) {
+    const at = this.#nextPosition()
+    const forgotten = { reason: undefined, suggestion: undefined, not_before: undefined }
+    this.#update({ ...item, ...forgotten, at, state: "queued" })
   }
 
   /** @param {Item} item */

@@ -1,6 +1,7 @@
 // Stores the outbox of a room in localStorage, where all tabs of the browser share it.
 
 import { attempt } from "../lib/attempt.js"
+import { storagePrefix } from "../lib/site.js"
 
 /** @import { Item } from "../wire.js" */
 /** @import { ItemStorage } from "./preferences.js" */
@@ -28,7 +29,7 @@ export class OutboxStore {
    * @param {EventTarget} [dependencies.storageEvents] where the browser dispatches `storage`
    */
   constructor(label, { getStorage = () => localStorage, storageEvents = globalThis } = {}) {
-    this.#keyPrefix = `confab:outbox:${label}:`
+    this.#keyPrefix = `${storagePrefix}outbox:${label}:`
     this.#getStorage = getStorage
     this.#storageEvents = storageEvents
   }

@@ -22,8 +22,19 @@ export function applyPendingChange(row, change) {
   if (row.deleted) return row
   const { event, message, timestamp, emoji = "", on = false, mark = "" } = change
   if (event === "edit") return { ...row, message, edited: timestamp, pending: true }
-  if (event === "delete") return { ...row, ...ERASED }
+  if (event === "delete") return { ...row, ...ERASED, details: deletionDetails(row, mark) }
   return { ...row, reactions: setReaction(row.reactions ?? {}, { emoji, on, mark }) }
+}
+
+/**
+ * A message that somebody else deletes shows that it was a host.
+ *
+ * @param {Row} row
+ * @param {string} mark of the person who deletes it
+ */
+function deletionDetails(row, mark) {
+  const isByAuthor = mark === "" || mark === row.mark
+  return isByAuthor ? undefined : { action: "delete" }
 }
 
 /**

@@ -1,7 +1,7 @@
 // Who is in the room, and the names of everybody who is or was there.
 
-import { normalizeName } from "../lib/names.js"
-import { truncate } from "../lib/text.js"
+import { nameSkeleton, normalizeName } from "../lib/names.js"
+import { isBlank, truncate } from "../lib/text.js"
 
 /** @import { Joined, Person, Presence, Row } from "../wire.js" */
 /** @typedef {Omit<Presence, "label">} PresenceUpdate */
@@ -121,7 +121,8 @@ export class People extends EventTarget {
   }
 
   /**
-   * A free name like the given one, when somebody else in the room has that name already.
+   * A free name like the given one, when somebody else in the room has that name already, or one
+   * that looks like it. The server knows also the names of those who are not in the room.
    *
    * @param {string} name
    * @param {string} ownMark
@@ -129,10 +130,10 @@ export class People extends EventTarget {
    * @returns {string} "" when the name is free
    */
   alternativeName(name, ownMark, maxCharacters) {
-    const others = this.present.filter(({ mark }) => mark !== ownMark)
-    const taken = new Set(others.map((person) => normalizeName(person.name)))
-    const isTaken = (/** @type {string} */ candidate) => taken.has(normalizeName(candidate))
-    if (normalizeName(name) === "" || !isTaken(name)) return ""
+    const others = this.present.filter((person) => person.mark !== ownMark && person.name !== "")
+    const taken = new Set(others.map((person) => nameSkeleton(person.name)))
+    const isTaken = (/** @type {string} */ candidate) => taken.has(nameSkeleton(candidate))
+    if (isBlank(name) || !isTaken(name)) return ""
     let number = 2
     while (isTaken(numberedName(name, number, maxCharacters))) number += 1
     return numberedName(name, number, maxCharacters)

@@ -1,10 +1,9 @@
 // Small values that this browser remembers between visits.
 
 import { attempt } from "../lib/attempt.js"
+import { storagePrefix } from "../lib/site.js"
 
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem" | "key" | "length">} ItemStorage */
-
-const KEY_PREFIX = "confab:"
 
 /** Values in localStorage; where that is full or forbidden, they last as long as the page. */
 export class Preferences {
@@ -27,7 +26,7 @@ export class Preferences {
     this.#storageEvents = storageEvents
     storageEvents.addEventListener("storage", (event) => {
       const { key } = /** @type {StorageEvent} */ (event)
-      if (key?.startsWith(KEY_PREFIX)) this.#memory.delete(key.slice(KEY_PREFIX.length))
+      if (key?.startsWith(storagePrefix)) this.#memory.delete(key.slice(storagePrefix.length))
     })
   }
 
@@ -37,7 +36,7 @@ export class Preferences {
    */
   get(key) {
     try {
-      const stored = this.#memory.get(key) ?? this.#getStorage().getItem(KEY_PREFIX + key)
+      const stored = this.#memory.get(key) ?? this.#getStorage().getItem(storagePrefix + key)
       return JSON.parse(stored ?? "null")
     } catch {
       return null
@@ -51,7 +50,7 @@ export class Preferences {
   set(key, value) {
     const json = JSON.stringify(value)
     try {
-      this.#getStorage().setItem(KEY_PREFIX + key, json)
+      this.#getStorage().setItem(storagePrefix + key, json)
       this.#memory.delete(key)
     } catch {
       this.#memory.set(key, json)
@@ -61,7 +60,7 @@ export class Preferences {
   /** @param {string} key */
   remove(key) {
     this.#memory.delete(key)
-    attempt(() => this.#getStorage().removeItem(KEY_PREFIX + key), undefined)
+    attempt(() => this.#getStorage().removeItem(storagePrefix + key), undefined)
   }
 
   /**
@@ -84,7 +83,7 @@ export class Preferences {
   onChangedElsewhere(key, listener) {
     this.#storageEvents.addEventListener("storage", (event) => {
       const { key: storedKey, newValue } = /** @type {StorageEvent} */ (event)
-      if (storedKey !== KEY_PREFIX + key) return
+      if (storedKey !== storagePrefix + key) return
       listener(attempt(() => JSON.parse(newValue ?? "null"), null))
     })
   }
@@ -104,11 +103,11 @@ export class Preferences {
  */
 function storedKeys(storage) {
   const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "")
-  const ours = keys.filter((key) => key.startsWith(KEY_PREFIX))
-  return ours.map((key) => key.slice(KEY_PREFIX.length))
+  const ours = keys.filter((key) => key.startsWith(storagePrefix))
+  return ours.map((key) => key.slice(storagePrefix.length))
 }
 
 /** @param {ItemStorage} storage */
 function deleteStored(storage) {
-  for (const key of storedKeys(storage)) storage.removeItem(KEY_PREFIX + key)
+  for (const key of storedKeys(storage)) storage.removeItem(storagePrefix + key)
 }

@@ -31,8 +31,9 @@ const MAX_ROWS_WITH_HIDDEN = 2000
  * by a row with a higher `rev`. docs/protocol.md explains these rules.
  *
  * Dispatches `reset` when all rows are new, `change` with an array of TimelineUpdate otherwise,
- * `arrived` with the rows that are newer than all before and `deleted` with the seqs of deleted
- * messages, whether they are in the window or not,
+ * `arrived` with the rows that are newer than all before, `deleted` with the seqs of deleted
+ * messages, whether they are in the window or not, `floor` with a number up to which no messages
+ * exist any more (those that this page has seen are dispatched as `deleted` too),
  * `title` when the name of the room has changed, `missingquote` when a message replies to one that
  * is not loaded, and `absence` when too many messages were missed to load them all.
  */
@@ -57,6 +58,10 @@ export class Timeline extends EventTarget {
   absence = null
   #isFollowing
   #isHidden
+  /** Messages up to this seq do not exist any more: they have expired or were cleared. */
+  #floor = 0
+  /** @type {Set<number>} the seqs of the messages that this page has had and that may exist */
+  #seenSeqs = new Set()
   /** Rows below this seq are not loaded. */
   #firstSeq = 0
   /** Rows above this seq are not loaded. */
@@ -114,8 +119,9 @@ export class Timeline extends EventTarget {
 
   /** The seq of a message that is replied to and not known yet, or undefined. */
   get missingQuote() {
-    for (const { reply_to } of this.#rows.values()) {
-      if (reply_to && !this.#rows.has(reply_to) && !this.#quotes.has(reply_to)) return reply_to
+    for (const { reply_to = 0 } of this.#rows.values()) {
+      const exists = reply_to > this.#floor
+      if (exists && !this.#rows.has(reply_to) && !this.#quotes.has(reply_to)) return reply_to
     }
     return undefined
   }
@@ -148,7 +154,7 @@ export class Timeline extends EventTarget {
    * @param {Joined} page
    * @param {Absence | null} absence
    */
-  load({ messages, head, upto, epoch, name, older = false }, absence = null) {
+  load({ messages, head, upto, epoch, name, floor = 0, older = false }, absence = null) {
     this.#held.clear()
     this.#deferred.clear()
     this.#openRequests.clear()
@@ -158,7 +164,10 @@ export class Timeline extends EventTarget {
     this.absence = absence
     this.#head = Math.max(head, upto)
     this.lastSeq = 0
+    const isFloorRaised = floor > this.#floor
+    this.#setFloor(floor)
     this.#replaceRows(messages, { hasOlder: older, hasNewer: false })
+    if (isFloorRaised) this.#dispatchFloor()
     this.#arrived = []
     if (absence) this.dispatchEvent(new Event("absence"))
     this.#setName(name)
@@ -183,13 +192,14 @@ export class Timeline extends EventTarget {
    *
    * @param {Changes} changes
    */
-  merge({ messages, upto, head }) {
+  merge({ messages, upto, head, floor }) {
     for (const row of messages) this.#putRow(row)
     this.applied = Math.max(this.applied, upto)
     this.observeHead(head)
     this.#applyHeld()
     this.#trim()
     this.#dispatchUpdates()
+    this.raiseFloor(floor)
   }
 
   /**
@@ -202,14 +212,60 @@ export class Timeline extends EventTarget {
   }
 
   /**
+   * Removes the messages that have expired or were cleared.
+   *
+   * @param {number} [floor] up to this number, no messages exist any more
+   */
+  raiseFloor(floor = 0) {
+    if (floor <= this.#floor) return
+    this.#setFloor(floor)
+    for (const seq of [...this.#rows.keys()]) {
+      if (seq <= floor) this.#removeRow(seq)
+    }
+    if (this.#firstSeq <= floor + 1) {
+      this.#firstSeq = 0
+      this.hasOlder = false
+    }
+    if (this.hasNewer) this.#endSeq = Math.max(this.#endSeq, floor)
+    this.#redrawRepliesUpTo(floor)
+    this.#dispatchUpdates()
+    this.#dispatchFloor()
+  }
+
+  /**
+   * Forgets the messages that do not exist any more, except their loaded rows.
+   *
+   * @param {number} floor
+   */
+  #setFloor(floor) {
+    this.#floor = floor
+    for (const messages of [this.#quotes, this.#deferred]) {
+      for (const seq of [...messages.keys()]) {
+        if (seq <= floor) messages.delete(seq)
+      }
+    }
+    for (const seq of this.#seenSeqs) {
+      if (seq > floor) continue
+      this.#seenSeqs.delete(seq)
+      this.#deletedSeqs.add(seq)
+    }
+  }
+
+  #dispatchFloor() {
+    this.dispatchEvent(new CustomEvent("floor", { detail: this.#floor }))
+  }
+
+  /**
    * Adds a message that is replied to and not loaded.
    *
    * @param {number} seq
    * @param {Row} [row] undefined if there is no such message
    */
   addQuote(seq, row) {
-    this.#quotes.set(seq, row)
-    if (row?.deleted) this.#deletedSeqs.add(seq)
+    const hasExpired = seq <= this.#floor
+    if (!hasExpired) this.#quotes.set(seq, row)
+    if (row && !hasExpired) this.#seenSeqs.add(seq)
+    if (row?.deleted || hasExpired) this.#deletedSeqs.add(seq)
     this.#redraw(seq)
     this.#dispatchUpdates()
   }
@@ -407,8 +463,8 @@ export class Timeline extends EventTarget {
    * @param {Row} row
    */
   #putRow(row) {
-    const known = this.#rows.get(row.seq) ?? this.#deferred.get(row.seq)
-    if (known && known.rev >= row.rev) return
+    if (row.seq <= this.#floor || this.#hasNewerVersion(row)) return
+    this.#seenSeqs.add(row.seq)
     if (row.seq > this.lastSeq) this.#addArrived(row)
     if (row.deleted) this.#deletedSeqs.add(row.seq)
     const isInWindow = row.seq >= this.#firstSeq && row.seq <= this.#endSeq
@@ -416,6 +472,12 @@ export class Timeline extends EventTarget {
     else if (this.#openRequests.size > 0) this.#deferred.set(row.seq, row)
     if (this.#quotes.has(row.seq)) this.#quotes.set(row.seq, row)
     this.#redrawReplies(row.seq)
+  }
+
+  /** @param {Row} row */
+  #hasNewerVersion({ seq, rev }) {
+    const known = this.#rows.get(seq) ?? this.#deferred.get(seq)
+    return known !== undefined && known.rev >= rev
   }
 
   /** @param {Row} row */
@@ -552,6 +614,16 @@ export class Timeline extends EventTarget {
     for (const item of this.pendingMessages) {
       if (item.reply_to === seq) this.#updates.push({ item })
     }
+  }
+
+  /** @param {number} floor */
+  #redrawRepliesUpTo(floor) {
+    const isAffected = (/** @type {{ reply_to?: number }} */ { reply_to = 0 }) => {
+      return reply_to > 0 && reply_to <= floor
+    }
+    const rows = [...this.#rows.values()].filter(isAffected)
+    const items = this.pendingMessages.filter(isAffected)
+    this.#updates.push(...rows.map((row) => ({ row })), ...items.map((item) => ({ item })))
   }
 
   /** @param {string} name */

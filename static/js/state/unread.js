@@ -285,6 +285,20 @@ export class Unread extends EventTarget {
     this.dispatchEvent(new Event("summary"))
   }
 
+  /**
+   * Messages up to a number do not exist any more, and no longer count.
+   *
+   * @param {number} floor
+   */
+  forgetUpTo(floor) {
+    for (const seq of [...this.#known.keys(), ...this.#newMarks.keys()]) {
+      if (seq <= floor) this.#stopCounting(seq)
+    }
+    if (floor >= this.#lastSeq) this.#setCount(0)
+    if (this.position && this.position.after < floor) this.#movePosition(floor)
+    this.dispatchEvent(new Event("summary"))
+  }
+
   /** Call it when the result of `isIgnored` may have changed. */
   updateIgnored() {
     this.#updateCount()
@@ -377,6 +391,22 @@ export class Unread extends EventTarget {
     const { after, since } = this.#preferences.get(this.#positionKey) ?? {}
     if (!Number.isFinite(after) || after >= this.#lastSeq) return null
     return { after, since: Number.isFinite(since) ? since : 0 }
+  }
+
+  /** @param {number} after the messages up to it do not exist any more */
+  #movePosition(after) {
+    if (after >= this.#lastSeq) {
+      this.#forgetPosition()
+      this.#setDivider(null)
+      return
+    }
+    for (const seq of [...this.#known.keys()]) {
+      if (seq <= after) this.#known.delete(seq)
+    }
+    this.#unknownCount = after >= this.#knownFrom - 1 ? 0 : null
+    this.position = { after, since: this.position?.since ?? 0 }
+    this.#preferences.set(this.#positionKey, this.position)
+    this.#setDivider({ after, text: DIVIDER_TEXT })
   }
 
   #forgetPosition() {

@@ -3,7 +3,7 @@
 
 import { firstGrapheme } from "../lib/graphemes.js"
 import { splitMessage } from "../lib/message_splitting.js"
-import { characterCount, formatCount } from "../lib/text.js"
+import { characterCount, formatCount, isBlank } from "../lib/text.js"
 import { REPLYING_TO_DELETED } from "../state/drafts.js"
 import { parseInput } from "./commands.js"
 import { isForInputMethod } from "./input_method.js"
@@ -36,6 +36,7 @@ const NAME_KEY = "name"
 const MAX_PARTS = 20
 const MAX_PASTED_LINES = 2000 // Chromium's time is quadratic in their number
 const NAME_MISSING = "Add your name to send this message."
+const NOT_SENT = "Not sent. Your text stays here."
 const OUTBOX_FULL =
   "Too many messages are waiting to be sent. Your text stays here; please send it later."
 const PARTS_DO_NOT_FIT =
@@ -70,6 +71,8 @@ export class Composer extends EventTarget {
   #cancelledEdits = new Map()
   /** @type {HintAction | null} */
   #hintAction = null
+  /** Why nothing can be sent at present; otherwise "". */
+  #blockedReason = ""
 
   /**
    * @param {HTMLFormElement} form
@@ -214,6 +217,27 @@ export class Composer extends EventTarget {
     this.#hintAction = action
   }
 
+  /**
+   * Shows above the text field what is special about posting here.
+   *
+   * @param {string} notice "" for nothing
+   */
+  showNotice(notice) {
+    const element = this.#part("notice")
+    if (element.textContent !== notice) element.textContent = notice
+    element.hidden = notice === ""
+  }
+
+  /**
+   * While there is a reason, a text that is sent stays in the composer, and the reason is shown,
+   * unless the notice already shows one.
+   *
+   * @param {string} reason "" for none
+   */
+  block(reason) {
+    this.#blockedReason = reason
+  }
+
   // Events of the page
 
   #addListeners() {
@@ -330,7 +354,7 @@ export class Composer extends EventTarget {
   #submit() {
     const text = this.field.value
     const isEdit = this.#mode?.edit !== undefined
-    if (text.trim() === "" && !isEdit) {
+    if (isBlank(text) && !isEdit) {
       this.field.focus()
       return
     }
@@ -347,11 +371,15 @@ export class Composer extends EventTarget {
 
   /** @param {string} message */
   #submitMessage(message) {
+    if (this.#blockedReason !== "") {
+      this.showHint(this.#part("notice").hidden ? this.#blockedReason : NOT_SENT)
+      return
+    }
     if (characterCount(message) > this.#maxCharacters) {
       this.#showTooLong(message)
       return
     }
-    if (this.name.trim() === "") {
+    if (isBlank(this.name)) {
       this.showHint(NAME_MISSING)
       this.nameField.focus()
       return
@@ -378,7 +406,7 @@ export class Composer extends EventTarget {
   #showTooLong(text) {
     const maxCharacters = this.#maxCharacters
     const surplus = formatCount(characterCount(text) - maxCharacters, "character")
-    const isSplittable = this.#mode?.edit === undefined && this.name.trim() !== ""
+    const isSplittable = this.#mode?.edit === undefined && !isBlank(this.name)
     if (!isSplittable) {
       this.showHint(`This message is ${surplus} too long.`)
       return
@@ -449,7 +477,7 @@ export class Composer extends EventTarget {
   #handleTextChange() {
     const text = this.field.value
     this.#updateCounter(text)
-    this.#form.toggleAttribute("data-blank", text.trim() === "")
+    this.#form.toggleAttribute("data-blank", isBlank(text))
     this.#drafts.saveSoon({ text, mode: this.#mode, aside: this.#textBeforeEdit })
     this.#fitHeight()
   }

@@ -9,6 +9,9 @@ import { formatCount } from "../lib/text.js"
 const SHOW_CONNECTING_AFTER_MS = 2000
 const SHOW_OFFLINE_AFTER_MS = 10_000
 const RECONNECTED_DISPLAY_MS = 1500
+const TRY_NOW = "Try now"
+const REJOIN = "Rejoin"
+const MAY_REJOIN = "You can come back to this room now."
 
 export class ConnectionStatus {
   #element
@@ -16,6 +19,7 @@ export class ConnectionStatus {
   #retryButton
   #clock
   #outbox
+  #rejoin
   #isOfflineShown = false
   #wasJoined = false
   /** @type {(() => void)[]} */
@@ -27,27 +31,47 @@ export class ConnectionStatus {
    * @param {Clock} dependencies.clock
    * @param {Pick<Outbox, "queuedMessageCount" | "isPersisted">} dependencies.outbox
    * @param {() => void} dependencies.retryNow
+   * @param {() => void} dependencies.rejoin enters the room again that had removed this person
    */
-  constructor(element, { clock, outbox, retryNow }) {
+  constructor(element, { clock, outbox, retryNow, rejoin }) {
     this.#element = element
     this.#text = /** @type {HTMLElement} */ (element.querySelector(".connection__text"))
     this.#retryButton = /** @type {HTMLElement} */ (element.querySelector("button"))
     this.#clock = clock
     this.#outbox = outbox
-    this.#retryButton.addEventListener("click", retryNow)
+    this.#rejoin = rejoin
+    this.#retryButton.addEventListener("click", () => {
+      if (this.#element.dataset.state === "closed") this.#rejoin()
+      else retryNow()
+    })
   }
 
   /**
    * @param {RoomState} state
    * @param {string} [refusalReason]
+   * @param {number} [rejoinAt] when a closed room can be entered again, in milliseconds since 1970;
+   *   0: never
    */
-  showState(state, refusalReason = "") {
+  showState(state, refusalReason = "", rejoinAt = 0) {
     for (const cancel of this.#cancelTimers.splice(0)) cancel()
     this.#isOfflineShown = false
     if (state === "joined") this.#showReconnected()
     else if (state === "connecting") this.#showDisconnectedLater()
     else if (state === "refused") this.#show("offline", refusalReason)
-    else this.#show("closed", refusalReason)
+    else this.#showClosed(refusalReason, rejoinAt)
+  }
+
+  /**
+   * @param {string} reason
+   * @param {number} rejoinAt
+   */
+  #showClosed(reason, rejoinAt) {
+    this.#show("closed", reason)
+    if (rejoinAt === 0) return
+    this.#schedule(Math.max(0, rejoinAt - this.#clock.now()), () => {
+      this.#show("closed", MAY_REJOIN)
+      this.#retryButton.hidden = false
+    })
   }
 
   /** Call it when the number of queued messages has changed. */
@@ -93,5 +117,6 @@ export class ConnectionStatus {
     this.#text.textContent = text
     this.#element.dataset.state = state
     this.#retryButton.hidden = state !== "offline"
+    this.#retryButton.textContent = state === "closed" ? REJOIN : TRY_NOW
   }
 }

@@ -37,4 +37,5 @@ export function openDialog(id) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById(id))
   for (const image of dialog.querySelectorAll("img")) image.src ||= image.dataset.src ?? ""
   dialog.showModal()
+  dialog.scrollTop = 0 // browsers keep the position at which it was closed
 }

@@ -53,3 +53,13 @@ export function setText(element, selector, text) {
   if (part.textContent !== text) part.textContent = text
   return part
 }
+
+/**
+ * The fields of a form, as a browser without scripts would send them.
+ *
+ * @param {HTMLFormElement} form
+ */
+export function fieldsOf(form) {
+  const fields = /** @type {[string, string][]} */ ([...new FormData(form)])
+  return new URLSearchParams(fields)
+}

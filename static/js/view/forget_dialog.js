@@ -1,5 +1,7 @@
 // The dialog that makes this browser forget its person, in all tabs with rooms.
 
+import { basePath } from "../lib/site.js"
+
 /** @import { Preferences } from "../state/preferences.js" */
 
 const FAILED = "That didn't work, so nothing was deleted. Please reload the page and try again."
@@ -45,5 +47,5 @@ function leave(all) {
   // Again after the other listeners, which store what is not saved when the page is left.
   addEventListener("pagehide", deleteAll)
   document.addEventListener("visibilitychange", deleteAll)
-  location.assign("/")
+  location.assign(`${basePath}/`)
 }

@@ -1,18 +1,19 @@
 // Draws the timeline as a list of messages with day dividers, groups and the unread divider.
 
-import { confusableNames } from "../lib/names.js"
+import { confusableNames, withoutSuggestion } from "../lib/names.js"
 import { formatDay, formatFullTime, formatTime } from "../lib/time.js"
 import { setText } from "./dom.js"
 import { renderMarkdown } from "./markdown_view.js"
 import { authorshipOf, continuesGroup, startsNewDay } from "./message_grouping.js"
 import {
-  DELETED,
   addCodeTools,
   collapseIfLong,
+  deletedText,
   drawFoldButton,
   drawReactions,
   drawReply,
   labelButtons,
+  setBadge,
   setFace,
   setMark,
   toggleCollapsed,
@@ -30,11 +31,12 @@ import {
  *
  * @typedef {object} Reader
  * @property {() => string} getMark
- * @property {(mark: string) => boolean} ignores
+ * @property {(row: Row) => boolean} ignores whether a row is hidden
  * @property {(seq: number) => Row | undefined} getOriginal the message that another one replies to
  * @property {(text: string) => boolean} isMentionedIn
  * @property {() => boolean} isFirstLoaded whether the first message of the room is loaded
  * @property {(mark: string, name?: string) => Face} faceOf how a person is shown
+ * @property {(mark: string) => string} roleOf "host", "moderator" or ""
  */
 
 const RENDERING_FAILED = "Couldn't display this message."
@@ -176,6 +178,11 @@ export class MessageList {
     for (const message of this.#messages()) this.#markMention(message)
   }
 
+  /** Call it when somebody has become host or moderator, or is no longer. */
+  updateBadges() {
+    for (const message of this.#messages()) this.#showBadge(message)
+  }
+
   /**
    * Expands or collapses a long message.
    *
@@ -197,7 +204,7 @@ export class MessageList {
     if (pendingId) this.#elements.delete(pendingId)
     this.#setRowAttributes(element, row)
     this.#drawHeader(element, row, row.edited && !row.deleted ? "edited" : "")
-    this.#drawText(element, row.deleted ? DELETED : row.message)
+    this.#drawText(element, row.deleted ? deletedText(row) : row.message)
     this.#markMention(element)
     this.#drawReply(element, row.deleted ? undefined : row.reply_to)
     this.#drawReactions(element, row)
@@ -241,7 +248,7 @@ export class MessageList {
     if (kind) element.dataset.kind = kind
     element.dataset.side = side
     element.dataset.state = stateOf(row)
-    element.toggleAttribute("data-ignored", this.#reader.ignores(mark))
+    element.toggleAttribute("data-ignored", this.#reader.ignores(row))
     element.toggleAttribute("data-target", seq === this.#targetSeq)
     element.querySelector(".message__link")?.setAttribute("href", `#m-${seq}`)
     const author = kind ?? (side === "own" ? OWN_AUTHOR : mark)
@@ -256,17 +263,34 @@ export class MessageList {
    * @param {string} note
    */
   #drawHeader(element, { handle, timestamp, mark, deleted }, note) {
-    const isOwnSystemMessage = element.dataset.kind && element.dataset.side === "own"
-    const name = isOwnSystemMessage ? YOU : handle || (deleted ? "" : NAMELESS)
-    setText(element, ".message__name", name)
+    setText(element, ".message__name", deleted ? handle : this.#shownName(element, handle))
     setMark(element, ".message__mark", mark)
     this.#setAuthor(element, element.dataset.kind ? "" : mark, handle)
+    this.#showBadge(element)
     const avatar = /** @type {HTMLElement} */ (element.querySelector(".message__avatar"))
     setFace(avatar, mark ? this.#reader.faceOf(mark, handle) : null)
     setText(element, ".message__note", note)
     const time = setText(element, ".message__time", formatTime(timestamp))
     time.setAttribute("datetime", timestamp)
     time.title = formatFullTime(timestamp)
+  }
+
+  /**
+   * How the author of a message is called above it. The sentence of a host's action is complete.
+   *
+   * @param {HTMLElement} element
+   * @param {string} handle
+   */
+  #shownName(element, handle) {
+    const { kind, side } = element.dataset
+    if (kind === "moderation") return ""
+    return kind && side === "own" ? YOU : handle || NAMELESS
+  }
+
+  /** @param {HTMLElement} element */
+  #showBadge(element) {
+    const author = this.#authors.get(element)
+    if (author) setBadge(element, author.mark && this.#reader.roleOf(author.mark))
   }
 
   /**
@@ -341,7 +365,7 @@ export class MessageList {
    */
   #drawReply(element, seq) {
     const original = seq ? this.#reader.getOriginal(seq) : undefined
-    const isIgnored = original !== undefined && this.#reader.ignores(original.mark)
+    const isIgnored = original !== undefined && this.#reader.ignores(original)
     drawReply(element, seq, { original, isIgnored, cloneTemplate: this.#cloneTemplate })
   }
 
@@ -367,9 +391,14 @@ export class MessageList {
     if (!item?.reason) return
     const isFailed = item.state === "failed"
     const error = this.#cloneTemplate("send-error")
-    const text = isFailed ? item.reason : `${item.reason} Your message will be sent automatically.`
+    const { suggestion } = item
+    const reason = suggestion ? withoutSuggestion(item.reason, suggestion) : item.reason
+    const text = isFailed ? reason : `${reason} Your message will be sent automatically.`
     setText(error, ".send-error__text", text)
     for (const button of error.querySelectorAll("button")) button.hidden = !isFailed
+    const hiddenAction = suggestion === undefined ? "use-name" : "retry"
+    error.querySelector(`[data-action="${hiddenAction}"]`)?.remove()
+    if (suggestion !== undefined) setText(error, '[data-action="use-name"]', `Use "${suggestion}"`)
     element.append(error)
   }
 
@@ -487,6 +516,7 @@ export class MessageList {
  * @param {boolean} isOwn
  */
 function systemText(kind, text, isOwn) {
+  if (kind === "moderation") return text
   if (kind === "rename") return `${isOwn ? "are" : "is"} now called ${text}`
   return text ? `named the room “${text}”` : "removed the room name"
 }

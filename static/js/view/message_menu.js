@@ -28,6 +28,7 @@ export class MessageMenu {
   #dialog
   #getRow
   #isOwn
+  #mayModerate
   #reactorsOf
   #actions
   /** @type {HTMLElement | null} the message whose menu is open, or was open last */
@@ -39,13 +40,15 @@ export class MessageMenu {
    * @param {HTMLElement} dependencies.log contains the messages
    * @param {(seq: number) => Row | undefined} dependencies.getRow
    * @param {(row: Row) => boolean} dependencies.isOwn
+   * @param {(mark: string) => boolean} dependencies.mayModerate
    * @param {(row: Row) => Reactors[]} dependencies.reactorsOf
    * @param {MessageActions} dependencies.actions
    */
-  constructor(dialog, { log, getRow, isOwn, reactorsOf, actions }) {
+  constructor(dialog, { log, getRow, isOwn, mayModerate, reactorsOf, actions }) {
     this.#dialog = dialog
     this.#getRow = getRow
     this.#isOwn = isOwn
+    this.#mayModerate = mayModerate
     this.#reactorsOf = reactorsOf
     this.#actions = actions
     dialog.addEventListener("click", ({ target }) => {
@@ -118,7 +121,8 @@ export class MessageMenu {
 
   /** @param {Row} row */
   #sideOf(row) {
-    return this.#isOwn(row) ? "own" : "other"
+    if (this.#isOwn(row)) return "own"
+    return this.#mayModerate(row.mark) ? "moderated" : "other"
   }
 
   /** @param {Row} row */
@@ -184,7 +188,10 @@ export class MessageMenu {
     const side = this.#sideOf(row)
     const key = latinLetter(event) || event.key
     const buttons = [...this.#dialog.querySelectorAll("button")]
-    return buttons.find(({ dataset }) => dataset.key === key && (dataset.for ?? side) === side)
+    return buttons.find(({ dataset }) => {
+      const isForSide = dataset.for === undefined || dataset.for.split(" ").includes(side)
+      return dataset.key === key && isForSide
+    })
   }
 }
 

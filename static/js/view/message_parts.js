@@ -30,17 +30,27 @@ const MAX_FACES = 3
 const FOLDABLE = ".message:is([data-kind], [data-state='deleted'])"
 const MAX_LABEL_CHARACTERS = 40
 const NOT_LOADED = "Earlier message"
-export const DELETED = "Message deleted"
+const DELETED = "Message deleted"
+const DELETED_BY_HOST = "Message deleted by a host"
 const IGNORED = "Message from someone you ignore"
+
+/**
+ * What is shown instead of a deleted message.
+ *
+ * @param {Pick<Row, "details">} row
+ */
+export function deletedText({ details }) {
+  return details?.action === "delete" ? DELETED_BY_HOST : DELETED
+}
 
 /**
  * The first line of a message, which identifies it elsewhere.
  *
- * @param {Pick<Row, "message" | "deleted"> | undefined} row
+ * @param {Pick<Row, "message" | "deleted" | "details"> | undefined} row
  */
 export function previewText(row) {
   if (!row) return NOT_LOADED
-  if (row.deleted) return DELETED
+  if (row.deleted) return deletedText(row)
   return firstLine(row.message)
 }
 
@@ -164,6 +174,16 @@ export function setFace(avatar, face) {
   const initial = firstGrapheme(name.trim())
   if (avatar.dataset.hue !== hue) avatar.dataset.hue = hue
   if (avatar.dataset.initial !== initial) avatar.dataset.initial = initial
+}
+
+/**
+ * Shows beside a name that somebody is host or moderator.
+ *
+ * @param {Element} element contains the badge
+ * @param {string} role "" for nobody special
+ */
+export function setBadge(element, role) {
+  setText(element, ".badge", role)
 }
 
 /**

@@ -1,6 +1,7 @@
 // System notifications about messages that arrive while nobody looks at the page.
 
 import { plainText } from "../lib/plain_text.js"
+import { basePath } from "../lib/site.js"
 import { formatCount, truncate } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
@@ -149,7 +150,7 @@ export class Notifications {
    */
   #show(body, seqs) {
     try {
-      const tag = `confab-${this.#label}`
+      const tag = `confab${basePath}-${this.#label}`
       const notification = new Notification(this.#getTitle(), { body, tag })
       this.#latest = { notification, seqs }
       notification.addEventListener("click", () => {

@@ -2,14 +2,16 @@
 
 import { confusableNames } from "../lib/names.js"
 import { hasLostFocus, setText } from "./dom.js"
-import { setFace, setMark } from "./message_parts.js"
+import { setBadge, setFace, setMark } from "./message_parts.js"
 import { PersonMenu } from "./person_menu.js"
 
 /** @import { IgnoredPeople } from "../state/ignored_people.js" */
 /** @import { People } from "../state/people.js" */
 /** @import { Preferences } from "../state/preferences.js" */
+/** @import { RoomRules } from "../state/room_rules.js" */
 /** @import { Templates } from "./dom.js" */
 /** @import { Face } from "./message_parts.js" */
+/** @import { ListedPerson } from "./person_menu.js" */
 
 const HAS_SPACE_BESIDE = matchMedia("(min-width: 1100px)")
 const PREFERENCE_KEY = "people"
@@ -21,12 +23,14 @@ export class PeoplePanel {
   #button
   #people
   #ignoredPeople
+  #rules
   #preferences
   #getOwnMark
   #faceOf
   #cloneTemplate
   #mention
   #toggleIgnoredPerson
+  #hostActionsFor
   #menu
   /** @type {Set<string>} names of which the marks are shown */
   #confusableNames = new Set()
@@ -45,25 +49,32 @@ export class PeoplePanel {
    * @param {HTMLDialogElement} dependencies.menu of a person
    * @param {People} dependencies.people
    * @param {IgnoredPeople} dependencies.ignoredPeople
+   * @param {RoomRules} dependencies.rules
    * @param {Preferences} dependencies.preferences
    * @param {() => string} dependencies.getOwnMark
    * @param {(mark: string, name?: string) => Face} dependencies.faceOf
    * @param {Templates} dependencies.cloneTemplate
    * @param {(name: string) => void} dependencies.mention
    * @param {(mark: string, name: string) => void} dependencies.toggleIgnored
+   * @param {Record<string, (person: ListedPerson) => unknown>} dependencies.hostActions
+   * @param {(mark: string) => string[]} dependencies.hostActionsFor the names of those that this
+   *   person may perform on somebody
    */
   constructor(panel, dependencies) {
     this.#panel = panel
     this.#button = dependencies.button
     this.#people = dependencies.people
     this.#ignoredPeople = dependencies.ignoredPeople
+    this.#rules = dependencies.rules
     this.#preferences = dependencies.preferences
     this.#getOwnMark = dependencies.getOwnMark
     this.#faceOf = dependencies.faceOf
     this.#cloneTemplate = dependencies.cloneTemplate
     this.#mention = dependencies.mention
     this.#toggleIgnoredPerson = dependencies.toggleIgnored
+    this.#hostActionsFor = dependencies.hostActionsFor
     this.#menu = new PersonMenu(dependencies.menu, {
+      ...this.#withPanelClosed(dependencies.hostActions),
       mention: ({ name }) => this.#mentionPerson(name),
       ignore: ({ mark, name }) => this.#toggleIgnored(mark, name),
     })
@@ -77,6 +88,21 @@ export class PeoplePanel {
     if (HAS_SPACE_BESIDE.matches) this.#setHidden(isShown)
     if (isShown) this.#panel.close()
     else this.show()
+  }
+
+  /**
+   * Opens the menu of a person.
+   *
+   * @param {ListedPerson} person
+   * @param {HTMLElement} button what opens it
+   */
+  openMenu(person, button) {
+    this.#menu.open(person, {
+      button,
+      isIgnored: this.#ignoredPeople.has(person.mark),
+      role: this.#rules.roleOf(person.mark),
+      hostActions: this.#hostActionsFor(person.mark),
+    })
   }
 
   show() {
@@ -119,7 +145,7 @@ export class PeoplePanel {
     this.#button.addEventListener("click", () => this.toggle())
     HAS_SPACE_BESIDE.addEventListener("change", () => this.#fitToScreen())
     this.#panel.addEventListener("close", () => this.#updateButton())
-    for (const source of [this.#people, this.#ignoredPeople]) {
+    for (const source of [this.#people, this.#ignoredPeople, this.#rules]) {
       source.addEventListener("change", () => {
         if (this.#panel.open) this.#update()
       })
@@ -201,6 +227,7 @@ export class PeoplePanel {
     const isConfusable = this.#confusableNames.has(name)
     item.querySelector(".person__mark")?.toggleAttribute("data-shown", isConfusable)
     setText(item, ".person__name", name || "No name yet").toggleAttribute("data-unnamed", !name)
+    setBadge(item, this.#rules.roleOf(mark))
     setText(item, ".person__note", personNote(isMe, isIgnored))
     const mentionButton = /** @type {HTMLButtonElement} */ (item.querySelector(".person__mention"))
     mentionButton.dataset.name = name
@@ -217,10 +244,26 @@ export class PeoplePanel {
     const button = target.closest("button")
     const { mark, name = "" } = button?.dataset ?? {}
     if (button && mark) {
-      this.#menu.open({ mark, name }, { button, isIgnored: this.#ignoredPeople.has(mark) })
+      this.openMenu({ mark, name }, button)
     } else if (name) {
       this.#mentionPerson(name)
     }
+  }
+
+  /**
+   * A modal list would keep what an action shows, with its button "Undo", out of reach.
+   *
+   * @param {Record<string, (person: ListedPerson) => unknown>} actions
+   */
+  #withPanelClosed(actions) {
+    const wrapped = Object.entries(actions).map(([name, action]) => {
+      const run = (/** @type {ListedPerson} */ person) => {
+        if (this.#panel.matches(":modal")) this.#panel.close()
+        action(person)
+      }
+      return /** @type {const} */ ([name, run])
+    })
+    return Object.fromEntries(wrapped)
   }
 
   /** @param {string} name */

@@ -1,6 +1,7 @@
-// The menu of a person in the list of people.
+// The menu of a person: what one can do about them, and what hosts and moderators can.
 
 import { setText } from "./dom.js"
+import { setBadge } from "./message_parts.js"
 import { setUpMenuKeys } from "./menu_keys.js"
 import { moveMenu } from "./menu_position.js"
 
@@ -14,7 +15,7 @@ export class PersonMenu {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {Record<string, (person: ListedPerson) => void>} actions by the name in `data-action`
+   * @param {Record<string, (person: ListedPerson) => unknown>} actions by the name in `data-action`
    */
   constructor(dialog, actions) {
     this.#dialog = dialog
@@ -28,11 +29,22 @@ export class PersonMenu {
 
   /**
    * @param {ListedPerson} person
-   * @param {{ button: HTMLElement, isIgnored: boolean }} options `button`: what opens the menu
+   * @param {object} options
+   * @param {HTMLElement} options.button what opens the menu
+   * @param {boolean} options.isIgnored
+   * @param {string} options.role
+   * @param {string[]} options.hostActions what this person may do as host or moderator
    */
-  open(person, { button, isIgnored }) {
+  open(person, { button, isIgnored, role, hostActions }) {
     this.#person = person
-    setText(this.#dialog, ".menu__title", person.name || "No name yet")
+    setText(this.#dialog, ".menu__name", person.name || "No name yet")
+    setBadge(this.#dialog, role)
+    for (const entry of /** @type {NodeListOf<HTMLElement>} */ (
+      this.#dialog.querySelectorAll("[data-host-action]")
+    )) {
+      entry.hidden = !hostActions.includes(entry.dataset.action ?? "")
+    }
+    setText(this.#dialog, "[data-action=dismiss]", `Remove as ${role}`)
     const text = isIgnored ? "Stop ignoring" : "Ignore this person"
     setText(this.#dialog, "[data-action=ignore]", text)
     const mention = /** @type {HTMLElement} */ (this.#dialog.querySelector("[data-action=mention]"))

@@ -1,6 +1,7 @@
 // The name of the room in the header, which everybody in the room can change.
 
 import { Refused } from "../lib/errors.js"
+import { isBlank } from "../lib/text.js"
 import { isForInputMethod } from "./input_method.js"
 
 const NO_CONNECTION = "Couldn't change the room name: there is no connection. Please try again."
@@ -90,7 +91,8 @@ export class RoomTitle {
   }
 
   async #finish() {
-    const name = this.#field.value.trim()
+    const typed = this.#field.value.trim()
+    const name = isBlank(typed) ? "" : typed
     const title = name || this.#label
     const previousTitle = this.#heading.textContent ?? ""
     this.#stopEditing()

@@ -8,11 +8,14 @@ import { hasLostFocus } from "./dom.js"
  * @typedef {object} ToastAction
  * @property {string} text
  * @property {() => void} run
+ * @property {number} [durationMs] how long it can be run, also while the toast is in use. It is
+ *   short, so somebody who uses the keyboard gets the focus on the button
  */
 /** @typedef {(text: string, action?: ToastAction) => void} ShowToast */
 
 const TOAST_DURATION_MS = 6000
 const DURATION_WITH_ACTION_MS = 12_000
+const KEYBOARD_FOCUS = ":focus-visible:not(input, textarea)"
 const IN_USE = ":hover, :focus-within"
 
 /**
@@ -25,43 +28,65 @@ const IN_USE = ":hover, :focus-within"
 export function createToast(element, fallbackFocus) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
+  /** What had the focus before the button. */
+  let previousFocus = fallbackFocus
 
   function hide() {
     const hadFocus = element.contains(document.activeElement)
     element.replaceChildren()
-    if (hadFocus) fallbackFocus.focus({ preventScroll: true })
+    if (!hadFocus) return
+    const target = previousFocus.checkVisibility() ? previousFocus : fallbackFocus
+    target.focus({ preventScroll: true })
   }
 
-  /** @param {number} durationMs */
-  function hideAfter(durationMs) {
+  /**
+   * @param {number} durationMs
+   * @param {boolean} isFixed whether the toast disappears while it is in use
+   */
+  function hideAfter(durationMs, isFixed) {
     clearTimeout(timer)
     timer = setTimeout(() => {
       const isInUse = element.matches(IN_USE) && element.querySelector("button") !== null
-      if (isInUse) hideAfter(durationMs)
+      if (isInUse && !isFixed) hideAfter(durationMs, isFixed)
       else hide()
     }, durationMs)
   }
 
-  /** @param {ToastAction} action */
-  function createButton({ text, run }) {
-    const button = document.createElement("button")
-    button.type = "button"
-    button.className = "toast__action"
-    button.textContent = text
-    button.addEventListener("click", () => {
-      hide()
-      run()
-    })
-    return button
+  /**
+   * @param {HTMLElement} button
+   * @param {boolean} isUrgent
+   */
+  function takeFocus(button, isUrgent) {
+    const isLost = hasLostFocus()
+    previousFocus = isLost ? fallbackFocus : /** @type {HTMLElement} */ (document.activeElement)
+    const isTaken = isLost || (isUrgent && previousFocus.matches(KEYBOARD_FOCUS))
+    if (isTaken) button.focus({ preventScroll: true })
   }
 
   return (text, action) => {
     if (element.contains(document.activeElement)) hide()
     element.replaceChildren(text)
-    hideAfter(action ? DURATION_WITH_ACTION_MS : TOAST_DURATION_MS)
+    const defaultMs = action ? DURATION_WITH_ACTION_MS : TOAST_DURATION_MS
+    hideAfter(action?.durationMs ?? defaultMs, action?.durationMs !== undefined)
     if (!action) return
-    const button = createButton(action)
+    const button = createButton(action, hide)
     element.append(" ", button)
-    if (hasLostFocus()) button.focus({ preventScroll: true })
+    takeFocus(button, action.durationMs !== undefined)
   }
+}
+
+/**
+ * @param {ToastAction} action
+ * @param {() => void} hide
+ */
+function createButton({ text, run }, hide) {
+  const button = document.createElement("button")
+  button.type = "button"
+  button.className = "toast__action"
+  button.textContent = text
+  button.addEventListener("click", () => {
+    hide()
+    run()
+  })
+  return button
 }

@@ -1,0 +1,1 @@
+"""Moderation: roles, sanctions and rules of rooms."""
