@@ -34,7 +34,7 @@ browsers: deps venv-dev node_modules ## take the walkthrough of the page in Chro
 torture: deps venv-dev node_modules ## run the fault scenarios and print a table (SEED=, ONLY=F4,F9, REPEAT=, FULL=1, SOAK=30, ENGINE=off, TRANSPORTS=all), or the hostile clients (HOSTILE=1)
 	bin/with-node .venv/bin/python -m tests.torture
 
-bench: deps venv-dev ## compare the CPU per message with Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1) or with another commit (BEFORE=v1.0, PAIRS=15)
+bench: deps venv-dev ## compare the CPU per message with Node socket.io (ONLY=W1000,B, PEERS=confab,node, REPS=1, QUICK=1, DATABASE=postgresql) or with another commit (BEFORE=v1.0, PAIRS=15)
 	bin/with-node .venv/bin/python -m bench
 
 demo: deps venv-dev ## fill a room with a conversation and retake the screenshots of the README

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -22,18 +22,46 @@ from typing import TypeVar
 
 from bench import measure, pairs, report
 from bench.checkout import CheckoutError, describe, full_hash, python_for, worktree
+from bench.databases import DATABASES, POSTGRESQL, SQLITE
 from bench.environments import InstallError
 from bench.measure import Run
-from bench.peers import AGAIN, ALL_PEERS, BEFORE, CONFAB, CONTROL, PEERS, Installation, Peer
+from bench.peers import (
+    AGAIN,
+    ALL_PEERS,
+    BEFORE,
+    CONFAB,
+    CONTROL,
+    PEERS,
+    PEERS_WITH_POSTGRES,
+    Installation,
+    Peer,
+)
 from bench.plot import plot
 from bench.report import Results
 from bench.scenarios import QUICK, SCENARIOS, Scenario
 from tests.servers import ROOT
+from tests.services import Postgres, postgres
 
-RESULTS = measure.LOAD_PROGRAM.parent
+RESULTS = {
+    SQLITE: measure.LOAD_PROGRAM.parent,
+    POSTGRESQL: measure.LOAD_PROGRAM.parent / POSTGRESQL,
+}
+"""The folder of the results, by database."""
+
 PAGE = ROOT / "docs" / "performance.md"
 CHART = ROOT / "docs" / "performance.svg"
-MARKS = ("<!-- from here: written by make bench -->", "<!-- to here: written by make bench -->")
+MARKS = {
+    SQLITE: (
+        "<!-- from here: written by make bench -->",
+        "<!-- to here: written by make bench -->",
+    ),
+    POSTGRESQL: (
+        "<!-- from here: written by make bench DATABASE=postgresql -->",
+        "<!-- to here: written by make bench DATABASE=postgresql -->",
+    ),
+}
+"""The lines of PAGE between which the tables are, by database."""
+
 
 DEFAULT_REPEATS = 5
 DEFAULT_PAIRS = 15
@@ -66,7 +94,7 @@ class Plan:
     """What is measured: each peer runs each of its scenarios `repeats` times.
 
     `is_complete` says whether the results are worth publishing. `listed` are the peers in the
-    tables of numbers.
+    tables. `database` is one of DATABASES.
     """
 
     peers: list[Peer]
@@ -74,6 +102,7 @@ class Plan:
     repeats: int
     is_complete: bool = False
     listed: tuple[Peer, ...] = tuple(PEERS.values())
+    database: str = SQLITE
 
     def minutes(self) -> float:
         """Return the expected time."""
@@ -100,31 +129,49 @@ class Turn:
 def plan_from_environment(stack: ExitStack) -> Plan:
     """Return the plan that the environment variables describe; cleanups are added to the stack."""
     is_quick = bool(os.environ.get("QUICK"))
+    database = database_from_environment()
+    all_peers, listed = ALL_PEERS, PEERS
+    if database == POSTGRESQL:
+        all_peers = listed = PEERS_WITH_POSTGRES
     scenarios = [QUICK] if is_quick else selected("ONLY", SCENARIOS)
     commit = os.environ.get("BEFORE")
     if commit:
-        return _plan_of_pairs(commit, scenarios, is_quick, stack)
+        plan = _plan_of_pairs(commit, scenarios, is_quick, all_peers, stack)
+        return replace(plan, database=database)
     if os.environ.get("PAIRS"):
         sys.exit("PAIRS= needs BEFORE=: name a commit, or use REPS= instead.")
     is_small = is_quick and not os.environ.get("PEERS")
-    peers = [PEERS[CONFAB]] if is_small else selected("PEERS", ALL_PEERS)
+    peers = [PEERS[CONFAB]] if is_small else selected("PEERS", all_peers)
     repeats = 1 if is_quick else number_of_repeats("REPS", DEFAULT_REPEATS)
-    has_everything = len(peers) == len(ALL_PEERS) and len(scenarios) == len(SCENARIOS)
-    plan = Plan(peers, scenarios, repeats, has_everything and repeats >= DEFAULT_REPEATS)
+    has_everything = len(peers) == len(all_peers) and len(scenarios) == len(SCENARIOS)
+    is_complete = has_everything and repeats >= DEFAULT_REPEATS
+    plan = Plan(peers, scenarios, repeats, is_complete, tuple(listed.values()), database)
     if not plan.turns():
         allowed = [name for name in SCENARIOS if any(peer.runs(name) for peer in peers)]
         sys.exit(f"The servers in PEERS= run only {','.join(allowed)}: choose from these in ONLY=.")
     return plan
 
 
+def database_from_environment() -> str:
+    """Return the database that DATABASE= names, by default SQLite. Exits for unknown ones."""
+    database = os.environ.get("DATABASE") or SQLITE
+    if database not in DATABASES:
+        sys.exit(f"DATABASE={database} is unknown: choose from {','.join(DATABASES)}.")
+    return database
+
+
 def _plan_of_pairs(
-    commit: str, scenarios: list[Scenario], is_quick: bool, stack: ExitStack
+    commit: str,
+    scenarios: list[Scenario],
+    is_quick: bool,
+    available: dict[str, Peer],
+    stack: ExitStack,
 ) -> Plan:
     """Return the plan for this tree, another commit, this tree again, and the peers in PEERS=."""
     if os.environ.get("REPS"):
         sys.exit("With BEFORE=, use PAIRS= instead of REPS=.")
     number_of_pairs = number_of_repeats("PAIRS", 1 if is_quick else DEFAULT_PAIRS)
-    named = selected("PEERS", ALL_PEERS) if os.environ.get("PEERS") else []
+    named = selected("PEERS", available) if os.environ.get("PEERS") else []
     others = [peer for peer in named if peer not in (PEERS[CONFAB], CONTROL)]
     commit_hash = full_hash(commit, ROOT)
     tree = stack.enter_context(worktree(commit_hash, ROOT))
@@ -167,7 +214,7 @@ def _order_of_peers(peers: list[Peer], scenario: Scenario, repeat: int) -> list[
 
 
 def run_all(
-    to_do: list[Turn], failed: list[str], max_minutes: float = MAX_MINUTES
+    to_do: list[Turn], failed: list[str], max_minutes: float, postgres_server: Postgres | None
 ) -> Iterator[Run]:
     """Make all runs. A failed one is noted in `failed` and repeated once more at the end."""
     deadline = time.monotonic() + max_minutes * 60
@@ -179,7 +226,9 @@ def run_all(
                 return
             own_folder = Path(folder) / f"{number}-{turn.peer.name}-{turn.scenario.name}"
             try:
-                run = measure.measure(turn.peer, turn.scenario, own_folder, shared=Path(folder))
+                run = measure.measure(
+                    turn.peer, turn.scenario, own_folder, Path(folder), postgres_server
+                )
                 shutil.rmtree(own_folder)
             except (AssertionError, RuntimeError, OSError) as error:
                 failed.append(f"{turn.scenario.name} on {turn.peer.title} failed: {error}")
@@ -244,20 +293,29 @@ def _tables_of_pairs(results: Results) -> list[str]:
     return []
 
 
-def write(results: Results, repeats: int, publish: bool) -> None:
-    """Write the results to .make/bench/ and, with `publish`, to docs/performance.md."""
-    text = tables(results, repeats)
+def write(results: Results, plan: Plan, publish: bool) -> None:
+    """Write the results to .make/bench/ and, with `publish`, to docs/performance.md.
+
+    The chart is of SQLite only.
+    """
+    text = tables(results, plan.repeats)
     chart = plot(results)
-    (RESULTS / "runs.json").write_text(json.dumps([asdict(run) for run in results.runs], indent=1))
-    (RESULTS / "results.md").write_text(f"{text}\n")
-    (RESULTS / "performance.svg").write_text(chart)
+    folder = RESULTS[plan.database]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "runs.json").write_text(json.dumps([asdict(run) for run in results.runs], indent=1))
+    (folder / "results.md").write_text(f"{text}\n")
+    (folder / "performance.svg").write_text(chart)
     log(f"\n{text}\n")
-    if publish:
-        before, rest = PAGE.read_text().split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        PAGE.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}")
+    if not publish:
+        return
+    first, last = MARKS[plan.database]
+    before, rest = PAGE.read_text().split(first)
+    after = rest.split(last)[1]
+    PAGE.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}")
+    log("docs/performance.md is written.")
+    if plan.database == SQLITE:
         CHART.write_text(chart)
-        log("docs/performance.md and docs/performance.svg are written.")
+        log("docs/performance.svg is written.")
 
 
 def run_plan(plan: Plan) -> int:
@@ -273,15 +331,29 @@ def run_plan(plan: Plan) -> int:
     started = time.monotonic()
     failed: list[str] = []
     max_minutes = max(MAX_MINUTES, 2 * plan.minutes())
-    results = Results(run_all(to_do, failed, max_minutes), plan.listed)
+    with started_postgres(plan.database) as postgres_server:
+        results = Results(run_all(to_do, failed, max_minutes, postgres_server), plan.listed)
     publish = plan.is_complete and len(results.runs) == number_of_runs
-    write(results, plan.repeats, publish)
+    write(results, plan, publish)
     log(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
     for run in results.runs:
         failed += [f"{ALL_PEERS[run.peer].title}, {check}" for check in measure.failed_checks(run)]
     for failure in failed:
         log(f"Failed: {failure}.")
     return 1 if failed else 0
+
+
+@contextmanager
+def started_postgres(database: str) -> Iterator[Postgres | None]:
+    """Start a PostgreSQL server for all runs and stop it at the end; None for SQLite.
+
+    It inherits the CPU affinity of this process, so it runs on the core of the load generator.
+    """
+    if database == SQLITE:
+        yield None
+        return
+    with postgres() as server:
+        yield server
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -3,18 +3,18 @@
 import json
 import os
 import resource
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.databases import new_database
 from bench.peers import OWN, Peer, Server, pinned_command
 from bench.scenarios import Scenario
 from tests.servers import ROOT, Program, cpu_seconds, resident_bytes
-from tests.services import Redis
+from tests.services import Postgres, Redis
 
 LOAD_SOURCE = ROOT / "bench" / "load.c"
 LOAD_PROGRAM = ROOT / ".make" / "bench" / "load"
@@ -37,6 +37,7 @@ class Run:
     scenario: str
     cost: float
     redis_cost: float
+    postgres_cost: float
     connect_ms: float
     """CPU for one client to connect and join."""
 
@@ -68,10 +69,14 @@ class Run:
 
 @dataclass
 class Usage:
-    """What the servers and Redis have used so far: CPU in seconds, memory in bytes."""
+    """What the servers, Redis and PostgreSQL have used so far: CPU in seconds, memory in bytes.
+
+    The CPU of PostgreSQL is without that of connections that have been closed.
+    """
 
     cpu_seconds: float
     redis_cpu_seconds: float
+    postgres_cpu_seconds: float
     memory_bytes: int
 
 
@@ -92,21 +97,24 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-def measure(peer: Peer, scenario: Scenario, folder: Path, shared: Path) -> Run:
+def measure(
+    peer: Peer, scenario: Scenario, folder: Path, shared: Path, postgres: Postgres | None = None
+) -> Run:
     """Run a scenario on new servers of a peer. `shared` is a folder that all runs share.
 
-    Raises RuntimeError when the load generator fails, also when a message is refused.
+    The messages are stored in SQLite, or in a new database of `postgres`. Raises RuntimeError when
+    the load generator fails, also when a message is refused.
     """
     data = folder / "data"
     data.mkdir(parents=True)
-    peer.prepare(data, shared)
-    with _servers(peer, scenario, folder, data) as (servers, redis):
-        result = _generate_load(peer, scenario, servers, redis)
+    database = new_database(postgres, data / peer.database)
+    peer.prepare(data, shared, database.settings)
+    with _servers(peer, scenario, folder, data, database.settings) as (servers, redis):
+        result = _generate_load(peer, scenario, servers, redis, postgres)
     for server in servers:
         if "Traceback" in server.log():
             result["problems"].append(f"a traceback in {folder.name}")
-    with closing(sqlite3.connect(data / peer.database)) as database:
-        [stored] = database.execute("SELECT count(*) FROM messages").fetchone()
+    stored = database.count_messages()
     if stored != result["sent"]:
         result["problems"].append(f"{result['sent']} sent, {stored} stored")
     return Run(peer.name, scenario.name, **result)
@@ -114,12 +122,12 @@ def measure(peer: Peer, scenario: Scenario, folder: Path, shared: Path) -> Run:
 
 @contextmanager
 def _servers(
-    peer: Peer, scenario: Scenario, folder: Path, data: Path
+    peer: Peer, scenario: Scenario, folder: Path, data: Path, settings: dict[str, str]
 ) -> Iterator[tuple[list[Server], list[Program]]]:
     """Start the workers, and Redis if it is needed; kill all of them at the end."""
     redis: list[Program] = []
     servers: list[Server] = []
-    environment = {}
+    environment = dict(settings)
     several = scenario.servers > 1
     cores = ALL_CORES if several else SERVER_CORE
     try:
@@ -140,7 +148,11 @@ def _servers(
 
 
 def _generate_load(
-    peer: Peer, scenario: Scenario, servers: list[Server], redis: list[Program]
+    peer: Peer,
+    scenario: Scenario,
+    servers: list[Server],
+    redis: list[Program],
+    postgres: Postgres | None,
 ) -> dict[str, Any]:
     """Run the load generator; return the fields of a Run. Raises RuntimeError when it fails.
 
@@ -154,6 +166,7 @@ def _generate_load(
         return Usage(
             sum(cpu_seconds(pid) for pid in server_ids),
             sum(cpu_seconds(pid) for pid in redis_ids),
+            _cpu_seconds_of_postgres(postgres),
             sum(resident_bytes(pid) for pid in server_ids),
         )
 
@@ -174,6 +187,16 @@ def _generate_load(
     return _summarize(scenario, usage_at, report)
 
 
+def _cpu_seconds_of_postgres(postgres: Postgres | None) -> float:
+    if postgres is None:
+        return 0.0
+    total = 0.0
+    for pid in postgres.all_processes():
+        with suppress(FileNotFoundError):  # a connection has been closed meanwhile
+            total += cpu_seconds(pid)
+    return total
+
+
 def _summarize(
     scenario: Scenario, usage_at: dict[str, Usage], report: dict[str, Any]
 ) -> dict[str, Any]:
@@ -185,12 +208,14 @@ def _summarize(
     end = usage_at["end"]
     cpu = end.cpu_seconds - begin.cpu_seconds
     redis_cpu = end.redis_cpu_seconds - begin.redis_cpu_seconds
+    postgres_cpu = end.postgres_cpu_seconds - begin.postgres_cpu_seconds
     connect_cpu = usage_at["joined"].cpu_seconds - usage_at["start"].cpu_seconds
     idle_memory = usage_at["idle"].memory_bytes - usage_at["start"].memory_bytes
     counters = ("strayed", "unanswered", "gone")
     return {
         "cost": cpu / units * 1e6,
         "redis_cost": redis_cpu / units * 1e6,
+        "postgres_cost": postgres_cpu / units * 1e6,
         "connect_ms": connect_cpu / scenario.people * 1e3,
         "idle_kib": idle_memory / scenario.people / 1024,
         "messages_per_second": report["completed"] / report["seconds"],

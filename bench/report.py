@@ -18,11 +18,9 @@ P99_TARGET_RATIO = 1.25
 P99_TARGET_EXTRA_MS = 5.0
 """The p99 latency may be so much longer than Node's, even if the ratio is higher."""
 
-OTHER_PEERS = [peer for peer in PEERS.values() if peer.name not in (CONFAB, REFERENCE)]
-
 
 class Results:
-    """The runs of a benchmark. `peers` are those that the tables of numbers list."""
+    """The runs of a benchmark. `peers` are those that the tables list."""
 
     def __init__(self, runs: Iterable[Run], peers: Iterable[Peer] = PEERS.values()) -> None:
         self.runs = list(runs)
@@ -174,10 +172,11 @@ def _tuned_p99_row(results: Results, scenario: Scenario, extra_ms: float) -> Tar
 
 def ratio_table(results: Results) -> str:
     """Return the table of ratios to Node, with the targets."""
-    lines = [["", "Target", "Confab", *(peer.title for peer in OTHER_PEERS)]]
+    others = [peer for peer in results.peers if peer.name not in (CONFAB, REFERENCE)]
+    lines = [["", "Target", "Confab", *(peer.title for peer in others)]]
     for row in target_rows(results):
-        others = [_format_ratio(row.ratio_of(peer.name)) for peer in OTHER_PEERS]
-        lines.append([row.title, row.target, _format_own_ratio(row), *others])
+        ratios = [_format_ratio(row.ratio_of(peer.name)) for peer in others]
+        lines.append([row.title, row.target, _format_own_ratio(row), *ratios])
     return markdown_table(lines)
 
 
@@ -217,12 +216,14 @@ def checks_summary(results: Results, title: str = "Confab", peers: Iterable[str]
 
 def number_table(results: Results) -> str:
     """Return the table of measured numbers."""
+    has_postgres = any(run.postgres_cost for run in results.runs)
     lines = [
         [
             "Scenario",
             "Server",
             "CPU in µs (min to max)",
             "of Redis",
+            *(["of PostgreSQL"] if has_postgres else []),
             "messages/s",
             "deliveries/s",
             "p50 ms",
@@ -234,22 +235,24 @@ def number_table(results: Results) -> str:
         for peer in results.peers:
             runs = results.of(peer.name, scenario.name)
             if runs:
-                lines.append([scenario.name, peer.title, *_number_cells(runs)])
+                lines.append([scenario.name, peer.title, *_number_cells(runs, has_postgres)])
     return markdown_table(lines)
 
 
-def _number_cells(runs: list[Run]) -> list[str]:
+def _number_cells(runs: list[Run], has_postgres: bool) -> list[str]:
     costs = [run.cost for run in runs]
     cost = _format_microseconds(median(costs))
     lowest = _format_microseconds(min(costs))
     highest = _format_microseconds(max(costs))
     redis_cost = median(run.redis_cost for run in runs)
+    postgres_cost = median(run.postgres_cost for run in runs)
     lost = sum(run.lost for run in runs)
     duplicated = sum(run.duplicated for run in runs)
     reordered = sum(run.reordered for run in runs)
     return [
         f"{cost} ({lowest} to {highest})",
         _format_microseconds(redis_cost) if redis_cost else "",
+        *([_format_microseconds(postgres_cost)] if has_postgres else []),
         f"{median(run.messages_per_second for run in runs):,.0f}",
         f"{median(run.deliveries_per_second for run in runs):,.0f}",
         f"{median(run.p50 for run in runs):.1f}",

@@ -364,11 +364,14 @@ class Postgres(Program):
         finally:
             connection.close()
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to the server and its children, each of which has its own group."""
+    def all_processes(self) -> list[int]:
+        """Return the ids of the server and its children, each of which has its own group."""
         first = self.processes()[0]
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        for pid in (first, *map(int, children)):
+        return [first, *map(int, children)]
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in self.all_processes():
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.kill(pid, number)
 

@@ -32,6 +32,7 @@ from bench.peers import (
     GEVENT,
     ON_GEVENT,
     PEERS,
+    PEERS_WITH_POSTGRES,
     REFERENCE,
     THIS_TREE,
     TUNED,
@@ -39,7 +40,7 @@ from bench.peers import (
     limits_from_environment,
 )
 from bench.plot import plot
-from bench.report import Results, ratio_table, slower_list, target_rows
+from bench.report import Results, number_table, ratio_table, slower_list, target_rows
 from bench.scenarios import SCENARIOS
 from chat.text.skeletons import skeleton
 from config import Config, Rate
@@ -58,6 +59,7 @@ def run(peer: str, scenario: str, cost: float, lost: int = 0, repeat: int = 0) -
         scenario=scenario,
         cost=cost,
         redis_cost=0.0,
+        postgres_cost=0.0,
         connect_ms=1.0,
         idle_kib=20.0,
         messages_per_second=50.0,
@@ -90,6 +92,58 @@ def test_a_small_room_is_measured_and_no_message_is_lost() -> None:
     )
     assert float(row[0]) > 0
     assert row[1:] == ("0", "0", "0")
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_messages_are_stored_in_postgresql_with_its_cost_in_a_column_of_its_own() -> None:
+    environment = os.environ | {"QUICK": "1", "DATABASE": "postgresql"}
+    command = [sys.executable, "-m", "bench"]
+    measured = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    assert "| of Redis | of PostgreSQL |" in measured.stdout
+    [row] = re.findall(
+        r"^\| W50 \| Confab \| ([\d.]+) .*\|  \| ([\d.,]+) \| .* \| 0 / 0 / 0 \|$",
+        measured.stdout,
+        re.MULTILINE,
+    )
+    assert all(float(cost.replace(",", "")) > 0 for cost in row)
+    assert "sent, " not in measured.stdout  # as many messages are stored as were sent
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"DATABASE": "mysql"}, "DATABASE=mysql is unknown: choose from sqlite,postgresql."),
+        (
+            {"DATABASE": "postgresql", "PEERS": "confab,channels"},
+            "PEERS=channels is unknown: choose from confab,node,node-tuned.",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_measured_is_refused(
+    settings: dict[str, str], sentence: str
+) -> None:
+    measured = subprocess.run(
+        [sys.executable, "-m", "bench"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | settings,
+    )
+
+    assert measured.returncode == 1
+    assert measured.stderr.strip() == sentence
+
+
+def test_the_tables_list_only_the_servers_that_can_use_the_database() -> None:
+    results = Results([run(peer, "B", 1.0) for peer in PEERS], PEERS_WITH_POSTGRES.values())
+
+    titles = [cell.strip() for cell in ratio_table(results).splitlines()[0].split("|")[1:-1]]
+    assert titles == ["", "Target", "Confab", "Node, tuned"]
+    assert "of PostgreSQL" not in number_table(results)
 
 
 @pytest.mark.servers
@@ -516,8 +570,11 @@ def test_every_scenario_is_documented(name: str) -> None:
     assert re.search(rf"^\| `{name}` \|", PAGE.read_text(), re.MULTILINE)
 
 
-def test_the_documentation_has_a_place_for_the_tables() -> None:
-    assert [PAGE.read_text().count(mark) for mark in MARKS] == [1, 1]
+def test_the_documentation_has_a_place_for_the_tables_of_each_database() -> None:
+    page = PAGE.read_text()
+    places = [page.find(mark) for marks in MARKS.values() for mark in marks]
+    assert places == sorted(places)
+    assert all(page.count(mark) == 1 for marks in MARKS.values() for mark in marks)
 
 
 def test_the_lock_file_of_the_node_server_has_hashes_and_no_addresses() -> None:

@@ -78,8 +78,8 @@ class Server(Program):
             return False
 
 
-def _prepare_nothing(data: Path, shared: Path) -> None:
-    """Most peers start with an empty folder."""
+def _prepare_nothing(data: Path, shared: Path, database: dict[str, str]) -> None:
+    """Most peers start with an empty folder and an empty database."""
 
 
 def _install_nothing() -> None:
@@ -91,17 +91,18 @@ class Peer:
     """A server to compare.
 
     `server` is called with a folder for its log, a folder for its data, cores and settings.
-    `database` is the path of its database in the data folder. `prepare` is called before the
-    servers of a run start, with their data folder and a folder that all runs share. `scenarios`
-    are the names of those it runs; None means all. A server that `needs_redis` gets its URL in
-    REDIS_URL in every scenario, others only in those with several servers.
+    `database` is the path of its SQLite database in the data folder. `prepare` is called before the
+    servers of a run start, with their data folder, a folder that all runs share, and the settings
+    that name the database, which are empty with SQLite. `scenarios` are the names of those it runs;
+    None means all. A server that `needs_redis` gets its URL in REDIS_URL in every scenario, others
+    only in those with several servers.
     """
 
     name: str
     title: str
     server: Callable[..., Server]
     database: str
-    prepare: Callable[[Path, Path], None] = _prepare_nothing
+    prepare: Callable[[Path, Path, dict[str, str]], None] = _prepare_nothing
     install: Callable[[], None] = _install_nothing
     scenarios: frozenset[str] | None = None
     needs_redis: bool = False
@@ -142,19 +143,26 @@ class Installation:
         command = gunicorn_command(self.python, self.worker_class)
         return Server(folder, cores, command, self.tree, **settings, **environment)
 
-    def prepare(self, data: Path, shared: Path) -> None:
-        """Copy an instance with the rooms r0, r1, ... into `data`; it is made once, in `shared`."""
+    def prepare(self, data: Path, shared: Path, database: dict[str, str]) -> None:
+        """Create the rooms r0, r1, ... in the database that the settings `database` name.
+
+        Without such settings, copy an instance with these rooms into `data`; it is made once, in
+        `shared`.
+        """
+        if database:
+            self._create_rooms(data, database)
+            return
         prepared = shared / f"rooms-of-{self.tree.name}"
         if not prepared.exists():
             unfinished = shared / f"unfinished-{prepared.name}"
-            self._create_rooms(unfinished)
+            self._create_rooms(unfinished, database)
             unfinished.rename(prepared)
         shutil.copytree(prepared / "instance", data / "instance")
 
-    def _create_rooms(self, folder: Path) -> None:
+    def _create_rooms(self, folder: Path, database: dict[str, str]) -> None:
         """Visit the pages of the rooms, which creates them."""
         cores = ",".join(str(core) for core in os.sched_getaffinity(0))
-        server = self.server(folder, folder, cores)
+        server = self.server(folder, folder, cores, **database)
         try:
             server.start()
             for number in range(ROOMS):
@@ -202,7 +210,7 @@ def _install_channels() -> None:
     _channels_python()
 
 
-def _prepare_channels(data: Path, _shared: Path) -> None:
+def _prepare_channels(data: Path, _shared: Path, _database: dict[str, str]) -> None:
     """Create the tables."""
     environment = _channels_settings(data) | {"PATH": os.environ["PATH"], "REDIS_URL": ""}
     command = [_channels_python(), "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
@@ -264,3 +272,4 @@ PEERS = {
     ),
 }
 ALL_PEERS = {**PEERS, AGAIN: CONTROL}
+PEERS_WITH_POSTGRES = {name: PEERS[name] for name in (CONFAB, REFERENCE, TUNED)}

@@ -1,16 +1,9 @@
-// A chat with Node's socket.io and better-sqlite3. With TUNED, the messages of one iteration of the event loop are
-// stored in one transaction.
+// A chat with Node's socket.io that stores messages in SQLite, or with DATABASE_URL in PostgreSQL. With TUNED, messages
+// that arrive together are stored in one transaction.
 import { createServer } from "node:http"
-import Database from "better-sqlite3"
 import { Server } from "socket.io"
 
-const { DATABASE, PORT, REDIS_URL, TUNED } = process.env
-
-const db = new Database(DATABASE)
-for (const pragma of ["journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 5000"]) db.pragma(pragma)
-db.exec(`CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, room TEXT NOT NULL, handle TEXT NOT NULL,
-  message TEXT NOT NULL, timestamp TEXT NOT NULL); CREATE INDEX IF NOT EXISTS by_room ON messages(room)`)
-const insert = db.prepare("INSERT INTO messages (room, handle, message, timestamp) VALUES (?, ?, ?, ?)")
+const { DATABASE, DATABASE_URL, PORT, REDIS_URL, TUNED } = process.env
 
 const http = createServer((_request, response) => response.end("ok"))
 const io = new Server(http)
@@ -27,35 +20,21 @@ async function connectToRedis() {
 
 const isText = (value, maxLength) => typeof value === "string" && value.length > 0 && value.length <= maxLength
 
-function store(message) {
-  message.timestamp = new Date().toISOString()
-  message.rev = Number(insert.run(message.room, message.handle, message.message, message.timestamp).lastInsertRowid)
-}
-
 function broadcast({ room, rev, handle, message, timestamp, answer }) {
   io.to(room).emit("chat", { label: room, rev, handle, message, timestamp })
   answer?.({ ok: true, rev })
 }
 
-const storeAll = db.transaction((batch) => batch.forEach(store)).immediate
-let pending = []
-
-function flush() {
-  const batch = pending
-  pending = []
-  storeAll(batch)
-  batch.forEach(broadcast)
+async function openDatabase() {
+  if (DATABASE_URL) {
+    const { openPostgres } = await import("./postgres.mjs")
+    return openPostgres(DATABASE_URL, broadcast)
+  }
+  const { openSqlite } = await import("./sqlite.mjs")
+  return openSqlite(DATABASE, broadcast)
 }
 
-function postImmediately(message) {
-  store(message)
-  broadcast(message)
-}
-
-function postInBatch(message) {
-  if (pending.push(message) === 1) setImmediate(flush)
-}
-
+const { postImmediately, postInBatch } = await openDatabase()
 const post = TUNED ? postInBatch : postImmediately
 
 io.on("connection", (socket) => {
