@@ -70,27 +70,32 @@ class WorkInProgress:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._parts = 0
+        self._running_tasks = 0
         self._is_stopped = False
 
     @contextmanager
-    def part(self) -> Iterator[bool]:
-        """Run a part of the work; yield whether it may be done."""
+    def task(self) -> Iterator[bool]:
+        """Count a task for as long as the context lasts; yield whether it may run."""
         with self._changed:
             may_run = not self._is_stopped
-            self._parts += may_run
+            if may_run:
+                self._running_tasks += 1
         try:
             yield may_run
         finally:
-            with self._changed:
-                self._parts -= may_run
-                self._changed.notify_all()
+            if may_run:
+                with self._changed:
+                    self._running_tasks -= 1
+                    self._changed.notify_all()
 
     def stop(self, deadline: float) -> None:
-        """Allow no further part; return when none runs any more, or at the deadline."""
+        """Allow no further task; return when none runs any more, or at the deadline."""
         with self._changed:
             self._is_stopped = True
-            self._changed.wait_for(lambda: self._parts == 0, seconds_until(deadline))
+            self._changed.wait_for(self._is_idle, seconds_until(deadline))
+
+    def _is_idle(self) -> bool:
+        return self._running_tasks == 0
 
 
 def seconds_until(deadline: float) -> float:

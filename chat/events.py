@@ -19,7 +19,8 @@ def join(data: object) -> JSON:
     room = find_room(asked.label)  # raises NotFound
     check_access(room, asked.password)  # raises Closed, Banned, Removed, PasswordRequired
     enter(room)  # the Socket.IO room chat-<label>; before reading, so nothing is missed
-    room, page = membership.read_entered(room, asked.after, asked.password)
+    room, page = membership.read_entered(room, asked.after)
+    membership.check_entered(room, asked.password)  # again, with the rules just read; may leave
     return ok(wire.joined(room, page), membership.people(room), membership.you(room))
 
 

@@ -75,17 +75,20 @@ def check_failed_joins(label: str, address: str | None) -> None:
 def check_access(room: Room, password: str | None = None) -> None:
     """Check whether the person of this request or event may see a room.
 
+    The rules of a shared room may be old here. So a refusal is checked again with those of the
+    database; what only newer rules refuse is found by `check_entered`.
+
     `password` is what they have given, if anything. Raises Closed, Banned, Removed,
     PasswordRequired, WrongPassword, RateLimited, NotFound, Busy.
     """
     checked = room.rules
     try:
-        _check_access(room, checked, password)
+        _apply_rules(room, checked, password)
     except Refusal:
         current = _with_newer_rules(room, checked)
         if current is None:
             raise
-        _check_access(current, current.rules, password)
+        _apply_rules(current, current.rules, password)
 
 
 def _with_newer_rules(room: Room, checked: RoomRules) -> Room | None:
@@ -104,7 +107,11 @@ def _with_newer_rules(room: Room, checked: RoomRules) -> Room | None:
     return current
 
 
-def _check_access(room: Room, current: RoomRules, password: str | None) -> None:
+def _apply_rules(room: Room, current: RoomRules, password: str | None) -> None:
+    """Raise what these rules refuse.
+
+    A banned person's new address is banned too, if that was asked.
+    """
     if current.is_open_to_all:
         return
     person = person_in(room, current, author())
@@ -176,14 +183,12 @@ def enter_recreated(deleted: Room) -> Room:
     return room
 
 
-def read_entered(
-    room: Room, after: int | None, password: str | None = None
-) -> tuple[Room, MessagePage]:
+def read_entered(room: Room, after: int | None) -> tuple[Room, MessagePage]:
     """Return the entered room, and its latest messages or those missed since `after`.
 
     It is another room when the one that was found in memory has been deleted and created again.
-    A host may have changed the rules, or sanctioned this person, since access was checked: so it is
-    checked again, now that the connection is in the room. Raises what check_access raises.
+    Its rules are those that were read with the messages, unless newer ones are known. Raises
+    NotFound, Busy.
     """
     try:
         page = _page(room, after)
@@ -191,12 +196,15 @@ def read_entered(
         room = enter_recreated(room)
         page = _page(room, after)
     room.set_rules(page.rules, page.epoch, page.head)
-    if not page.rules.is_open_to_all:
-        _check_access_again(room, password)
     return room, page
 
 
-def _check_access_again(room: Room, password: str | None) -> None:
+def check_entered(room: Room, password: str | None) -> None:
+    """Check access to an entered room again; leave it when access is refused.
+
+    A host may have changed the rules, or sanctioned this person, before the connection was in the
+    room. Raises what check_access raises.
+    """
     try:
         check_access(room, password)
     except Refusal:

@@ -44,6 +44,14 @@ RoleByMark: TypeAlias = dict[str, str]
 """The roles of a room: "host" or "moderator", by the mark of the person."""
 
 
+class KnownRules(NamedTuple):
+    """The rules of a room, and the epoch and the head at which it had them."""
+
+    rules: RoomRules
+    epoch: str
+    head: int
+
+
 class Room(Base):
     """A chat room. `head` is its only counter: every stored change takes the next number.
 
@@ -75,20 +83,28 @@ class Room(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     __allow_unmapped__ = True  # for the next attribute, which is no column
-    _newer_rules: "tuple[RoomRules, str, int] | None" = None
+    _newer_rules: KnownRules | None = None
 
     @property
     def rules(self) -> RoomRules:
         """The rules of the room: as they were when it was read, or newer ones that were set."""
-        if self._newer_rules is not None:
-            return self._newer_rules[0]
-        return RoomRules(*(getattr(self, name) for name in RoomRules._fields))
+        return self._known_rules().rules
 
     def set_rules(self, rules: RoomRules, epoch: str, head: int) -> None:
-        """Set the rules that the room had at a head, unless newer ones are known."""
-        known_epoch, known_head = (self._newer_rules or (None, self.epoch, self.head))[1:]
-        if epoch != known_epoch or head >= known_head:
-            self._newer_rules = rules, epoch, head  # at once: other threads may read them
+        """Set the rules that the room had at a head, unless those of a later head are known.
+
+        Heads of two epochs cannot be compared: of two epochs, the last that was set counts.
+        """
+        known = self._known_rules()
+        if epoch != known.epoch or head >= known.head:
+            # In one assignment: other threads may read them.
+            self._newer_rules = KnownRules(rules, epoch, head)
+
+    def _known_rules(self) -> KnownRules:
+        if self._newer_rules is not None:
+            return self._newer_rules
+        rules = RoomRules(*(getattr(self, name) for name in RoomRules._fields))
+        return KnownRules(rules, self.epoch, self.head)
 
     @classmethod
     def find(cls, label: str) -> Self:

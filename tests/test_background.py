@@ -135,16 +135,16 @@ def test_an_exception_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) ->
     assert "the test's work failed" in caplog.text
 
 
-def test_stopping_waits_for_the_parts_that_run_and_allows_no_other(work: BlockingWork) -> None:
+def test_stopping_waits_for_the_tasks_that_run_and_allows_no_other(work: BlockingWork) -> None:
     in_progress = WorkInProgress()
 
-    def run_part() -> None:
-        with in_progress.part() as may_run:
+    def run_task() -> None:
+        with in_progress.task() as may_run:
             assert may_run
             work()
 
     stopping = threading.Thread(target=in_progress.stop, args=(in_time(),))
-    threads = [threading.Thread(target=run_part), stopping]
+    threads = [threading.Thread(target=run_task), stopping]
     threads[0].start()
     assert work.begun.wait(ANSWER_SECONDS)
     threads[1].start()
@@ -157,5 +157,5 @@ def test_stopping_waits_for_the_parts_that_run_and_allows_no_other(work: Blockin
         thread.join(ANSWER_SECONDS)
         assert not thread.is_alive()
     assert work.finished.is_set()
-    with in_progress.part() as may_run:
+    with in_progress.task() as may_run:
         assert not may_run

@@ -3,7 +3,8 @@
 Whatever the bus loses, the reconciler finds: it bounds the delay when everything else fails.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -39,11 +40,14 @@ MAX_ROOMS_PER_QUERY = 500
 """Rooms that are read in one statement: databases limit its variables."""
 
 ROOMS_AT_A_TIME = 5
-"""Rooms whose heads are announced before other work has its turn."""
+"""Rooms that are compared with their rows before other greenlets have a turn."""
 
 
 class Announced(NamedTuple):
-    """What was announced of a room last; without `is_sent`, what the next poll announces first."""
+    """What was announced of a room last.
+
+    Without `is_sent`, nothing was: it differs from every row, so the next poll announces the room.
+    """
 
     room_id: int
     head: int
@@ -74,7 +78,7 @@ class Reconciler:
         enforcement: Enforcement,
         recent_claims: RecentClaims,
     ) -> None:
-        self.sequencer = Sequencer(self._broadcast, self._repair_gap_in_background)
+        self.sequencer = Sequencer(self._on_change, self._repair_gap_in_background)
         self.rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()
         self._app = app
         self._socketio = socketio
@@ -83,25 +87,20 @@ class Reconciler:
         self._enforcement = enforcement
         self._recent_claims = recent_claims
         self._announced: dict[str, Announced] = {}
+        self._poll_lock = threading.Lock()  # one poll at a time: no head follows a newer one
         self._work = WorkInProgress()
         self._loop = BackgroundLoop(
             socketio, POLL_SECONDS, self.poll, "Polling the heads of the rooms"
         )
 
-    def _broadcast(self, label: str, event: str, payload: wire.JSON) -> None:
-        """Broadcast a change on this worker; enforce what a host did, note which names are used."""
+    def _on_change(self, label: str, event: str, payload: wire.JSON) -> None:
+        """Broadcast a change on this worker, and let the parts know whom it concerns."""
         self._broadcaster.emit(label, event, payload)
-        kind = payload.get("kind")
         shared = self.rooms.get(label)
-        if kind == "moderation":
-            details = payload.get("details") or {}
-            if shared is not None and details.get("action") in ("ban", "remove"):
-                self._recent_claims.forget(shared.id, details["target"])
+        if shared is not None:
+            self._recent_claims.on_change(shared.id, event, payload)
+        if payload.get("kind") == "moderation":
             self._enforcement.on_moderation(label, shared, payload)
-        elif shared is not None and kind == "rename":
-            self._recent_claims.on_name_used(shared.id, payload["mark"], payload["message"])
-        elif shared is not None and event == "chat" and kind is None:
-            self._recent_claims.on_name_used(shared.id, payload["mark"], payload["handle"])
 
     def track(self, room: Room) -> Room:
         """Watch a room that a connection is about to enter.
@@ -111,13 +110,18 @@ class Reconciler:
         shared = self.rooms.get(room.label)
         if shared is None:
             self._reset_if_recreated(room)
-        is_tracked = self.sequencer.cursor(room.label) is not None
         # The head of a room that was just read is new. That of a shared object is old, and changes
         # since then are repaired.
-        if shared is not room or not is_tracked:
-            self.sequencer.track(room.label, room.head)
+        self._track(room.label, room.id, room.head)
         self._loop.start()
         return self.rooms.setdefault(room.label, room)
+
+    def _track(self, label: str, room_id: int, head: int) -> None:
+        """Track a room from `head` on and watch the claims to its names, unless it is tracked."""
+        if self.sequencer.cursor(label) is not None:
+            return
+        self.sequencer.track(label, head)
+        self._recent_claims.watch(room_id)
 
     def shared_room(self, label: str) -> Room | None:
         """Return the shared object of a room, as long as its changes are tracked."""
@@ -136,6 +140,7 @@ class Reconciler:
         if announced.epoch != room.epoch:
             self._announced[room.label] = first
             self.sequencer.reset(room.label, room.head)
+            self._recent_claims.watch(room.id)  # changes may have been skipped
 
     def forget(self, room: Room) -> None:
         """Stop sharing the object of a room that has been deleted."""
@@ -167,13 +172,18 @@ class Reconciler:
 
     def _catch_up_rooms(self, labels: set[str]) -> None:
         with self._app.app_context():
-            for room in _find_rooms(labels):
-                announced = self._announced.get(room.label)
-                cursor = self.sequencer.cursor(room.label)
-                is_same = announced is None or announced.epoch == room.epoch
-                # Otherwise the next poll decides.
-                if is_same and cursor is not None and cursor < room.head:
-                    self._catch_up(room.label)
+            for some in _batches(labels):
+                for room in _find_rooms(some):
+                    self._catch_up_with(room)
+
+    def _catch_up_with(self, room: RoomHead) -> None:
+        """Broadcast the changes up to a head, unless the history is another one."""
+        announced = self._announced.get(room.label)
+        if announced is not None and announced.epoch != room.epoch:
+            return  # the next poll decides
+        cursor = self.sequencer.cursor(room.label)
+        if cursor is not None and cursor < room.head:
+            self._catch_up(room.label)
 
     def resync(self) -> None:
         """Broadcast the changes that the bus did not deliver, and announce every head.
@@ -190,29 +200,34 @@ class Reconciler:
         Repairs gaps, announces new heads and raised floors, and disconnects people in rooms that
         have been deleted.
         """
-        labels = self._labels()
+        with self._poll_lock, self._app.app_context():
+            labels = self._labels()
+            self._forget_all_but(labels)
+            for some in _batches(labels):
+                self._poll_rooms(some, announce_all)
+
+    def _forget_all_but(self, labels: set[str]) -> None:
+        """Forget the rooms in which nobody is connected here any more."""
         self.sequencer.retain(labels)
         self._bus.follow_only(labels)
+        shared = [self.rooms.get(label) for label in labels]
+        self._recent_claims.retain({room.id for room in shared if room is not None})
         # In place, and over a copy: threads that enter a room change it meanwhile.
         for label in list(self._announced):
             if label not in labels:
                 self._announced.pop(label, None)
-        remaining = iter(labels)
-        with self._app.app_context():
-            while some := set(islice(remaining, MAX_ROOMS_PER_QUERY)):
-                self._poll_rooms(some, announce_all)
 
     def _poll_rooms(self, labels: set[str], announce_all: bool) -> None:
         shared_before = {label: self.rooms.get(label) for label in labels}
         seen = {label: self._seen(label) for label in labels}
         found = _find_rooms(labels)
+        for label in labels - {room.label for room in found}:
+            self._enforcement.disconnect_everybody(label)
         for number, room in enumerate(found, 1):
             if not self._is_outdated(room, seen[room.label].epoch):
                 self._reconcile(room, announce_all, seen[room.label].cursor)
             if number % ROOMS_AT_A_TIME == 0:
                 self._socketio.sleep(0)  # messages do not wait for all rooms
-        for label in labels - {room.label for room in found}:
-            self._enforcement.disconnect_everybody(label)
         self._forget_deleted_rooms(shared_before, {room.label: room.id for room in found})
 
     def _seen(self, label: str) -> Seen:
@@ -232,9 +247,10 @@ class Reconciler:
         if announced is not None and announced.epoch != room.epoch:
             if _is_replaced(room, announced, cursor_before):
                 self.sequencer.reset(room.label, room.head)
-            # What hosts did before that is not broadcast here.
+            # What hosts and others did before that is not broadcast here.
             self._enforcement.on_changes_skipped(room.label, self.rooms.get(room.label))
-        self.sequencer.track(room.label, room.head)  # for connections that entered during the query
+            self._recent_claims.watch(room.id)
+        self._track(room.label, room.id, room.head)  # for those who entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
             self._catch_up(room.label)
         if announce or current != announced:
@@ -264,7 +280,7 @@ class Reconciler:
 
     def _run_logged(self, work: Callable[[], None], description: str) -> None:
         """Do work that uses the database in a task other than the loop, until `stop`."""
-        with self._work.part() as may_run:
+        with self._work.task() as may_run:
             if may_run:
                 run_logged(work, description)
 
@@ -289,12 +305,15 @@ def _is_replaced(room: RoomHead, announced: Announced, cursor_before: int) -> bo
     return room.id != announced.room_id or room.floor < announced.head or room.head < cursor_before
 
 
-def _find_rooms(labels: set[str]) -> list[RoomHead]:
-    """Read rooms, MAX_ROOMS_PER_QUERY at a time."""
-    found: list[RoomHead] = []
+def _batches(labels: Collection[str]) -> Iterator[set[str]]:
+    """Return the labels in sets of which each can be read in one statement."""
     remaining = iter(labels)
-    while some := list(islice(remaining, MAX_ROOMS_PER_QUERY)):
-        statement = select(*HEAD_COLUMNS).where(rooms.c.label.in_(some))
-        with read_transaction() as connection:
-            found += [RoomHead(*row) for row in connection.execute(statement)]
-    return found
+    while some := set(islice(remaining, MAX_ROOMS_PER_QUERY)):
+        yield some
+
+
+def _find_rooms(labels: set[str]) -> list[RoomHead]:
+    """Read rooms, at most MAX_ROOMS_PER_QUERY."""
+    statement = select(*HEAD_COLUMNS).where(rooms.c.label.in_(labels))
+    with read_transaction() as connection:
+        return [RoomHead(*row) for row in connection.execute(statement)]

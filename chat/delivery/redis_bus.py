@@ -175,9 +175,9 @@ class RedisBus(Bus):
         with self._followed_lock:
             if subscriptions.version == self._followed_version:
                 return
-            subscriptions.version = self._followed_version
+            version = self._followed_version
             wanted = set(self._followed)
-        subscriptions.update(wanted)
+        subscriptions.update(wanted, version)
 
     def _wake_receiver(self) -> None:
         """Wake the receiving thread by publishing to this worker itself (the self-pipe technique).

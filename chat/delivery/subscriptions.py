@@ -28,11 +28,8 @@ class Subscriptions:
         *,
         is_sharded: bool,
     ) -> None:
-        """Subscribe to channels that do not belong to a room.
-
-        `version` numbers the rooms that `update` was given last, for its caller.
-        """
-        self.version = -1
+        """Subscribe to channels that do not belong to a room."""
+        self.version = -1  # of the rooms that `update` was given last
         self._pubsub = pubsub
         self._names = names
         self._is_sharded = is_sharded
@@ -47,8 +44,12 @@ class Subscriptions:
         """Whether the server has not confirmed all subscriptions yet."""
         return bool(self._pending)
 
-    def update(self, wanted: set[str]) -> None:
-        """Subscribe to the channels of these rooms, and of no others."""
+    def update(self, wanted: set[str], version: int) -> None:
+        """Subscribe to the channels of these rooms, and of no others.
+
+        `version` is that of `wanted`; RedisBus compares it to skip an update.
+        """
+        self.version = version
         added = wanted - self._rooms.keys()
         for labels in _batches(added):
             channels = {label: self._names.room_channel(label) for label in labels}

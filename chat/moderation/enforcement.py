@@ -73,7 +73,7 @@ class Enforcement:
     def _enforce(self, label: str, shared: Room | None) -> None:
         """Check everybody; try again for as long as the database is not available."""
         while True:
-            with self._work.part() as may_run:
+            with self._work.task() as may_run:
                 if not may_run:
                     return
                 try:

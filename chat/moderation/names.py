@@ -57,11 +57,11 @@ class HeldName:
 class RoomNames:
     """What a transaction knows of the names of a room.
 
-    `unchecked` holds the mark and handle of each claim that has to be compared with `held`; others
+    `to_check` holds the mark and handle of each claim that has to be compared with `held`; others
     were compared recently. `allowed` holds those that have been.
     """
 
-    unchecked: set[tuple[str, str]] = field(default_factory=set)
+    to_check: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, HeldName] = field(default_factory=dict)
     allowed: set[tuple[str, str]] = field(default_factory=set)
 
@@ -74,11 +74,11 @@ class RoomNames:
 
         Raises NameTaken.
         """
-        if (mark, handle) not in self.unchecked:
+        if (mark, handle) not in self.to_check:
             return False
         if is_taken(skeleton(handle), mark, self.held.values(), hosts, now):
             raise NameTaken(handle)
-        self.unchecked.discard((mark, handle))
+        self.to_check.discard((mark, handle))
         self.allowed.add((mark, handle))
         return True
 

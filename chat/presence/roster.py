@@ -296,9 +296,12 @@ class Roster:
     def handles(self, label: str) -> HandlesByMark:
         """Return the people in a room, on all workers: handles by mark."""
         with self._lock:
-            first, *others = self._handles_by_worker(label) or [{}]
-            found = dict(first)  # quickly: on most workers, the people of most rooms are all here
-            for handles in others:
+            handles_by_worker = self._handles_by_worker(label)
+            if not handles_by_worker:
+                return {}
+            # A copy is cheap; most rooms have all their people on one worker.
+            found = dict(handles_by_worker[0])
+            for handles in handles_by_worker[1:]:
                 for mark, handle in handles.items():
                     if not found.get(mark):
                         found[mark] = handle
@@ -338,16 +341,21 @@ class Roster:
         The changes count as announced afterwards. With `is_loading`, those of a room wait once if
         the people of other workers in it are not known yet.
         """
+        announcements = []
         with self._lock:
-            return [
-                self._room_announcement(label, room)
-                for label, room in self._rooms.items()
-                if (room.to_announce or room.has_new_count or all_rooms)
-                and not (is_loading and self._is_postponed(label, room))
-            ]
+            for label, room in self._rooms.items():
+                if not (room.to_announce or room.has_new_count or all_rooms):
+                    continue
+                if is_loading and self._postpone_once(label, room):
+                    continue
+                announcements.append(self._room_announcement(label, room))
+        return announcements
 
-    def _is_postponed(self, label: str, room: RoomRoster) -> bool:
-        """Return whether the announcement of a room waits for the people of other workers."""
+    def _postpone_once(self, label: str, room: RoomRoster) -> bool:
+        """Let the announcement of a room wait once for the people of other workers.
+
+        Returns whether it waits.
+        """
         if label in self._loaded or room.was_postponed:
             return False
         room.was_postponed = True

@@ -300,6 +300,8 @@ class PresenceTracker:
         run_logged(self._look_up_handles, "Reading the names of people")
         was_partial = self.partial
         self._update_partial(now)
+        # First: `room_announcements` forgets what has changed, by which a room may have become
+        # large or small.
         changes = self.roster.worker_changes(now)
         announcements = self.roster.room_announcements(
             all_rooms=self.partial != was_partial, is_loading=self._bus.is_up
@@ -309,7 +311,7 @@ class PresenceTracker:
                 payload["partial"] = True
             self._broadcaster.presence(payload)
 
-        # Afterwards, because Redis may be slow to answer.
+        # After the broadcasts, because Redis may be slow to answer.
         self._publish(changes)
 
     def _publish(self, payloads: list[JSON]) -> None:
@@ -361,6 +363,8 @@ class PresenceTracker:
 
     def _run_once(self) -> None:
         now = time.monotonic()
+        # Before `announce`, although Redis may be slow to answer: the others ignore the people that
+        # a worker without a lease has registered.
         if self._bus.is_up and now - self._lease_renewed_at >= LEASE_RENEWAL_SECONDS:
             run_logged(self._renew_lease, "Registering this worker")
         run_logged(partial(self.announce, now), "Announcing presence")

@@ -1,1 +1,1 @@
-"""Storage: database access, migrations at start-up, and the journal, which is the only writer."""
+"""Storage: database access, migrations at start-up, and the journal, which stores all changes."""

@@ -119,7 +119,7 @@ class Command:
         rules.check_may_write(room.rules, room.person(self.mark), now)
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> "Outcome":
-        """Return the message to be stored, with `number` as its `rev`, or a Change, or Unchanged.
+        """Return the change, whose message has `number` as its `rev`, or Unchanged.
 
         `room` and `target` are as stored, locked; `target` is None when no such message exists.
         A command that changes the room changes `room`. Raises Refusal.
@@ -129,10 +129,11 @@ class Command:
     def claim_name(self, room: RoomRow) -> list[Effect]:
         """Check that the author may use the claimed handle; return what makes it theirs.
 
-        That is nothing when it was done recently. Raises NameTaken.
+        A name that is not in `room.names.to_check` was allowed recently and is accepted. Raises
+        NameTaken.
         """
         handle = self.claimed_handle
-        if handle is None or not room.names.unchecked:
+        if handle is None or not room.names.to_check:
             return []
         now = utc_now()
         mark = self.mark
@@ -147,7 +148,7 @@ class Command:
         return [held]
 
 
-Outcome: TypeAlias = MessageRow | Change | Unchanged
+Outcome: TypeAlias = Change | Unchanged
 
 
 @dataclass
@@ -241,7 +242,7 @@ class EditMessage(MessageCommand):
         self._check_author(message)
         if message.message == self.message:
             return Unchanged(message)
-        return replace(message, rev=number, message=self.message, edited_at=utc_now())
+        return Change(replace(message, rev=number, message=self.message, edited_at=utc_now()))
 
 
 @dataclass
@@ -268,7 +269,7 @@ class DeleteMessage(MessageCommand):
             return Unchanged(message)
         tombstone = replace(erased(message, number), kind=None)
         if message.author == self.author:
-            return tombstone
+            return Change(tombstone)
         self._check_role(room, message)
         log = LogAction(room.id, self.mark, "", "delete", room.mark(message.author))
         return Change(replace(tombstone, details={"action": "delete"}), [log])
@@ -333,7 +334,7 @@ class ReactToMessage(MessageCommand):
         reactions[self.emoji] = authors
         if not authors:
             del reactions[self.emoji]
-        return replace(message, rev=number, reactions=reactions or None)
+        return Change(replace(message, rev=number, reactions=reactions or None))
 
     @staticmethod
     def _check_limits(reactions: dict[str, list[str]], authors: list[str]) -> None:

@@ -180,10 +180,11 @@ def write_transaction() -> Iterator[Connection]:
 
 
 class KeptConnection:
-    """The connection of a writer, kept between transactions that follow each other closely.
+    """One connection of the pool, which a writer holds for as long as it lives.
 
-    To take a connection from the pool and to give it back takes as long as a statement. Only one
-    thread or greenlet may use it at a time.
+    To take a connection from the pool and to give it back takes as long as a statement. After
+    MAX_KEPT_SECONDS without use, the connection is exchanged for one that the pool has checked
+    (PostgreSQL: `pool_pre_ping`). Only one thread or greenlet may use it at a time.
     """
 
     def __init__(self) -> None:
@@ -213,7 +214,7 @@ class KeptConnection:
             self._connection = None
 
     def _take(self) -> Connection:
-        """Return the kept connection, or one of the pool if it has not been used for long.
+        """Return the kept connection; take one from the pool after an error or a long pause.
 
         The pool checks its connections: that of a server which has restarted is not used. A server
         that restarts while messages are stored refuses one batch, which clients send again.

@@ -7,7 +7,6 @@ to execute it. Here the SQL and the conversions of the types are kept
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -30,21 +29,19 @@ Parameters: TypeAlias = Mapping[str, Any]
 class _Compiled:
     """A statement for one dialect: its SQL, the names of its parameters, and conversions.
 
-    `values_of` returns the values of the parameters in the order of `names`. `to_driver` and
-    `from_driver` hold the position and the conversion of each parameter, and of each column of a
-    result, that needs one.
+    `to_driver` and `from_driver` hold the position and the conversion of each parameter, and of
+    each column of a result, that needs one.
     """
 
     sql: str
     names: tuple[str, ...]
-    values_of: Callable[[Parameters], Sequence[Any]]
     to_driver: tuple[tuple[int, Convert], ...]
     from_driver: tuple[tuple[int, Convert], ...]
     is_positional: bool
 
     def bind(self, parameters: Parameters) -> Any:
         """Return the parameters as the driver takes them: a tuple or a dict."""
-        values = _converted(self.values_of(parameters), self.to_driver)
+        values = _converted([parameters[name] for name in self.names], self.to_driver)
         return tuple(values) if self.is_positional else dict(zip(self.names, values, strict=True))
 
     def convert_row(self, row: Sequence[Any]) -> Sequence[Any]:
@@ -127,17 +124,16 @@ class DriverStatement:
         return compiled
 
     def _compile(self, dialect: Dialect) -> _Compiled:
-        compiled = self._statement.compile(dialect=dialect, column_keys=self._names)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101  # statements are SQL, not DDL
-        positions = compiled.positiontup
-        names = tuple(self._names if positions is None else positions)
+        compiler = self._statement.compile(dialect=dialect, column_keys=self._names)
+        assert isinstance(compiler, SQLCompiler)  # noqa: S101  # statements are SQL, not DDL
+        positional_names = compiler.positiontup
+        names = tuple(self._names if positional_names is None else positional_names)
         return _Compiled(
-            compiled.string,
+            compiler.string,
             names,
-            _values_getter(names),
-            _with_positions(_to_driver(compiled.binds[name].type, dialect) for name in names),
+            _with_positions(_to_driver(compiler.binds[name].type, dialect) for name in names),
             _from_driver(self._statement, dialect),
-            positions is not None,
+            positional_names is not None,
         )
 
 
@@ -161,10 +157,3 @@ def _from_driver(
 def _with_positions(conversions: Iterable[Convert | None]) -> tuple[tuple[int, Convert], ...]:
     """Return the conversions that there are, each with its position."""
     return tuple((place, each) for place, each in enumerate(conversions) if each is not None)
-
-
-def _values_getter(names: Sequence[str]) -> Callable[[Parameters], Sequence[Any]]:
-    """Return a function that returns the values of these parameters."""
-    if len(names) == 1:
-        return lambda parameters: (parameters[names[0]],)
-    return itemgetter(*names)

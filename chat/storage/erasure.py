@@ -17,7 +17,7 @@ from chat.models import MessageRow, Room, RoomRow
 from chat.moderation.expiry import expiry_seconds
 from chat.moderation.rules import public_rules
 from chat.moderation.tables import known_names, moderation_log, reports, sanctions
-from chat.storage.commands import Command, MessageCommand, Outcome, Unchanged, erased
+from chat.storage.commands import Change, Command, MessageCommand, Outcome, Unchanged, erased
 from chat.storage.database import write_transaction
 from chat.storage.journal import Journal
 from chat.storage.personal_data import (
@@ -67,9 +67,9 @@ class EraseTrace(MessageCommand):
             return Unchanged(target)
         tombstone = erased(target, number)
         if target.kind != MODERATION:
-            return replace(tombstone, kind=None)
+            return Change(replace(tombstone, kind=None))
         rules = public_rules(room.rules, expiry_seconds(room.rules))
-        return replace(tombstone, details={"rules": rules})
+        return Change(replace(tombstone, details={"rules": rules}))
 
 
 @dataclass
@@ -88,7 +88,7 @@ class EraseReactions(MessageCommand):
             for emoji, authors in (target.reactions or {}).items()
         }
         reactions = {emoji: authors for emoji, authors in kept.items() if authors}
-        return replace(target, rev=number, reactions=reactions or None)
+        return Change(replace(target, rev=number, reactions=reactions or None))
 
 
 def _do_nothing() -> None:

@@ -1,14 +1,18 @@
-"""The journal: the only writer. It assigns sequence numbers, commits, then broadcasts.
+"""The journal: the only writer of new and changed messages and of the heads of rooms.
+
+It checks the rules of the room, assigns sequence numbers, commits, then broadcasts. What else a
+command writes (see effects) is in the same transaction. The purge and the deletion of a room only
+delete messages.
 
 Concurrent commands are stored together in one transaction (see group_commit). The lock on the
 rows of their rooms makes commit order equal to number order, without gaps.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -29,7 +33,6 @@ from chat.moderation.expiry import first_purge_at
 from chat.moderation.rules import Role, utc_now
 from chat.storage import known_names, standings
 from chat.storage.commands import (
-    Change,
     ChangeHandle,
     Command,
     CommandResult,
@@ -51,6 +54,8 @@ RowByKey: TypeAlias = dict[tuple[int, MessageKey], MessageRow]
 
 Publish: TypeAlias = Callable[[RoomRow, MessageRow], None]
 """Called for each stored message, after the commit, in the order of the numbers; must not raise."""
+
+# What is executed for every message is a DriverStatement; SQLAlchemy executes the others.
 
 # Two lists, since with pairs, as in (room_id, seq) IN (...), SQLite reads the whole table.
 SELECT_BY_CLIENT_ID = select(messages).where(
@@ -77,6 +82,14 @@ UPDATE_RULES = (
 )
 
 
+class Decision(NamedTuple):
+    """What one command of a batch writes. `message` is None when there is none to store."""
+
+    room: RoomRow
+    message: MessageRow | None
+    effects: list[Effect]
+
+
 class Journal:
     """Stores commands and publishes what they changed. One instance for each process.
 
@@ -91,7 +104,7 @@ class Journal:
         recent_claims: RecentClaims | None = None,
     ) -> None:
         self._publish = publish
-        self._connection = KeptConnection()  # one thread at a time leads the group commit
+        self._kept_connection = KeptConnection()  # only the leader of the group commit uses it
         self.has_erased_text = False  # whether an edit or a deletion was stored
         self.recent_claims = recent_claims or RecentClaims()
         self._group_commit = GroupCommit(self.store_and_publish, yield_now)
@@ -121,41 +134,34 @@ class Journal:
 
     def close(self) -> None:
         """Give back the connection to the database that is kept between two batches."""
-        self._connection.close()
+        self._kept_connection.close()
 
     def store_and_publish(self, batch: list[Command]) -> None:
         """Store a batch in one transaction, then publish it in the order of the numbers."""
-        stored: list[tuple[RoomRow, MessageRow]] = []
-        effects: list[Effect] = []
-        with self._connection.transaction() as connection:
+        with self._kept_connection.transaction() as connection:
             rooms_by_id = _lock_rooms(connection, batch)
             targets = _select_targets(connection, batch, rooms_by_id)
             _load_standings(connection, batch, rooms_by_id)
             _load_handles(connection, batch, rooms_by_id)
             self._load_names(connection, batch, rooms_by_id)
-            now = utc_now()
-            for command in batch:
-                change = _apply(command, rooms_by_id, targets, now)
-                if change is not None:
-                    room, message, effects_of_command = change
-                    effects += effects_of_command
-                    if message is not None:
-                        stored.append((room, message))
-            _write(connection, stored)
-            for effect in effects:
-                effect.write(connection)
+            decisions = _decide_all(batch, rooms_by_id, targets)
+            _write(connection, decisions)
         for command in batch:
-            self._remember_claim(command, rooms_by_id)
-            command.done = True
-        for room, message in stored:
-            if not message.is_new:
-                self.has_erased_text = True
-            self._publish(room, message)
+            command.done = True  # first: what is committed must not be stored again
+        for command in batch:
+            self._remember_claim(command, rooms_by_id)  # before a ban is published, which ends it
+        for room, message, _ in decisions:
+            if message is not None:
+                self.has_erased_text = self.has_erased_text or not message.is_new
+                self._publish(room, message)
 
     def _load_names(
         self, connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId
     ) -> None:
-        """Read who holds the names that the batch uses, unless this was checked recently."""
+        """Mark the names of the batch that have to be checked, and read who holds them.
+
+        Those that were allowed recently are not checked.
+        """
         wanted = []
         for command in batch:
             handle = command.claimed_handle
@@ -166,6 +172,7 @@ class Journal:
                 command.room.id, mark, handle, is_known=command.claim.is_known
             )
             if not is_recent:
+                rooms_by_id[command.room.id].names.to_check.add((mark, handle))
                 wanted.append(Wanted(command.room.id, mark, handle))
         known_names.load_names(connection, rooms_by_id, wanted)
 
@@ -216,7 +223,8 @@ def _lock_rooms(connection: Connection, batch: list[Command]) -> RowByRoomId:
     """Lock the rows of the rooms of a batch, and read them."""
     ids = ListParameter("id", {command.room.id for command in batch})
     rows = _lock_statement(len(ids.names)).rows(connection, ids.values)
-    return {row[0]: room_row(row) for row in rows}
+    locked = [room_row(row) for row in rows]
+    return {room.id: room for room in locked}
 
 
 @cache
@@ -253,7 +261,7 @@ def _load_standings(connection: Connection, batch: list[Command], rooms_by_id: R
 
 
 def _load_handles(connection: Connection, batch: list[Command], rooms_by_id: RowByRoomId) -> None:
-    """Read what the people of the batch who rename themselves are called until now."""
+    """Read the current handles of the people of the batch who rename themselves."""
     for command in batch:
         room = rooms_by_id.get(command.room.id)
         if room is None or not isinstance(command, ChangeHandle) or command.author in room.handles:
@@ -291,7 +299,11 @@ def _select_targets(
 
 
 def _are_stored(connection: Connection, room_ids: set[int], client_ids: set[str]) -> bool:
-    """Return whether a message of these rooms has one of these client ids."""
+    """Return whether a message of these rooms has one of these client ids.
+
+    Hardly any post is a repetition, and this statement finds that out faster than one that reads
+    the messages.
+    """
     of_rooms = ListParameter("room", room_ids)
     of_messages = ListParameter("client_id", client_ids)
     statement = _stored_statement(len(of_rooms.names), len(of_messages.names))
@@ -309,13 +321,19 @@ def _stored_statement(room_count: int, client_id_count: int) -> DriverStatement:
     return DriverStatement(statement, room_names + client_id_names)
 
 
-def _apply(
-    command: Command, rooms_by_id: RowByRoomId, targets: RowByKey, now: datetime
-) -> tuple[RoomRow, MessageRow | None, list[Effect]] | None:
-    """Decide one command and number its change; return None when it was refused.
+def _decide_all(
+    batch: list[Command], rooms_by_id: RowByRoomId, targets: RowByKey
+) -> list[Decision]:
+    """Decide the commands in their order; those that are refused have a failure instead."""
+    now = utc_now()
+    decisions = [_decide(command, rooms_by_id, targets, now) for command in batch]
+    return [decision for decision in decisions if decision is not None]
 
-    The message is None when there is none to store.
-    """
+
+def _decide(
+    command: Command, rooms_by_id: RowByRoomId, targets: RowByKey, now: datetime
+) -> Decision | None:
+    """Decide one command and number its change; return None when it was refused."""
     command.failure = None
     try:
         room = _locked_room(command, rooms_by_id)
@@ -330,13 +348,12 @@ def _apply(
     if isinstance(outcome, Unchanged):
         rev = room.head if outcome.message is None else outcome.message.rev
         command.result = CommandResult(outcome.message, rev, room.head, duplicate=True)
-        return room, None, outcome.effects
-    change = outcome if isinstance(outcome, Change) else Change(outcome)
+        return Decision(room, None, outcome.effects)
     room.head = number
     if command.target is not None:
-        targets[room.id, command.target] = change.message
-    command.result = CommandResult(change.message, number, number, duplicate=False)
-    return room, change.message, change.effects
+        targets[room.id, command.target] = outcome.message
+    command.result = CommandResult(outcome.message, number, number, duplicate=False)
+    return Decision(room, outcome.message, outcome.effects)
 
 
 def _locked_room(command: Command, rooms_by_id: RowByRoomId) -> RoomRow:
@@ -364,34 +381,46 @@ def _target_of(command: Command, targets: RowByKey) -> MessageRow | None:
     return targets.get((command.room.id, command.target))
 
 
-def _write(connection: Connection, stored: list[tuple[RoomRow, MessageRow]]) -> None:
-    """Insert new messages, update changed ones, and set what has changed of their rooms."""
+def _write(connection: Connection, decisions: list[Decision]) -> None:
+    """Write the messages and what has changed of their rooms, then all effects."""
+    stored = [
+        (decision.room, decision.message) for decision in decisions if decision.message is not None
+    ]
+    _write_messages(connection, [message for _, message in stored])
+    changed_rooms = {room.id: room for room, _ in stored}
+    _write_rooms(connection, changed_rooms.values())
+    for decision in decisions:
+        for effect in decision.effects:
+            effect.write(connection)
+
+
+def _write_messages(connection: Connection, changed: list[MessageRow]) -> None:
+    """Insert new messages, and update those that were changed."""
     inserts = []
     updates = []
-    room_updates = {}
-    rules_updates = {}
-    for room, message in stored:
+    for message in changed:
         columns = message.columns()
         if message.is_new:
             inserts.append(columns)
         else:
             key = {"where_room_id": message.room_id, "where_seq": message.seq}
             updates.append(columns | key)
-        room_updates[room.id] = {
-            "where_id": room.id,
-            "new_head": room.head,
-            "new_name": room.name,
-        }
-        if room.has_new_rules:
-            rules_updates[room.id] = _rules_parameters(room)
     if inserts:
         INSERT_MESSAGES.execute_many(connection, inserts)
     if updates:
         connection.execute(UPDATE_MESSAGE, updates)
-    if room_updates:
-        UPDATE_ROOM.execute_many(connection, list(room_updates.values()))
+
+
+def _write_rooms(connection: Connection, changed: Collection[RoomRow]) -> None:
+    """Set the heads and names of rooms, and the rules of those that have new ones."""
+    updates = [
+        {"where_id": room.id, "new_head": room.head, "new_name": room.name} for room in changed
+    ]
+    rules_updates = [_rules_parameters(room) for room in changed if room.has_new_rules]
+    if updates:
+        UPDATE_ROOM.execute_many(connection, updates)
     if rules_updates:
-        connection.execute(UPDATE_RULES, list(rules_updates.values()))
+        connection.execute(UPDATE_RULES, rules_updates)
 
 
 def _rules_parameters(room: RoomRow) -> dict[str, Any]:

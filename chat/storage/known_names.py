@@ -61,8 +61,6 @@ def load_names(
     """Read who holds these names or ones that look like them, into the names of the rooms."""
     if not wanted:
         return
-    for each in wanted:
-        rooms_by_id[each.room_id].names.unchecked.add((each.mark, each.handle))
     parameters = {
         "room_ids": list({each.room_id for each in wanted}),
         "skeletons": list({skeleton(each.handle) for each in wanted}),

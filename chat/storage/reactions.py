@@ -18,6 +18,7 @@ from chat.errors import Busy, Refusal
 from chat.models import MessageRow, RoomRow
 from chat.moderation.rules import utc_now
 from chat.storage.commands import (
+    Change,
     Command,
     CommandResult,
     MessageCommand,
@@ -59,11 +60,11 @@ class ReactTogether(MessageCommand):
             except Refusal as refusal:
                 reaction.failure = refusal
                 continue
-            if isinstance(outcome, MessageRow):
-                message = outcome
+            if isinstance(outcome, Change):
+                message = outcome.message
         if message is None or message is target:
             return Unchanged(target)
-        return message
+        return Change(message)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """A room whose history the operator restores from a backup while clients are in it."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -228,6 +229,61 @@ def test_a_room_entered_during_a_poll_stays_shared(
     services_of(app).reconciler.poll()
 
     assert services_of(app).reconciler.shared_room(cellar) is not None
+
+
+def test_polls_do_not_overlap_so_that_no_head_follows_a_newer_one(
+    app: Flask, ada: Client, kitchen: str, monkeypatch: Patch
+) -> None:
+    meeting = threading.Barrier(2)
+    alone: list[bool] = []
+
+    def meet_another_poll() -> None:
+        try:
+            meeting.wait(timeout=0.2)
+        except threading.BrokenBarrierError:
+            alone.append(True)
+
+    read = reconciler._find_rooms
+
+    def read_then_meet(labels: set[str]) -> list[RoomHead]:
+        found = read(labels)
+        meet_another_poll()
+        return found
+
+    monkeypatch.setattr(reconciler, "_find_rooms", read_then_meet)
+    watching = services_of(app).reconciler
+    polls = [threading.Thread(target=poll) for poll in (watching.poll, watching.resync)]
+    for poll in polls:
+        poll.start()
+    for poll in polls:
+        poll.join()
+
+    assert alone == [True, True]
+
+
+def test_those_who_enter_a_recreated_room_during_a_poll_stay_connected(
+    app: Flask, ada: Client, kitchen: str, cy: Client, monkeypatch: Patch
+) -> None:
+    labels = [f"room-{number}" for number in range(reconciler.ROOMS_AT_A_TIME)]
+    others = [in_room(Client(app, None), create_room(app, label)) for label in labels]
+    delete_room(app, kitchen)
+    services = services_of(app)
+    newcomers: list[Client] = []
+
+    def recreate_and_join(_seconds: float) -> None:
+        if not newcomers:
+            create_room(app, kitchen)
+            newcomers.append(in_room(cy, kitchen))
+
+    with monkeypatch.context() as during_the_poll:
+        during_the_poll.setattr(services.socketio, "sleep", recreate_and_join)
+        services.reconciler.poll()
+
+    assert newcomers == [cy]
+    assert cy.is_connected
+    assert not ada.is_connected
+    for each in others:
+        each.close()
 
 
 def test_a_ban_is_enforced_in_a_room_that_is_not_shared(

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from chat import events, membership
 from chat.membership import check_access, person_in
-from chat.models import Room, rooms
+from chat.models import KnownRules, Room, rooms
 from chat.moderation.rules import Person, RoomRules, utc_now
 from chat.moderation.views import LOG_ENTRIES
 from chat.services import services_of
@@ -397,7 +397,7 @@ def test_a_refusal_is_not_final_when_the_rules_change_during_the_check(
     shared = services_of(parlor.app).reconciler.rooms["salon"]
 
     def room_with_old_rules(label: str) -> Room:
-        shared._newer_rules = (old.rules, old.epoch, old.head)
+        shared._newer_rules = KnownRules(old.rules, old.epoch, old.head)
         return shared
 
     def person_before_the_rules_change(room: Room, current: RoomRules, author_id: str) -> Person:

@@ -199,6 +199,25 @@ def test_changes_that_are_stored_are_not_stored_again_after_a_later_failure(
         assert stored(room) == [(1, 1, "0"), (2, 2, "1"), (3, 3, "2")]
 
 
+def test_changes_are_not_stored_again_when_their_names_cannot_be_remembered(
+    app: Flask, kitchen: str, monkeypatch: Patch
+) -> None:
+    journal = services_of(app).journal
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(journal, "_remember_claim", fail)
+    with app.app_context():
+        room = Room.find(kitchen)
+        batch: list[Command] = [post_command(room, "ada", str(number)) for number in range(3)]
+
+        journal.submit_many(batch)
+
+        assert stored(room) == [(1, 1, "0"), (2, 2, "1"), (3, 3, "2")]
+        assert [command.failure for command in batch] == [None, None, None]
+
+
 def test_a_message_stays_stored_and_acknowledged_when_broadcasting_fails(
     app: Flask, kitchen: str, caplog: Log
 ) -> None:

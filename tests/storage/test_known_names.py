@@ -21,9 +21,10 @@ from chat.services import services_of
 from chat.storage.commands import ChangeHandle, PostMessage
 from chat.storage.database import db, read_transaction, write_transaction
 from chat.storage.known_names import extend_names
+from chat.storage.moderation_commands import ClearHistory
 from chat.storage.recent_claims import MAX_RECENT_CLAIMS, RecentClaims
 from config import Config
-from tests.conftest import JSON, Client, create_room, in_room
+from tests.conftest import JSON, Client, create_room, in_room, submit_elsewhere
 from tests.pages import hidden_fields
 from tests.servers import wait_until
 from tests.services import Postgres
@@ -361,6 +362,7 @@ def test_a_refused_name_is_compared_again_each_time(ada: Client, mallory: Client
 
 def test_the_memory_of_claims_is_bounded_and_forgets_the_oldest() -> None:
     claims = RecentClaims()
+    claims.watch(1)
     for number in range(MAX_RECENT_CLAIMS + 1):
         claims.add(1, f"mark {number}", "Ada", is_held=True)
 
@@ -371,10 +373,30 @@ def test_the_memory_of_claims_is_bounded_and_forgets_the_oldest() -> None:
 
 def test_a_name_that_was_only_free_has_to_be_claimed_by_a_known_identity() -> None:
     claims = RecentClaims()
+    claims.watch(1)
     claims.add(1, "mark", "Ada", is_held=False)
 
     assert claims.is_recent(1, "mark", "Ada", is_known=False)
     assert not claims.is_recent(1, "mark", "Ada", is_known=True)
+
+
+def test_only_claims_of_watched_rooms_are_remembered() -> None:
+    claims = RecentClaims()
+    claims.watch(1)
+    claims.watch(2)
+    for room_id in (1, 2, 3):
+        claims.add(room_id, "mark", "Ada", is_held=True)
+
+    def rooms_with_the_claim() -> list[int]:
+        rooms = (1, 2, 3)
+        return [each for each in rooms if claims.is_recent(each, "mark", "Ada", is_known=True)]
+
+    assert rooms_with_the_claim() == [1, 2]
+    claims.retain({2, 3})
+    assert rooms_with_the_claim() == [2]
+    claims.watch(1)
+    claims.watch(2)
+    assert rooms_with_the_claim() == []
 
 
 # Several workers
@@ -413,6 +435,50 @@ def test_a_name_given_up_on_another_worker_is_no_longer_ones_own(
     assert mallory.post("hello", handle="Ada")["ok"]
 
     assert ada.post("hello", handle="Ada")["code"] == "name_taken"
+
+
+def test_a_name_given_up_elsewhere_while_nobody_was_here_is_no_longer_ones_own(
+    app: Flask, open_client: Open, kitchen: str, visit: Callable[[], Client]
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ada = in_room(open_client(browser), kitchen)
+    assert ada.post("hello")["ok"]
+    ada.close()
+    poll(app)
+    author = author_of(app)
+    submit_elsewhere(app, kitchen, lambda room: ChangeHandle(room, author, "Eve", claim=KNOWN))
+    assert visit().post("hello", handle="Ada")["ok"]
+
+    ada = in_room(open_client(browser), kitchen)
+
+    assert ada.post("hello", handle="Ada")["code"] == "name_taken"
+
+
+def test_a_name_given_up_before_a_cleared_history_is_no_longer_ones_own(
+    app: Flask, open_client: Open, kitchen: str, mallory: Client
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ada = in_room(open_client(browser), kitchen)
+    assert ada.post("hello")["ok"]
+    author = author_of(app)
+    submit_elsewhere(app, kitchen, lambda room: ChangeHandle(room, author, "Eve", claim=KNOWN))
+    submit_elsewhere(
+        app,
+        kitchen,
+        lambda room: ClearHistory(room, "", "The operator", is_operator=True, epoch="cleared"),
+    )
+    poll(app)
+    assert mallory.post("hello", handle="Ada")["ok"]
+
+    assert ada.post("hello", handle="Ada")["code"] == "name_taken"
+
+
+def poll(app: Flask) -> None:
+    """Let the reconciler poll the rooms now."""
+    with app.app_context():
+        services_of(app).reconciler.poll()
 
 
 # The form
