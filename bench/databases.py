@@ -1,7 +1,8 @@
 """The database of one run: a SQLite file, or a database of the benchmark's PostgreSQL server."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,13 +31,13 @@ class Database(Protocol):
 
 @dataclass(frozen=True)
 class SqliteDatabase:
-    """A file that the servers create. They know its place: it is in their data folder."""
+    """A file that the servers create, in their data folder."""
 
     path: Path
 
     @property
     def settings(self) -> dict[str, str]:
-        """None are needed."""
+        """No environment variables: the path is that of the default settings."""
         return {}
 
     def count_messages(self) -> int:
@@ -54,7 +55,7 @@ class PostgresDatabase:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Its URL."""
+        """The URL of the database."""
         return {"DATABASE_URL": self.url}
 
     def count_messages(self) -> int:
@@ -65,8 +66,20 @@ class PostgresDatabase:
         return int(count)
 
 
-def new_database(postgres: Postgres | None, path: Path) -> Database:
-    """Return a new database of the PostgreSQL server; without one, the SQLite file `path`."""
-    if postgres is None:
-        return SqliteDatabase(path)
-    return PostgresDatabase(postgres.database())
+@contextmanager
+def new_database(postgres: Postgres | None, path: Path) -> Iterator[Database]:
+    """Create a database of the PostgreSQL server, and drop it at the end.
+
+    Without a PostgreSQL server, it is the SQLite file `path`. Raises RuntimeError when the database
+    fails.
+    """
+    try:
+        if postgres is None:
+            yield SqliteDatabase(path)
+            return
+        url = postgres.database()
+        yield PostgresDatabase(url)
+        # Otherwise, PostgreSQL would have more to do in the background with each run.
+        postgres.run(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+    except (sqlite3.Error, psycopg2.Error) as error:
+        raise RuntimeError(f"the database failed: {error}") from error

@@ -103,18 +103,18 @@ def measure(
     """Run a scenario on new servers of a peer. `shared` is a folder that all runs share.
 
     The messages are stored in SQLite, or in a new database of `postgres`. Raises RuntimeError when
-    the load generator fails, also when a message is refused.
+    the load generator or the database fails, also when a message is refused.
     """
     data = folder / "data"
     data.mkdir(parents=True)
-    database = new_database(postgres, data / peer.database)
-    peer.prepare(data, shared, database.settings)
-    with _servers(peer, scenario, folder, data, database.settings) as (servers, redis):
-        result = _generate_load(peer, scenario, servers, redis, postgres)
+    with new_database(postgres, data / peer.database) as database:
+        peer.prepare(data, shared, database.settings)
+        with _servers(peer, scenario, folder, data, database.settings) as (servers, redis):
+            result = _generate_load(peer, scenario, servers, redis, postgres)
+        stored = database.count_messages()
     for server in servers:
         if "Traceback" in server.log():
             result["problems"].append(f"a traceback in {folder.name}")
-    stored = database.count_messages()
     if stored != result["sent"]:
         result["problems"].append(f"{result['sent']} sent, {stored} stored")
     return Run(peer.name, scenario.name, **result)

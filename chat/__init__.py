@@ -46,7 +46,6 @@ from chat.storage.checkpoints import Checkpoints
 from chat.storage.database_clock import DatabaseClock
 from chat.storage.journal import Journal
 from chat.storage.purger import Purger
-from chat.storage.recent_claims import RecentClaims
 from chat.storage.secret_fingerprint import SecretKeyCheck
 from chat.web import (
     assets,
@@ -278,13 +277,12 @@ def _build_services(
     bus_grace_seconds = _bus_grace_seconds(config)
     presence = PresenceTracker(app, socketio, broadcaster, bus, registry, bus_grace_seconds)
     enforcement = Enforcement(app, socketio, presence.roster)
-    recent_claims = RecentClaims()
-    reconciler = Reconciler(app, socketio, broadcaster, bus, enforcement, recent_claims)
+    reconciler = Reconciler(app, socketio, broadcaster, bus, enforcement)
     limit_sharing = LimitSharing(socketio, bus, limits)
     join_timeout = _build_join_timeout(config, socketio)
     publisher = Publisher(reconciler.sequencer, bus)
     _subscribe(bus, reconciler, presence, limit_sharing)
-    journal = Journal(publisher.publish, engine.yield_now, config.reaction_seconds, recent_claims)
+    journal = Journal(publisher.publish, engine.yield_now, config.reaction_seconds)
     checkpoints = Checkpoints(app, socketio)
     purger = Purger(app, socketio, journal, checkpoints, reconciler.poll, presence.may_be_in)
     return Services(

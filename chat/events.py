@@ -19,8 +19,12 @@ def join(data: object) -> JSON:
     room = find_room(asked.label)  # raises NotFound
     check_access(room, asked.password)  # raises Closed, Banned, Removed, PasswordRequired
     enter(room)  # the Socket.IO room chat-<label>; before reading, so nothing is missed
-    room, page = membership.read_entered(room, asked.after)
-    membership.check_entered(room, asked.password)  # again, with the rules just read; may leave
+    try:
+        room, page = membership.read_entered(room, asked.after)
+        check_access(room, asked.password)  # again, with the rules that were just read
+    except Exception:
+        membership.leave()  # whoever was not checked again receives nothing
+        raise
     return ok(wire.joined(room, page), membership.people(room), membership.you(room))
 
 
@@ -38,7 +42,10 @@ def chat(data: object) -> JSON:
         claim=membership.name_claim(),
     )
     result = services().journal.submit(command)  # committed, and sent to chat-<label>
-    membership.remember_handle(room, posted.handle)
+    if result.duplicate:
+        membership.look_up_handle(room)  # the journal has not checked the handle of a repetition
+    else:
+        membership.remember_handle(room, posted.handle)
     return ok(wire.posted(result))
 
 

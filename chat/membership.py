@@ -25,6 +25,7 @@ from chat.moderation.names import NameClaim
 from chat.moderation.room_password import check_password, has_given_password
 from chat.moderation.rules import Person, RoomRules, SanctionKind, Standing, utc_now
 from chat.services import services
+from chat.storage.known_names import is_name_taken
 from chat.storage.standings import add_banned_addresses, is_banned_address, read_standing
 from chat.web.client_address import client_address
 from chat.wire import JSON, iso_timestamp
@@ -50,7 +51,8 @@ def find_room(label: str) -> Room:
         services().limits.overdraw("address_failed_joins", address)
         raise
     except Busy:
-        services().join_timeout.postpone(_transport_id())
+        if "room" not in session:
+            services().join_timeout.postpone(_transport_id())
         raise
 
 
@@ -76,7 +78,9 @@ def check_access(room: Room, password: str | None = None) -> None:
     """Check whether the person of this request or event may see a room.
 
     The rules of a shared room may be old here. So a refusal is checked again with those of the
-    database; what only newer rules refuse is found by `check_entered`.
+    database. What only newer rules refuse is found by the second check of `join`, after
+    `read_entered`: a host may have changed them, or sanctioned this person, before the connection
+    was in the room.
 
     `password` is what they have given, if anything. Raises Closed, Banned, Removed,
     PasswordRequired, WrongPassword, RateLimited, NotFound, Busy.
@@ -199,19 +203,6 @@ def read_entered(room: Room, after: int | None) -> tuple[Room, MessagePage]:
     return room, page
 
 
-def check_entered(room: Room, password: str | None) -> None:
-    """Check access to an entered room again; leave it when access is refused.
-
-    A host may have changed the rules, or sanctioned this person, before the connection was in the
-    room. Raises what check_access raises.
-    """
-    try:
-        check_access(room, password)
-    except Refusal:
-        leave()
-        raise
-
-
 def _page(room: Room, after: int | None) -> MessagePage:
     return room.latest() if after is None else room.missed(after)
 
@@ -279,14 +270,20 @@ def name_claim() -> NameClaim:
 
 
 def remember_handle(room: Room, handle: str) -> None:
-    """List the person of this connection under this handle."""
+    """List the person of this connection under a handle that the journal has allowed them."""
     services().presence.roster.set_handle(room.label, room.mark(author()), handle)
+
+
+def look_up_handle(room: Room) -> None:
+    """List the person of this connection under their last stored handle, if they have none yet."""
+    services().presence.look_up_handle(room, author())
 
 
 def announce_typing(handle: str) -> None:
     """Announce to the others in the room that this person is typing. Raises NotJoined.
 
-    Nothing is announced of people who may not write.
+    The handle is for people who have not used one in the room yet. Nothing is announced of people
+    who may not write or not use the handle, nor in a large room.
     """
     room = joined_room()
     now = time.monotonic()
@@ -294,9 +291,14 @@ def announce_typing(handle: str) -> None:
     if now - announced_at < TYPING_SECONDS:
         return
     session["typed"] = now
-    if _may_write(room):
-        services().presence.announce_typing(
-            {"label": room.label, "mark": room.mark(author()), "handle": handle}
+    presence = services().presence
+    if not presence.announces_typing(room.label) or not _may_write(room):
+        return
+    mark = room.mark(author())
+    used_handle = presence.roster.handles(room.label).get(mark)
+    if used_handle or _may_use(room, mark, handle):
+        presence.announce_typing(
+            {"label": room.label, "mark": mark, "handle": used_handle or handle}
         )
 
 
@@ -310,6 +312,14 @@ def _may_write(room: Room) -> bool:
     except Refusal:
         return False
     return True
+
+
+def _may_use(room: Room, mark: str, handle: str) -> bool:
+    """Return whether a person may use a handle; False when that cannot be read."""
+    try:
+        return not is_name_taken(room, mark, handle)
+    except Busy:
+        return False
 
 
 def _connection_id() -> str:

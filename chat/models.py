@@ -57,6 +57,7 @@ class Room(Base):
 
     Messages with a `seq` up to `floor` do not exist any more: they have expired or were cleared.
     Their rows are deleted later. `purge_at` is when the purge job has to look at the room.
+    `names_version` is raised whenever somebody gives up or loses a protected name.
     """
 
     __tablename__ = "rooms"
@@ -78,6 +79,7 @@ class Room(Base):
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     roles: Mapped[RoleByMark | None] = mapped_column(sa.JSON(none_as_null=True))
     purge_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
+    names_version: Mapped[int] = mapped_column(default=0, server_default="0")
 
     # Ids are never reused: a connection may hold one for days.
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -314,7 +316,10 @@ PAGE_COLUMNS = (*rooms.c["head", "epoch", "name", "floor"], *RULES_COLUMNS)
 ROOM_PART_SIZE = len(PAGE_COLUMNS)
 PAGE_COLUMNS_BEFORE_RULES = ROOM_PART_SIZE - len(RULES_COLUMNS)
 
-LOCKED_COLUMNS = (*rooms.c["id", "label", "name", "head", "epoch", "floor"], *RULES_COLUMNS)
+LOCKED_COLUMNS = (
+    *rooms.c["id", "label", "name", "head", "epoch", "floor", "names_version"],
+    *RULES_COLUMNS,
+)
 """The columns of a `RoomRow`."""
 
 SELECT_ROOM_BY_LABEL = sa.select(rooms).where(rooms.c.label == sa.bindparam("label"))
@@ -349,6 +354,7 @@ class RoomRow:
     head: int
     epoch: str
     floor: int = 0
+    names_version: int = 0
     rules: RoomRules = NO_RULES
     standings: dict[str, Standing] = field(default_factory=dict)
     names: RoomNames = field(default_factory=RoomNames)
@@ -378,8 +384,8 @@ class RoomRow:
 
 def room_row(row: Sequence[Any]) -> RoomRow:
     """Return a typed row from the values of LOCKED_COLUMNS."""
-    row_id, label, name, head, epoch, floor, *rules = row
-    return RoomRow(row_id, label, name, head, epoch, floor, RoomRules(*rules))
+    row_id, label, name, head, epoch, floor, names_version, *rules = row
+    return RoomRow(row_id, label, name, head, epoch, floor, names_version, RoomRules(*rules))
 
 
 @dataclass

@@ -135,6 +135,18 @@ def test_a_database_that_is_busy_gives_a_connection_more_time(
     assert deadline == pytest.approx(15, abs=5)
 
 
+def test_a_connection_that_could_not_join_another_room_stays_in_its_room(
+    app: Flask, ada: Client, monkeypatch: Patch
+) -> None:
+    def raise_busy(_label: str) -> Room:
+        raise Busy
+
+    monkeypatch.setattr(Room, "find", raise_busy)
+    assert ada.join("nowhere")["code"] == "busy"
+
+    assert deadlines(app) == []
+
+
 def seconds_until_closed(websocket: WebSocket) -> float:
     """Return after how many seconds a server disconnects a client that only answers pings."""
     began = time.monotonic()

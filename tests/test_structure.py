@@ -53,7 +53,6 @@ LAYERS = [
         "storage.database_clock",
         "storage.migrations",
         "storage.readiness",
-        "storage.recent_claims",
         "wire",
         "web.addresses",
         "web.base_path",
@@ -66,7 +65,7 @@ LAYERS = [
         "web.visits",
     },
     {"web.allowed_hosts", "web.plain_refusals"},
-    {"web.request_guard", "web.room_links"},
+    {"storage.recent_claims", "web.request_guard", "web.room_links"},
     {
         "broadcasts",
         "delivery.sequencer",

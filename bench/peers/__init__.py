@@ -78,7 +78,7 @@ class Server(Program):
             return False
 
 
-def _prepare_nothing(data: Path, shared: Path, database: dict[str, str]) -> None:
+def _prepare_nothing(data: Path, shared: Path, database_settings: dict[str, str]) -> None:
     """Most peers start with an empty folder and an empty database."""
 
 
@@ -143,26 +143,26 @@ class Installation:
         command = gunicorn_command(self.python, self.worker_class)
         return Server(folder, cores, command, self.tree, **settings, **environment)
 
-    def prepare(self, data: Path, shared: Path, database: dict[str, str]) -> None:
-        """Create the rooms r0, r1, ... in the database that the settings `database` name.
+    def prepare(self, data: Path, shared: Path, database_settings: dict[str, str]) -> None:
+        """Create the rooms r0, r1, ... in the database that the settings name.
 
         Without such settings, copy an instance with these rooms into `data`; it is made once, in
         `shared`.
         """
-        if database:
-            self._create_rooms(data, database)
+        if database_settings:
+            self._create_rooms(data, database_settings)
             return
         prepared = shared / f"rooms-of-{self.tree.name}"
         if not prepared.exists():
             unfinished = shared / f"unfinished-{prepared.name}"
-            self._create_rooms(unfinished, database)
+            self._create_rooms(unfinished, database_settings)
             unfinished.rename(prepared)
         shutil.copytree(prepared / "instance", data / "instance")
 
-    def _create_rooms(self, folder: Path, database: dict[str, str]) -> None:
+    def _create_rooms(self, folder: Path, database_settings: dict[str, str]) -> None:
         """Visit the pages of the rooms, which creates them."""
         cores = ",".join(str(core) for core in os.sched_getaffinity(0))
-        server = self.server(folder, folder, cores, **database)
+        server = self.server(folder, folder, cores, **database_settings)
         try:
             server.start()
             for number in range(ROOMS):
@@ -210,7 +210,7 @@ def _install_channels() -> None:
     _channels_python()
 
 
-def _prepare_channels(data: Path, _shared: Path, _database: dict[str, str]) -> None:
+def _prepare_channels(data: Path, _shared: Path, _database_settings: dict[str, str]) -> None:
     """Create the tables."""
     environment = _channels_settings(data) | {"PATH": os.environ["PATH"], "REDIS_URL": ""}
     command = [_channels_python(), "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]

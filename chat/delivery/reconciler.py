@@ -22,7 +22,6 @@ from chat.models import HEAD_COLUMNS, Room, RoomHead, rooms
 from chat.moderation.enforcement import Enforcement
 from chat.socket_server import SocketServer
 from chat.storage.database import read_transaction
-from chat.storage.recent_claims import RecentClaims
 
 POLL_SECONDS = (2.0, 3.0)
 """The shortest and the longest pause; random, so that workers do not poll at the same time.
@@ -76,7 +75,6 @@ class Reconciler:
         broadcaster: Broadcaster,
         bus: Bus,
         enforcement: Enforcement,
-        recent_claims: RecentClaims,
     ) -> None:
         self.sequencer = Sequencer(self._on_change, self._repair_gap_in_background)
         self.rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()
@@ -85,7 +83,6 @@ class Reconciler:
         self._broadcaster = broadcaster
         self._bus = bus
         self._enforcement = enforcement
-        self._recent_claims = recent_claims
         self._announced: dict[str, Announced] = {}
         self._poll_lock = threading.Lock()  # one poll at a time: no head follows a newer one
         self._work = WorkInProgress()
@@ -94,13 +91,10 @@ class Reconciler:
         )
 
     def _on_change(self, label: str, event: str, payload: wire.JSON) -> None:
-        """Broadcast a change on this worker, and let the parts know whom it concerns."""
+        """Broadcast a change on this worker, and enforce what a host did."""
         self._broadcaster.emit(label, event, payload)
-        shared = self.rooms.get(label)
-        if shared is not None:
-            self._recent_claims.on_change(shared.id, event, payload)
         if payload.get("kind") == "moderation":
-            self._enforcement.on_moderation(label, shared, payload)
+            self._enforcement.on_moderation(label, self.rooms.get(label), payload)
 
     def track(self, room: Room) -> Room:
         """Watch a room that a connection is about to enter.
@@ -112,16 +106,9 @@ class Reconciler:
             self._reset_if_recreated(room)
         # The head of a room that was just read is new. That of a shared object is old, and changes
         # since then are repaired.
-        self._track(room.label, room.id, room.head)
+        self.sequencer.track(room.label, room.head)
         self._loop.start()
         return self.rooms.setdefault(room.label, room)
-
-    def _track(self, label: str, room_id: int, head: int) -> None:
-        """Track a room from `head` on and watch the claims to its names, unless it is tracked."""
-        if self.sequencer.cursor(label) is not None:
-            return
-        self.sequencer.track(label, head)
-        self._recent_claims.watch(room_id)
 
     def shared_room(self, label: str) -> Room | None:
         """Return the shared object of a room, as long as its changes are tracked."""
@@ -140,7 +127,6 @@ class Reconciler:
         if announced.epoch != room.epoch:
             self._announced[room.label] = first
             self.sequencer.reset(room.label, room.head)
-            self._recent_claims.watch(room.id)  # changes may have been skipped
 
     def forget(self, room: Room) -> None:
         """Stop sharing the object of a room that has been deleted."""
@@ -210,8 +196,6 @@ class Reconciler:
         """Forget the rooms in which nobody is connected here any more."""
         self.sequencer.retain(labels)
         self._bus.follow_only(labels)
-        shared = [self.rooms.get(label) for label in labels]
-        self._recent_claims.retain({room.id for room in shared if room is not None})
         # In place, and over a copy: threads that enter a room change it meanwhile.
         for label in list(self._announced):
             if label not in labels:
@@ -244,13 +228,13 @@ class Reconciler:
         """Bring a room up to its row. `cursor_before` is the cursor before the row was read."""
         current = Announced(room.id, room.head, room.epoch, room.floor)
         announced = self._announced.get(room.label)
-        if announced is not None and announced.epoch != room.epoch:
-            if _is_replaced(room, announced, cursor_before):
-                self.sequencer.reset(room.label, room.head)
-            # What hosts and others did before that is not broadcast here.
+        has_new_epoch = announced is not None and announced.epoch != room.epoch
+        if announced is not None and has_new_epoch and _is_replaced(room, announced, cursor_before):
+            self.sequencer.reset(room.label, room.head)
+        if has_new_epoch or room.floor > cursor_before:
+            # What hosts did meanwhile may not exist any more, and is not broadcast here.
             self._enforcement.on_changes_skipped(room.label, self.rooms.get(room.label))
-            self._recent_claims.watch(room.id)
-        self._track(room.label, room.id, room.head)  # for those who entered during the query
+        self.sequencer.track(room.label, room.head)  # for those who entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
             self._catch_up(room.label)
         if announce or current != announced:

@@ -56,8 +56,8 @@ class Enforcement:
     def on_changes_skipped(self, label: str, shared: Room | None) -> None:
         """Check everybody, in the background, after changes that were not broadcast here.
 
-        The history of the room has begun again, and system messages of actions before that are
-        gone.
+        The history of the room has begun again, or its floor has been raised above them: system
+        messages of actions before that are gone.
         """
         self.on_moderation(label, shared, {})
 

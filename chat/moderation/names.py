@@ -58,12 +58,13 @@ class RoomNames:
     """What a transaction knows of the names of a room.
 
     `to_check` holds the mark and handle of each claim that has to be compared with `held`; others
-    were compared recently. `allowed` holds those that have been.
+    were compared recently. `allowed` holds those that have been, with the `names_version` at which
+    the person has the name.
     """
 
     to_check: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, HeldName] = field(default_factory=dict)
-    allowed: set[tuple[str, str]] = field(default_factory=set)
+    allowed: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(self, name: HeldName) -> None:
         """Note a name; it replaces the earlier one of the same person."""
@@ -79,7 +80,6 @@ class RoomNames:
         if is_taken(skeleton(handle), mark, self.held.values(), hosts, now):
             raise NameTaken(handle)
         self.to_check.discard((mark, handle))
-        self.allowed.add((mark, handle))
         return True
 
 

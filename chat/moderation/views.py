@@ -15,7 +15,6 @@ from chat import wire
 from chat.current_config import current_config
 from chat.errors import Empty, Forbidden, HostLinkRefused, NotFound, Refusal
 from chat.identity import author, csrf_token
-from chat.membership import check_access
 from chat.models import MessageRow, Room
 from chat.moderation.actions import Actor, check_may_act_on_target, name_of, perform
 from chat.moderation.expiry import expiry_seconds
@@ -36,7 +35,7 @@ from chat.web.forms import (
     wants_json,
 )
 from chat.web.retry_after import retry_after_headers
-from chat.web.room_lookup import find_existing_room, page_requester
+from chat.web.room_lookup import accessible_room, find_existing_room, page_requester
 
 LOG_ENTRIES = 50
 """Actions on one page of the audit."""
@@ -77,13 +76,13 @@ blueprint = Blueprint("moderation", __name__)
 @blueprint.get("/<label:label>/settings")
 def settings(label: str) -> Response:
     """Show the rules of a room: to hosts as forms, to others as a list."""
-    return _render_settings(_accessible_room(label))
+    return _render_settings(accessible_room(label))
 
 
 @blueprint.get("/<label:label>/people")
 def people(label: str) -> Response:
     """List the people of a room for its hosts and moderators. Raises Forbidden."""
-    room = _accessible_room(label)
+    room = accessible_room(label)
     _check_has_role(room)
     return _page("people.html", room, people=list_people(room))
 
@@ -91,13 +90,13 @@ def people(label: str) -> Response:
 @blueprint.get("/<label:label>/people/<mark>")
 def person(label: str, mark: str) -> Response:
     """Show what hosts and moderators can do about a person. Raises Forbidden, NotFound."""
-    return _render_person(_accessible_room(label), mark)
+    return _render_person(accessible_room(label), mark)
 
 
 @blueprint.get("/<label:label>/messages/<seq>")
 def message(label: str, seq: str) -> Response:
     """Show a message with the actions that need no JavaScript. Raises NotFound."""
-    room = _accessible_room(label)
+    room = accessible_room(label)
     is_number = seq.isascii() and seq.isdigit() and len(seq) <= MAX_SEQ_DIGITS
     return _render_message(room, _find_message(room, int(seq) if is_number else 0))
 
@@ -105,13 +104,13 @@ def message(label: str, seq: str) -> Response:
 @blueprint.get("/<label:label>/audit")
 def audit(label: str) -> Response:
     """Show a host what hosts and moderators have done, the latest first. Raises Forbidden."""
-    return _render_audit(_accessible_room(label))
+    return _render_audit(accessible_room(label))
 
 
 @blueprint.post("/<label:label>/audit/resolve")
 def resolve(label: str) -> AnyResponse:
     """Mark a report as dealt with. Raises Forbidden, BadRequest, NotFound."""
-    room = _accessible_room(label)
+    room = accessible_room(label)
     check_csrf_token()
     _check_is_host(room)
     services().limits.take_event("moderate", page_requester())
@@ -155,7 +154,7 @@ def moderate(label: str) -> AnyResponse:
     The answer is a redirect (303) to the page where the result can be seen, or that page with the
     reason of a refusal. Raises what check_access raises.
     """
-    room = _accessible_room(label)
+    room = accessible_room(label)
     try:
         check_csrf_token()
         if request.form.get("action") == "delete":
@@ -174,13 +173,6 @@ def moderate(label: str) -> AnyResponse:
         link = url_for("pages.room", label=label, _external=True, _anchor=fragment)
         return _page("host_link.html", room, link=link)
     return redirect(_address_after(label, asked, answer), 303)
-
-
-def _accessible_room(label: str) -> Room:
-    """Return a room that this person may see. Raises NotFound and what check_access raises."""
-    room = find_existing_room(label)
-    check_access(room)
-    return room
 
 
 def _use_host_link(room: Room) -> wire.JSON:

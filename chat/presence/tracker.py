@@ -110,8 +110,12 @@ class PresenceTracker:
             self.roster.expire(time.monotonic())
         handle = self.roster.enter(room.label, room.mark(author), connection)
         if not handle:
-            _, authors = self._authors_without_handle.setdefault(room.label, (room, set()))
-            authors.add(author)
+            self.look_up_handle(room, author)
+
+    def look_up_handle(self, room: Room, author: str) -> None:
+        """Read the handle of a person in a room from the database soon, if they have none here."""
+        _, authors = self._authors_without_handle.setdefault(room.label, (room, set()))
+        authors.add(author)
 
     def leave(self, connection: str, _reason: object = None) -> None:
         """Remove a connection from its room."""
@@ -198,18 +202,14 @@ class PresenceTracker:
         """Stop the announcements."""
         self._loop.stop(deadline)
 
-    def announce_typing(self, payload: JSON) -> None:
-        """Announce to the others in a small room that a person is typing.
+    def announces_typing(self, label: str) -> bool:
+        """Return whether a room has so few people that the others are told who is typing."""
+        return self.roster.count(label) <= MAX_PEOPLE_FOR_TYPING
 
-        The handle of the payload is that of somebody who has not used one in the room yet.
-        """
-        label = payload["label"]
-        if self.roster.count(label) > MAX_PEOPLE_FOR_TYPING:
-            return
-        handles = self.roster.handles(label)
-        payload = payload | {"handle": handles.get(payload["mark"]) or payload["handle"]}
+    def announce_typing(self, payload: JSON) -> None:
+        """Announce to the others in the room that a person is typing, on all workers."""
         self.on_typing("typing", payload)
-        self._bus.publish_to_room(label, "typing", payload)
+        self._bus.publish_to_room(payload["label"], "typing", payload)
 
     def on_typing(self, _event: str, payload: JSON) -> None:
         """Broadcast that a person is typing, on this worker or on another."""
@@ -349,7 +349,7 @@ class PresenceTracker:
             self.roster.forget_others()
 
     def _look_up_handles(self) -> None:
-        """Find the earlier handles of people who entered and have not written anything since."""
+        """Find the last handles of people of whom this worker knows none."""
         for label in list(islice(self._authors_without_handle, MAX_HANDLE_LOOKUPS)):
             room, authors = self._authors_without_handle.pop(label)
             with self._app.app_context():

@@ -135,17 +135,31 @@ class Command:
         handle = self.claimed_handle
         if handle is None or not room.names.to_check:
             return []
-        now = utc_now()
         mark = self.mark
-        was_checked = room.names.check(mark, handle, room.rules.hosts, now)
-        if not was_checked or not self.claim.is_known:
+        if not room.names.check(mark, handle, room.rules.hosts, utc_now()):
             return []
-        is_new = mark not in room.names.held
-        name = HeldName(mark, skeleton(handle), held_until(now))
+        effects = self._hold_name(room, handle) if self.claim.is_known else []
+        room.names.allowed[mark, handle] = room.names_version
+        return effects
+
+    def _hold_name(self, room: RoomRow, handle: str) -> list[Effect]:
+        """Let the author hold a name, instead of the one they held before."""
+        mark = self.mark
+        before = room.names.held.get(mark)
+        name = HeldName(mark, skeleton(handle), held_until(utc_now()))
         room.names.add(name)
-        address_hash = hash_address(room.label, self.claim.address)
-        held = HoldName(room.id, mark, handle, name.skeleton, name.held_until, address_hash, is_new)
-        return [held]
+        if before is not None and before.skeleton != name.skeleton:
+            room.names_version += 1
+        hold = HoldName(
+            room.id,
+            mark,
+            handle,
+            name.skeleton,
+            name.held_until,
+            hash_address(room.label, self.claim.address),
+            is_new=before is None,
+        )
+        return [hold]
 
 
 Outcome: TypeAlias = Change | Unchanged

@@ -13,7 +13,7 @@ from math import inf
 from sqlalchemy import Connection, delete, update
 
 from chat.errors import Busy
-from chat.models import MessageRow, Room, RoomRow
+from chat.models import MessageRow, Room, RoomRow, rooms
 from chat.moderation.expiry import expiry_seconds
 from chat.moderation.rules import public_rules
 from chat.moderation.tables import known_names, moderation_log, reports, sanctions
@@ -128,7 +128,6 @@ def erase_person(
         pause()
     mark = room.mark(author)
     erase_records(room, mark)
-    journal.recent_claims.forget(room.id, mark)
     return Progress(after, count, is_complete=True)
 
 
@@ -164,6 +163,9 @@ def erase_records(room: Room, mark: str) -> None:
     names = known_names.c
     imposed = sanctions.c
     with write_transaction() as connection:
+        # First: the journal locks the row of the room before it writes names, too.
+        version = rooms.c.names_version + 1
+        connection.execute(update(rooms).where(rooms.c.id == room.id).values(names_version=version))
         connection.execute(delete(known_names).where(names.room_id == room.id, names.mark == mark))
         of_person = imposed.room_id == room.id, imposed.mark == mark
         connection.execute(update(sanctions).where(*of_person).values(handle=""))

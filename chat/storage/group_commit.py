@@ -148,8 +148,14 @@ class GroupCommit(Generic[T]):
                 item.done = True
 
     def _attempt_each(self, batch: list[T], error: Exception) -> None:
-        """Work on each item of a batch that raised `error`; a single item fails with that error."""
+        """Work on each item that is not done of a batch that raised `error`.
+
+        A single item fails with that error.
+        """
         failed = [item for item in batch if not item.done]
+        if not failed:
+            log.error("Changes were stored, but then an error occurred", exc_info=error)
+            return
         if len(failed) == 1:
             failed[0].failure = error
             failed[0].done = True

@@ -71,8 +71,12 @@ UPDATE_MESSAGE = update(messages).where(
 UPDATE_ROOM = DriverStatement(
     update(rooms)
     .where(rooms.c.id == bindparam("where_id"))
-    .values(head=bindparam("new_head"), name=bindparam("new_name")),
-    ("new_head", "new_name", "where_id"),
+    .values(
+        head=bindparam("new_head"),
+        name=bindparam("new_name"),
+        names_version=bindparam("new_names_version"),
+    ),
+    ("new_head", "new_name", "new_names_version", "where_id"),
 )
 UPDATE_RULES = (
     update(rooms)
@@ -101,12 +105,11 @@ class Journal:
         publish: Publish,
         yield_now: Callable[[], None],
         reaction_seconds: float,
-        recent_claims: RecentClaims | None = None,
     ) -> None:
         self._publish = publish
         self._kept_connection = KeptConnection()  # only the leader of the group commit uses it
         self.has_erased_text = False  # whether an edit or a deletion was stored
-        self.recent_claims = recent_claims or RecentClaims()
+        self._recent_claims = RecentClaims()
         self._group_commit = GroupCommit(self.store_and_publish, yield_now)
         self.reactions = ReactionPacer(self.submit, reaction_seconds)
 
@@ -149,7 +152,7 @@ class Journal:
         for command in batch:
             command.done = True  # first: what is committed must not be stored again
         for command in batch:
-            self._remember_claim(command, rooms_by_id)  # before a ban is published, which ends it
+            self._remember_claim(command, rooms_by_id)
         for room, message, _ in decisions:
             if message is not None:
                 self.has_erased_text = self.has_erased_text or not message.is_new
@@ -164,16 +167,14 @@ class Journal:
         """
         wanted = []
         for command in batch:
+            room = rooms_by_id.get(command.room.id)
             handle = command.claimed_handle
-            if handle is None or command.room.id not in rooms_by_id:
+            if room is None or handle is None:
                 continue
             mark = command.mark
-            is_recent = self.recent_claims.is_recent(
-                command.room.id, mark, handle, is_known=command.claim.is_known
-            )
-            if not is_recent:
-                rooms_by_id[command.room.id].names.to_check.add((mark, handle))
-                wanted.append(Wanted(command.room.id, mark, handle))
+            if not self._recent_claims.is_recent(room, mark, handle, command.claim):
+                room.names.to_check.add((mark, handle))
+                wanted.append(Wanted(room.id, mark, handle))
         known_names.load_names(connection, rooms_by_id, wanted)
 
     def _remember_claim(self, command: Command, rooms_by_id: RowByRoomId) -> None:
@@ -182,9 +183,9 @@ class Journal:
         if room is None or handle is None or not room.names.allowed:
             return
         mark = command.mark
-        if command.failure is None and (mark, handle) in room.names.allowed:
-            is_held = command.claim.is_known
-            self.recent_claims.add(room.id, mark, handle, is_held=is_held)
+        names_version = room.names.allowed.get((mark, handle))
+        if command.failure is None and names_version is not None:
+            self._recent_claims.add(room.id, mark, handle, command.claim, names_version)
 
 
 def get_or_create_room(label: str) -> Room:
@@ -383,11 +384,14 @@ def _target_of(command: Command, targets: RowByKey) -> MessageRow | None:
 
 def _write(connection: Connection, decisions: list[Decision]) -> None:
     """Write the messages and what has changed of their rooms, then all effects."""
-    stored = [
-        (decision.room, decision.message) for decision in decisions if decision.message is not None
-    ]
-    _write_messages(connection, [message for _, message in stored])
-    changed_rooms = {room.id: room for room, _ in stored}
+    changed_messages = []
+    changed_rooms = {}
+    for room, message, effects in decisions:
+        if message is not None:
+            changed_messages.append(message)
+        if message is not None or effects:
+            changed_rooms[room.id] = room
+    _write_messages(connection, changed_messages)
     _write_rooms(connection, changed_rooms.values())
     for decision in decisions:
         for effect in decision.effects:
@@ -414,7 +418,13 @@ def _write_messages(connection: Connection, changed: list[MessageRow]) -> None:
 def _write_rooms(connection: Connection, changed: Collection[RoomRow]) -> None:
     """Set the heads and names of rooms, and the rules of those that have new ones."""
     updates = [
-        {"where_id": room.id, "new_head": room.head, "new_name": room.name} for room in changed
+        {
+            "where_id": room.id,
+            "new_head": room.head,
+            "new_name": room.name,
+            "new_names_version": room.names_version,
+        }
+        for room in changed
     ]
     rules_updates = [_rules_parameters(room) for room in changed if room.has_new_rules]
     if updates:

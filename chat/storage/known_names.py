@@ -70,23 +70,31 @@ def load_names(
         rooms_by_id[room_id].names.add(HeldName(mark, looks, until))
 
 
+def is_name_taken(room: Room, mark: str, handle: str) -> bool:
+    """Return whether this person cannot use a name, because of who holds it now. Raises Busy."""
+    looks = skeleton(handle)
+    names = _read_names(room, mark, [looks])
+    return is_taken(looks, mark, names, room.rules.hosts, utc_now())
+
+
 def free_name(room: Room, mark: str, handle: str) -> str | None:
     """Return a name like `handle` that this person can use; None if there is none. Raises Busy."""
     max_chars = current_config().handle_chars
     candidates = {name: skeleton(name) for name in alternative_names(handle, max_chars)}
-    parameters = {
-        "room_ids": [room.id],
-        "skeletons": list(set(candidates.values())),
-        "marks": [mark],
-    }
-    with read_transaction() as connection:
-        names = [HeldName(*row[1:]) for row in connection.execute(SELECT_NAMES, parameters)]
+    names = _read_names(room, mark, set(candidates.values()))
     hosts = room.rules.hosts
     now = utc_now()
     free = (
         name for name, looks in candidates.items() if not is_taken(looks, mark, names, hosts, now)
     )
     return next(free, None)
+
+
+def _read_names(room: Room, mark: str, skeletons: Collection[str]) -> list[HeldName]:
+    """Return who holds the names with these skeletons, and the name of one person. Raises Busy."""
+    parameters = {"room_ids": [room.id], "skeletons": list(skeletons), "marks": [mark]}
+    with read_transaction() as connection:
+        return [HeldName(*row[1:]) for row in connection.execute(SELECT_NAMES, parameters)]
 
 
 def extend_names(label: str, marks: Collection[str]) -> None:

@@ -203,6 +203,7 @@ class Impose(PersonCommand):
             effects += _take_role(room, mark)
         if self.kind is not SanctionKind.MUTE and room.rules.role(mark) is None:
             effects.append(ReleaseName(room.id, mark))
+            room.names_version += 1
         room.change_rules(room.rules._replace(has_sanctions=True))
         sentence = f"{words.imposed} {self.target_person.name}{self._duration()}"
         return self.announce(
@@ -387,9 +388,10 @@ class BecomeHost(ModerationCommand):
     action = "become_host"
 
     def check_role(self, room: RoomRow) -> None:
-        """Check that the room has no host. Raises Forbidden."""
+        """Check that the room has no host, and that the author may write. Raises Refusal."""
         if room.rules.hosts:
             raise Forbidden("This room has a host.")
+        rules.check_may_write(room.rules, room.person(self.mark), utc_now())
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
         """Return the system message."""

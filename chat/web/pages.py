@@ -128,14 +128,12 @@ def room(label: str) -> AnyResponse:
     """Show a room with its last messages, or an earlier page of them; create it on first visit."""
     if is_visit(request):
         return _render_room(_get_or_create_room(label), {})
-    check_failed_joins(label, _address_key())
     try:
-        existing = Room.find(label)
+        existing = find_existing_room(label)
     except NotFound:
-        services().limits.overdraw("address_failed_joins", _address_key())
         return _render_missing_room(label)
     if existing.is_private:
-        return _render_missing_room(label)  # link previews show nothing of it
+        return _render_missing_room(label)
     return _render_room(existing, {})
 
 
@@ -152,7 +150,7 @@ def post_message(label: str) -> AnyResponse:
         before = request.args.get("before")
         after = request.args.get("after")
         return redirect(url_for("pages.room", label=label, before=before, after=after), 303)
-    posted_room = _get_or_create_room(label)
+    posted_room = _get_or_create_room(label) if is_visit(request) else find_existing_room(label)
     form = {key: request.form.get(key, "") for key in ("handle", "message", "id")}
     try:
         check_csrf_token()

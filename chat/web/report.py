@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from chat.current_config import current_config
 from chat.errors import Refusal
 from chat.identity import author, csrf_token
-from chat.membership import check_access
 from chat.models import MessageRow, Room
 from chat.payload import Number, Payload
 from chat.services import services
@@ -23,7 +22,7 @@ from chat.web.forms import (
     query_number,
     wants_json,
 )
-from chat.web.room_lookup import find_existing_room, page_requester
+from chat.web.room_lookup import accessible_room, page_requester
 
 blueprint = Blueprint("report", __name__)
 
@@ -51,7 +50,7 @@ def show(label: str) -> AnyResponse:
 
     Raises BadRequest, NotFound, Closed, Banned, Removed, PasswordRequired, RateLimited, Busy.
     """
-    room = _accessible_room(label)
+    room = accessible_room(label)
     seq = query_number("seq")
     message = None if seq is None else reportable_message(room, seq)
     return _render(room, message)
@@ -62,7 +61,7 @@ def post(label: str) -> AnyResponse:
     """Store a report. A refused one is shown again, with the reason."""
     try:
         check_csrf_token()
-        room = _accessible_room(label)
+        room = accessible_room(label)
         asked = ReportForm.parse(_fields(room))
         message = None if asked.seq is None else reportable_message(room, asked.seq)
         services().limits.take_form("reports", page_requester())
@@ -85,13 +84,7 @@ def post(label: str) -> AnyResponse:
 @blueprint.get("/<label:label>/report/sent")
 def sent(label: str) -> AnyResponse:
     """Confirm a report."""
-    return _page("report_sent.html", room=_accessible_room(label))
-
-
-def _accessible_room(label: str) -> Room:
-    room = find_existing_room(label)
-    check_access(room)
-    return room
+    return _page("report_sent.html", room=accessible_room(label))
 
 
 def _fields(room: Room) -> dict[str, object]:

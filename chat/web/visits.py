@@ -57,7 +57,7 @@ PREFETCH_HEADERS = ("Purpose", "Sec-Purpose")
 
 def is_visit(request: Request) -> bool:
     """Return whether a person asks for a page: not HEAD, a prefetch or a link preview."""
-    return request.method != "HEAD" and not _is_prefetch(request) and not _is_bot(request)
+    return request.method != "HEAD" and not _is_prefetch(request) and not is_link_preview(request)
 
 
 def is_navigation(request: Request) -> bool:
@@ -72,5 +72,6 @@ def _is_prefetch(request: Request) -> bool:
     return any("prefetch" in request.headers.get(name, "").lower() for name in PREFETCH_HEADERS)
 
 
-def _is_bot(request: Request) -> bool:
+def is_link_preview(request: Request) -> bool:
+    """Return whether a program asks that shows or indexes what links lead to."""
     return BOT_PATTERN.search(request.headers.get("User-Agent", "").lower()) is not None

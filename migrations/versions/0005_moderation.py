@@ -22,6 +22,10 @@ RULES = (
     sa.Column("closed_at", sa.DateTime()),
     sa.Column("roles", sa.JSON(none_as_null=True)),
 )
+OTHER_COLUMNS = (
+    sa.Column("purge_at", sa.DateTime()),
+    sa.Column("names_version", sa.Integer(), nullable=False, server_default="0"),
+)
 TABLES = (
     "host_links",
     "sanctions",
@@ -36,7 +40,7 @@ TABLES = (
 
 def upgrade() -> None:
     """Add the rules to `rooms`, `details` to `messages`, and the tables of moderation."""
-    for column in (*RULES, sa.Column("purge_at", sa.DateTime())):
+    for column in (*RULES, *OTHER_COLUMNS):
         op.add_column("rooms", column)
     op.create_index("ix_rooms_purge_at", "rooms", ["purge_at"])
     op.add_column("messages", sa.Column("details", sa.JSON(none_as_null=True)))
@@ -58,8 +62,8 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_column("messages", "details")
     op.drop_index("ix_rooms_purge_at", "rooms")
-    for name in ("purge_at", *(column.name for column in reversed(RULES))):
-        op.drop_column("rooms", name)
+    for column in reversed((*RULES, *OTHER_COLUMNS)):
+        op.drop_column("rooms", column.name)
 
 
 def _room_id(*, primary_key: bool = False) -> sa.Column[int]:

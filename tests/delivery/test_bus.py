@@ -21,7 +21,6 @@ from chat.models import Room
 from chat.moderation.enforcement import Enforcement
 from chat.presence.roster import Roster
 from chat.services import services_of
-from chat.storage.recent_claims import RecentClaims
 from config import Config
 from tests.conftest import JSON, Client, Log, StoppedClock
 
@@ -104,7 +103,7 @@ def test_a_forged_number_does_not_hide_the_message_that_has_it(
     """The message has been stored by another worker, and arrives over the bus."""
     socketio = services_of(app).socketio
     enforcement = Enforcement(app, socketio, Roster())
-    reconciler = Reconciler(app, socketio, Broadcaster(socketio), bus, enforcement, RecentClaims())
+    reconciler = Reconciler(app, socketio, Broadcaster(socketio), bus, enforcement)
     bus.subscribe("chat", reconciler.on_message)
     with app.app_context():
         room = Room.find(kitchen)

@@ -268,10 +268,13 @@ def test_those_who_enter_a_recreated_room_during_a_poll_stay_connected(
     others = [in_room(Client(app, None), create_room(app, label)) for label in labels]
     delete_room(app, kitchen)
     services = services_of(app)
+    sleep = services.socketio.sleep
     newcomers: list[Client] = []
 
-    def recreate_and_join(_seconds: float) -> None:
-        if not newcomers:
+    def recreate_and_join(seconds: float) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            sleep(seconds)  # another loop
+        elif not newcomers:
             create_room(app, kitchen)
             newcomers.append(in_room(cy, kitchen))
 
@@ -295,6 +298,23 @@ def test_a_ban_is_enforced_in_a_room_that_is_not_shared(
         target = Target(mark, "Ben")
         ban = Impose(Room.find(kitchen), "", "Hana", True, target, SanctionKind.BAN)
         services_of(app).journal.submit(ban)
+
+    wait_until(lambda: not ben.is_connected)
+    assert ada.is_connected
+
+
+def test_a_ban_is_enforced_although_its_announcement_has_expired_unseen(
+    app: Flask, ada: Client, ben: Client, kitchen: str
+) -> None:
+    target = Target(ben.join(kitchen)["you"]["mark"], "Ben")
+    submit_elsewhere(
+        app, kitchen, lambda room: Impose(room, "", "Hana", True, target, SanctionKind.BAN)
+    )
+    with app.app_context(), write_transaction() as transaction:
+        of_kitchen = rooms.update().where(rooms.c.label == kitchen)
+        transaction.execute(of_kitchen.values(floor=rooms.c.head))
+
+    services_of(app).reconciler.poll()
 
     wait_until(lambda: not ben.is_connected)
     assert ada.is_connected

@@ -604,3 +604,27 @@ test("missed messages are not counted without a connection or in another history
 
   assert.equal(await session.countMissed(1), null)
 })
+
+test("the session joins again when counting the missed messages has left the room", async () => {
+  await connect()
+  let isInRoom = true
+  let isBusy = true
+  socket.answer = (event, payload) => {
+    if (event === "join" && isBusy) {
+      isInRoom = false
+      isBusy = false
+      return BUSY
+    }
+    if (event === "join") isInRoom = true
+    if (isInRoom) return kitchen.answer(event, payload)
+    return { ok: false, code: "not_joined", message: "", retry: false }
+  }
+
+  assert.equal(await session.countMissed(1), null)
+  await clock.advance(1000)
+
+  assert.ok(isInRoom)
+  assert.equal(session.state, "joined")
+  socket.receive("chat", kitchen.store({ message: "and now" }))
+  assert.equal(shownTexts().at(-1), "and now")
+})

@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import update
 
 from chat.models import Room, rooms
-from chat.moderation.rules import utc_now
+from chat.moderation.rules import SanctionKind, utc_now
 from chat.moderation.tables import host_links
 from chat.storage.audit import read_log
 from chat.storage.database import write_transaction
 from chat.storage.host_links import MAX_UNUSED_LINKS, Creator, create_host_link
-from tests.conftest import create_room, in_room
+from chat.storage.moderation_commands import Impose, Target
+from tests.conftest import create_room, in_room, submit_elsewhere
 from tests.moderation.conftest import Salon
 
 
@@ -102,6 +103,24 @@ def test_somebody_who_is_not_alone_does_not_become_host(salon: Salon) -> None:
     in_room(salon.open_client(), label)
 
     assert salon.moderate("become_host", who=first)["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (SanctionKind.BAN, "banned"),
+        (SanctionKind.REMOVAL, "removed"),
+        (SanctionKind.MUTE, "muted"),
+    ],
+)
+def test_nobody_under_a_sanction_becomes_host(salon: Salon, kind: SanctionKind, code: str) -> None:
+    label = create_room(salon.app, "parlour")
+    first = salon.open_client()
+    target = Target(first.join(label)["you"]["mark"], "Somebody")
+    # This worker has not heard of it yet.
+    submit_elsewhere(salon.app, label, lambda room: Impose(room, "", "", True, target, kind))
+
+    assert salon.moderate("become_host", who=first)["code"] == code
 
 
 def test_nobody_becomes_host_of_an_old_room(salon: Salon) -> None:

@@ -4,12 +4,14 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from chat.errors import Busy
+from chat.models import MessagePage, Room
 from chat.moderation.rules import NO_RULES, utc_now
 from chat.moderation.tables import last_posts
 from chat.services import services_of
 from chat.storage.database import read_transaction, write_transaction
 from chat.storage.retention import delete_old_rows
-from tests.conftest import Client
+from tests.conftest import Client, Patch
 from tests.moderation.conftest import Salon
 
 
@@ -133,6 +135,56 @@ def test_a_password_is_asked_before_anything_is_shown(salon: Salon) -> None:
     assert stranger.join(salon.label, password="open sesame")["ok"]
     assert stranger.join(salon.label)["ok"]
     assert salon.app.test_client().get(f"/{salon.label}/").status_code == 401
+
+
+def test_a_join_that_cannot_read_the_messages_does_not_stay_in_the_room(
+    salon: Salon, cy: Client, monkeypatch: Patch
+) -> None:
+    def set_password_and_fail(_room: Room) -> MessagePage:
+        assert salon.moderate("password", password="tea")["ok"]
+        raise Busy
+
+    with monkeypatch.context() as outage:
+        outage.setattr(Room, "latest", set_password_and_fail)
+        assert cy.join(salon.label)["code"] == "busy"
+    cy.received()
+
+    assert salon.hana.post("the secret", handle="Hana")["ok"]
+    assert cy.received("chat") == []
+    assert cy.ask("history", {})["code"] == "not_joined"
+    assert cy.join(salon.label)["code"] == "password_required"
+    assert cy.join(salon.label, password="tea")["ok"]
+    assert salon.hana.post("for all of you", handle="Hana")["ok"]
+    assert [row["message"] for row in cy.received("chat")] == ["for all of you"]
+
+
+def test_a_member_whose_join_could_not_read_the_messages_joins_again(
+    salon: Salon, monkeypatch: Patch
+) -> None:
+    def fail(_room: Room, _after: int) -> MessagePage:
+        raise Busy
+
+    with monkeypatch.context() as outage:
+        outage.setattr(Room, "missed", fail)
+        assert salon.ada.join(salon.label, after=1)["code"] == "busy"
+    assert salon.ben.post("hello", handle="Ben")["ok"]
+
+    missed = salon.ada.join(salon.label, after=0)["messages"]
+
+    assert missed[-1]["message"] == "hello"
+    assert salon.ben.post("hello again", handle="Ben")["ok"]
+    assert [row["message"] for row in salon.ada.received("chat")] == ["hello again"]
+
+
+def test_nobody_acts_under_a_name_that_they_repeated_a_message_with(salon: Salon) -> None:
+    salon.ada.post("tea?", id="a-random-id-of-16")
+    assert salon.hana.post("tea?", handle="The operator", id="a-random-id-of-16")["duplicate"]
+    salon.ben.received()
+
+    assert salon.moderate("lock")["ok"]
+
+    [announced] = salon.ben.received("chat")
+    assert announced["message"] == "Hana locked the room: only hosts can post"
 
 
 def test_a_new_password_has_to_be_given_again(salon: Salon) -> None:

@@ -10,8 +10,10 @@ from chat.presence.roster import GRACE_SECONDS
 from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING
 from chat.services import services_of
 from tests.conftest import JSON, Client, in_room
+from tests.pages import hidden_fields
 
 Open = Callable[..., Client]
+ID = "a-random-id-of-16"
 
 
 class Announcer:
@@ -242,6 +244,77 @@ def test_another_message_under_the_same_handle_is_not_announced(
     assert announced(ben) == []
 
 
+# Names
+
+
+ID = "a-random-id-of-16"
+
+
+def listed_handles(client: Client, label: str) -> dict[str, str]:
+    """Return the handles of the people in a room, by mark; "" for people without one."""
+    people = client.join(label)["people"]
+    return {person["mark"]: person.get("handle", "") for person in people}
+
+
+@pytest.mark.parametrize("name", ["Ada", "The operator", "Mallory"])
+def test_repeating_the_message_of_another_person_gives_nobody_a_name(
+    announcer: Announcer, ada: Client, ben: Client, open_client: Open, kitchen: str, name: str
+) -> None:
+    mallory = open_client()
+    mark = mallory.join(kitchen)["you"]["mark"]
+    ada.post("hello", id=ID)
+
+    assert mallory.post("hello", handle=name, id=ID)["duplicate"]
+    announcer.announce()
+
+    assert listed_handles(ben, kitchen)[mark] == ""
+
+
+def test_repeating_an_own_message_gives_nobody_an_earlier_name_back(
+    announcer: Announcer, ada: Client, ben: Client, kitchen: str
+) -> None:
+    mark = ada.join(kitchen)["you"]["mark"]
+    ada.post("hello", handle="Ada", id=ID)
+    ada.post("hello again", handle="Ava")
+
+    assert ada.post("hello", handle="Ada", id=ID)["duplicate"]
+    announcer.announce()
+
+    assert listed_handles(ben, kitchen)[mark] == "Ava"
+
+
+def test_whoever_repeats_a_message_after_reconnecting_has_its_name(
+    announcer: Announcer, ada: Client, ben: Client, open_client: Open, kitchen: str
+) -> None:
+    you = ada.join(kitchen)["you"]
+    ada.post("hello", handle="Ada", id=ID)
+    ada.close()
+    announcer.announce(later=GRACE_SECONDS)
+    assert you["mark"] not in listed_handles(ben, kitchen)
+
+    again = in_room(open_client(token=you["token"]), kitchen)
+    assert again.post("hello", handle="Ada", id=ID)["duplicate"]
+    announcer.announce()
+
+    assert listed_handles(ben, kitchen)[you["mark"]] == "Ada"
+
+
+def test_whoever_repeats_a_message_that_was_stored_without_an_answer_has_its_name(
+    announcer: Announcer, app: Flask, ben: Client, open_client: Open, kitchen: str
+) -> None:
+    browser = app.test_client()
+    form = hidden_fields(browser.get(f"/{kitchen}/").text)
+    ada = open_client(browser)
+    mark = ada.join(kitchen)["you"]["mark"]
+    announcer.announce()
+    browser.post(f"/{kitchen}/", data=form | {"handle": "Ada", "message": "hello"})
+
+    assert ada.post("hello", handle="Ada", id=form["id"])["duplicate"]
+    announcer.announce()
+
+    assert listed_handles(ben, kitchen)[mark] == "Ada"
+
+
 # Typing
 
 
@@ -302,3 +375,20 @@ def test_the_handle_of_somebody_who_types_is_the_one_they_use(ada: Client, ben: 
     assert ada.ask("typing", {"handle": "Ben"})["ok"]
 
     assert [payload["handle"] for payload in ben.received("typing")] == ["Ada"]
+
+
+@pytest.mark.parametrize("name", ["Ada", "A\u200bda", "The operator"])
+def test_nobody_types_under_the_name_of_another_person(
+    app: Flask, ben: Client, open_client: Open, kitchen: str, name: str
+) -> None:
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ada = in_room(open_client(browser), kitchen)
+    ada.post("hello", handle="Ada")
+    mallory = in_room(open_client(), kitchen)
+
+    assert mallory.ask("typing", {"handle": name})["ok"]
+
+    assert ada.ask("typing", {"handle": "Ada"})["ok"]
+    assert [payload["handle"] for payload in ben.received("typing")] == ["Ada"]
+    assert len(mallory.received("typing")) == 1

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "name": "",
     "head": 0,
     "floor": 0,
+    "names_version": 0,
     "is_private": False,
     "only_hosts_name": False,
     "has_sanctions": False,

@@ -13,15 +13,16 @@ from sqlalchemy import event, select, update
 
 from chat import create_app, shut_down
 from chat.errors import NameTaken
-from chat.models import Room, messages
-from chat.moderation.names import HOLD_SECONDS, NameClaim
-from chat.moderation.rules import utc_now
+from chat.models import Room, RoomRow, messages
+from chat.moderation.names import HOLD_SECONDS, NO_CLAIM, NameClaim
+from chat.moderation.rules import SanctionKind, utc_now
 from chat.moderation.tables import known_names
 from chat.services import services_of
-from chat.storage.commands import ChangeHandle, PostMessage
+from chat.storage.commands import ChangeHandle, DeleteMessage, PostMessage, SetTitle
 from chat.storage.database import db, read_transaction, write_transaction
+from chat.storage.erasure import erase_records
 from chat.storage.known_names import extend_names
-from chat.storage.moderation_commands import ClearHistory
+from chat.storage.moderation_commands import Impose, Lift, Target
 from chat.storage.recent_claims import MAX_RECENT_CLAIMS, RecentClaims
 from config import Config
 from tests.conftest import JSON, Client, create_room, in_room, submit_elsewhere
@@ -360,46 +361,99 @@ def test_a_refused_name_is_compared_again_each_time(ada: Client, mallory: Client
         assert mallory.post("hello")["code"] == "name_taken"
 
 
-def test_the_memory_of_claims_is_bounded_and_forgets_the_oldest() -> None:
-    claims = RecentClaims()
-    claims.watch(1)
-    for number in range(MAX_RECENT_CLAIMS + 1):
-        claims.add(1, f"mark {number}", "Ada", is_held=True)
+def row(label: str, room_id: int = 1) -> RoomRow:
+    """Return a room as the journal has it."""
+    return RoomRow(room_id, label, label, 0, "first")
 
-    assert not claims.is_recent(1, "mark 0", "Ada", is_known=True)
-    assert claims.is_recent(1, "mark 1", "Ada", is_known=True)
-    assert not claims.is_recent(1, "mark 1", "Ben", is_known=True)
+
+def test_the_memory_of_claims_is_bounded_and_forgets_the_oldest() -> None:
+    claims, kitchen = RecentClaims(), row("kitchen")
+    for number in range(MAX_RECENT_CLAIMS + 1):
+        claims.add(kitchen.id, f"mark {number}", "Ada", KNOWN, 0)
+
+    assert not claims.is_recent(kitchen, "mark 0", "Ada", KNOWN)
+    assert claims.is_recent(kitchen, "mark 1", "Ada", KNOWN)
+    assert not claims.is_recent(kitchen, "mark 1", "Ben", KNOWN)
 
 
 def test_a_name_that_was_only_free_has_to_be_claimed_by_a_known_identity() -> None:
-    claims = RecentClaims()
-    claims.watch(1)
-    claims.add(1, "mark", "Ada", is_held=False)
+    claims, kitchen = RecentClaims(), row("kitchen")
+    claims.add(kitchen.id, "mark", "Ada", NO_CLAIM, 0)
 
-    assert claims.is_recent(1, "mark", "Ada", is_known=False)
-    assert not claims.is_recent(1, "mark", "Ada", is_known=True)
+    assert claims.is_recent(kitchen, "mark", "Ada", NO_CLAIM)
+    assert not claims.is_recent(kitchen, "mark", "Ada", KNOWN)
 
 
-def test_only_claims_of_watched_rooms_are_remembered() -> None:
-    claims = RecentClaims()
-    claims.watch(1)
-    claims.watch(2)
-    for room_id in (1, 2, 3):
-        claims.add(room_id, "mark", "Ada", is_held=True)
+def test_a_name_is_claimed_again_from_another_address() -> None:
+    claims, kitchen = RecentClaims(), row("kitchen")
+    at_school = NameClaim(is_known=True, address="192.0.2.1")
+    claims.add(kitchen.id, "mark", "Ada", at_school, 0)
 
-    def rooms_with_the_claim() -> list[int]:
-        rooms = (1, 2, 3)
-        return [each for each in rooms if claims.is_recent(each, "mark", "Ada", is_known=True)]
+    assert claims.is_recent(kitchen, "mark", "Ada", at_school)
+    at_home = NameClaim(is_known=True, address="198.51.100.7")
+    assert not claims.is_recent(kitchen, "mark", "Ada", at_home)
 
-    assert rooms_with_the_claim() == [1, 2]
-    claims.retain({2, 3})
-    assert rooms_with_the_claim() == [2]
-    claims.watch(1)
-    claims.watch(2)
-    assert rooms_with_the_claim() == []
+
+def test_no_claim_counts_after_somebody_gave_up_a_name_of_the_room() -> None:
+    claims, kitchen = RecentClaims(), row("kitchen")
+    claims.add(kitchen.id, "mark", "Ada", KNOWN, kitchen.names_version)
+    kitchen.names_version += 1
+
+    assert not claims.is_recent(kitchen, "mark", "Ada", KNOWN)
+    assert not claims.is_recent(row("kitchen", room_id=2), "mark", "Ada", KNOWN)
 
 
 # Several workers
+
+
+def rename_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Let the author use another name on another worker."""
+    submit_elsewhere(app, label, lambda room: ChangeHandle(room, author, "Eve", claim=KNOWN))
+
+
+def post_and_delete_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Let the author post under another name on another worker, and delete that."""
+    submit_elsewhere(app, label, lambda room: PostMessage(room, author, "Eve", "hi", claim=KNOWN))
+    with app.app_context():
+        seq = Room.find(label).head
+    submit_elsewhere(app, label, lambda room: DeleteMessage(room, author, seq))
+
+
+def name_the_room_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Let the author name the room on another worker, under another name of their own."""
+    submit_elsewhere(app, label, lambda room: SetTitle(room, author, "Soup", "Eve", claim=KNOWN))
+
+
+def rename_silently_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Let the author use another name on another worker, when nothing is known to be theirs."""
+    submit_elsewhere(app, label, lambda room: DeleteMessage(room, author, 1))
+    rename_elsewhere(app, label, author)
+
+
+def remove_and_readmit_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Let the operator remove the author, and let them in again at once."""
+    with app.app_context():
+        target = Target(Room.find(label).mark(author), "Ada")
+    removal = SanctionKind.REMOVAL
+    submit_elsewhere(app, label, lambda room: Impose(room, "", "", True, target, removal, 600))
+    submit_elsewhere(app, label, lambda room: Lift(room, "", "", True, target, removal))
+
+
+def erase_elsewhere(app: Flask, label: str, author: str) -> None:
+    """Erase what names the author, as a command of the operator does."""
+    with app.app_context():
+        room = Room.find(label)
+        erase_records(room, room.mark(author))
+
+
+WAYS_TO_GIVE_UP_A_NAME: dict[str, Callable[[Flask, str, str], None]] = {
+    "another name": rename_elsewhere,
+    "another name that nothing shows": rename_silently_elsewhere,
+    "a message under another name, deleted": post_and_delete_elsewhere,
+    "a title under another name": name_the_room_elsewhere,
+    "a removal": remove_and_readmit_elsewhere,
+    "an erasure": erase_elsewhere,
+}
 
 
 def test_a_name_is_held_on_every_worker(
@@ -437,48 +491,19 @@ def test_a_name_given_up_on_another_worker_is_no_longer_ones_own(
     assert ada.post("hello", handle="Ada")["code"] == "name_taken"
 
 
-def test_a_name_given_up_elsewhere_while_nobody_was_here_is_no_longer_ones_own(
-    app: Flask, open_client: Open, kitchen: str, visit: Callable[[], Client]
+@pytest.mark.parametrize("way", WAYS_TO_GIVE_UP_A_NAME)
+def test_a_name_given_up_elsewhere_is_no_longer_ones_own(
+    app: Flask, open_client: Open, kitchen: str, visit: Callable[[], Client], way: str
 ) -> None:
     browser = app.test_client()
     browser.get(f"/{kitchen}/")
     ada = in_room(open_client(browser), kitchen)
     assert ada.post("hello")["ok"]
-    ada.close()
-    poll(app)
     author = author_of(app)
-    submit_elsewhere(app, kitchen, lambda room: ChangeHandle(room, author, "Eve", claim=KNOWN))
+    WAYS_TO_GIVE_UP_A_NAME[way](app, kitchen, author)
     assert visit().post("hello", handle="Ada")["ok"]
 
-    ada = in_room(open_client(browser), kitchen)
-
     assert ada.post("hello", handle="Ada")["code"] == "name_taken"
-
-
-def test_a_name_given_up_before_a_cleared_history_is_no_longer_ones_own(
-    app: Flask, open_client: Open, kitchen: str, mallory: Client
-) -> None:
-    browser = app.test_client()
-    browser.get(f"/{kitchen}/")
-    ada = in_room(open_client(browser), kitchen)
-    assert ada.post("hello")["ok"]
-    author = author_of(app)
-    submit_elsewhere(app, kitchen, lambda room: ChangeHandle(room, author, "Eve", claim=KNOWN))
-    submit_elsewhere(
-        app,
-        kitchen,
-        lambda room: ClearHistory(room, "", "The operator", is_operator=True, epoch="cleared"),
-    )
-    poll(app)
-    assert mallory.post("hello", handle="Ada")["ok"]
-
-    assert ada.post("hello", handle="Ada")["code"] == "name_taken"
-
-
-def poll(app: Flask) -> None:
-    """Let the reconciler poll the rooms now."""
-    with app.app_context():
-        services_of(app).reconciler.poll()
 
 
 # The form
@@ -497,20 +522,3 @@ def test_the_form_shows_that_a_name_is_taken_and_suggests_another(
     assert "my text</textarea>" in answer.text
     form: JSON = hidden_fields(answer.text) | {"handle": "ADA 2", "message": "my text"}
     assert browser.post(f"/{kitchen}/", data=form).status_code == 303
-
-
-def test_a_claim_is_forgotten_when_its_person_uses_another_name_elsewhere(
-    app: Flask, ada: Client, kitchen: str
-) -> None:
-    rev = ada.post("hello", handle="Ada")["seq"] + 1
-    services = services_of(app)
-    shared = services.reconciler.rooms[kitchen]
-    mark = ada.join(kitchen)["you"]["mark"]
-    message = {"label": kitchen, "rev": rev, "seq": rev, "mark": mark, "handle": "Ada L"}
-
-    claims = services.reconciler._recent_claims
-    assert claims.is_recent(shared.id, mark, "Ada", is_known=False)
-
-    services.reconciler.on_message("chat", message)
-
-    assert not claims.is_recent(shared.id, mark, "Ada", is_known=False)

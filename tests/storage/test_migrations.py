@@ -50,6 +50,7 @@ ADD_REACTION = text("""UPDATE messages SET reactions = '{"👍": ["ben"]}' WHERE
 COLUMNS_OF_MODERATION = {
     *RoomRules._fields,
     "purge_at",
+    "names_version",
     "details",
 }
 """The columns of `rooms` and `messages` that migration 0005 adds."""

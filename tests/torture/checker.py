@@ -17,8 +17,9 @@ was acknowledged was shown to somebody.
 """
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 
@@ -44,6 +45,11 @@ from tests.torture.verdict import Verdict
 
 MAX_DELAY_MS = 3_500  # the promise
 MAX_CLIENTS_NAMED = 50
+
+OVERWRITABLE_ACTIONS = ("edit", "react")
+CHANGE_ACTIONS = (*OVERWRITABLE_ACTIONS, "delete")
+REPETITION_MS = 300
+"""How long page clients wait at least before they repeat a change: RETRY_MS in people.mjs."""
 
 
 def check(records: list[Record], rooms: dict[str, StoredRoom], exact_clock: bool = True) -> Verdict:
@@ -246,11 +252,201 @@ def _check_numbers(
 def _check_no_number_is_missing(
     verdict: Verdict, requests: list[SentRequest], room: StoredRoom, records: list[Record]
 ) -> None:
+    """Check that every number is that of a known change, or can be that of an overwritten one.
+
+    A message has only the number of its last change. When a server stores an edit or a reaction
+    and is stopped before it acknowledges and broadcasts it, and somebody else changes the message
+    before any client reads it, no client ever sees the number. When the client repeats the
+    request, it changes nothing: the answer has the number of the later change, or refuses because
+    the message has been deleted meanwhile.
+
+    Each request accounts for one number at most: see ChangeNumbers.
+    """
     known = set(_seqs_by_number(requests, room, records))
     known |= {row.seq for row in room.rows}
-    for number in range(room.floor + 1, room.head + 1):
-        if number not in known:
-            verdict.add_finding("I2 lost: a number without a change", number)
+    missing = [number for number in range(room.floor + 1, room.head + 1) if number not in known]
+    if not missing:
+        return
+    for number in ChangeNumbers(requests, room, records).without_a_request(missing):
+        verdict.add_finding("I2 lost: a number without a change", number)
+
+
+class ChangeNumbers:
+    """Finds the request that took the number of each change of an existing message.
+
+    An acknowledgement has either the number that its request took or, if the request changed
+    nothing when it was repeated, that of a later change. So each number is matched with a
+    request of its own. A request may have taken a number that no client saw if
+
+    - it is an edit or a reaction. The number of a new message is its `seq`, and a deleted message
+      never changes again, so the numbers of posts and deletions remain visible;
+    - its client sent it, over an open connection, before the first record of that number or a
+      higher one;
+    - its answer, if any, came late enough for a repetition and after each post with a lower number
+      was sent, and acknowledges a higher number or is a refusal;
+    - the next known state of its message has a higher number, and contains its change or is
+      deleted.
+
+    All times are of the machine's monotonic clock. Clients record a request before they send it,
+    and what they receive after it arrived, so the true interval lies within the recorded one.
+    """
+
+    def __init__(
+        self, requests: list[SentRequest], room: StoredRoom, records: list[Record]
+    ) -> None:
+        self._changes = [request for request in requests if request.action in CHANGE_ACTIONS]
+        self._by_seq: defaultdict[int | None, list[SentRequest]] = defaultdict(list)
+        self._by_rev: defaultdict[int | None, list[SentRequest]] = defaultdict(list)
+        for request in self._changes:
+            self._by_seq[request.seq].append(request)
+            self._by_rev[request.rev].append(request)
+        self._answered_at: dict[str, float] = {}
+        for record in of_type(records, "ok", "fail"):
+            self._answered_at.setdefault(record["id"], record["at"])
+        self._states: defaultdict[int, dict[int, Record]] = defaultdict(dict)
+        for _, row in _row_records(records):
+            self._states[row["seq"]][row["rev"]] = row
+        self._connections: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in of_type(records, "connect", "disconnect"):
+            self._connections[record["client"]].append(record)
+        self._first_records = _first_records_of_numbers(records)
+        self._posts = _sending_times_of_posts(requests, room)
+        self._numbers: dict[str, int] = {}
+        """The number matched with each request, by its id."""
+
+    def without_a_request(self, missing: list[int]) -> list[int]:
+        """Return those of the missing numbers that no request can have taken.
+
+        Finds a maximum bipartite matching with augmenting paths (Kuhn's algorithm). The numbers in
+        acknowledgements come first and remain matched.
+        """
+        acknowledged = {request.rev for request in self._changes if request.rev is not None}
+        for number in sorted(acknowledged):
+            self._match(number, set())
+        return [number for number in missing if not self._match(number, set())]
+
+    def _match(self, number: int, tried: set[str]) -> bool:
+        """Match a number with a request, and others anew if necessary; return whether it worked."""
+        for request in self._candidates(number):
+            if request.id in tried:
+                continue
+            tried.add(request.id)
+            other_number = self._numbers.get(request.id)
+            if other_number is None or self._match(other_number, tried):
+                self._numbers[request.id] = number
+                return True
+        return False
+
+    def _candidates(self, number: int) -> list[SentRequest]:
+        """Return the requests that may have taken a number."""
+        acknowledged = self._by_rev[number]
+        seqs = {request.seq for request in acknowledged}
+        requests = self._changes
+        if seqs:
+            requests = [request for seq in seqs for request in self._by_seq[seq]]
+        others = [request for request in requests if self._may_have_taken(request, number)]
+        first_record_at = _first_record_from(self._first_records, number)
+        return [
+            request
+            for request in acknowledged + others
+            if self._first_attempt_at(request) < first_record_at
+        ]
+
+    def _may_have_taken(self, request: SentRequest, number: int) -> bool:
+        """Return whether a request may have taken a number that its answer does not have."""
+        if request.action not in OVERWRITABLE_ACTIONS:
+            return False
+        if request.rev is not None and request.rev <= number:
+            return False
+        answered_at = self._answered_at.get(request.id, inf)
+        if answered_at < request.sent_at + REPETITION_MS:
+            return False
+        sent_before = [sent_at for post, sent_at in self._posts.items() if post < number]
+        if answered_at < max(sent_before, default=0.0):
+            return False
+        return self._is_contained(request, number)
+
+    def _first_attempt_at(self, request: SentRequest) -> float:
+        """Return when a request can have been sent first: not while its client is disconnected."""
+        is_connected = True  # hosts do not record their connections
+        for record in self._connections[request.client]:
+            if record["at"] > request.sent_at and is_connected:
+                break
+            is_connected = record["type"] == "connect"
+            if record["at"] > request.sent_at and is_connected:
+                return float(record["at"])
+        return request.sent_at if is_connected else inf
+
+    def _is_contained(self, request: SentRequest, number: int) -> bool:
+        """Return whether the next known state of a message contains the change of a request.
+
+        Later requests of the same client for the same thing may have undone it.
+        """
+        assert request.seq is not None
+        states = self._states[request.seq]
+        next_rev = min((rev for rev in states if rev >= number), default=None)
+        if next_rev is None:
+            return False
+        row = states[next_rev]
+        thing = _changed_thing(request)
+        return any(
+            _contains_change(row, later)
+            for later in self._by_seq[request.seq]
+            if later.sent_at >= request.sent_at and _changed_thing(later) == thing
+        )
+
+
+def _changed_thing(request: SentRequest) -> tuple[object, ...]:
+    return (request.client, request.action, request.seq, request.emoji)
+
+
+def _contains_change(row: Record, request: SentRequest) -> bool:
+    """Return whether a message is as an edit or a reaction leaves it, or deleted since."""
+    if row.get("deleted"):
+        return True
+    if request.action == "edit":
+        return bool(row["message"] == request.message)
+    people = (row.get("reactions") or {}).get(request.emoji, [])
+    return (request.mark in people) == request.on
+
+
+def _row_records(records: list[Record]) -> Iterator[tuple[Record, Record]]:
+    """Return every message that a client received, read or showed, with the record it is in."""
+    for record in records:
+        if record["type"] in ("show", "read_back") or is_message_event(record):
+            yield record, record["row"]
+        elif record["type"] in ("reset", "final"):
+            for row in record["rows"]:
+                yield record, row
+
+
+def _first_records_of_numbers(records: list[Record]) -> list[tuple[int, float]]:
+    """Return the highest numbers known so far, each with the time of its first record."""
+    numbers = [(record["at"], row["rev"]) for record, row in _row_records(records)]
+    numbers += [(record["at"], record["rev"]) for record in of_type(records, "ok")]
+    numbers += [(record["at"], record.get("head") or 0) for record in of_type(records, "receive")]
+    highest_numbers: list[tuple[int, float]] = []
+    for at, number in sorted(numbers):
+        if not highest_numbers or number > highest_numbers[-1][0]:
+            highest_numbers.append((number, at))
+    return highest_numbers
+
+
+def _first_record_from(first_records: list[tuple[int, float]], number: int) -> float:
+    """Return the time of the first record of a number or a higher one."""
+    index = bisect_left(first_records, (number, 0.0))
+    return first_records[index][1] if index < len(first_records) else inf
+
+
+def _sending_times_of_posts(requests: list[SentRequest], room: StoredRoom) -> dict[int, float]:
+    """Return when the posts were sent that are acknowledged or stored, by their numbers."""
+    stored = {row.id: row.seq for row in room.rows if row.id}
+    times: dict[int, float] = {}
+    for request in requests:
+        number = request.rev or stored.get(request.id)
+        if request.action == "chat" and number is not None:
+            times[number] = request.sent_at
+    return times
 
 
 def _seqs_by_number(

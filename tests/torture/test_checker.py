@@ -75,13 +75,8 @@ class Example:
         reacted = row(2, "two", rev=4, reactions={"👍": ["ben"]})
         rename = row(5, "Ada L.", id=None, kind="rename")
         probe = row(6, "Does every client receive this?", id="probe-kitchen")
-        final = [tombstone, reacted, rename, probe]
         self.records: list[Record] = []
-        for client in CLIENTS:
-            self.records.append({"client": client, "type": "reset", "epoch": "e", "rows": []})
-        for client in CLIENTS:
-            self.records.append({"client": client, "type": "connect"})
-        self.records.append({"client": "", "type": "begin"})
+        self.begin()
         self.records += requested("chat", "id-1", 1, one, message="one")
         self.records += requested("chat", "id-2", 2, two, message="two")
         self.records += requested("delete", "deletion", 3, tombstone, seq=1)
@@ -89,8 +84,21 @@ class Example:
             "react", "reaction", 4, reacted, seq=2, emoji="👍", on=True, mark="ben"
         )
         self.records += requested("rename", "renaming", 5, rename, message="Ada L.")
+        self.end([tombstone, reacted, rename, probe])
+
+    def begin(self) -> None:
+        """Add the records of the clients that open the room."""
+        for client in CLIENTS:
+            self.records.append({"client": client, "type": "reset", "epoch": "e", "rows": []})
+        for client in CLIENTS:
+            self.records.append({"client": client, "type": "connect"})
+        self.records.append({"client": "", "type": "begin"})
+
+    def end(self, final: list[Record]) -> None:
+        """Add the probe, which is the last message, and what all clients show; store that."""
+        probe = final[-1]
         self.records += requested(
-            "chat", "probe-kitchen", 6, probe, "kitchen probe", message=probe["message"]
+            "chat", "probe-kitchen", probe["rev"], probe, "kitchen probe", message=probe["message"]
         )
         for client in CLIENTS:
             self.records.append(
@@ -104,7 +112,7 @@ class Example:
             )
         rows = [Row.from_record(message) for message in final]
         client_ids = Counter(["id-1", "id-2", "probe-kitchen"])
-        self.room = StoredRoom(head=6, epoch="e", rows=rows, client_ids=client_ids)
+        self.room = StoredRoom(head=probe["rev"], epoch="e", rows=rows, client_ids=client_ids)
 
     def check(self, exact_clock: bool = True) -> Verdict:
         """Return the checker's verdict."""
@@ -471,3 +479,207 @@ def test_superseded_texts_are_those_that_no_message_has_any_more() -> None:
     example = Example()
 
     assert superseded_texts(example.timed_records(), {"kitchen": example.room}) == ["one"]
+
+
+MISSING = "I2 lost: a number without a change"
+CY = "kitchen page 2"
+OVERWRITTEN_REACTION: Record = {
+    "client": CY,
+    "type": "invoke",
+    "action": "react",
+    "id": "overwritten",
+    "seq": 2,
+    "emoji": "❤️",
+    "on": True,
+    "mark": "cy",
+}
+OVERWRITTEN_EDIT: Record = {
+    "client": CY,
+    "type": "invoke",
+    "action": "edit",
+    "id": "overwritten",
+    "seq": 2,
+    "message": "two, edited",
+}
+BOTH_REACTIONS = {"❤️": ["cy"], "👍": ["ben"]}
+
+
+class OverwrittenChange(Example):
+    """A history in which no client sees the numbers of some changes of a message.
+
+    Ada posts two messages. The server stores a change by Cy of the second one as number 3, and is
+    stopped. Then Ben reacts to the same message. The answer to Cy's repeated request has the number
+    of Ben's reaction. Of Cy's change, only the `request` is in the history, and the answer to it
+    if `is_answered`.
+    """
+
+    def __init__(
+        self,
+        request: Record,
+        missing: tuple[int, ...] = (3,),
+        is_answered: bool = True,
+        **changed: Any,
+    ) -> None:
+        rev = missing[-1] + 1
+        one = row(1, "one")
+        two = row(2, "two")
+        fields = {"message": "two", "reactions": BOTH_REACTIONS, **changed}
+        reacted = row(2, rev=rev, **fields)
+        probe = row(rev + 1, "Does every client receive this?", id="probe-kitchen")
+        self.records = []
+        self.begin()
+        self.records += requested("chat", "id-1", 1, one, message="one")
+        self.records += requested("chat", "id-2", 2, two, message="two")
+        self.records.append(dict(request))
+        self.records += requested(
+            "react", "reaction", rev, reacted, BEN, seq=2, emoji="👍", on=True, mark="ben"
+        )
+        if is_answered:
+            answer = {"type": "ok", "client": CY, "id": request["id"], "seq": request["seq"]}
+            self.records.append({**answer, "rev": rev, "later": 1_000})
+        self.end([one, reacted, probe])
+
+    def pop(self, record_type: str, request_id: str) -> Record:
+        """Remove a record of a request; return it."""
+        return self.records.pop(self.index_of(record_type, request_id))
+
+    def index_of(self, record_type: str, request_id: str) -> int:
+        """Return the index of a record of a request."""
+        return next(
+            index
+            for index, record in enumerate(self.records)
+            if record["type"] == record_type and record.get("id") == request_id
+        )
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_the_number_of_an_overwritten_reaction_may_be_invisible(is_answered: bool) -> None:
+    example = OverwrittenChange(OVERWRITTEN_REACTION, is_answered=is_answered)
+
+    assert example.check().findings == {}
+
+
+def test_the_number_of_an_overwritten_edit_may_be_invisible() -> None:
+    example = OverwrittenChange(OVERWRITTEN_EDIT, message="two, edited", reactions={"👍": ["ben"]})
+
+    assert example.check().findings == {}
+
+
+def test_the_number_of_a_change_may_be_invisible_if_the_message_was_deleted() -> None:
+    tombstone = row(2, "", rev=4, deleted=True)
+    probe = row(5, "Does every client receive this?", id="probe-kitchen")
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    del example.records[example.index_of("invoke", "reaction") :]
+    example.records += requested("delete", "deletion", 4, tombstone, seq=2)
+    refusal = {"client": CY, "type": "fail", "id": "overwritten", "code": "gone"}
+    example.records.append({**refusal, "later": 1_000})
+    example.end([row(1, "one"), tombstone, probe])
+
+    assert example.check().findings == {}
+
+
+def without_a_request() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    example.pop("invoke", "overwritten")
+    example.pop("ok", "overwritten")
+    return example
+
+
+def for_another_message() -> Example:
+    return OverwrittenChange({**OVERWRITTEN_REACTION, "seq": 1}, is_answered=False)
+
+
+def sent_after_a_higher_number_was_received() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    request = example.pop("invoke", "overwritten")
+    example.records.insert(example.index_of("ok", "reaction"), request)
+    return example
+
+
+def sent_without_a_connection() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    index = example.index_of("invoke", "overwritten")
+    example.records.insert(index, {"client": CY, "type": "disconnect"})
+    index = example.index_of("ok", "overwritten")
+    example.records.insert(index, {"client": CY, "type": "connect"})
+    return example
+
+
+def answered_at_once() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    del example.records[example.index_of("ok", "overwritten")]["later"]
+    return example
+
+
+def acknowledged_with_a_lower_number() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    answer = example.pop("ok", "overwritten")
+    answer["rev"] = 2
+    example.records.insert(example.index_of("invoke", "overwritten") + 1, answer)
+    return example
+
+
+def refused_before_a_lower_number_was_taken() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION, is_answered=False)
+    request = example.pop("invoke", "overwritten")
+    refusal = {"client": CY, "type": "fail", "id": "overwritten", "code": "gone"}
+    index = example.index_of("invoke", "id-2")
+    time_for_a_repetition = [{"client": "", "type": "send"}] * 1_000
+    example.records[index:index] = [request, *time_for_a_repetition, refusal]
+    return example
+
+
+def acknowledged_with_a_number_that_no_other_request_took() -> Example:
+    example = OverwrittenChange(OVERWRITTEN_REACTION)
+    example.pop("invoke", "reaction")
+    example.pop("ok", "reaction")
+    return example
+
+
+def not_contained_in_the_message() -> Example:
+    return OverwrittenChange(OVERWRITTEN_REACTION, is_answered=False, reactions={"👍": ["ben"]})
+
+
+def a_deletion() -> Example:
+    return OverwrittenChange({**OVERWRITTEN_REACTION, "action": "delete"}, is_answered=False)
+
+
+def a_post() -> Example:
+    return OverwrittenChange({**OVERWRITTEN_REACTION, "action": "chat"}, is_answered=False)
+
+
+def one_request_for_two_numbers() -> Example:
+    return OverwrittenChange(OVERWRITTEN_REACTION, missing=(3, 4))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        without_a_request,
+        for_another_message,
+        sent_after_a_higher_number_was_received,
+        sent_without_a_connection,
+        answered_at_once,
+        acknowledged_with_a_lower_number,
+        refused_before_a_lower_number_was_taken,
+        acknowledged_with_a_number_that_no_other_request_took,
+        not_contained_in_the_message,
+        a_deletion,
+        a_post,
+        one_request_for_two_numbers,
+    ],
+)
+def test_a_missing_number_is_found_if_no_request_can_have_taken_it(
+    build: Callable[[], Example],
+) -> None:
+    verdict = build().check()
+
+    assert verdict.findings[MISSING] == 1
+
+
+def test_two_requests_may_have_taken_two_invisible_numbers() -> None:
+    example = OverwrittenChange(OVERWRITTEN_REACTION, missing=(3, 4))
+    other = {**OVERWRITTEN_REACTION, "id": "other", "emoji": "👍", "mark": "ada", "on": False}
+    example.records.insert(example.index_of("invoke", "overwritten"), other)
+
+    assert example.check().findings == {}

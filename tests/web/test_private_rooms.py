@@ -1,9 +1,11 @@
 """Private rooms: how they are made, and what link previews and other sites learn of them."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from chat.models import Room, rooms
 from chat.storage.database import write_transaction
@@ -14,9 +16,9 @@ from tests.pages import hidden_fields, texts_on
 PREVIEW = {"User-Agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}
 
 
-def press_new_private_room(app: Flask) -> str:
+def press_new_private_room(app: Flask, browser: FlaskClient | None = None) -> str:
     """Press "New private room" on the home page; return the label of the room."""
-    browser = app.test_client()
+    browser = browser or app.test_client()
     form = hidden_fields(browser.get("/").text) | {"private": "1"}
     answer = browser.post("/new/", data=form)
     assert answer.status_code == 303
@@ -87,6 +89,66 @@ def test_a_link_preview_of_a_private_room_shows_nothing(app: Flask, private_room
 
     assert page.status_code == 200
     assert "secret" not in page.text
+
+
+@pytest.mark.parametrize("agent", ["Slackbot-LinkExpanding 1.0", "WhatsApp/2.23.20.0 A"])
+def test_a_link_preview_of_no_page_of_a_private_room_shows_anything(
+    app: Flask, open_client: Callable[..., Client], agent: str
+) -> None:
+    host = app.test_client()
+    label = press_new_private_room(app, host)
+    client = in_room(open_client(host), label)
+    client.post("midnight feast", handle="Zelda")
+    mark = client.join(label)["you"]["mark"]
+    paths = room_paths(app, "GET", label, mark)
+
+    pages = {path: host.get(f"/{label}/{path}").text for path in paths}
+    previews = {path: host.get(f"/{label}/{path}", headers={"User-Agent": agent}) for path in paths}
+
+    telling = {path for path, text in pages.items() if shows_room(text)}
+    assert telling >= {"", "people", f"people/{mark}", "messages/1"}
+    for path, preview in previews.items():
+        assert not shows_room(preview.text), path
+        expected = {"": 200, "qr.svg": 200, "password": 303}.get(path, 404)
+        assert preview.status_code == expected, path
+
+
+@pytest.mark.parametrize("agent", ["Slackbot-LinkExpanding 1.0", "WhatsApp/2.23.20.0 A"])
+def test_a_link_preview_program_can_send_no_form_of_a_private_room(
+    app: Flask, open_client: Callable[..., Client], agent: str
+) -> None:
+    host = app.test_client()
+    label = press_new_private_room(app, host)
+    client = in_room(open_client(host), label)
+    client.post("midnight feast", handle="Zelda")
+    csrf = hidden_fields(host.get(f"/{label}/your-data").text)["csrf"]
+    fields = {"csrf": csrf, "confirm": "yes", "action": "lock", "handle": "Bot", "message": "!"}
+
+    for form in ({}, fields):
+        for path in room_paths(app, "POST", label):
+            answer = host.post(f"/{label}/{path}", data=form, headers={"User-Agent": agent})
+            assert not shows_room(answer.text), path
+            assert answer.status_code in ((303, 400) if path == "your-data/leave" else (400, 404))
+
+    [row] = client.ask("history", {})["messages"]
+    assert row["message"] == "midnight feast"
+
+
+def shows_room(text: str) -> bool:
+    """Return whether a page shows the message in the private room, or who wrote it."""
+    return "midnight" in text or "Zelda" in text
+
+
+def room_paths(app: Flask, method: str, label: str, mark: str = "") -> list[str]:
+    """Return the paths of all pages of a room, or of all its forms, below that of the room."""
+    values = {"label": label, "mark": mark, "seq": 1}
+    routes = app.url_map.bind("localhost")
+    paths = [
+        routes.build(rule.endpoint, values, method, append_unknown=False)
+        for rule in app.url_map.iter_rules()
+        if "label" in rule.arguments and method in (rule.methods or ())
+    ]
+    return [path.removeprefix(f"/{label}/") for path in paths]
 
 
 def test_other_rooms_have_previews(app: Flask, ada: Client, kitchen: str) -> None:

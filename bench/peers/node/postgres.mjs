@@ -17,7 +17,7 @@ const INSERT_ALL = {
 }
 
 export async function openPostgres(url, broadcast) {
-  const pool = new pg.Pool({ connectionString: url })
+  const pool = new pg.Pool({ connectionString: url, idleTimeoutMillis: 0 }) // keeps its connections
   await pool.query(CREATE)
 
   async function postImmediately(message) {

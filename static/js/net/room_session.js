@@ -133,7 +133,7 @@ export class RoomSession extends EventTarget {
 
   /**
    * Asks how many messages are newer than another one. Only the answer to `join` contains that:
-   * the room is joined once more, which changes nothing.
+   * the room is joined once more, which changes nothing unless it is refused.
    *
    * @param {number} after
    * @returns {Promise<{ missed: number, messages: Row[] } | null>} the number, and some of them;
@@ -146,7 +146,11 @@ export class RoomSession extends EventTarget {
       const { missed, messages, epoch } = answer
       const isSameHistory = epoch === this.#timeline.epoch
       return isSameHistory && missed !== undefined ? { missed, messages } : null
-    } catch {
+    } catch (error) {
+      if (error instanceof Refused) {
+        this.#needsCheck = true // a refused join may have left the room
+        this.#scheduleCatchUp()
+      }
       return null
     }
   }
@@ -337,6 +341,12 @@ export class RoomSession extends EventTarget {
     if (FINAL_REFUSALS.includes(code)) this.#socket.close()
   }
 
+  /** Joins the room again, in which the server does not know this connection any more. */
+  #joinAgain() {
+    this.#leave()
+    this.#join(this.#timeline.applied)
+  }
+
   #leave() {
     this.#generation += 1
     this.#isJoined = false
@@ -392,7 +402,10 @@ export class RoomSession extends EventTarget {
   async #catchUp() {
     if (this.#isCatchingUp || !this.#isJoined) return
     this.#isCatchingUp = true
-    const hasAdvanced = await this.#fetchChanges().catch(() => false)
+    const hasAdvanced = await this.#fetchChanges().catch((error) => {
+      if (isNotJoined(error)) this.#joinAgain()
+      return false
+    })
     this.#isCatchingUp = false
     if (this.#isJoined && !this.#timeline.isBehind) this.#setState("joined")
     this.#scheduleCatchUp(hasAdvanced ? GAP_WAIT_MS : REQUEST_RETRY_DELAY_MS)
@@ -496,10 +509,8 @@ export class RoomSession extends EventTarget {
     try {
       return await this.#socket.request(item.event ?? "chat", payloadOf(item))
     } catch (error) {
-      const isNotJoined = error instanceof Refused && error.code === "not_joined"
-      if (!isNotJoined) throw error
-      this.#leave()
-      this.#join(this.#timeline.applied)
+      if (!isNotJoined(error)) throw error
+      this.#joinAgain()
       throw new Unreachable(error.message)
     }
   }
@@ -526,6 +537,16 @@ export class RoomSession extends EventTarget {
     const row = { label, seq, rev, handle, message, timestamp, mark, id }
     return reply_to ? { ...row, reply_to } : row
   }
+}
+
+/**
+ * Whether the server refused an event because this connection is in no room.
+ *
+ * @param {unknown} error
+ * @returns {error is Refused}
+ */
+function isNotJoined(error) {
+  return error instanceof Refused && error.code === "not_joined"
 }
 
 /** @param {Item} item */
