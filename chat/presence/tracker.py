@@ -19,6 +19,7 @@ from flask import Flask
 from chat.background import BackgroundLoop, run_logged
 from chat.broadcasts import Broadcaster
 from chat.delivery.bus import Bus
+from chat.errors import Busy
 from chat.models import Room
 from chat.presence.registry import PeopleByWorker, PresenceRegistry
 from chat.presence.roster import LEASE_SECONDS, HandlesByMark, OtherPeople, Roster
@@ -349,17 +350,25 @@ class PresenceTracker:
             self.roster.forget_others()
 
     def _look_up_handles(self) -> None:
-        """Find the last handles of people of whom this worker knows none."""
+        """Find the last handles of people of whom this worker knows none. Raises Busy."""
         for label in list(islice(self._authors_without_handle, MAX_HANDLE_LOOKUPS)):
             room, authors = self._authors_without_handle.pop(label)
-            with self._app.app_context():
-                known = self.roster.handles(label)
-                unknown = {author for author in authors if not known.get(room.mark(author))}
-                if not unknown:
-                    continue
-                for author, handle in room.recent_handles(unknown).items():
-                    self.roster.set_handle(label, room.mark(author), handle)
+            try:
+                with self._app.app_context():
+                    self._set_last_handles(room, list(authors))
+            except Busy:
+                for author in list(authors):
+                    self.look_up_handle(room, author)  # again in the next round
+                raise
             self._socketio.sleep(0)  # messages do not wait for the names in all rooms
+
+    def _set_last_handles(self, room: Room, authors: Collection[str]) -> None:
+        known = self.roster.handles(room.label)
+        unknown = [author for author in authors if not known.get(room.mark(author))]
+        if not unknown:
+            return
+        for author, handle in room.recent_handles(unknown).items():
+            self.roster.set_handle(room.label, room.mark(author), handle)
 
     def _run_once(self) -> None:
         now = time.monotonic()

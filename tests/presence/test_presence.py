@@ -1,15 +1,17 @@
 """Presence and typing in one process: people are announced once, however many connections."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 from flask import Flask
 
+from chat.errors import Busy
+from chat.models import Room
 from chat.presence.roster import GRACE_SECONDS
 from chat.presence.tracker import MAX_PEOPLE_FOR_TYPING
 from chat.services import services_of
-from tests.conftest import JSON, Client, in_room
+from tests.conftest import JSON, Client, Patch, in_room
 from tests.pages import hidden_fields
 
 Open = Callable[..., Client]
@@ -229,6 +231,34 @@ def test_people_who_return_are_listed_by_their_last_handle(
         [person] = payload["here"]
         handles.append(person["handle"])
     assert handles == ["Benjamin"]
+
+
+def test_names_are_read_again_after_the_database_was_busy(
+    announcer: Announcer,
+    ada: Client,
+    open_client: Open,
+    app: Flask,
+    kitchen: str,
+    monkeypatch: Patch,
+) -> None:
+    def be_busy(_room: Room, _authors: Collection[str]) -> dict[str, str]:
+        raise Busy
+
+    browser = app.test_client()
+    browser.get(f"/{kitchen}/")
+    ben = in_room(open_client(browser), kitchen)
+    ben.post("hello", handle="Ben")
+    ben.close()
+    announcer.announce(later=GRACE_SECONDS)
+    with monkeypatch.context() as outage:
+        outage.setattr(Room, "recent_handles", be_busy)
+        mark = open_client(browser).join(kitchen)["you"]["mark"]
+        announcer.announce()
+        assert listed_handles(ada, kitchen)[mark] == ""
+
+    announcer.announce()
+
+    assert listed_handles(ada, kitchen)[mark] == "Ben"
 
 
 def test_another_message_under_the_same_handle_is_not_announced(
