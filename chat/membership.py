@@ -295,11 +295,9 @@ def announce_typing(handle: str) -> None:
     if not presence.announces_typing(room.label) or not _may_write(room):
         return
     mark = room.mark(author())
-    used_handle = presence.roster.handles(room.label).get(mark)
-    if used_handle or _may_use(room, mark, handle):
-        presence.announce_typing(
-            {"label": room.label, "mark": mark, "handle": used_handle or handle}
-        )
+    shown_handle = presence.roster.handles(room.label).get(mark) or handle
+    if _may_use(room, mark, shown_handle):
+        presence.announce_typing({"label": room.label, "mark": mark, "handle": shown_handle})
 
 
 def _may_write(room: Room) -> bool:

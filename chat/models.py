@@ -57,7 +57,8 @@ class Room(Base):
 
     Messages with a `seq` up to `floor` do not exist any more: they have expired or were cleared.
     Their rows are deleted later. `purge_at` is when the purge job has to look at the room.
-    `names_version` is raised whenever somebody gives up or loses a protected name.
+    `names_version` is raised whenever somebody gives up or loses a protected name. It is not when
+    a hold ends: nobody remembers a claim for as long as that.
     """
 
     __tablename__ = "rooms"

@@ -231,8 +231,8 @@ class Reconciler:
         has_new_epoch = announced is not None and announced.epoch != room.epoch
         if announced is not None and has_new_epoch and _is_replaced(room, announced, cursor_before):
             self.sequencer.reset(room.label, room.head)
-        if has_new_epoch or room.floor > cursor_before:
-            # What hosts did meanwhile may not exist any more, and is not broadcast here.
+        if has_new_epoch:
+            # What hosts did before that is not broadcast here.
             self._enforcement.on_changes_skipped(room.label, self.rooms.get(room.label))
         self.sequencer.track(room.label, room.head)  # for those who entered during the query
         if (self.sequencer.cursor(room.label) or 0) < room.head:
@@ -274,6 +274,8 @@ class Reconciler:
             first_cursor = self.sequencer.cursor(label)
             while (cursor := self.sequencer.cursor(label)) is not None:
                 page = room.changes(cursor, CATCH_UP_CHANGES)
+                if page.floor > cursor:  # some changes do not exist any more
+                    self._enforcement.on_changes_skipped(label, self.rooms.get(label))
                 changes = [wire.message(room, message) for message in page.messages]
                 self.sequencer.catch_up(label, changes, page.upto, first_cursor)
                 if page.upto >= page.head:

@@ -59,12 +59,14 @@ class RoomNames:
 
     `to_check` holds the mark and handle of each claim that has to be compared with `held`; others
     were compared recently. `allowed` holds those that have been, with the `names_version` at which
-    the person has the name.
+    the person has the name. Who has given up a name in this transaction is in `gave_up`: all their
+    claims are compared.
     """
 
     to_check: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, HeldName] = field(default_factory=dict)
     allowed: dict[tuple[str, str], int] = field(default_factory=dict)
+    gave_up: set[str] = field(default_factory=set)
 
     def add(self, name: HeldName) -> None:
         """Note a name; it replaces the earlier one of the same person."""
@@ -75,7 +77,7 @@ class RoomNames:
 
         Raises NameTaken.
         """
-        if (mark, handle) not in self.to_check:
+        if (mark, handle) not in self.to_check and mark not in self.gave_up:
             return False
         if is_taken(skeleton(handle), mark, self.held.values(), hosts, now):
             raise NameTaken(handle)

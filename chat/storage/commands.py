@@ -133,7 +133,7 @@ class Command:
         NameTaken.
         """
         handle = self.claimed_handle
-        if handle is None or not room.names.to_check:
+        if handle is None or not (room.names.to_check or room.names.gave_up):
             return []
         mark = self.mark
         if not room.names.check(mark, handle, room.rules.hosts, utc_now()):
@@ -150,6 +150,7 @@ class Command:
         room.names.add(name)
         if before is not None and before.skeleton != name.skeleton:
             room.names_version += 1
+            room.names.gave_up.add(mark)
         hold = HoldName(
             room.id,
             mark,

@@ -177,20 +177,22 @@ class HoldName(Effect):
     is_new: bool
 
     def write(self, connection: Connection) -> None:
-        """Insert the row of the person, or update it."""
+        """Insert the row of the person, or update it.
+
+        The row may have been deleted meanwhile, because the hold had ended.
+        """
         values = {
             "handle": self.handle,
             "skeleton": self.skeleton,
             "held_until": self.held_until,
             "address_hash": self.address_hash,
         }
-        if self.is_new:
-            row = {"room_id": self.room_id, "mark": self.mark, **values}
-            connection.execute(insert(known_names), row)
-            return
         names = known_names.c
         of_person = names.room_id == self.room_id, names.mark == self.mark
-        connection.execute(update(known_names).where(*of_person).values(values))
+        statement = update(known_names).where(*of_person).values(values)
+        if self.is_new or connection.execute(statement).rowcount == 0:
+            row = {"room_id": self.room_id, "mark": self.mark, **values}
+            connection.execute(insert(known_names), row)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ SELECT_NAMES = union_all(
 )
 
 ROOM_ID = select(rooms.c.id).where(rooms.c.label == bindparam("label")).scalar_subquery()
+LOCK_ROOM = select(rooms.c.id).where(rooms.c.label == bindparam("label")).with_for_update()
 OF_PEOPLE = and_(known_names.c.room_id == ROOM_ID, BY_MARK)
 ENDS_SOON = known_names.c.held_until < bindparam("soon")
 other_names = known_names.alias()
@@ -113,6 +114,7 @@ def extend_names(label: str, marks: Collection[str]) -> None:
     if not ending:
         return
     with write_transaction() as connection:
+        connection.execute(LOCK_ROOM, parameters)  # first, as the journal does
         connection.execute(
             EXTEND, parameters | {"marks": ending, "now": now, "until": held_until(now)}
         )

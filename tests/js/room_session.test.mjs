@@ -11,6 +11,7 @@ import { Timeline } from "../../static/js/state/timeline.js"
 import { FakeClock, FakeRoom, FakeSocket, FakeStorage, flushPromises, page } from "./fakes.mjs"
 
 const BUSY = { ok: false, code: "busy", message: "", retry: true }
+const NOT_JOINED = { ok: false, code: "not_joined", message: "", retry: false }
 
 let clock
 /** The room on the server. */
@@ -423,6 +424,20 @@ test("a refusal shows that the connection works", async () => {
   assert.deepEqual(requestedEvents(), ["join", "since"])
 })
 
+test("checking the connection joins again when the server has it in no room", async () => {
+  await connect()
+  kitchen.store({ message: "two" })
+  socket.answer = () => {
+    answerNormally()
+    return NOT_JOINED
+  }
+  await session.checkConnection()
+  await flushPromises()
+
+  assert.deepEqual(shownTexts(), ["first", "two"])
+  assert.deepEqual(requestedEvents(), ["join", "since", "join"])
+})
+
 test("without a connection, checking it tries to connect at once", async () => {
   await session.checkConnection()
 
@@ -605,26 +620,29 @@ test("missed messages are not counted without a connection or in another history
   assert.equal(await session.countMissed(1), null)
 })
 
-test("the session joins again when counting the missed messages has left the room", async () => {
-  await connect()
-  let isInRoom = true
-  let isBusy = true
-  socket.answer = (event, payload) => {
-    if (event === "join" && isBusy) {
-      isInRoom = false
-      isBusy = false
-      return BUSY
+for (const isHeard of [true, false]) {
+  const refusal = isHeard ? "a refused count" : "a count whose refusal came too late"
+  test(`the session joins again when ${refusal} of missed messages has left the room`, async () => {
+    await connect()
+    let isInRoom = true
+    let isBusy = true
+    socket.answer = (event, payload) => {
+      if (event === "join" && isBusy) {
+        isInRoom = false
+        isBusy = false
+        if (isHeard) return BUSY
+        throw new Unreachable("operation has timed out")
+      }
+      if (event === "join") isInRoom = true
+      return isInRoom ? kitchen.answer(event, payload) : NOT_JOINED
     }
-    if (event === "join") isInRoom = true
-    if (isInRoom) return kitchen.answer(event, payload)
-    return { ok: false, code: "not_joined", message: "", retry: false }
-  }
 
-  assert.equal(await session.countMissed(1), null)
-  await clock.advance(1000)
+    assert.equal(await session.countMissed(1), null)
+    await clock.advance(1000)
 
-  assert.ok(isInRoom)
-  assert.equal(session.state, "joined")
-  socket.receive("chat", kitchen.store({ message: "and now" }))
-  assert.equal(shownTexts().at(-1), "and now")
-})
+    assert.ok(isInRoom)
+    assert.equal(session.state, "joined")
+    socket.receive("chat", kitchen.store({ message: "and now" }))
+    assert.equal(shownTexts().at(-1), "and now")
+  })
+}

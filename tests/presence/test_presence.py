@@ -277,9 +277,6 @@ def test_another_message_under_the_same_handle_is_not_announced(
 # Names
 
 
-ID = "a-random-id-of-16"
-
-
 def listed_handles(client: Client, label: str) -> dict[str, str]:
     """Return the handles of the people in a room, by mark; "" for people without one."""
     people = client.join(label)["people"]

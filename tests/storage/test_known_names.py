@@ -6,6 +6,7 @@ Ada has visited the page of the kitchen, so her browser is known. Mallory tries 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import NoneType
 
 import pytest
 from flask import Flask
@@ -18,7 +19,13 @@ from chat.moderation.names import HOLD_SECONDS, NO_CLAIM, NameClaim
 from chat.moderation.rules import SanctionKind, utc_now
 from chat.moderation.tables import known_names
 from chat.services import services_of
-from chat.storage.commands import ChangeHandle, DeleteMessage, PostMessage, SetTitle
+from chat.storage.commands import (
+    ChangeHandle,
+    Command,
+    DeleteMessage,
+    PostMessage,
+    SetTitle,
+)
 from chat.storage.database import db, read_transaction, write_transaction
 from chat.storage.erasure import erase_records
 from chat.storage.known_names import extend_names
@@ -504,6 +511,39 @@ def test_a_name_given_up_elsewhere_is_no_longer_ones_own(
     assert visit().post("hello", handle="Ada")["ok"]
 
     assert ada.post("hello", handle="Ada")["code"] == "name_taken"
+
+
+def test_a_name_given_up_in_the_same_batch_is_no_longer_ones_own(
+    app: Flask, ada: Client, kitchen: str
+) -> None:
+    author = author_of(app)
+    with app.app_context():
+        room = Room.find(kitchen)
+        batch: list[Command] = [
+            PostMessage(room, author, "Ada", "one", claim=KNOWN),
+            ChangeHandle(room, author, "Eve", claim=KNOWN),
+            PostMessage(room, "another author", "Ada", "two", claim=KNOWN),
+            PostMessage(room, author, "Ada", "three", claim=KNOWN),
+        ]
+        services_of(app).journal.store_and_publish(batch)
+
+    assert [type(command.failure) for command in batch] == [NoneType] * 3 + [NameTaken]
+
+
+def test_nobody_is_shown_typing_under_a_name_that_another_person_took(
+    open_client: Open, kitchen: str, visit: Callable[[], Client]
+) -> None:
+    mallory = in_room(open_client(), kitchen)
+    assert mallory.post("hello", handle="Ada")["ok"]
+    ada = visit()
+    assert ada.post("hello", handle="Ada")["ok"]
+    ada.received()
+
+    assert mallory.ask("typing", {"handle": "Ada"})["ok"]
+    assert ada.ask("typing", {"handle": "Ada"})["ok"]
+
+    assert ada.received("typing") == []
+    assert len(mallory.received("typing")) == 1
 
 
 # The form

@@ -146,11 +146,9 @@ export class RoomSession extends EventTarget {
       const { missed, messages, epoch } = answer
       const isSameHistory = epoch === this.#timeline.epoch
       return isSameHistory && missed !== undefined ? { missed, messages } : null
-    } catch (error) {
-      if (error instanceof Refused) {
-        this.#needsCheck = true // a refused join may have left the room
-        this.#scheduleCatchUp()
-      }
+    } catch {
+      this.#needsCheck = true // a join that was refused has left the room, even if unheard
+      this.#scheduleCatchUp()
       return null
     }
   }
@@ -210,8 +208,9 @@ export class RoomSession extends EventTarget {
       const changes = await this.#socket.request("since", { after }, PROBE_TIMEOUT_MS)
       if (generation === this.#generation) this.#mergeChanges(changes, after)
     } catch (error) {
-      const isDead = error instanceof Unreachable && generation === this.#generation
-      if (isDead) this.#socket.reconnect()
+      if (generation !== this.#generation) return
+      if (error instanceof Unreachable) this.#socket.reconnect()
+      if (isNotJoined(error)) this.#joinAgain()
     }
   }
 
