@@ -92,7 +92,7 @@ def create_app(config: Config | None = None, *, migrates: bool = True) -> Flask:
         template_folder="../templates",
         static_folder=None,
     )
-    app.session_interface = SocketSessionInterface()
+    app.session_interface = SocketSessionInterface(AllowedHosts(config.public_urls))
     with instance_folder.startup_lock(config.instance):
         _configure(app, config)
         database.init_app(app)

@@ -529,6 +529,27 @@ def test_a_stopping_worker_ends_copied_tls_connections_at_different_moments(tmp_
         assert max(ended_at) - min(ended_at) < DRAIN_SECONDS + 1
 
 
+@pytest.mark.parametrize("worker_class", ["eventlet", "gevent"])
+def test_a_forwarded_poll_of_an_idle_session_waits_for_the_next_ping(
+    tmp_path: Path, worker_class: str
+) -> None:
+    def command_line(port: int) -> list[str]:
+        options = ["-k", worker_class, "-w", str(WORKERS), "-b", f"127.0.0.1:{port}"]
+        app = "tests.slow_pings_of_workers:app"
+        return [sys.executable, "-m", "gunicorn", *options, "--keep-alive=60", app]
+
+    with (
+        _serving(ConfabServer(tmp_path, command_line, NODE_NAME=NODE_NAME)) as server,
+        session_and_other_worker(server) as (first, other),
+    ):
+        for _ in range(2):
+            answer = first.get(other.connection)
+
+            assert status(answer) == 200, answer
+            assert b"\r\n2" in answer, "a ping"
+            assert status(first.post(first.connection, b"3")) == 200
+
+
 @pytest.mark.slow
 def test_a_stopping_gevent_worker_closes_what_was_handed_over_to_it(tmp_path: Path) -> None:
     def command_line(port: int) -> list[str]:

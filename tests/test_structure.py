@@ -61,11 +61,10 @@ LAYERS = [
         "web.labels",
         "web.middleware",
         "web.request_turns",
-        "web.sessions",
         "web.visits",
     },
     {"web.allowed_hosts", "web.plain_refusals"},
-    {"storage.recent_claims", "web.request_guard", "web.room_links"},
+    {"storage.recent_claims", "web.request_guard", "web.room_links", "web.sessions"},
     {
         "broadcasts",
         "delivery.sequencer",

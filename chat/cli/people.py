@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -10,13 +11,13 @@ from flask.cli import AppGroup
 from chat.cli.arguments import MARK, find_room
 from chat.cli.operator_actions import OPERATOR
 from chat.cli.output import confirm, iso, json_option, print_json, print_table, yes_option
-from chat.errors import NotFound
+from chat.errors import Closed, NotFound
 from chat.models import Room
 from chat.services import services
-from chat.storage.erasure import erase_person, erase_records
+from chat.storage.erasure import erase_person, erase_unknown_author
 from chat.storage.moderation_commands import AnnounceErasure
 from chat.storage.people_search import PersonSummary, is_recorded, rooms_of_author, search_people
-from chat.storage.personal_data import author_with_mark, count
+from chat.storage.personal_data import announcements_about, author_with_mark, count
 from chat.web.your_data import export as export_json
 
 everywhere_option = click.option(
@@ -85,14 +86,20 @@ def export(*, label: str, mark: str, everywhere: bool) -> None:
 
 
 def _find_author(room: Room, mark: str) -> str | None:
-    """Return the author with a mark; None when the room has nothing but records of the person.
+    """Return the author with a mark; None when nothing in the room is by the person.
 
-    Raises NotFound when it has nothing at all.
+    The room has records of them then, or announcements about them. Raises NotFound when it has
+    nothing at all.
     """
     author = author_with_mark(room, mark, _do_nothing)
-    if author is None and not is_recorded(room.id, mark):
+    if author is None and not is_recorded(room.id, mark) and not _is_announced(room, mark):
         raise NotFound(f"There is nothing by a person with the mark {mark} in {room.label}.")
     return author
+
+
+def _is_announced(room: Room, mark: str) -> bool:
+    """Return whether a system message is about a person."""
+    return any(found.rows for found in announcements_about(room, mark))
 
 
 def _rooms(room: Room, author: str | None, *, everywhere: bool) -> list[Room]:
@@ -117,15 +124,29 @@ def _question(rooms: list[Room], author: str | None) -> str:
 
 
 def _erase(room: Room, author: str | None, mark: str) -> dict[str, Any]:
-    """Erase what a person wrote in a room, and announce it; return what is printed as JSON."""
-    if author is None:
-        erase_records(room, mark)
-        return {"label": room.label, "mark": mark, "erased": 0}
+    """Erase what a person wrote in a room, and announce it; return what is printed as JSON.
+
+    A room that was deleted meanwhile has nothing of them any more.
+    """
+    own_mark = mark if author is None else room.mark(author)
+    erased = 0
+    with suppress(NotFound):
+        erased = _erase_from_room(room, author, own_mark)
+    return {"label": room.label, "mark": own_mark, "erased": erased}
+
+
+def _erase_from_room(room: Room, author: str | None, mark: str) -> int:
+    """Erase, and announce it unless the room is closed; return how much. Raises NotFound, Busy."""
     journal = services().journal
-    erased = erase_person(journal, room, author).erased
-    if erased > 0 and room.rules.closed_at is None:
-        journal.submit(AnnounceErasure(room, OPERATOR.author, OPERATOR.handle, is_operator=True))
-    return {"label": room.label, "mark": room.mark(author), "erased": erased}
+    if author is None:
+        erased = erase_unknown_author(journal, room, mark).erased
+    else:
+        erased = erase_person(journal, room, author).erased
+    if erased > 0:
+        announcement = AnnounceErasure(room, OPERATOR.author, OPERATOR.handle, is_operator=True)
+        with suppress(Closed, NotFound):
+            journal.submit(announcement)
+    return erased
 
 
 def _document(room: Room, author: str) -> Any:

@@ -87,7 +87,7 @@ class WorkerChannel:
     def receive_head(self, seconds: float) -> Head:
         """Wait for the beginning of a message. Raises TimeoutError and MalformedMessage."""
         with time_limit(seconds):
-            preamble, passed_socket = self._receive_preamble()
+            preamble, passed_socket = self._receive_preamble(seconds)
             try:
                 head_bytes, body_bytes = PREAMBLE.unpack(preamble)
                 if head_bytes > MAX_HEAD_BYTES:
@@ -122,9 +122,13 @@ class WorkerChannel:
         """Close this end."""
         self._connection.close()
 
-    def _receive_preamble(self) -> tuple[bytes, Any]:
-        """Return the preamble, and the socket that was passed on with it, or None."""
+    def _receive_preamble(self, seconds: float) -> tuple[bytes, Any]:
+        """Return the preamble, and the socket that was passed on with it, or None.
+
+        Its first byte may take `seconds`, since the answer to a poll takes longer than a stall.
+        """
         data, passed_socket = b"", None
+        self._connection.settimeout(seconds)
         while not data:
             try:
                 data, descriptors, _, _ = socket.recv_fds(self._connection, PREAMBLE.size, 1)
@@ -136,6 +140,7 @@ class WorkerChannel:
                 passed_socket = socket.socket(-1, -1, -1, fileno=descriptors[0])
             if not data:
                 raise _reset_error()
+        self._connection.settimeout(STALL_SECONDS)
         return data + self._receive_exactly(PREAMBLE.size - len(data)), passed_socket
 
     def _receive_exactly(self, size: int) -> bytes:

@@ -128,9 +128,12 @@ def check_may_act_on_target(room: Room, actor: Actor, target_mark: str) -> None:
 
 
 def _count_done(deletions: Sequence[Command]) -> int:
-    """Return how many messages were deleted. Raises the first refusal."""
+    """Return how many messages were deleted. Raises the first refusal.
+
+    Messages that have expired or were cleared meanwhile do not count, and are no refusal.
+    """
     for deletion in deletions:
-        if deletion.failure is not None:
+        if deletion.failure is not None and not isinstance(deletion.failure, NotFound):
             raise deletion.failure
     results: list[CommandResult] = [each.result for each in deletions if each.result is not None]
     return sum(not result.duplicate for result in results)

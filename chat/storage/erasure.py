@@ -5,7 +5,7 @@ too. The commands are stored in small batches with pauses, so that others hardly
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
@@ -13,7 +13,7 @@ from math import inf
 from sqlalchemy import Connection, delete, update
 
 from chat.errors import Busy
-from chat.models import MessageRow, Room, RoomRow, rooms
+from chat.models import NO_AUTHOR, MessageRow, Room, RoomRow, rooms
 from chat.moderation.expiry import expiry_seconds
 from chat.moderation.rules import public_rules
 from chat.moderation.tables import known_names, moderation_log, reports, sanctions
@@ -23,7 +23,9 @@ from chat.storage.journal import Journal
 from chat.storage.personal_data import (
     MODERATION,
     Traces,
+    announcements_about,
     given_reactions,
+    is_about,
     is_by_or_about,
     traces,
 )
@@ -56,20 +58,44 @@ class EraseTrace(MessageCommand):
         """Check nothing: everybody may erase what is theirs."""
 
     def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
-        """Return the tombstone; Unchanged when the message does not concern the author.
-
-        Clients learn the rules of a room from its messages of moderation, so tombstones of them
-        have the current ones.
-        """
+        """Return the tombstone; Unchanged when the message does not concern the author."""
         if target is None or target.deleted_at is not None:
             return Unchanged(target)
         if not is_by_or_about(target, self.author, self.mark):
             return Unchanged(target)
-        tombstone = erased(target, number)
-        if target.kind != MODERATION:
-            return Change(replace(tombstone, kind=None))
-        rules = public_rules(room.rules, expiry_seconds(room.rules))
-        return Change(replace(tombstone, details={"rules": rules}))
+        return Change(_tombstone(room, target, number))
+
+
+@dataclass
+class EraseAnnouncement(MessageCommand):
+    """Erase a system message about the person with the mark `subject`, whose author id is unknown.
+
+    Always allowed, as EraseTrace is.
+    """
+
+    subject: str
+
+    def check(self, room: RoomRow, now: datetime) -> None:
+        """Check nothing: it is erased at the request of the person."""
+
+    def apply(self, room: RoomRow, target: MessageRow | None, number: int) -> Outcome:
+        """Return the tombstone; Unchanged when the message is not about the person."""
+        if target is None or not is_about(target, self.subject):
+            return Unchanged(target)
+        return Change(_tombstone(room, target, number))
+
+
+def _tombstone(room: RoomRow, message: MessageRow, number: int) -> MessageRow:
+    """Return the tombstone of a message or of a system message.
+
+    Clients learn the rules of a room from its messages of moderation, so tombstones of them have
+    the current ones.
+    """
+    tombstone = erased(message, number)
+    if message.kind != MODERATION:
+        return replace(tombstone, kind=None)
+    rules = public_rules(room.rules, expiry_seconds(room.rules))
+    return replace(tombstone, details={"rules": rules})
 
 
 @dataclass
@@ -111,10 +137,61 @@ def erase_person(
     too. Sanctions stay in force, without the name, and so do roles. Raises NotFound, Busy; what was
     erased before stays erased.
     """
+    windows = (
+        _Window(found.upto, _commands(room, author, found)) for found in traces(room, author, after)
+    )
+    progress = _store_windows(journal, windows, after, seconds, pause)
+    if progress.is_complete:
+        erase_records(room, room.mark(author))
+    return progress
+
+
+def erase_unknown_author(
+    journal: Journal,
+    room: Room,
+    mark: str,
+    *,
+    after: int = 0,
+    seconds: float = inf,
+    pause: Callable[[], None] = _do_nothing,
+) -> Progress:
+    """Erase what names a person of whom the room has no message and no reaction, only the mark.
+
+    These are announcements about them, and what names them outside of messages. Otherwise the same
+    as erase_person. Raises NotFound, Busy.
+    """
+    windows = (
+        _Window(
+            found.upto, [EraseAnnouncement(room, NO_AUTHOR, row.seq, mark) for row in found.rows]
+        )
+        for found in announcements_about(room, mark, after)
+    )
+    progress = _store_windows(journal, windows, after, seconds, pause)
+    if progress.is_complete:
+        erase_records(room, mark)
+    return progress
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The commands for a window of a room, which ends with the number `upto`."""
+
+    upto: int
+    commands: Sequence[MessageCommand]
+
+
+def _store_windows(
+    journal: Journal,
+    windows: Iterable[_Window],
+    after: int,
+    seconds: float,
+    pause: Callable[[], None],
+) -> Progress:
+    """Store the commands of windows, in batches, for about `seconds`. Raises NotFound, Busy."""
     deadline = time.monotonic() + seconds
     count = 0
-    for found in traces(room, author, after):
-        commands = _commands(room, author, found)
+    for window in windows:
+        commands = window.commands
         for start in range(0, len(commands), BATCH_COMMANDS):
             batch = commands[start : start + BATCH_COMMANDS]
             count += _submit(journal, batch)
@@ -122,12 +199,10 @@ def erase_person(
             if time.monotonic() > deadline:
                 return Progress(after, count, is_complete=False)
             time.sleep(BATCH_PAUSE_SECONDS)
-        after = found.upto
+        after = window.upto
         if time.monotonic() > deadline:
             return Progress(after, count, is_complete=False)
         pause()
-    mark = room.mark(author)
-    erase_records(room, mark)
     return Progress(after, count, is_complete=True)
 
 
@@ -141,7 +216,7 @@ def _commands(room: Room, author: str, found: Traces) -> list[MessageCommand]:
     return commands
 
 
-def _submit(journal: Journal, commands: list[MessageCommand]) -> int:
+def _submit(journal: Journal, commands: Sequence[MessageCommand]) -> int:
     """Store commands; return how many have changed something. Raises the first failure."""
     journal.submit_many(commands)
     return sum(_has_changed(command) for command in commands)

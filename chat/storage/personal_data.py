@@ -37,6 +37,7 @@ _SELECT_WINDOW = (
     .where(*_IN_WINDOW, sa.or_(_IS_BY_PERSON, _IS_ABOUT_PERSON, _HAS_REACTION))
     .order_by(_SEQ)
 )
+_SELECT_ANNOUNCEMENTS = sa.select(messages).where(*_IN_WINDOW, _IS_ABOUT_PERSON).order_by(_SEQ)
 _SELECT_AUTHORS = (
     sa.select(messages.c.author).where(*_IN_WINDOW, messages.c.author != NO_AUTHOR).distinct()
 )
@@ -103,6 +104,18 @@ def traces(room: Room, author: str, after: int = 0) -> Iterator[Traces]:
         yield Traces(upto, concerning, reacted)
 
 
+def announcements_about(room: Room, mark: str, after: int = 0) -> Iterator[Traces]:
+    """Yield the system messages about a person whose author id is not known, as `traces` does.
+
+    Raises NotFound when the room has been deleted, Busy.
+    """
+    for after_seq, upto in windows(room, after):
+        parameters = {"room_id": room.id, "after": after_seq, "upto": upto, "mark": mark}
+        with read_transaction() as connection:
+            rows = connection.execute(_SELECT_ANNOUNCEMENTS, parameters).all()
+        yield Traces(upto, [message_row(row) for row in rows], [])
+
+
 def count(room: Room, author: str, pause: Callable[[], None]) -> Count:
     """Count what concerns a person in a room. `pause` is called now and then. Raises Busy."""
     found = Count()
@@ -166,10 +179,14 @@ def windows(room: Room, after: int) -> Iterator[tuple[int, int]]:
             current = Room.find(room.label)
 
 
+def is_about(row: MessageRow, mark: str) -> bool:
+    """Return whether a message is a system message that names a person as its target."""
+    return row.kind == MODERATION and (row.details or {}).get("target") == mark
+
+
 def is_by_or_about(row: MessageRow, author: str, mark: str) -> bool:
     """Return whether a person wrote a message, or a system message names them as its target."""
-    is_about = row.kind == MODERATION and (row.details or {}).get("target") == mark
-    return row.author == author or is_about
+    return row.author == author or is_about(row, mark)
 
 
 def given_reactions(row: MessageRow, author: str) -> list[str]:

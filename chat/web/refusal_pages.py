@@ -17,6 +17,7 @@ TITLES: dict[type[Refusal], str] = {
 
 PASSWORD_TEXT = "Type the password to see the room. Whoever sent you the link knows it."  # noqa: S105  # no secret
 ROOM_ENDPOINT = "pages.room"
+POST_ENDPOINT = "pages.post_message"
 
 
 def is_about_entering(refusal: Refusal) -> bool:
@@ -30,7 +31,8 @@ def room_refusal_page(refusal: Refusal) -> Response:
     """Return the page of such a refusal.
 
     The form for a password is sent to the address of the room, because browsers keep the fragment
-    of that address: it may lead to a message, or be the secret of a host link.
+    of that address: it may lead to a message, or be the secret of a host link. A message that this
+    request has sent is shown, so that its author does not lose it.
     """
     asks_password = isinstance(refusal, PasswordRequired) or _gives_password()
     kind: type[Refusal] = type(refusal)
@@ -44,7 +46,8 @@ def room_refusal_page(refusal: Refusal) -> Response:
         asks_password=kind is PasswordRequired and asks_password,
         error="" if isinstance(refusal, PasswordRequired) else str(refusal),
         takes_host_link=kind is not Closed,
-        stays_here=(request.endpoint or "") in (ROOM_ENDPOINT, "pages.post_message"),
+        stays_here=(request.endpoint or "") in (ROOM_ENDPOINT, POST_ENDPOINT),
+        message=_unsent_message(),
         label=(request.view_args or {}).get("label", ""),
         csrf=csrf_token(),
     )
@@ -56,8 +59,15 @@ def _gives_password() -> bool:
     """Return whether this request sends a password."""
     return request.method == "POST" and (
         request.endpoint == "password.post"
-        or (request.endpoint == "pages.post_message" and "password" in request.form)
+        or (request.endpoint == POST_ENDPOINT and "password" in request.form)
     )
+
+
+def _unsent_message() -> str:
+    """Return the message in the form of this request; an empty text when it sends none."""
+    if request.endpoint != POST_ENDPOINT:
+        return ""
+    return request.form.get("message", "")
 
 
 def _text(refusal: Refusal) -> str:

@@ -2,6 +2,10 @@
 
 On https the name of the cookie has a prefix with which browsers refuse a cookie that was set over
 http or by a neighboring host (RFC 6265bis, section 4.1.3).
+
+A form of another site cannot change the cookie either. Browsers do not send a SameSite=Lax cookie
+with it, so its request looks like that of somebody new; but they would accept a new cookie in the
+answer, which would replace the identity they have.
 """
 
 from datetime import timedelta
@@ -12,6 +16,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from itsdangerous import BadSignature
 
 from chat.clock import seconds_since
+from chat.web.addresses import parse_address, parse_origin
+from chat.web.allowed_hosts import AllowedHosts
 
 SAVED_SESSION_KEY = "saved_session"
 """Where Flask-SocketIO keeps, in the environ, the session it copied when the socket connected."""
@@ -22,6 +28,17 @@ SECURE_COOKIE_NAME = "__Secure-confab"
 
 RENEWAL_INTERVAL = timedelta(days=1)
 """A cookie that is older is replaced by one that lives for the full time again."""
+
+SAFE_METHODS = ("GET", "HEAD")
+
+OWN_FETCH_SITES = ("same-origin", "none")
+"""The values of Sec-Fetch-Site with which no page of another host has sent a request.
+
+`same-site` is none of them: it stands for neighboring hosts too (W3C Fetch Metadata).
+"""
+
+NO_ORIGIN = "null"
+"""The Origin of a page that does not name its own, such as one with `no-referrer`."""
 
 
 class ConfabFlask(Flask):
@@ -50,6 +67,9 @@ class SocketSessionInterface(SecureCookieSessionInterface):
 
     session_class = CookieSession
 
+    def __init__(self, hosts: AllowedHosts) -> None:
+        self._hosts = hosts
+
     def open_session(self, app: Flask, request: Request) -> Any:
         """Return the socket's own session during an event, else the cookie's.
 
@@ -61,10 +81,17 @@ class SocketSessionInterface(SecureCookieSessionInterface):
             session = self._read_cookie(app, request, name)
             if session is not None:
                 return session
-        return self.session_class()
+        created = self.session_class()
+        created.new = True
+        return created
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie if the session has changed, or was used and needs a new cookie."""
+        """Set the cookie if the session has changed, or was used and needs a new cookie.
+
+        The answer to a form of another site neither sets nor deletes one.
+        """
+        if not self._may_change_cookie(session):
+            return
         if isinstance(session, CookieSession) and session.needs_renewal and session.accessed:
             session.modified = True
         super().save_session(app, session, response)
@@ -85,6 +112,35 @@ class SocketSessionInterface(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return whether browsers send the cookie over https only."""
         return request.is_secure
+
+    def _may_change_cookie(self, session: SessionMixin) -> bool:
+        """Return whether a page of another site cannot have sent this request.
+
+        GET is never refused: browsers send the cookie when somebody follows a link, and they ignore
+        one that is set by an image or a frame in a page of another site.
+
+        Browsers send Sec-Fetch-Site over https and to loopback, and all but old ones send Origin.
+        Both our own private rooms and other sites can send `null` as Origin. Without any sign of
+        where a form comes from, a request that brought no valid cookie gets none: our own pages
+        have set one before they show a form.
+        """
+        if request.method in SAFE_METHODS:
+            return True
+        fetch_site = request.headers.get("Sec-Fetch-Site")
+        if fetch_site is not None:
+            return fetch_site in OWN_FETCH_SITES
+        origin = request.headers.get("Origin", NO_ORIGIN)
+        if origin == NO_ORIGIN:
+            return not session.new
+        return self._is_own_origin(origin)
+
+    def _is_own_origin(self, text: str) -> bool:
+        """Return whether an Origin header names this site, as the current request reached it."""
+        origin = parse_origin(text)
+        address = parse_address(request.host)
+        if origin is None or address is None:
+            return False
+        return self._hosts.allows_origin(origin, address, request.scheme)
 
     def _read_cookie(self, app: Flask, request: Request, name: str) -> CookieSession | None:
         """Return the session in a cookie; None when there is none, or it is invalid or too old."""

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.test_expiry import raise_floor
 from tests.browser.test_people import choose, field, is_called, says
 from tests.browser.test_reading import Visit, here, violations
+from tests.browser.test_tabs import HIDDEN, VISIBLE
 from tests.browser.touch import PHONE, Finger
 from tests.servers import ConfabServer
 
@@ -195,6 +196,89 @@ def test_a_deletion_that_can_be_undone_happens_when_the_page_is_left(visit: Visi
     hana.goto("about:blank")
 
     expect(system_message(ben, "Hana deleted 1 message of Ben")).to_have_count(1, timeout=4_000)
+
+
+def test_undo_disappears_when_the_deletion_happens_early(visit: Visit) -> None:
+    hana, path = new_room(visit)
+    ben = enter(visit, path, "Ben")
+    host_action(hana, "Ben", "delete-all")
+    confirm(hana, "Delete")
+    expect(hana.locator("#toast").get_by_role("button", name="Undo")).to_be_visible()
+    hana.evaluate(HIDDEN)
+    hana.evaluate(VISIBLE)
+
+    expect(hana.locator("#toast")).to_be_empty(timeout=2_000)
+    expect(system_message(ben, "Hana deleted 1 message of Ben")).to_have_count(1)
+
+
+def test_undo_of_a_later_mute_stays_when_a_deletion_happens_early(visit: Visit) -> None:
+    hana, path = new_room(visit)
+    ben = enter(visit, path, "Ben")
+    toast = hana.locator("#toast")
+    host_action(hana, "Ben", "delete-all")
+    confirm(hana, "Delete")
+    host_action(hana, "Ben", "mute")
+    confirm(hana, "Mute")
+    expect(toast).to_contain_text("You muted Ben")
+    hana.evaluate(HIDDEN)
+    hana.evaluate(VISIBLE)
+
+    expect(system_message(ben, "Hana deleted 1 message of Ben")).to_have_count(1)
+    toast.get_by_role("button", name="Undo").click()
+    expect(notice(ben)).to_be_hidden()
+
+
+def test_settings_that_are_open_follow_what_another_host_changes(
+    visit: Visit, server: ConfabServer
+) -> None:
+    hana, path = new_room(visit)
+    hana.get_by_role("button", name="Get host link").click()
+    link = hana.get_by_role("textbox", name="Host link").input_value()
+    hana.keyboard.press("Escape")
+    ben = enter(visit, link.removeprefix(server.url), "Ben")
+    cy = enter(visit, path, "Cy")
+    hana_settings = open_settings(hana)
+    hana.get_by_role("combobox", name="Slow mode").select_option("30 seconds")
+    ben_settings = open_settings(ben)
+    ben.get_by_role("checkbox", name="Lock").check()
+    ben.get_by_role("combobox", name="Slow mode").select_option("5 minutes")
+    confirm(ben, "Save")
+
+    expect(system_message(cy, "Ben locked the room")).to_have_count(1)
+    expect(hana.get_by_role("checkbox", name="Lock")).to_be_checked()
+    expect(hana.get_by_role("combobox", name="Slow mode")).to_have_value("30")
+    confirm(hana, "Save")
+    saved = hana_settings.locator(".settings__rules .settings__status")
+    expect(saved).to_have_text("Saved")
+    expect(ben_settings.get_by_role("combobox", name="Slow mode")).to_have_value("30")
+    expect(ben_settings.get_by_role("checkbox", name="Lock")).to_be_checked()
+    expect(notice(cy)).to_have_text("This room is locked: only hosts can post.")
+
+
+def test_settings_behind_a_question_follow_what_another_host_changes(
+    visit: Visit, server: ConfabServer
+) -> None:
+    hana, _ = new_room(visit)
+    hana.get_by_role("button", name="Get host link").click()
+    link = hana.get_by_role("textbox", name="Host link").input_value()
+    hana.keyboard.press("Escape")
+    ben = enter(visit, link.removeprefix(server.url), "Ben")
+    open_settings(hana)
+    confirm(hana, "Clear history…")
+    open_settings(ben)
+    ben.get_by_role("checkbox", name="Lock").check()
+    confirm(ben, "Save")
+    expect(system_message(hana, "Ben locked the room")).to_have_count(1)
+    hana.keyboard.press("Escape")
+
+    expect(hana.get_by_role("checkbox", name="Lock")).to_be_checked()
+
+
+def open_settings(page: Page) -> Locator:
+    """Open the room settings of a host."""
+    page.get_by_role("button", name="Room menu").click()
+    page.get_by_role("button", name="Room settings").click()
+    return page.locator("#settings")
 
 
 def test_settings_work_with_the_keyboard_alone(visit: Visit) -> None:

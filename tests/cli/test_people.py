@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from chat.cli import people
+from chat.models import Room
+from chat.storage.erasure import erase_records
+from chat.storage.people_search import is_recorded
+from chat.storage.room_deletion import delete_room
 from tests.cli.conftest import Confab
 from tests.conftest import Client, create_room, in_room
 from tests.moderation.conftest import Salon
+from tests.storage.test_erasure import whole_database
 
 Run = Callable[..., Any]
 
@@ -120,14 +126,94 @@ def test_a_person_is_erased_in_all_rooms_where_they_have_left_anything(
     assert confab_json("person", "find", "Ben") == []
 
 
-def test_records_of_a_person_without_messages_are_erased(confab_json: Run, salon: Salon) -> None:
-    assert salon.moderate("mute", target=salon.ben_mark)["ok"]
+def test_announcements_about_a_person_without_messages_are_erased(
+    app: Flask, confab_json: Run, salon: Salon
+) -> None:
+    for action in ("mute", "delete_all", "ban"):
+        assert salon.moderate(action, target=salon.ben_mark)["ok"]
+    assert salon.moderate("mute", target=salon.ada_mark)["ok"]
+    salon.ada.received()
+
+    erased = confab_json("person", "erase", "salon", salon.ben_mark, "--yes")
+
+    assert erased == [{"label": "salon", "mark": salon.ben_mark, "erased": 3}]
+    events = salon.ada.received()
+    assert [event["name"] for event in events] == ["change", "change", "change", "chat"]
+    assert all(event["args"][0]["deleted"] for event in events[:3])
+    stored = whole_database(app)
+    assert "Ben" not in stored
+    assert "Hana muted Ada" in stored
+    imposed = {(each["kind"], each["handle"]) for each in confab_json("bans", "--all")}
+    assert imposed == {("mute", ""), ("ban", ""), ("mute", "Ada")}
+    rules = salon.messages()[-1]["details"]["rules"]
+    assert rules["roles"] == {salon.hana_mark: "host"}
+
+
+def test_announcements_about_a_person_who_never_wrote_are_erased(
+    app: Flask, confab_json: Run, salon: Salon
+) -> None:
+    client = in_room(salon.open_client(), "salon")
+    mark = client.join("salon")["you"]["mark"]
+    assert salon.moderate("remove", target=mark)["ok"]
+    assert "Hana removed" in whole_database(app)
+
+    erased = confab_json("person", "erase", "salon", mark, "--yes")
+
+    assert [each["erased"] for each in erased] == [1]
+    assert mark not in str(salon.messages())
+    assert "Hana removed" not in whole_database(app)
+
+
+def test_announcements_are_erased_when_no_record_names_the_person_any_more(
+    app: Flask, confab: Confab, salon: Salon
+) -> None:
+    for action in ("mute", "unmute", "delete_all"):
+        assert salon.moderate(action, target=salon.ben_mark)["ok"]
+    with app.app_context():
+        erase_records(Room.find("salon"), salon.ben_mark)
+        assert not is_recorded(Room.find("salon").id, salon.ben_mark)
+
+    first = confab("person", "erase", "salon", salon.ben_mark, "--yes")
+    again = confab("person", "erase", "salon", salon.ben_mark, "--yes")
+
+    assert first.exit_code == 0
+    assert "Ben" not in whole_database(app)
+    assert "There is nothing by a person" in again.stderr
+
+
+def test_reactions_of_a_person_without_messages_are_erased(confab_json: Run, salon: Salon) -> None:
+    assert salon.ben.ask("react", {"seq": 1, "emoji": "👍", "on": True})["ok"]
     assert salon.moderate("delete_all", target=salon.ben_mark)["ok"]
 
     erased = confab_json("person", "erase", "salon", salon.ben_mark, "--yes")
 
-    assert erased == [{"label": "salon", "mark": salon.ben_mark, "erased": 0}]
-    assert [each["handle"] for each in confab_json("bans", "--all")] == [""]
+    assert [each["erased"] for each in erased] == [2]
+    messages = salon.messages()
+    assert not any(each.get("reactions") for each in messages)
+    assert salon.ben_mark not in str(messages)
+
+
+def test_a_room_that_is_deleted_meanwhile_does_not_stop_the_erasure_in_the_others(
+    app: Flask,
+    confab_json: Run,
+    open_client: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = open_client()
+    for label in ("attic", "cellar"):
+        create_room(app, label)
+        assert in_room(client, label).post("hello", handle="Ben")["ok"]
+    mark = client.join("attic")["you"]["mark"]
+    with app.app_context():
+        attic = Room.find("attic")
+
+    def delete_attic(*_: object, **__: object) -> None:
+        delete_room(attic)
+
+    monkeypatch.setattr(people, "confirm", delete_attic)
+    erased = confab_json("person", "erase", "attic", mark, "--everywhere", "--yes")
+
+    assert [(each["label"], each["erased"]) for each in erased] == [("attic", 0), ("cellar", 1)]
 
 
 @pytest.mark.parametrize("command", ["erase", "export"])

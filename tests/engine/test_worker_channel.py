@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,27 @@ def test_the_end_of_the_other_worker_is_noticed_in_every_part_of_a_message(
     with pytest.raises(ConnectionResetError) as raised:
         channel.receive_body(channel.receive_head(SECONDS))
     assert raised.value.errno == errno.ECONNRESET, "gunicorn logs other errors with a traceback"
+
+
+def test_a_message_may_begin_later_than_one_that_has_begun_may_stall(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_channel, "STALL_SECONDS", 0.1)
+    theirs, ours = ends
+    channel = WorkerChannel(ours)
+    message = b"\0\0\0\2\0\0\0\0{}"
+    answering = threading.Timer(0.5, theirs.sendall, [message])
+    answering.start()
+    try:
+        assert channel.receive_head(SECONDS).fields == {}
+    finally:
+        answering.join()
+
+    theirs.sendall(message[:1])
+    with pytest.raises(TimeoutError):
+        channel.receive_head(SECONDS)
+    with pytest.raises(TimeoutError):
+        channel.receive_head(0.1)
 
 
 def test_another_worker_that_reads_nothing_is_given_up(

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { formatDuration, keptText } from "../../static/js/lib/durations.js"
-import { settingsChanges } from "../../static/js/state/settings_changes.js"
+import { mergeSettings, settingsChanges } from "../../static/js/state/settings_changes.js"
 
 const RULES = { isLocked: false, slowModeSeconds: 0, isNamedByHosts: false, expirySeconds: 0 }
 
@@ -27,6 +27,22 @@ test("each rule that differs is one action", () => {
     { action: "naming", by: "all" },
     { action: "expiry", seconds: 0 },
   ])
+})
+
+test("what another host has changed is shown and not saved again", () => {
+  const wanted = { ...RULES, slowModeSeconds: 30 }
+  const current = { ...RULES, isLocked: true }
+  const merged = mergeSettings(RULES, wanted, current)
+
+  assert.deepEqual(merged, { ...RULES, isLocked: true, slowModeSeconds: 30 })
+  assert.deepEqual(settingsChanges(current, merged), [{ action: "slow_mode", seconds: 30 }])
+})
+
+test("what both hosts have changed is as the host of this page wants it", () => {
+  const wanted = { ...RULES, slowModeSeconds: 30 }
+  const current = { ...RULES, slowModeSeconds: 300 }
+
+  assert.deepEqual(mergeSettings(RULES, wanted, current), wanted)
 })
 
 test("durations are in words, also those of the operator's settings", () => {

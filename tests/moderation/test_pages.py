@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -123,6 +124,41 @@ def test_nobody_without_a_role_acts_with_forms(
     assert 'role="alert"' in answer.text
     assert parlor.messages() == before
     assert parlor.ada.received() == []
+
+
+TYPED = "\nI was just <writing> this\nto you"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"action": "password", "password": "tea"}, 401),
+        ({"action": "remove", "target": "Ada"}, 403),
+        ({"action": "ban", "target": "Ada"}, 403),
+        ({"action": "close", "confirm": "yes"}, 410),
+    ],
+    ids=lambda value: str(value["action"]) if isinstance(value, dict) else "",
+)
+def test_a_message_typed_while_its_author_loses_access_is_shown_to_them(
+    parlor: Parlor, fields: dict[str, Any], status: int
+) -> None:
+    hidden = hidden_fields(parlor.get("", "Ada").text)
+    target = {"target": parlor.ada_mark} if "target" in fields else {}
+    assert parlor.send(**fields | target).status_code == 303
+
+    form = hidden | {"handle": "Ada", "message": TYPED}
+    answer = parlor.browsers["Ada"].post("/salon/", data=form)
+
+    assert answer.status_code == status
+    [(identifier, shown)] = re.findall(
+        r'<textarea class="field-form__text" id="([\w-]+)"[^>]* readonly [^>]*>\n(.*?)</textarea>',
+        answer.text,
+        re.DOTALL,
+    )
+    assert unescape(shown) == TYPED
+    assert f'for="{identifier}"' in answer.text
+    assert "Hana is here" not in answer.text
+    assert "<textarea" not in parlor.get("", "Ada").text
 
 
 @pytest.mark.parametrize("path", ["people", "audit"])

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from chat.models import Room, messages
+from chat.models import Room, messages, rooms
+from chat.moderation import actions
 from chat.moderation.rules import utc_now
 from chat.moderation.tables import sanctions
 from chat.services import services_of
 from chat.storage import personal_data
 from chat.storage.database import write_transaction
+from chat.storage.room_deletion import delete_room
 from tests.conftest import Client, in_room
 from tests.moderation.conftest import Salon
 from tests.servers import wait_until
@@ -351,6 +353,49 @@ def test_deleting_everything_includes_lines_with_names(salon: Salon) -> None:
     assert salon.moderate("delete_all", target=salon.ada_mark, seconds=3_600)["count"] == 3
 
     assert "Rude" not in str([row["message"] for row in salon.messages()[:-1]])
+
+
+@pytest.mark.parametrize("is_all_gone", [False, True])
+def test_deleting_everything_goes_on_when_messages_expire_meanwhile(
+    salon: Salon, monkeypatch: pytest.MonkeyPatch, is_all_gone: bool
+) -> None:
+    monkeypatch.setattr(actions, "DELETIONS_AT_ONCE", 2)
+    for number in range(5):
+        salon.ada.post(f"message {number}")
+    with salon.app.app_context():
+        seqs = personal_data.seqs_of(Room.find(salon.label), salon.ada_mark, None, lambda: None)
+    floor = seqs[-1] if is_all_gone else seqs[2]
+    salon.ben.received()
+
+    def list_and_raise_floor(*given: Any) -> list[int]:
+        listed = personal_data.seqs_of(*given)
+        with write_transaction() as connection:
+            connection.execute(rooms.update().values(floor=floor))
+        return listed
+
+    monkeypatch.setattr(actions, "seqs_of", list_and_raise_floor)
+    answer = salon.moderate("delete_all", target=salon.ada_mark)
+
+    assert answer["ok"]
+    assert answer["count"] == (0 if is_all_gone else 3)
+    deleted = [seq for seq in seqs if seq > floor]
+    received = [event["args"][0] for event in salon.ben.received()]
+    assert [row["seq"] for row in received if row.get("deleted")] == deleted
+    announced = [row["message"] for row in received if not row.get("deleted")]
+    assert announced == ([] if is_all_gone else ["Hana deleted 3 messages of Ada"])
+
+
+def test_deleting_everything_in_a_room_that_is_deleted_meanwhile_is_refused(
+    salon: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_and_delete_room(*given: Any) -> list[int]:
+        listed = personal_data.seqs_of(*given)
+        delete_room(Room.find(salon.label))
+        return listed
+
+    monkeypatch.setattr(actions, "seqs_of", list_and_delete_room)
+
+    assert salon.moderate("delete_all", target=salon.ada_mark)["code"] == "not_found"
 
 
 def test_messages_of_a_person_are_found_from_a_time_on_in_every_window(

@@ -16,7 +16,8 @@ from chat.moderation.tables import known_names, moderation_log, reports, sanctio
 from chat.services import services_of
 from chat.storage import personal_data
 from chat.storage.database import read_transaction, write_transaction
-from chat.storage.erasure import ERASED_SENTENCE, Progress, erase_person
+from chat.storage.erasure import ERASED_SENTENCE, Progress, erase_person, erase_unknown_author
+from chat.storage.moderation_commands import Impose, Lift, Target
 from chat.storage.personal_data import Count, author_with_mark, count
 from chat.storage.reports import create_report, reportable_message, reports_of_room
 from config import Config
@@ -193,6 +194,34 @@ def test_an_author_is_found_by_the_mark(
         assert author_with_mark(room, "0" * 16, do_nothing) is None
 
 
+def test_the_erasure_of_an_unknown_author_continues_where_it_ended(
+    app: Flask, ben: Client, kitchen: str
+) -> None:
+    mark = "0" * 16
+    ben.post("hello")
+    with app.app_context():
+        room = Room.find(kitchen)
+        journal = services_of(app).journal
+        for _ in range(50):
+            for kind in (Impose, Lift):
+                target = Target(mark, "Cy Secret")
+                journal.submit(kind(room, "", "", is_operator=True, target_person=target))
+
+        first = erase_unknown_author(journal, room, mark, seconds=0)
+        assert not first.is_complete
+        assert 0 < first.erased < 100
+        total = first.erased
+        progress = first
+        while not progress.is_complete:
+            progress = erase_unknown_author(journal, room, mark, after=progress.after, seconds=0)
+            total += progress.erased
+
+    assert total == 100
+    stored = whole_database(app)
+    assert "Secret" not in stored
+    assert "hello" in stored
+
+
 @pytest.mark.servers
 def test_both_databases_find_and_erase_the_same(
     make_app: Callable[[Config], Flask], tmp_path: Path, database: dict[str, str]
@@ -212,7 +241,9 @@ def test_both_databases_find_and_erase_the_same(
             connection.execute(update(rooms).values(roles={hana_mark: "host"}))
     ada.post("the secret of Ada", handle="Ada")
     ada.ask("react", {"seq": 1, "emoji": "👍", "on": True})
-    assert hana.ask("moderate", {"action": "mute", "target": ada_mark, "seconds": 600})["ok"]
+    nobody_mark = "0" * 16
+    for mark in (ada_mark, nobody_mark):
+        assert hana.ask("moderate", {"action": "mute", "target": mark, "seconds": 600})["ok"]
 
     assert counted(app, "kitchen", ada_id) == Count(1, 1, 1)
     with app.app_context():
@@ -220,6 +251,10 @@ def test_both_databases_find_and_erase_the_same(
     assert erase(app, "kitchen", ada_id).erased == 3
     assert counted(app, "kitchen", ada_id).is_empty
     assert "Ada" not in whole_database(app)
+    with app.app_context():
+        journal = services_of(app).journal
+        assert erase_unknown_author(journal, Room.find("kitchen"), nobody_mark).erased == 1
+    assert "Hana muted" not in whole_database(app)
     hana.close()
     ada.close()
 

@@ -79,6 +79,28 @@ def press_new_room(app: Flask) -> str:
     return answer.location
 
 
+@pytest.mark.parametrize("path", ["/no/such/page", "/kitchen/messages/99", "/.env"])
+def test_new_room_on_an_error_page_creates_a_room_with_a_host_at_the_first_press(
+    app: Flask, kitchen: str, path: str
+) -> None:
+    browser = app.test_client()
+    page = browser.get(path)
+    assert page.status_code == 404
+    [(action, method, fields)] = re.findall(
+        r'<form class="about__new" action="([^"]+)" method="(\w+)">(.*?)</form>',
+        page.text,
+        re.DOTALL,
+    )
+    assert "New room" in fields
+
+    answer = browser.open(action, method=method.upper(), data=hidden_fields(fields))
+
+    assert answer.status_code == 303
+    with app.app_context():
+        assert Room.find(answer.location.strip("/")).rules.hosts
+    assert "Set-Cookie" not in page.headers
+
+
 def test_a_new_room_has_a_random_label(app: Flask) -> None:
     answer = app.test_client().get("/new/")
 

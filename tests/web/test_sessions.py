@@ -14,8 +14,10 @@ from itsdangerous import TimestampSigner, URLSafeSerializer
 
 from chat.current_config import current_config, secret_key
 from chat.storage import journal
+from config import Config
 from tests.clients import Stranger
 from tests.conftest import Client, Patch
+from tests.pages import hidden_fields
 from tests.servers import gunicorn
 
 DAY_SECONDS = 24 * 3600
@@ -170,6 +172,128 @@ def test_another_site_cannot_make_a_browser_forget(app: Flask) -> None:
     assert browser.get("/privacy/forget").status_code in (404, 405)
 
     assert visit(browser) == mark
+
+
+# Forms of other sites
+
+EVIL = "https://evil.example"
+FOREIGN = [
+    {"Sec-Fetch-Site": "cross-site", "Origin": EVIL},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
+    {"Sec-Fetch-Site": "same-site", "Origin": "https://neighbor.localhost"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "something new"},
+    {"Origin": EVIL},
+    {"Origin": "http://localhost:8000"},
+    {"Origin": "file://"},
+]
+"""What browsers tell about a form of another site; old ones, and those on http, only the origin."""
+
+UNCERTAIN = [{"Origin": "null"}, {}]
+"""What a form of another site and one of a private room have in common, in old browsers."""
+
+OWN = [
+    {"Sec-Fetch-Site": "same-origin", "Origin": HTTPS},
+    {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+    {"Sec-Fetch-Site": "none"},
+    {"Origin": HTTPS},
+]
+
+
+def form_paths(app: Flask) -> list[str]:
+    """Return the address of each form, in the kitchen where it belongs to a room."""
+    routes = app.url_map.bind("localhost")
+    rules = [rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())]
+    built = [routes.build(rule.endpoint, {"label": "kitchen"}, "POST") for rule in rules]
+    paths = [path.partition("?")[0] for path in built]
+    assert {"/new/", "/kitchen/", "/kitchen/moderate", "/kitchen/report"} <= set(paths)
+    assert {"/privacy/forget", "/kitchen/your-data/leave", "/kitchen/host"} <= set(paths)
+    return paths
+
+
+def forge(browser: FlaskClient, path: str, headers: dict[str, str]) -> list[str]:
+    """Send a form without a valid token; return the cookies that the answer sets."""
+    form = {"csrf": "x" * 40, "handle": "Mallory", "message": "hello", "confirm": "yes"}
+    answer = browser.post(path, base_url=HTTPS, headers=headers, data=form)
+    assert answer.status_code in (400, 403)
+    return answer.headers.getlist("Set-Cookie")
+
+
+@pytest.mark.parametrize("headers", [*FOREIGN, *UNCERTAIN], ids=str)
+def test_a_form_of_another_site_does_not_replace_the_identity_whose_cookie_is_withheld(
+    app: Flask, kitchen: str, headers: dict[str, str]
+) -> None:
+    """Browsers send no SameSite=Lax cookie with it, but accept one in the answer."""
+    without_cookie = app.test_client(use_cookies=False)
+
+    for path in form_paths(app):
+        assert forge(without_cookie, path, headers) == [], path
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_a_form_of_another_site_does_not_change_the_cookie_that_came_with_it(
+    app: Flask, kitchen: str, monkeypatch: Patch, headers: dict[str, str]
+) -> None:
+    browser = app.test_client()
+    with days_ago(300, monkeypatch):
+        mark = visit(browser, HTTPS)
+
+    for path in form_paths(app):
+        assert forge(browser, path, headers) == [], path
+
+    assert visit(browser, HTTPS) == mark
+
+
+@pytest.mark.parametrize("headers", UNCERTAIN, ids=str)
+def test_a_form_that_may_be_of_another_site_keeps_the_identity(
+    app: Flask, kitchen: str, headers: dict[str, str]
+) -> None:
+    browser = app.test_client()
+    mark = visit(browser, HTTPS)
+
+    for path in form_paths(app):
+        forge(browser, path, headers)
+
+    assert visit(browser, HTTPS) == mark
+
+
+@pytest.mark.parametrize("headers", OWN, ids=str)
+def test_our_own_form_works_again_after_the_cookie_was_lost(
+    app: Flask, headers: dict[str, str]
+) -> None:
+    browser = app.test_client()
+    refused = browser.post("/new/", base_url=HTTPS, headers=headers)
+    assert refused.status_code == 400
+    [csrf] = set(re.findall(r'name="csrf" value="([^"]+)"', refused.text))
+
+    answer = browser.post("/new/", base_url=HTTPS, headers=headers, data={"csrf": csrf})
+
+    assert answer.status_code == 303
+
+
+def test_a_page_of_a_public_url_behind_a_proxy_is_ours(
+    make_app: Callable[[Config], Flask], instance: Path
+) -> None:
+    """The proxy of this test passes on neither the host nor the scheme."""
+    app = make_app(Config(instance=instance, public_url=("https://chat.example.org",)))
+
+    answer = app.test_client().post("/new/", headers={"Origin": "https://chat.example.org"})
+
+    assert answer.headers.getlist("Set-Cookie")
+
+
+@pytest.mark.parametrize("headers", [*OWN, *UNCERTAIN], ids=str)
+def test_the_form_of_a_private_room_remembers_the_name(app: Flask, headers: dict[str, str]) -> None:
+    """Its page sends no referrer, so browsers send `null` as the origin of its form."""
+    browser = app.test_client()
+    room = browser.get("/new/?private=1", base_url=HTTPS).location
+    page = browser.get(room, base_url=HTTPS).text
+    form = hidden_fields(page) | {"handle": "Ada", "message": "hello"}
+
+    answer = browser.post(room, base_url=HTTPS, headers=headers, data=form)
+
+    assert answer.status_code == 303
+    assert 'value="Ada"' in browser.get(room, base_url=HTTPS).text
 
 
 # Tokens

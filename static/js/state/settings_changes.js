@@ -1,4 +1,4 @@
-// Which actions make the rules of a room what a host has chosen.
+// The rules of a room as hosts choose them in a form, and the actions that save their choice.
 
 /** @import { Moderation } from "../wire.js" */
 /** @import { RoomRules } from "./room_rules.js" */
@@ -12,23 +12,49 @@
  */
 
 /**
- * @param {Pick<RoomRules, keyof Settings>} rules
+ * @param {RoomRules} rules
+ * @returns {Settings} as they are now
+ */
+export function settingsOf({ isLocked, slowModeSeconds, isNamedByHosts, expirySeconds }) {
+  return { isLocked, slowModeSeconds, isNamedByHosts, expirySeconds }
+}
+
+/**
+ * Merges the changes of two hosts: what this one has changed takes precedence over what is new.
+ *
+ * @param {Settings} shown before this host changed anything
+ * @param {Settings} wanted by this host
+ * @param {Settings} current after the change of the other host
+ * @returns {Settings}
+ */
+export function mergeSettings(shown, wanted, current) {
+  const changed = Object.entries(wanted).filter(
+    ([name, value]) => value !== shown[/** @type {keyof Settings} */ (name)],
+  )
+  return { ...current, ...Object.fromEntries(changed) }
+}
+
+/**
+ * The actions for the settings that a host has changed. What they left as it was shown needs none,
+ * also if another host has changed it meanwhile.
+ *
+ * @param {Settings} shown
  * @param {Settings} wanted
  * @returns {Moderation[]}
  */
-export function settingsChanges(rules, wanted) {
+export function settingsChanges(shown, wanted) {
   /** @type {Moderation[]} */
   const changes = []
-  if (wanted.isLocked !== rules.isLocked) {
+  if (wanted.isLocked !== shown.isLocked) {
     changes.push({ action: wanted.isLocked ? "lock" : "unlock" })
   }
-  if (wanted.slowModeSeconds !== rules.slowModeSeconds) {
+  if (wanted.slowModeSeconds !== shown.slowModeSeconds) {
     changes.push({ action: "slow_mode", seconds: wanted.slowModeSeconds })
   }
-  if (wanted.isNamedByHosts !== rules.isNamedByHosts) {
+  if (wanted.isNamedByHosts !== shown.isNamedByHosts) {
     changes.push({ action: "naming", by: wanted.isNamedByHosts ? "hosts" : "all" })
   }
-  if (wanted.expirySeconds !== rules.expirySeconds) {
+  if (wanted.expirySeconds !== shown.expirySeconds) {
     changes.push({ action: "expiry", seconds: wanted.expirySeconds })
   }
   return changes

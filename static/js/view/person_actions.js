@@ -115,13 +115,14 @@ export class PersonActions {
     const answer = await ask("delete-all", name || SOMEBODY)
     if (!answer) return
     this.#deletion?.runNow()
-    const deletion = new DelayedAction(
-      () => this.#moderate({ action: "delete_all", target: mark, ...secondsIn(answer) }),
-      UNDO_MS,
-      this.#clock,
-    )
+    const deleteNow = () => {
+      hideUndo()
+      this.#moderate({ action: "delete_all", target: mark, ...secondsIn(answer) })
+    }
+    const deletion = new DelayedAction(deleteNow, UNDO_MS, this.#clock)
     this.#deletion = deletion
-    this.#offerUndo(`Deleting what ${name || SOMEBODY} wrote…`, () => deletion.cancel())
+    const text = `Deleting what ${name || SOMEBODY} wrote…`
+    const hideUndo = this.#offerUndo(text, () => deletion.cancel())
   }
 
   /** @param {ListedPerson} person */
@@ -135,9 +136,10 @@ export class PersonActions {
   /**
    * @param {string} text
    * @param {() => void} run
+   * @returns {() => void} hides the offer, if it is still shown
    */
   #offerUndo(text, run) {
-    this.#showToast(text, { text: UNDO, run, durationMs: UNDO_MS })
+    return this.#showToast(text, { text: UNDO, run, durationMs: UNDO_MS })
   }
 }
 

@@ -2,13 +2,14 @@
 
 import { formatDuration } from "../lib/durations.js"
 import { isBlank } from "../lib/text.js"
-import { settingsChanges } from "../state/settings_changes.js"
+import { mergeSettings, settingsChanges, settingsOf } from "../state/settings_changes.js"
 import { openDialog } from "./dialogs.js"
 import { setText } from "./dom.js"
 import { setBadge } from "./message_parts.js"
 import { ask } from "./question.js"
 
 /** @import { RoomRules } from "../state/room_rules.js" */
+/** @import { Settings } from "../state/settings_changes.js" */
 /** @import { Moderated, Moderation } from "../wire.js" */
 /** @import { Templates } from "./dom.js" */
 
@@ -23,6 +24,8 @@ export class RoomSettings {
   #showError
   #showHostLink
   #cloneTemplate
+  /** @type {Settings} the rules that the form shows, apart from what this person has changed */
+  #shown
   /** @type {Element[]} shows below each part what has become of the last change there */
   #statuses
 
@@ -45,6 +48,7 @@ export class RoomSettings {
       dialog.querySelector(".settings__password")
     )
     this.#rules = dependencies.rules
+    this.#shown = settingsOf(dependencies.rules)
     this.#getOwnMark = dependencies.getOwnMark
     this.#nameOf = dependencies.nameOf
     this.#moderate = dependencies.moderate
@@ -62,7 +66,8 @@ export class RoomSettings {
   open() {
     this.#showStatus("", this.#dialog)
     this.#passwordForm.reset()
-    this.#fill()
+    this.#shown = settingsOf(this.#rules)
+    this.#fill(this.#shown)
     this.#update()
     openDialog(this.#dialog.id)
   }
@@ -95,9 +100,8 @@ export class RoomSettings {
     else this.#dialog.close()
   }
 
-  /** Shows the rules as they are in the form. */
-  #fill() {
-    const { isLocked, slowModeSeconds, isNamedByHosts, expirySeconds } = this.#rules
+  /** @param {Settings} settings to show in the form of the rules */
+  #fill({ isLocked, slowModeSeconds, isNamedByHosts, expirySeconds }) {
     this.#field(this.#rulesForm, "locked").checked = isLocked
     this.#field(this.#rulesForm, "slow_mode").value = String(slowModeSeconds)
     this.#field(this.#rulesForm, "naming").value = isNamedByHosts ? "hosts" : "all"
@@ -108,7 +112,21 @@ export class RoomSettings {
     expiry.append(option) // the default of the server
   }
 
+  /** @returns {Settings} as they are in the form of the rules */
+  #readForm() {
+    return {
+      isLocked: this.#field(this.#rulesForm, "locked").checked,
+      slowModeSeconds: Number(this.#field(this.#rulesForm, "slow_mode").value),
+      isNamedByHosts: this.#field(this.#rulesForm, "naming").value === "hosts",
+      expirySeconds: Number(this.#field(this.#rulesForm, "expiry").value),
+    }
+  }
+
+  /** Shows what has changed in the room, and keeps what this person has changed in the form. */
   #update() {
+    const current = settingsOf(this.#rules)
+    this.#fill(mergeSettings(this.#shown, this.#readForm(), current))
+    this.#shown = current
     const { hasPassword, officers } = this.#rules
     const state = hasPassword ? "This room has a password." : "This room has no password."
     setText(this.#passwordForm, ".settings__state", state)
@@ -138,12 +156,7 @@ export class RoomSettings {
   }
 
   async #save() {
-    const changes = settingsChanges(this.#rules, {
-      isLocked: this.#field(this.#rulesForm, "locked").checked,
-      slowModeSeconds: Number(this.#field(this.#rulesForm, "slow_mode").value),
-      isNamedByHosts: this.#field(this.#rulesForm, "naming").value === "hosts",
-      expirySeconds: Number(this.#field(this.#rulesForm, "expiry").value),
-    })
+    const changes = settingsChanges(this.#shown, this.#readForm())
     try {
       for (const change of changes) await this.#moderate(change)
       this.#showStatus("Saved", this.#rulesForm)
@@ -174,6 +187,7 @@ export class RoomSettings {
     if (await ask(question)) {
       await this.#perform({ action }, this.#dialog)
     } else if (this.#rules.isHost) {
+      this.#update()
       openDialog(this.#dialog.id)
       button.focus()
     }

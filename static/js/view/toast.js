@@ -11,7 +11,11 @@ import { hasLostFocus } from "./dom.js"
  * @property {number} [durationMs] how long it can be run, also while the toast is in use. It is
  *   short, so somebody who uses the keyboard gets the focus on the button
  */
-/** @typedef {(text: string, action?: ToastAction) => void} ShowToast */
+/**
+ * Returns a function that hides the toast, unless another one has replaced it.
+ *
+ * @typedef {(text: string, action?: ToastAction) => () => void} ShowToast
+ */
 
 const TOAST_DURATION_MS = 6000
 const DURATION_WITH_ACTION_MS = 12_000
@@ -28,15 +32,12 @@ const IN_USE = ":hover, :focus-within"
 export function createToast(element, fallbackFocus) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
-  /** What had the focus before the button. */
-  let previousFocus = fallbackFocus
+  const focus = new ToastFocus(fallbackFocus)
 
   function hide() {
     const hadFocus = element.contains(document.activeElement)
     element.replaceChildren()
-    if (!hadFocus) return
-    const target = previousFocus.checkVisibility() ? previousFocus : fallbackFocus
-    target.focus({ preventScroll: true })
+    if (hadFocus) focus.restore()
   }
 
   /**
@@ -52,26 +53,20 @@ export function createToast(element, fallbackFocus) {
     }, durationMs)
   }
 
-  /**
-   * @param {HTMLElement} button
-   * @param {boolean} isUrgent
-   */
-  function takeFocus(button, isUrgent) {
-    const isLost = hasLostFocus()
-    previousFocus = isLost ? fallbackFocus : /** @type {HTMLElement} */ (document.activeElement)
-    const isTaken = isLost || (isUrgent && previousFocus.matches(KEYBOARD_FOCUS))
-    if (isTaken) button.focus({ preventScroll: true })
-  }
-
   return (text, action) => {
     if (element.contains(document.activeElement)) hide()
-    element.replaceChildren(text)
+    const sentence = document.createTextNode(text)
+    element.replaceChildren(sentence)
     const defaultMs = action ? DURATION_WITH_ACTION_MS : TOAST_DURATION_MS
     hideAfter(action?.durationMs ?? defaultMs, action?.durationMs !== undefined)
-    if (!action) return
+    const hideThis = () => {
+      if (element.contains(sentence)) hide()
+    }
+    if (!action) return hideThis
     const button = createButton(action, hide)
     element.append(" ", button)
-    takeFocus(button, action.durationMs !== undefined)
+    focus.moveTo(button, action.durationMs !== undefined)
+    return hideThis
   }
 }
 
@@ -89,4 +84,33 @@ function createButton({ text, run }, hide) {
     run()
   })
   return button
+}
+
+/** Moves the focus to the button of a toast, and back when the toast disappears. */
+class ToastFocus {
+  #fallback
+  /** What had the focus before the button. */
+  #previous
+
+  /** @param {HTMLElement} fallback takes the focus if nothing had it, or what had it is hidden */
+  constructor(fallback) {
+    this.#fallback = fallback
+    this.#previous = fallback
+  }
+
+  /**
+   * @param {HTMLElement} button
+   * @param {boolean} isUrgent
+   */
+  moveTo(button, isUrgent) {
+    const isLost = hasLostFocus()
+    this.#previous = isLost ? this.#fallback : /** @type {HTMLElement} */ (document.activeElement)
+    const isTaken = isLost || (isUrgent && this.#previous.matches(KEYBOARD_FOCUS))
+    if (isTaken) button.focus({ preventScroll: true })
+  }
+
+  restore() {
+    const target = this.#previous.checkVisibility() ? this.#previous : this.#fallback
+    target.focus({ preventScroll: true })
+  }
 }
