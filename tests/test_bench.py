@@ -48,7 +48,7 @@ from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 BENCH_PAGE = ROOT / "bench" / "README.md"
-STACKS = (ENGINE_OFF, GEVENT, "channels")
+STACKS = ("plain", ENGINE_OFF, GEVENT, "channels")
 STACK_SCENARIOS = ["W1000", "B", "BL"]
 
 

@@ -41,10 +41,10 @@ Servers that show what another stack costs run only these, because each run take
 """
 
 
-def gunicorn_command(python: str, worker_class: str, *options: str) -> list[str]:
+def gunicorn_command(python: str, worker_class: str) -> list[str]:
     """Return the command that serves app.py with one worker; `{port}` stands for the port."""
     gunicorn = [python, "-W", "ignore", "-m", "gunicorn", "-k", worker_class, "-w", "1", "app:app"]
-    return [*gunicorn, *options, "-b", "127.0.0.1:{port}"]
+    return [*gunicorn, "-b", "127.0.0.1:{port}"]
 
 
 def pinned_command(cores: str, command: list[str]) -> list[str]:
@@ -174,8 +174,7 @@ class Installation:
 
 
 def _plain(folder: Path, data: Path, cores: str, **environment: str) -> Server:
-    options = ["--worker-connections", "10000", "--log-level", "warning"]
-    command = gunicorn_command(sys.executable, "eventlet", *options)
+    command = [sys.executable, "-W", "ignore", "app.py"]
     return Server(folder, cores, command, PLAIN, DATABASE=str(data / "chat.db"), **environment)
 
 
@@ -257,7 +256,7 @@ PEERS = {
     CONFAB: THIS_TREE.peer(CONFAB, "Confab"),
     REFERENCE: Peer(REFERENCE, "Node socket.io", _node, "chat.db", install=_install_node),
     TUNED: Peer(TUNED, "Node, tuned", _node_tuned, "chat.db", install=_install_node),
-    "plain": Peer("plain", "plain Flask-SocketIO", _plain, "chat.db"),
+    "plain": Peer("plain", "plain Flask-SocketIO", _plain, "chat.db", scenarios=STACK_SCENARIOS),
     ENGINE_OFF: WITHOUT_ENGINE.peer(ENGINE_OFF, "Confab, ENGINE=off", STACK_SCENARIOS),
     GEVENT: ON_GEVENT.peer(GEVENT, "Confab on gevent", STACK_SCENARIOS),
     "channels": Peer(

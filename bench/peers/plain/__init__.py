@@ -1,1 +1,1 @@
-"""The plain Flask-SocketIO chat; in its own folder, where gunicorn finds no configuration."""
+"""The plain Flask-SocketIO chat; in a folder of its own, as the other servers."""

@@ -1,4 +1,12 @@
-"""The plain Flask-SocketIO chat: a simple chat with the packages that Confab uses."""
+"""The plain Flask-SocketIO chat: a simple chat with the packages that Confab uses.
+
+The server of eventlet serves it, as the documentation of Flask-SocketIO shows.
+"""
+# ruff: noqa: E402
+
+import eventlet
+
+eventlet.monkey_patch()  # before the modules that it changes are imported
 
 import os
 from datetime import UTC, datetime
@@ -96,3 +104,9 @@ def _is_valid(data: object) -> bool:
 
 def _is_text(value: object, max_chars: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= max_chars
+
+
+MAX_CLIENTS = 10_000
+
+if __name__ == "__main__":
+    socketio.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), max_size=MAX_CLIENTS)
