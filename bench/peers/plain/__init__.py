@@ -1,1 +1,1 @@
-"""The plain Flask-SocketIO chat; in a folder of its own, as the other servers."""
+"""The plain Flask-SocketIO chat of the benchmark."""
