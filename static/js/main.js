@@ -51,6 +51,8 @@ import { UnreadBar } from "./view/unread_bar.js"
 
 const TOKEN_KEY = "token"
 const LOAD_RETRY_DELAY_MS = 3000
+/** How long the tab in which a refused change was made has to show it. */
+const OTHER_TAB_DELAY_MS = 1000
 const MAX_PRESENT_FACES = 3
 const MAX_MISSED_COUNT = 10_000 // the server counts no further
 /** @type {Record<string, string>} what a host has done, by the code of the refusal */
@@ -562,15 +564,32 @@ function submitEdit(seq, message) {
   return isUnchanged || outbox.enqueue({ event: "edit", seq, message }) !== null
 }
 
-/** Gives back the text of a refused edit, and shows why another change was refused. */
+/**
+ * Shows refused changes in the visible tab where they were made. Where that tab is hidden or
+ * closed, a visible one shows them after a delay.
+ */
 function handleRefusedChanges() {
-  if (document.visibilityState !== "visible") return // another tab shows it
-  for (const { id, event, message, reason = "" } of outbox.failedItems) {
+  if (document.visibilityState !== "visible") return
+  for (const { id, event } of outbox.failedItems) {
     if (!event) continue // a message: the list shows why it was refused
-    outbox.discard(id)
-    if (event === "edit") composer.restoreText(message, reason)
-    else showToast(reason)
+    if (outbox.wasQueuedHere(id)) showRefusedChange(id)
+    else clock.schedule(OTHER_TAB_DELAY_MS * (1 + clock.random()), () => showRefusedChange(id))
   }
+}
+
+/**
+ * Gives back the text of a refused edit, or shows why another change was refused, unless another
+ * tab has done it.
+ *
+ * @param {string} id
+ */
+function showRefusedChange(id) {
+  const refused = outbox.failedItems.find((item) => item.id === id)
+  if (!refused || document.visibilityState !== "visible") return
+  outbox.discard(id)
+  const { event, message, reason = "" } = refused
+  if (event === "edit") composer.restoreText(message, reason)
+  else showToast(reason)
 }
 
 /**

@@ -357,6 +357,7 @@ def test_an_edit_of_what_is_deleted_meanwhile_comes_back_to_the_composer(
     expect(ada.locator("#composer-hint")).to_contain_text("deleted")
     expect(ada.locator(".composer__mode")).to_be_hidden()
     sees(ada, "Message deleted")
+    expect(field(other)).to_have_value("")
 
 
 def test_deleting_is_asked_for_and_erases_the_text_for_everybody(visit: Visit, room: str) -> None:

@@ -25,6 +25,16 @@ document.dispatchEvent(new Event('visibilitychange'));
 """
 
 
+# Elections take long in this tab, so that another tab sends.
+SLOW_ELECTION = """() => {
+  const request = navigator.locks.request.bind(navigator.locks);
+  navigator.locks.request = async (...args) => {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return request(...args);
+  };
+}"""
+
+
 def open_tab(page: Page) -> Page:
     """Open the address of a page in another tab of the same browser."""
     tab = page.context.new_page()
@@ -99,6 +109,54 @@ def test_the_duplicate_of_a_tab_in_the_background_has_no_draft_in_common(
     expect(field(first)).to_have_value("half a thought")
     first.reload()
     expect(field(here(first))).to_have_value("half a thought")
+
+
+# Refused changes
+
+
+def begin_refused_edit(first: Page, second: Page) -> None:
+    """Edit a message in one tab that was deleted in the other."""
+    says(first, "helo")
+    sees(second, "helo")
+    field(first).press("ArrowUp")
+    field(first).fill("many words")
+    choose(second, 1, "delete")
+    second.get_by_role("button", name="Delete", exact=True).click()
+    sees(first, "Message deleted")
+
+
+@pytest.mark.parametrize("sender", ["this tab", "another tab"])
+def test_a_refused_edit_comes_back_in_the_tab_where_it_was_made(
+    visit: Visit, room: str, sender: str
+) -> None:
+    first = is_called(visit(f"/{room}/"), "Ada")
+    second = open_tab(first)
+    begin_refused_edit(first, second)
+    if sender == "another tab":
+        first.evaluate(SLOW_ELECTION)
+    field(first).press("Enter")
+
+    expect(field(first)).to_have_value("many words")
+    expect(first.locator("#composer-hint")).to_contain_text("deleted")
+    # Longer than another tab waits for this one.
+    second.wait_for_function("start => Date.now() > start + 2500", arg=first.evaluate("Date.now()"))
+    expect(field(second)).to_have_value("")
+    expect(field(first)).to_have_value("many words")
+
+
+def test_a_refused_edit_of_a_hidden_tab_comes_back_in_the_visible_one(
+    visit: Visit, room: str
+) -> None:
+    first = is_called(visit(f"/{room}/"), "Ada")
+    second = open_tab(first)
+    begin_refused_edit(first, second)
+    first.evaluate(HIDDEN)
+    field(first).press("Enter")
+
+    expect(field(second)).to_have_value("many words")
+    expect(second.locator("#composer-hint")).to_contain_text("deleted")
+    first.evaluate(VISIBLE)
+    expect(field(first)).to_have_value("")
 
 
 # Names

@@ -110,10 +110,11 @@ def wait_for_numbers(person: Person, last: int) -> None:
 def test_a_ban_and_a_cleared_history_are_announced_and_in_force(chat: Chat) -> None:
     banned = run_json(chat.server, "ban", "kitchen", chat.mark_of_ben, "--hours", "2")
     chat.ben.wait_until("disconnect")
+    # Clearing erases what a worker has not read yet.
+    wait_until_told(chat.ada, "The operator banned Ben for 2 hours")
     cleared = run_json(chat.server, "room", "clear", "kitchen", "--yes")
 
     assert banned["handle"] == "Ben"
-    wait_until_told(chat.ada, "The operator banned Ben for 2 hours")
     assert numbers(chat.ada) == [1, 2, 3, cleared["rev"]][: len(numbers(chat.ada))]
     # Without Redis, a worker finds another epoch, and announces it instead of the message.
     wait_until(

@@ -256,3 +256,47 @@ test("no draft contains the text of a deleted message", () => {
   const texts = [other.text, new Tab().load().text, new Tab().load().text]
   assert.deepEqual(texts.sort(), ["", "new words", "why?"])
 })
+
+test("a message deleted in another tab does not take the changes typed since the draft was saved", async () => {
+  const mode = { edit: 1, text: "a secret", words: "Editing your message" }
+  const [tab, other] = [new Tab().load(), new Tab().load()]
+  tab.type("a secret", mode)
+  tab.text = "many words"
+  tab.drafts.saveSoon({ text: tab.text, mode })
+  other.drafts.forgetMessages(new Set([1]))
+  assert.ok(!JSON.stringify([...storage.entries]).includes("a secret"))
+  await clock.advance(300)
+
+  assert.equal(tab.text, "many words")
+  assert.equal(tab.reload().text, "many words")
+})
+
+for (const [kind, end] of Object.entries({
+  closed: (tab) => tab.close(),
+  crashed: () => clock.sleep(6 * 60_000),
+})) {
+  test(`the draft of a ${kind} tab that contained only a deleted text hides no other`, () => {
+    const [other, earlier, tab] = [new Tab().load(), new Tab().load(), new Tab().load()]
+    earlier.type("half a thought")
+    tab.type("a secret", { edit: 1, text: "a secret", words: "Editing your message" })
+    earlier.close()
+    end(tab)
+    other.drafts.forgetMessages(new Set([1]))
+    const next = new Tab().load()
+
+    assert.equal(next.text, "half a thought")
+    next.send()
+    assert.deepEqual([...storage.entries.keys()], [])
+  })
+}
+
+test("a reloaded tab whose draft was only a deleted text gets the draft of a closed one", () => {
+  const [other, earlier, tab] = [new Tab().load(), new Tab().load(), new Tab().load()]
+  earlier.type("half a thought")
+  tab.type("a secret", { edit: 1, text: "a secret", words: "Editing your message" })
+  tab.drafts.suspend()
+  other.drafts.forgetMessages(new Set([1]))
+  earlier.close()
+
+  assert.equal(tab.load().text, "half a thought")
+})

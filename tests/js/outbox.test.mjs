@@ -609,3 +609,22 @@ test("the messages of a tab, and what becomes of them, are shown in the other ta
     ["removed", id],
   ])
 })
+
+test("an item was queued in the tab that has queued it, whichever tab sends it", async () => {
+  answer = async () => {
+    throw refusal({ retry: false })
+  }
+  const other = openTab()
+  const { id } = post("no")
+  await flushPromises()
+  other.resume()
+  await flushPromises()
+
+  assert.equal(other.failedItems[0].id, id)
+  assert.deepEqual(
+    [outbox, other, openTab()].map((tab) => tab.wasQueuedHere(id)),
+    [true, false, false],
+  )
+  outbox.discard(id)
+  assert.equal(outbox.wasQueuedHere(id), false)
+})

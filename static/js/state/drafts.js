@@ -95,7 +95,8 @@ export class Drafts extends EventTarget {
    * @returns {Draft}
    */
   read() {
-    const draft = this.#readEntry(this.#storageKey) ?? this.#takeAbandoned()
+    const own = this.#readEntry(this.#storageKey)
+    const draft = own && !isEmpty(own) ? own : this.#takeAbandoned()
     if (draft) this.#store(draft)
     this.#firstText = draft?.text ?? ""
     return { text: "", ...this.#saved }
@@ -144,6 +145,9 @@ export class Drafts extends EventTarget {
   /**
    * Removes the texts of deleted messages from all drafts of the room.
    *
+   * A draft that becomes empty keeps its entry: a tab whose entry is removed takes its draft for
+   * taken over, and would drop what has been typed in it since the draft was saved.
+   *
    * @param {Pick<Set<number>, "has">} seqs
    */
   forgetMessages(seqs) {
@@ -151,23 +155,31 @@ export class Drafts extends EventTarget {
       const draft = this.#readEntry(key)
       if (!draft) continue
       const changed = withoutMessages(draft, seqs)
-      if (changed === draft) continue
-      if (isEmpty(changed)) this.#preferences.remove(key)
-      else this.#preferences.set(key, changed)
+      if (changed !== draft) this.#preferences.set(key, changed)
     }
   }
 
-  /** @returns {Draft | null} */
+  /**
+   * The latest draft of a closed tab, which is removed, as empty ones are.
+   *
+   * @returns {Draft | null}
+   */
   #takeAbandoned() {
+    const abandoned = this.#abandonedDrafts()
+    const latest = abandoned.filter(({ draft }) => !isEmpty(draft)).at(-1)
+    for (const { key, draft } of abandoned) {
+      if (isEmpty(draft) || key === latest?.key) this.#preferences.remove(key)
+    }
+    return latest?.draft ?? null
+  }
+
+  /** The drafts of closed tabs with their keys, the latest last. */
+  #abandonedDrafts() {
     const drafts = this.#allKeys().flatMap((key) => {
       const draft = this.#readEntry(key)
       return draft && this.#isAbandoned(draft) ? [{ key, draft }] : []
     })
-    drafts.sort((a, b) => (a.draft.at ?? 0) - (b.draft.at ?? 0))
-    const latest = drafts.at(-1)
-    if (!latest) return null
-    this.#preferences.remove(latest.key)
-    return latest.draft
+    return drafts.sort((a, b) => (a.draft.at ?? 0) - (b.draft.at ?? 0))
   }
 
   /** @param {Draft} draft */

@@ -26,6 +26,8 @@ const RATE_LIMITS = ["rate_limited", "slow_mode"]
 export class Outbox extends EventTarget {
   /** @type {Map<string, Item>} by id */
   #items = new Map()
+  /** @type {Set<string>} the ids of items that were queued in this tab */
+  #ownIds = new Set()
   /** @type {Set<string>} the ids of items that could not be stored in the browser */
   #unsaved = new Set()
   #send
@@ -85,6 +87,15 @@ export class Outbox extends EventTarget {
   /** Items that the server has refused. */
   get failedItems() {
     return [...this.#items.values()].filter((item) => item.state === "failed")
+  }
+
+  /**
+   * Whether this tab has queued an item; otherwise another tab or an earlier page has.
+   *
+   * @param {string} id
+   */
+  wasQueuedHere(id) {
+    return this.#ownIds.has(id)
   }
 
   /** Loads the items that earlier pages and other tabs have stored. */
@@ -343,6 +354,7 @@ export class Outbox extends EventTarget {
       at: this.#nextPosition(),
       state: "queued",
     }
+    this.#ownIds.add(item.id)
     this.#update(item)
     return item
   }
@@ -374,6 +386,7 @@ export class Outbox extends EventTarget {
     // the item nor its row for a moment.
     if (wasHere && item.state !== "sent") this.#store.save({ ...item, state: "sent", answer })
     this.#unsaved.delete(item.id)
+    this.#ownIds.delete(item.id)
     this.#store.remove(item.id)
     this.dispatchEvent(new CustomEvent("sent", { detail: { item, answer } }))
   }
@@ -381,6 +394,7 @@ export class Outbox extends EventTarget {
   /** @param {string} id */
   #remove(id) {
     this.#unsaved.delete(id)
+    this.#ownIds.delete(id)
     const wasHere = this.#items.delete(id)
     if (wasHere) this.dispatchEvent(new CustomEvent("removed", { detail: id }))
   }
