@@ -65,6 +65,9 @@ const EVENTS_TO_REPLAY = {
   keydown: ".log, body:not(:focus-within)",
 }
 
+// Before the visit nothing may be stored, and no draft be taken from another tab.
+await untilVisited()
+
 /** @type {Joined} the answer to `join` at the time when the server created the page */
 const page = JSON.parse(byId("page").textContent ?? "")
 byId("page").remove() // a message that is deleted later must not stay there
@@ -171,9 +174,8 @@ const unreadBar = new UnreadBar(byId("unread-bar"), {
 // Helpers
 
 function createElection() {
-  const name = `${storagePrefix}outbox:${label}`
-  if (navigator.locks) return electWithLock(name, navigator.locks)
-  return electWithLease(name, { clock, getStorage: () => localStorage, tabId: randomId() })
+  if (navigator.locks) return electWithLock(`${storagePrefix}outbox:${label}`, navigator.locks)
+  return electWithLease(label, { clock, getStorage: () => localStorage, tabId: randomId() })
 }
 
 /** @param {Row} row */
@@ -273,6 +275,7 @@ function forgetDeleted(seqs) {
  * @param {number} floor
  */
 function forgetExpired(floor) {
+  composer.forgetUpTo(floor)
   drafts.forgetMessages({ has: (seq) => seq > 0 && seq <= floor })
   unread.forgetUpTo(floor)
   updateEarlierButton()
@@ -565,8 +568,8 @@ function submitEdit(seq, message) {
 }
 
 /**
- * Shows refused changes in the visible tab where they were made. Where that tab is hidden or
- * closed, a visible one shows them after a delay.
+ * Shows refused changes in the visible tab where they were made. Where that tab is hidden,
+ * closed or was reloaded, a visible one shows them after a delay.
  */
 function handleRefusedChanges() {
   if (document.visibilityState !== "visible") return
@@ -586,10 +589,10 @@ function handleRefusedChanges() {
 function showRefusedChange(id) {
   const refused = outbox.failedItems.find((item) => item.id === id)
   if (!refused || document.visibilityState !== "visible") return
-  outbox.discard(id)
   const { event, message, reason = "" } = refused
-  if (event === "edit") composer.restoreText(message, reason)
+  if (event === "edit") composer.returnText(message, reason)
   else showToast(reason)
+  outbox.discard(id)
 }
 
 /**
@@ -692,11 +695,10 @@ function submitHostSecret() {
 // Start
 
 /**
- * Connects to the room. A page that the browser has fetched ahead of the visit may show a room that
- * does not exist yet.
+ * Connects to the room. A page that the browser has rendered ahead of the visit may show a room
+ * that does not exist yet.
  */
 async function openSocket() {
-  await untilVisited()
   if ("missing" in byId("room").dataset) await createRoom(location.pathname, { clock })
   socket.open()
 }

@@ -14,7 +14,6 @@ import { sendReport } from "./net/reporting.js"
 import { hostLink } from "./net/host_link.js"
 import { detectWake } from "./net/wake_detection.js"
 import { RecentRooms } from "./state/recent_rooms.js"
-import { forgetRoom } from "./state/room_memory.js"
 import { Copying } from "./view/clipboard.js"
 import { Completion } from "./view/completion.js"
 import { openDialog, setUpDialogs } from "./view/dialogs.js"
@@ -391,6 +390,7 @@ function notifyAboutMessages(page) {
     getTitle,
     isAddressedToMe: page.isAddressedToMe,
     isWatched: page.isPageWatched,
+    getReadSeq: () => page.unread.readSeq,
   })
   timeline.addEventListener("arrived", (event) => {
     const rows = /** @type {CustomEvent<Row[]>} */ (event).detail
@@ -618,7 +618,6 @@ function setUpOwnData({ label, preferences }) {
     preferences,
     loadSummary: () => loadSummary(`${basePath}/${label}/your-data`),
     eraseAll: (url, fields, onProgress) => eraseAll(url, fields, { clock, onProgress }),
-    forgetRoom: () => forgetRoom(label, preferences),
   })
 }
 

@@ -41,7 +41,7 @@ def test_expired_messages_disappear_and_what_is_read_does_not_move(
 
     raise_floor(server, room, int(seq) - 1)
 
-    expect(page.locator("#m-1")).to_have_count(0)
+    expect(page.locator("#m-1")).to_have_count(0, timeout=BACK_MS)
     expect(page.locator(".message")).to_have_count(50 - int(seq) + 1)
     assert abs(page.evaluate(WHERE, int(seq)) - top) <= 2
     expect(page.locator("#earlier")).to_be_hidden()
@@ -85,7 +85,7 @@ def test_the_text_of_an_expired_message_is_nowhere_in_the_page_of_a_reader(
 
         raise_floor(server, room, seq)
 
-        expect(ada.locator(f"#m-{seq}")).to_have_count(0)
+        expect(ada.locator(f"#m-{seq}")).to_have_count(0, timeout=BACK_MS)
         expect(ada.locator("#menu")).to_be_hidden()
         expect_gone(ada, "a secret 7216")
         expect(ada.locator(".composer__mode")).to_have_text("Replying to a deleted message")

@@ -191,7 +191,8 @@ def test_a_name_that_clashes_only_with_messages_far_back_shows_no_marks(
     expect(page.locator("#m-110")).to_be_visible()
     expect(page.locator(".message__mark[data-shown]")).to_have_count(0)
 
-    page.locator("#earlier").click()
+    # Not with `click`: it scrolls to the button first, which loads earlier messages as well.
+    page.locator("#earlier").dispatch_event("click")
 
     expect(page.locator("#m-60")).to_be_attached()
     expect(page.locator("#m-110 .message__mark")).to_be_visible()

@@ -14,6 +14,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 STORED_KEYS = "() => Object.keys(localStorage).filter((key) => key.startsWith('confab:'))"
 
+FILL_STORAGE = """() => {
+  let filling = "x".repeat(1 << 22)
+  while (filling !== "") {
+    try {
+      localStorage.other = (localStorage.other ?? "") + filling
+    } catch {
+      filling = filling.slice(filling.length / 2 + 0.5)
+    }
+  }
+}"""
+
 
 def open_dialog(page: Page) -> None:
     """Open the question whether to forget this person."""
@@ -67,6 +78,40 @@ def test_other_tabs_with_rooms_are_forgotten_too(visit: Visit, room: str) -> Non
     for each in (page, other):
         each.wait_for_url(lambda url: room not in url)
     assert other.evaluate(STORED_KEYS) == []
+
+
+@pytest.mark.parametrize("button", ["Leave room", "Forget me"])
+def test_the_page_about_your_data_forgets_what_is_stored_in_all_tabs(
+    server: ConfabServer, visit: Visit, room: str, button: str
+) -> None:
+    page = visit(f"/{room}/")
+    says(is_called(page, "Ada"), "hello")
+    sees(page, "hello")
+    other = page.context.new_page()
+    other.goto(page.url)
+    here(other).get_by_role("textbox", name="Message", exact=True).fill("a draft")
+    page.goto(f"{server.url}/{room}/your-data")
+
+    page.get_by_role("button", name=button, exact=True).click()
+
+    for each in (page, other):
+        each.wait_for_url(lambda url: room not in url)
+        assert not [key for key in each.evaluate(STORED_KEYS) if room in key]
+        assert "confab:name" not in each.evaluate(STORED_KEYS)
+
+
+def test_other_tabs_are_forgotten_with_a_full_storage_too(visit: Visit, room: str) -> None:
+    page = visit(f"/{room}/")
+    other = page.context.new_page()
+    other.goto(page.url)
+    here(other)
+    page.evaluate(FILL_STORAGE)
+
+    open_dialog(page)
+    page.get_by_role("button", name="Forget me", exact=True).click()
+
+    for each in (page, other):
+        each.wait_for_url(lambda url: room not in url)
 
 
 @pytest.fixture

@@ -96,9 +96,11 @@ class Visitor:
         return self.page.evaluate(f"async () => ({SHAPES})({parsed})")
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not (
-            self._outage and OUTAGE.search(message.text)
-        ):
+        # The page asks why it cannot connect; a server that has just come back answers with 400.
+        is_polling = "transport=polling" in message.location["url"]
+        is_question = is_polling and "status of 400" in message.text
+        is_outage = self._outage and (is_question or OUTAGE.search(message.text))
+        if message.type in ("error", "warning") and not is_outage:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:
@@ -229,7 +231,8 @@ def test_the_last_fifty_are_there_and_the_earlier_ones_a_click_away(
     ada = visit(server.url, kitchen)
     ada.sees(*everything[10:])
 
-    ada.page.get_by_role("button", name="Earlier messages").click()
+    # Not with `click`: it scrolls to the button first, which loads earlier messages as well.
+    ada.page.get_by_role("button", name="Earlier messages").dispatch_event("click")
 
     ada.sees(*everything)
     expect(ada.page.get_by_role("button", name="Earlier messages")).to_be_hidden()

@@ -58,6 +58,10 @@ beforeEach(() => {
   form.elements.handle.value = "Ada"
   form.elements.message.dataset.maxCharacters = "10"
   drafts = new FakeDrafts()
+  createComposer()
+})
+
+function createComposer() {
   composer = new Composer(form, {
     preferences: fakePreferences(),
     drafts,
@@ -66,7 +70,7 @@ beforeEach(() => {
   })
   sent = []
   composer.addEventListener("send", (event) => sent.push(event.detail))
-})
+}
 
 function type(text, inputType = "insertText") {
   composer.field.value = text
@@ -94,6 +98,42 @@ for (const [ending, end] of Object.entries(endings)) {
 
     send()
     assert.deepEqual(drafts.saved, { text: "", mode: null, aside: "" })
+  })
+}
+
+test("the text of a refused edit is there after the edit that is being typed", () => {
+  type("half")
+  composer.edit(1, "hello")
+  type("hello, w")
+  composer.returnText("refused", "The message was deleted.")
+
+  assert.equal(composer.field.value, "hello, w")
+  assert.equal(composer.targetSeq, 1)
+  assert.equal(form.querySelector(".composer__hint-text").textContent, "The message was deleted.")
+  assert.equal(drafts.saved.aside, "refused\nhalf")
+  send()
+  assert.equal(composer.field.value, "refused\nhalf")
+})
+
+const EDIT = { edit: 1, text: "hello", words: "Editing your message" }
+for (const [draft, expected] of [
+  [{ text: "half" }, { text: "half\nearly", mode: null, aside: "" }],
+  [{ text: "" }, { text: "early", mode: null, aside: "" }],
+  [{ text: "early" }, { text: "early", mode: null, aside: "" }],
+  [
+    { text: "hello, w", mode: EDIT, aside: "half" },
+    { text: "hello, w", mode: EDIT, aside: "half\nearly" },
+  ],
+]) {
+  test(`what was typed before the scripts were loaded is kept beside ${JSON.stringify(draft)}`, () => {
+    form = new FakeForm()
+    form.elements.message.dataset.maxCharacters = "10"
+    form.elements.message.value = "early"
+    drafts.saved = draft
+    createComposer()
+
+    assert.equal(composer.field.value, expected.text)
+    assert.deepEqual(drafts.saved, expected)
   })
 }
 
@@ -145,4 +185,22 @@ test("a cancelled edit says that the changes are kept", () => {
   composer.cancel()
 
   assert.match(form.querySelector(".composer__hint-text").textContent, /Edit canceled/)
+})
+
+test("texts of messages that have expired are not in the composer any more", () => {
+  composer.edit(1, "hello")
+  type("hello, w")
+  composer.cancel()
+  composer.reply(2, "Replying to Ben: why?")
+  composer.forgetUpTo(2)
+  assert.equal(
+    form.querySelector(".composer__mode-text").textContent,
+    "Replying to a deleted message",
+  )
+  composer.edit(1, "")
+  assert.equal(composer.field.value, "")
+  composer.reply(3, "Replying to Ben: when?")
+  composer.forgetUpTo(2)
+
+  assert.equal(form.querySelector(".composer__mode-text").textContent, "Replying to Ben: when?")
 })

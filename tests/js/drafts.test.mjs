@@ -300,3 +300,32 @@ test("a reloaded tab whose draft was only a deleted text gets the draft of a clo
 
   assert.equal(tab.load().text, "half a thought")
 })
+
+test("a tab that does not know of a deletion yet does not store the deleted text again", async () => {
+  const [tab, other] = [new Tab().load(), new Tab().load()]
+  tab.type("a secret", { edit: 1, text: "a secret", words: "Editing your message" })
+  other.drafts.forgetMessages(new Set([1]))
+  await clock.advance(61_000)
+  tab.drafts.resume()
+  tab.close()
+
+  assert.ok(!JSON.stringify([...storage.entries]).includes("a secret"))
+})
+
+test("over plain http, a duplicate that sends its text does not clear that of the original", async () => {
+  locks = undefined
+  const tab = new Tab().load().type("half a thought")
+  clock.sleep(1000)
+  tab.drafts.suspend()
+  const duplicate = tab.duplicate()
+  await flushPromises()
+  tab.drafts.resume()
+  clock.sleep(1000)
+  tab.type("half a thought, and more")
+  await flushPromises()
+  duplicate.send()
+  await flushPromises()
+
+  assert.equal(tab.text, "half a thought, and more")
+  assert.equal(tab.reload().text, "half a thought, and more")
+})

@@ -11,6 +11,7 @@ import { FakeClock, fakePreferences, row } from "./fakes.mjs"
 let clock
 let preferences
 let isWatched
+let readSeq
 let serverClock
 let shownBodies
 let announced
@@ -39,6 +40,7 @@ beforeEach(() => {
   clock = new FakeClock()
   preferences = fakePreferences()
   isWatched = false
+  readSeq = 0
   serverClock = new ServerClock(clock)
   shownBodies = []
   announced = []
@@ -63,6 +65,7 @@ function createNotifications(level = "mentions", isAddressedToMe = mentionsBen) 
     getTitle: () => "kitchen",
     isAddressedToMe,
     isWatched: () => isWatched,
+    getReadSeq: () => readSeq,
   })
   notifications.level = level
   return notifications
@@ -179,4 +182,17 @@ test("a deleted message is not read out, and does not stay in the live region", 
   announcer.forget(1)
 
   assert.deepEqual(announced, [])
+})
+
+test("a tab that gets messages late does not notify about those that were read elsewhere", async () => {
+  const notifications = createNotifications("all")
+  readSeq = 2
+  notifications.notify([row(1), row(2), row(3)])
+  await clock.advance(1000)
+
+  assert.deepEqual(shownBodies, ["Ada: number 3"])
+  notifications.notify([row(3)])
+  readSeq = 3
+  await clock.advance(1000)
+  assert.equal(shownBodies.length, 1)
 })

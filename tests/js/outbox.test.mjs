@@ -113,6 +113,24 @@ test("slow mode delays a message like a rate limit, until it is turned off", asy
   assert.equal(outbox.queuedCount, 0)
 })
 
+test("slow mode that was turned off while its refusal was on the way delays nothing", async () => {
+  let refuse
+  answer = () =>
+    new Promise((_, reject) => {
+      refuse = reject
+    })
+  post("hello")
+  outbox.resume()
+  await flushPromises()
+  outbox.endWait()
+  answer = async () => stored(1)
+  refuse(refusal({ code: "slow_mode", retry_after_ms: 300_000 }))
+  await flushPromises()
+
+  assert.deepEqual(sentTexts(), ["hello", "hello"])
+  assert.equal(outbox.queuedCount, 0)
+})
+
 test("a reconnect does not end the wait that a rate limit asks for", async () => {
   answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 3000 }))
   outbox.resume()

@@ -6,7 +6,13 @@ import { beforeEach, test } from "node:test"
 import { eraseAll, loadSummary } from "../../static/js/net/own_data.js"
 import { sendReport } from "../../static/js/net/reporting.js"
 import { Preferences } from "../../static/js/state/preferences.js"
-import { forgetRoom } from "../../static/js/state/room_memory.js"
+import {
+  announceForgotten,
+  announceLeft,
+  forgetRoom,
+  onForgottenElsewhere,
+  onLeftElsewhere,
+} from "../../static/js/state/room_memory.js"
 import { FakeClock, FakeStorage, flushPromises } from "./fakes.mjs"
 
 let clock
@@ -109,6 +115,7 @@ test("forgetting a room leaves other rooms and the settings as they are", () => 
       preferences.set(key, { text: "a draft" })
     }
     preferences.set(`read:${label}`, { seq: 1 })
+    preferences.set(`lease:${label}`, { me: "ada", until: 1 })
   }
   preferences.set("rooms", [{ label: "kitchen" }, { label: "kitchen2" }])
   preferences.set("theme", "dark")
@@ -119,10 +126,28 @@ test("forgetting a room leaves other rooms and the settings as they are", () => 
   assert.deepEqual(preferences.keys("").sort(), [
     "draft:kitchen2",
     "draft:kitchen2:tab",
+    "lease:kitchen2",
     "outbox:kitchen2:id",
     "read:kitchen2",
     "rooms",
     "theme",
   ])
   assert.deepEqual(preferences.get("rooms"), [{ label: "kitchen2" }])
+})
+
+test("other tabs learn what this tab has left and forgotten, and nothing of it is stored", async () => {
+  const storage = new FakeStorage()
+  const [one, two] = [storage.openTab(), storage.openTab()].map(
+    ({ getStorage, storageEvents }) => new Preferences(getStorage, storageEvents),
+  )
+  const heard = []
+  onLeftElsewhere("kitchen", two, () => heard.push("left the kitchen"))
+  onLeftElsewhere("garden", two, () => heard.push("left the garden"))
+  onForgottenElsewhere(two, () => heard.push("forgotten"))
+  announceLeft("kitchen", one)
+  announceForgotten(one)
+  await flushPromises()
+
+  assert.deepEqual(heard, ["left the kitchen", "forgotten"])
+  assert.equal(storage.length, 0)
 })

@@ -514,6 +514,18 @@ test("a late version of an expired message does not bring it back", () => {
   assert.equal(timeline.applied, 3)
 })
 
+test("of very many messages that expire at once only the latest are dispatched as deleted", () => {
+  const messages = Array.from({ length: 20_000 }, (_, index) => row(index + 3))
+  const head = messages.length + 2
+  timeline.merge({ messages, upto: head, head, epoch: "one" })
+
+  timeline.raiseFloor(head)
+
+  assert.equal(deletedSeqs.length, 11_000)
+  assert.equal(Math.max(...deletedSeqs), head)
+  assert.deepEqual(shownSeqs(), [])
+})
+
 test("a message that has left the window is dispatched as deleted when it expires", () => {
   timeline.load(page([row(400)], { older: true }))
   timeline.raiseFloor(2)

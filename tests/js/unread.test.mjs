@@ -31,7 +31,10 @@ function openPreferences() {
 const stored = (key) => openPreferences().get(key)
 
 /** Opens the page of the room with these messages. */
-function openPage(rows, { hasOlder = false, ...conditions } = {}) {
+function openPage(
+  rows,
+  { hasOlder = false, applied = rows.at(-1)?.seq ?? 0, epoch = "one", ...conditions } = {},
+) {
   const unread = new Unread({
     label: "kitchen",
     preferences: openPreferences(),
@@ -43,7 +46,7 @@ function openPage(rows, { hasOlder = false, ...conditions } = {}) {
     isIgnored: (mark) => mark === ignoredMark,
     ...conditions,
   })
-  unread.open(rows, { hasOlder })
+  unread.open(rows, { hasOlder, applied, epoch })
   return unread
 }
 
@@ -453,4 +456,71 @@ test("unread messages that are not loaded are counted again when some have expir
   unread.forgetUpTo(380)
   assert.equal(unread.needsCount, false)
   assert.equal(unread.summary.count, 20)
+})
+
+test("what is read after an absence stays read", async () => {
+  const unread = openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isReading = false
+  unread.updateReading()
+  unread.addMissed({ after: 100, missed: 300, messages: [] }, rowsBetween(351, 400))
+  assert.equal(unread.count, 300)
+  isReading = true
+  unread.updateReading()
+  await clock.advance(1100)
+
+  assert.equal(stored("read:kitchen").seq, 400)
+  assert.equal(openPage(rowsBetween(351, 400), { hasOlder: true }).summary, null)
+})
+
+test("what another tab has read already is not unread in a tab that gets it later", async () => {
+  const first = openRoom(1)
+  const late = openPage([row(1)], { isReading: () => false })
+  const afterAbsence = openPage([row(1)], { isReading: () => false })
+  first.addArrived([row(2), row(3)], 3)
+  await clock.advance(1100)
+  late.addArrived([row(2), row(3)], 3)
+  afterAbsence.addMissed({ after: 1, missed: 2, messages: [] }, [row(2), row(3)])
+
+  for (const unread of [late, afterAbsence]) {
+    assert.equal(unread.count, 0)
+    assert.equal(unread.summary, null)
+    assert.equal(unread.divider, null)
+  }
+  isReading = false
+  first.updateReading()
+  late.addArrived([row(4)], 4)
+  assert.equal(late.count, 1)
+  assert.deepEqual(late.divider, { after: 3, text: "New" })
+})
+
+test("a tab that has read less far does not end the count of an absence", async () => {
+  const behind = openPage(rowsBetween(51, 100))
+  const unread = openPage(rowsBetween(51, 100), { isReading: () => false })
+  unread.addMissed({ after: 100, missed: 300, messages: [] }, rowsBetween(351, 400))
+  isReading = false
+  behind.updateReading()
+  await flushPromises()
+
+  assert.equal(unread.count, 300)
+})
+
+test("what was read of an earlier room with the same label is not read in the new one", async () => {
+  openPage(rowsBetween(951, 1000))
+  await clock.advance(1100)
+  isReading = false
+  const unread = openPage([row(1), row(2)], { epoch: "two" })
+  assert.deepEqual([unread.count, stored("read:kitchen").seq], [0, 2])
+  unread.addArrived([row(3)], 3)
+
+  assert.equal(unread.count, 1)
+})
+
+test("after a cleared history the numbers go on, and what was read is read", async () => {
+  openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isReading = false
+  const unread = openPage([row(102)], { epoch: "two" })
+
+  assert.equal(unread.count, 1)
 })

@@ -214,8 +214,21 @@ export class Drafts extends EventTarget {
   #observeStorage() {
     const key = this.#storageKey
     this.#preferences.onChangedElsewhere(key, (draft) => {
-      if (draft === null && key === this.#storageKey) this.#handleTaken()
+      if (key === this.#storageKey) this.#handleChangeElsewhere(draft)
     })
+  }
+
+  /** @param {Draft | null} draft what another tab has stored under the id of this one */
+  #handleChangeElsewhere(draft) {
+    if (draft === null) {
+      this.#handleTaken()
+    } else if (draft.at === this.#saved?.at) {
+      this.#saved = draft // without the text of a deleted message
+    } else if (!this.#locks) {
+      // Another tab has the same id; without locks it has not been given a new one.
+      this.#changeId()
+      if (this.#saved) this.#store(this.#saved)
+    }
   }
 
   /**
@@ -236,12 +249,16 @@ export class Drafts extends EventTarget {
   /** Another tab has the same id: it keeps the draft, and what was typed here stays here. */
   #takeNewId() {
     const { text = "" } = this.#unsaved ?? this.#saved ?? {}
-    this.#tabId = randomId()
-    this.#storageKey = this.#keyPrefix + this.#tabId
-    this.#observeStorage()
+    this.#changeId()
     this.#lockId({ ifAvailable: true })
     if (text === this.#firstText) this.#handleTaken()
     else this.#store(this.#unsaved ?? this.#saved ?? { text })
+  }
+
+  #changeId() {
+    this.#tabId = randomId()
+    this.#storageKey = this.#keyPrefix + this.#tabId
+    this.#observeStorage()
   }
 
   #scheduleRenewal() {

@@ -43,13 +43,13 @@ export function electWithLock(name, locks) {
  * The lease of a tab that is closed or crashes expires. Two tabs may lead at once for a moment:
  * that does no harm, since the server stores an id once.
  *
- * @param {string} name
+ * @param {string} label of the room: forgetting the room removes the lease of a tab that crashed
  * @param {{ clock: Clock, getStorage: () => Pick<Storage, "getItem" | "setItem" | "removeItem">,
  *   tabId: string }} dependencies
  * @returns {Elect}
  */
-export function electWithLease(name, { clock, getStorage, tabId }) {
-  const lease = new Lease(`${storagePrefix}lease:${name}`, { clock, getStorage, tabId })
+export function electWithLease(label, { clock, getStorage, tabId }) {
+  const lease = new Lease(`${storagePrefix}lease:${label}`, { clock, getStorage, tabId })
   return () =>
     new Promise((resolve) => {
       const poll = () => {

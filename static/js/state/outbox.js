@@ -40,6 +40,8 @@ export class Outbox extends EventTarget {
   #isRunning = false
   /** Failed attempts since the last success. */
   #failureCount = 0
+  /** How often `endWait` was called. */
+  #endedWaits = 0
   /** Ends the delay before the next attempt. */
   #endDelay = () => {}
 
@@ -192,6 +194,7 @@ export class Outbox extends EventTarget {
 
   /** A limit does not exist any more: what waits for it is sent. */
   endWait() {
+    this.#endedWaits += 1
     for (const item of this.#queue()) {
       if (item.not_before) this.#update({ ...item, not_before: undefined })
     }
@@ -245,6 +248,7 @@ export class Outbox extends EventTarget {
   async #deliver(item) {
     const waitMs = this.#waitMs(item)
     if (waitMs > 0) return waitMs
+    const endedWaits = this.#endedWaits
     try {
       this.#finish(item, await this.#send(item))
       this.#failureCount = 0
@@ -253,6 +257,9 @@ export class Outbox extends EventTarget {
       // Meanwhile its row may have come, or another tab may have changed it.
       const current = this.#items.get(item.id)
       if (current?.state !== "queued") return 0
+      const isRateLimited = error instanceof Refused && RATE_LIMITS.includes(error.code)
+      // The limit has ended while its answer was on the way.
+      if (isRateLimited && endedWaits !== this.#endedWaits) return 0
       return this.#handleFailure(current, error)
     }
   }

@@ -19,6 +19,7 @@ import { PendingItems } from "./pending_items.js"
 
 const MAX_ROWS = 300
 const TRIM_MARGIN_ROWS = 20 // so many more are loaded before rows are removed
+const MAX_SEEN = 11_000 // a few more than Unread remembers
 /** With the rows that are not shown, such as those of ignored people. */
 const MAX_ROWS_WITH_HIDDEN = 2000
 
@@ -60,7 +61,7 @@ export class Timeline extends EventTarget {
   #isHidden
   /** Messages up to this seq do not exist any more: they have expired or were cleared. */
   #floor = 0
-  /** @type {Set<number>} the seqs of the messages that this page has had and that may exist */
+  /** @type {Set<number>} the seqs of the messages that this page had last and that may exist */
   #seenSeqs = new Set()
   /** Rows below this seq are not loaded. */
   #firstSeq = 0
@@ -264,7 +265,7 @@ export class Timeline extends EventTarget {
   addQuote(seq, row) {
     const hasExpired = seq <= this.#floor
     if (!hasExpired) this.#quotes.set(seq, row)
-    if (row && !hasExpired) this.#seenSeqs.add(seq)
+    if (row && !hasExpired) this.#rememberSeen(seq)
     if (row?.deleted || hasExpired) this.#deletedSeqs.add(seq)
     this.#redraw(seq)
     this.#dispatchUpdates()
@@ -458,13 +459,26 @@ export class Timeline extends EventTarget {
   }
 
   /**
+   * Remembers the number of a message. Of old ones that are not remembered only `floor` is
+   * dispatched when they expire.
+   *
+   * @param {number} seq
+   */
+  #rememberSeen(seq) {
+    this.#seenSeqs.add(seq)
+    if (this.#seenSeqs.size <= MAX_SEEN) return
+    const [oldest] = this.#seenSeqs
+    this.#seenSeqs.delete(oldest)
+  }
+
+  /**
    * Takes a row, unless a newer version of it is known.
    *
    * @param {Row} row
    */
   #putRow(row) {
     if (row.seq <= this.#floor || this.#hasNewerVersion(row)) return
-    this.#seenSeqs.add(row.seq)
+    this.#rememberSeen(row.seq)
     if (row.seq > this.lastSeq) this.#addArrived(row)
     if (row.deleted) this.#deletedSeqs.add(row.seq)
     const isInWindow = row.seq >= this.#firstSeq && row.seq <= this.#endSeq

@@ -26,6 +26,7 @@
  * @typedef {object} ReadPosition
  * @property {number} seq
  * @property {number} at when, in milliseconds since 1970; 0 if not known
+ * @property {string} [epoch] of the history; undefined if not known
  */
 
 /**
@@ -84,6 +85,8 @@ export class Unread extends EventTarget {
   #isIgnored
   /** The last message of the room, whoever wrote it. */
   #lastSeq = 0
+  /** Of the history when the page was opened. */
+  #epoch = ""
   /**
    * The authors of the messages of others that came since the person last looked.
    *
@@ -173,6 +176,11 @@ export class Unread extends EventTarget {
     return this.isIncomplete && this.#unknownCount === null
   }
 
+  /** The last message that this person has read, in any tab; 0 if there is none. */
+  get readSeq() {
+    return this.#readPosition()?.seq ?? 0
+  }
+
   /** Whether this person was never in the room before, in this browser. */
   get isFirstVisit() {
     return this.#readPosition() === null
@@ -182,10 +190,12 @@ export class Unread extends EventTarget {
    * Finds the messages that have arrived since the last visit.
    *
    * @param {Row[]} rows the newest messages
-   * @param {{ hasOlder: boolean }} room
+   * @param {{ hasOlder: boolean, applied: number, epoch: string }} room
    */
-  open(rows, { hasOlder }) {
-    this.#lastSeq = rows.at(-1)?.seq ?? 0
+  open(rows, { hasOlder, applied, epoch }) {
+    this.#lastSeq = lastSeqOf(rows)
+    this.#epoch = epoch
+    this.#forgetOtherHistory(applied)
     const read = this.#readPosition()
     if (!read) {
       this.#markAllRead() // a first visit: nothing is unread
@@ -241,7 +251,10 @@ export class Unread extends EventTarget {
    * @param {Row[]} rows the loaded messages
    */
   addMissed({ after, missed, messages }, rows) {
+    this.#lastSeq = Math.max(this.#lastSeq, lastSeqOf(rows))
     const read = this.#readPosition() ?? { seq: 0, at: 0 }
+    const wasReadElsewhere = !this.position && read.seq >= this.#lastSeq
+    if (wasReadElsewhere) return
     const position = this.position ?? this.#setPosition({ after, since: read.at })
     if (position.after !== after) {
       this.#addGap(rows)
@@ -257,19 +270,23 @@ export class Unread extends EventTarget {
   }
 
   /**
+   * Messages have arrived. A tab that was not connected for a while may get them later than another
+   * one, in which they were read.
+   *
    * @param {Row[]} rows new messages of other people
    * @param {number} lastSeq the last message of the room, whoever wrote it
    */
   addArrived(rows, lastSeq) {
     this.#lastSeq = Math.max(this.#lastSeq, lastSeq)
-    const isReading = this.#isReading()
-    if (rows.length > 0 && !isReading && !this.position) {
-      this.#setPosition({ after: rows[0].seq - 1, since: this.#readPosition()?.at ?? 0 })
-      this.#knownFrom = rows[0].seq
+    const read = this.#readPosition() ?? { seq: 0, at: 0 }
+    const unreadRows = this.#isReading() ? [] : rows.filter(({ seq }) => seq > read.seq)
+    if (unreadRows.length > 0 && !this.position) {
+      this.#setPosition({ after: unreadRows[0].seq - 1, since: read.at })
+      this.#knownFrom = unreadRows[0].seq
     }
     if (this.position) this.#learnRows(rows)
     this.#limitKnown()
-    if (rows.length > 0 && !isReading) this.#addNew(rows)
+    if (unreadRows.length > 0) this.#addNew(unreadRows)
     this.dispatchEvent(new Event("summary"))
     this.updateReading()
   }
@@ -485,8 +502,22 @@ export class Unread extends EventTarget {
   /** @returns {ReadPosition | null} */
   #readPosition() {
     const stored = this.#preferences.get(this.#readKey)
-    const { seq, at = 0 } = Number.isFinite(stored) ? { seq: stored } : (stored ?? {})
-    return Number.isFinite(seq) ? { seq, at: Number.isFinite(at) ? at : 0 } : null
+    const { seq, at = 0, epoch } = Number.isFinite(stored) ? { seq: stored } : (stored ?? {})
+    return Number.isFinite(seq) ? { seq, at: Number.isFinite(at) ? at : 0, epoch } : null
+  }
+
+  /**
+   * Forgets what was read of another room that had the same label: its numbers say nothing here.
+   * Where only the history was cleared, the numbers go on.
+   *
+   * @param {number} applied the last change of the room
+   */
+  #forgetOtherHistory(applied) {
+    const { seq = 0, epoch } = this.#readPosition() ?? {}
+    const isOther = epoch !== undefined && epoch !== this.#epoch && seq > applied
+    if (!isOther) return
+    this.#preferences.remove(this.#readKey)
+    this.#preferences.remove(this.#positionKey)
   }
 
   #markAllRead() {
@@ -500,7 +531,7 @@ export class Unread extends EventTarget {
   #saveReadPosition() {
     const lastRead = this.#readPosition()?.seq ?? 0 // another tab may have read further
     const seq = Math.max(this.#lastSeq, lastRead)
-    this.#preferences.set(this.#readKey, { seq, at: this.#clock.now() })
+    this.#preferences.set(this.#readKey, { seq, at: this.#clock.now(), epoch: this.#epoch })
   }
 
   #handleReadElsewhere() {
@@ -508,7 +539,7 @@ export class Unread extends EventTarget {
     for (const newSeq of this.#newMarks.keys()) {
       if (newSeq <= seq) this.#newMarks.delete(newSeq)
     }
-    this.#otherNewCount = 0
+    if (seq >= this.#lastSeq) this.#otherNewCount = 0
     this.#updateCount()
   }
 
@@ -546,6 +577,11 @@ export class Unread extends EventTarget {
     this.count = this.#countedNew + this.#otherNewCount
     this.dispatchEvent(new Event("count"))
   }
+}
+
+/** @param {Row[]} rows */
+function lastSeqOf(rows) {
+  return rows.at(-1)?.seq ?? 0
 }
 
 /** @param {Row[]} rows */

@@ -124,8 +124,32 @@ export class Composer extends EventTarget {
    */
   restoreText(text, hint = "") {
     this.cancel()
-    replaceText(this.field, this.field.value === "" ? text : `${text}\n`, 0, 0)
+    const { value, selectionStart, selectionEnd } = this.field
+    const added = value === "" ? text : `${text}\n`
+    replaceText(this.field, added, 0, 0)
+    if (value !== "") {
+      // Whoever is typing goes on where the caret was.
+      this.field.setSelectionRange(selectionStart + added.length, selectionEnd + added.length)
+    }
     this.showHint(hint)
+  }
+
+  /**
+   * Gives back the text of a refused edit. An edit that is being typed meanwhile goes on; the text
+   * is in the composer after it.
+   *
+   * @param {string} text
+   * @param {string} reason
+   */
+  returnText(text, reason) {
+    if (this.#mode?.edit === undefined) {
+      this.restoreText(text, reason)
+    } else {
+      this.#textBeforeEdit = joinTexts(text, this.#textBeforeEdit)
+      this.#handleTextChange()
+      this.showHint(reason)
+    }
+    this.#drafts.saveNow()
   }
 
   /**
@@ -193,6 +217,18 @@ export class Composer extends EventTarget {
     }
     this.#handleTextChange()
     this.#drafts.saveNow()
+  }
+
+  /**
+   * Messages up to a number do not exist any more: their texts must not stay in the composer.
+   *
+   * @param {number} floor
+   */
+  forgetUpTo(floor) {
+    const seqs = [...this.#cancelledEdits.keys(), this.targetSeq]
+    for (const seq of seqs) {
+      if (seq > 0 && seq <= floor) this.forgetMessage(seq)
+    }
   }
 
   /**
@@ -434,10 +470,16 @@ export class Composer extends EventTarget {
 
   // Text
 
-  /** @param {Draft} draft */
+  /**
+   * What was typed before the scripts were loaded stays below the draft. It belongs to no edit.
+   *
+   * @param {Draft} draft
+   */
   #restoreDraft({ text, mode = null, aside = "" }) {
-    this.field.value ||= text
-    this.#textBeforeEdit = aside
+    const typed = this.field.value === text ? "" : this.field.value
+    const isEdit = mode?.edit !== undefined
+    this.field.value = isEdit ? text : joinTexts(text, typed)
+    this.#textBeforeEdit = isEdit ? joinTexts(aside, typed) : aside
     this.#setMode(mode)
     this.#handleTextChange()
   }
@@ -505,6 +547,16 @@ export class Composer extends EventTarget {
   #part(name) {
     return /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
   }
+}
+
+/**
+ * Two texts, one above the other; either may be empty.
+ *
+ * @param {string} upper
+ * @param {string} lower
+ */
+function joinTexts(upper, lower) {
+  return upper === "" || lower === "" ? upper + lower : `${upper}\n${lower}`
 }
 
 /**

@@ -1,12 +1,11 @@
 // The dialog that makes this browser forget its person, in all tabs with rooms.
 
 import { basePath } from "../lib/site.js"
+import { announceForgotten, onForgottenElsewhere } from "../state/room_memory.js"
 
 /** @import { Preferences } from "../state/preferences.js" */
 
 const FAILED = "That didn't work, so nothing was deleted. Please reload the page and try again."
-/** Stored for a moment: other tabs get an event. */
-const FORGOTTEN_KEY = "forgotten"
 
 /**
  * @param {HTMLDialogElement} dialog
@@ -26,16 +25,14 @@ export function setUpForgetDialog(dialog, dependencies) {
     if (method !== "post") return // the person has canceled
     event.preventDefault()
     if (await deleteCookie(form)) {
-      preferences.set(FORGOTTEN_KEY, true)
       leaveRoom()
+      announceForgotten(preferences)
       return
     }
     dialog.close()
     showError(FAILED)
   })
-  preferences.onChangedElsewhere(FORGOTTEN_KEY, (isForgotten) => {
-    if (isForgotten) leaveRoom()
-  })
+  onForgottenElsewhere(preferences, leaveRoom)
 }
 
 /** @param {Preferences[]} all */

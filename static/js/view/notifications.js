@@ -30,6 +30,7 @@ export class Notifications {
   #getTitle
   #isAddressedToMe
   #isWatched
+  #getReadSeq
   #shownKey
   /** @type {Row[]} rows that are notified about at the end of the delay */
   #waiting = []
@@ -45,6 +46,7 @@ export class Notifications {
    * @param {() => string} dependencies.getTitle of the room
    * @param {(row: Row) => boolean} dependencies.isAddressedToMe
    * @param {() => boolean} dependencies.isWatched whether this person looks at the page
+   * @param {() => number} dependencies.getReadSeq the last message that was read in any tab
    */
   constructor(dependencies) {
     const { label, preferences } = dependencies
@@ -57,6 +59,7 @@ export class Notifications {
     this.#getTitle = dependencies.getTitle
     this.#isAddressedToMe = dependencies.isAddressedToMe
     this.#isWatched = dependencies.isWatched
+    this.#getReadSeq = dependencies.getReadSeq
   }
 
   /** @returns {NotificationLevel} */
@@ -121,7 +124,8 @@ export class Notifications {
   }
 
   #notifyWaiting() {
-    const shownElsewhere = Number(this.#preferences.get(this.#shownKey)) || 0
+    const shownSeq = Number(this.#preferences.get(this.#shownKey)) || 0
+    const shownElsewhere = Math.max(shownSeq, this.#getReadSeq())
     const rows = this.#waiting.splice(0).filter(({ seq }) => seq > shownElsewhere)
     const wanted = this.#isWatched() ? [] : this.#wantedRows(rows)
     const last = wanted.at(-1)

@@ -1,6 +1,7 @@
 // The dialogs about the data of this person: the summary, leaving the room, deleting everything.
 
 import { basePath } from "../lib/site.js"
+import { announceLeft, forgetRoom, onLeftElsewhere } from "../state/room_memory.js"
 import { byId, fieldsOf, setText } from "./dom.js"
 
 /** @import { Summary } from "../net/own_data.js" */
@@ -24,7 +25,6 @@ const NOT_ERASED = "Not everything could be deleted. Please try again."
  * @property {Preferences} preferences
  * @property {() => Promise<Summary | null>} loadSummary
  * @property {EraseAll} eraseAll
- * @property {() => void} forgetRoom forgets what this browser has stored about the room
  */
 
 /** @param {Dependencies} dependencies */
@@ -48,18 +48,17 @@ function setUpSummary({ loadSummary }) {
 }
 
 /**
- * The form goes to the home page by itself. Other tabs with the room go there too: they would store
- * again what is forgotten here.
+ * The form goes to the home page by itself. Other tabs with the room go there too.
  *
- * @param {Pick<Dependencies, "label" | "preferences" | "forgetRoom">} dependencies
+ * @param {Pick<Dependencies, "label" | "preferences">} dependencies
  */
-function setUpLeaving({ label, preferences, forgetRoom }) {
-  const key = `left:${label}`
+function setUpLeaving({ label, preferences }) {
+  const forgetNow = () => forgetRoom(label, preferences)
   const forget = () => {
-    forgetRoom()
+    forgetNow()
     // Again after the other listeners, which store what is not saved when the page is left.
-    addEventListener("pagehide", forgetRoom)
-    document.addEventListener("visibilitychange", forgetRoom)
+    addEventListener("pagehide", forgetNow)
+    document.addEventListener("visibilitychange", forgetNow)
   }
   byId("leave").addEventListener("submit", (event) => {
     const button = /** @type {HTMLButtonElement | null} */ (
@@ -67,11 +66,10 @@ function setUpLeaving({ label, preferences, forgetRoom }) {
     )
     if (button?.formMethod === "dialog") return // the person has canceled
     if (/** @type {HTMLFormElement} */ (event.target).method !== "post") return
-    preferences.set(key, true)
     forget()
+    announceLeft(label, preferences)
   })
-  preferences.onChangedElsewhere(key, (hasLeft) => {
-    if (!hasLeft) return
+  onLeftElsewhere(label, preferences, () => {
     forget()
     location.assign(`${basePath}/`)
   })
