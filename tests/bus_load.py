@@ -90,8 +90,13 @@ class Measurement:
 
     @property
     def cpu_ratio(self) -> float:
-        """All the CPU of the quiet worker, as a share of that of the busy one."""
-        return self.during.quiet_load / self.during.busy_load
+        """All the CPU of the quiet worker, as a share of that of the busy one.
+
+        Both serve MESSAGES_PER_SECOND. On a busy machine, the load generator sends fewer, while
+        most of what the quiet worker does has nothing to do with messages.
+        """
+        cpu_per_message = self.during.busy_cpu / self.during.busy_messages
+        return self.during.quiet_load / (cpu_per_message * MESSAGES_PER_SECOND)
 
     @property
     def added_p99_ms(self) -> float:

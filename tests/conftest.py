@@ -179,6 +179,12 @@ def limited_app(make_app: Callable[[Config], Flask], instance: Path) -> Callable
 
 
 @pytest.fixture
+def without_polls(app: Flask) -> None:
+    """Let the reconciler poll only when a test does: a slow test would meet its first poll."""
+    services_of(app).reconciler._loop._running = True  # so it is not started
+
+
+@pytest.fixture
 def kitchen(app: Flask) -> str:
     """The label of a room that exists."""
     return create_room(app, "kitchen")

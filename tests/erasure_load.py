@@ -124,7 +124,14 @@ def post_messages(server: ConfabServer, label: str, cookie: str, messages: int) 
 def talking(folder: Path, server: ConfabServer, label: str, seconds: float) -> Iterator[RoomLoad]:
     """Let others post in the room for some seconds."""
     with RoomLoad(
-        folder, [server.url], label, senders=4, listeners=2, seconds=seconds, pause_ms=PAUSE_MS
+        folder,
+        [server.url],
+        label,
+        senders=4,
+        listeners=2,
+        seconds=seconds,
+        pause_ms=PAUSE_MS,
+        quiet_seconds=6,  # without Redis, a worker reads messages of another one within 3.5 s
     ) as load:
         yield load
 

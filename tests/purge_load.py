@@ -61,12 +61,17 @@ class Delays:
     @property
     def p99_ms(self) -> float:
         """The 99th percentile."""
-        return quantiles(self.delays_ms, n=100)[-1]
+        return self._percentiles[98]
 
     def __str__(self) -> str:
-        cuts = quantiles(self.delays_ms, n=100)
         longest = max(self.delays_ms)
-        return f"p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms, longest {longest:.0f} ms"
+        median = self._percentiles[49]
+        return f"p50 {median:.0f} ms, p99 {self.p99_ms:.0f} ms, longest {longest:.0f} ms"
+
+    @property
+    def _percentiles(self) -> list[float]:
+        """The 99 percentiles; with few delays, "exclusive" ones would exceed the longest delay."""
+        return quantiles(self.delays_ms, n=100, method="inclusive")
 
 
 @dataclass

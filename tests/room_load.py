@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sqlalchemy import text
 
-from tests.servers import ROOT, ConfabServer
+from tests.servers import ROOT, ConfabServer, CpuWaits
 
 FINISH_SECONDS = 150.0
 
@@ -56,11 +56,15 @@ class RoomLoad:
         seconds: float,
         pause_ms: int,
         quiet_seconds: float = 2,
+        server: ConfabServer | None = None,
     ) -> None:
         """Each sender posts about every `pause_ms`, for `seconds`.
 
-        After the last message, all receive for `quiet_seconds` more.
+        After the last message, all receive for `quiet_seconds` more. `cpu_waits` are those of the
+        clients and of `server`.
         """
+        self._server = server
+        self.cpu_waits = CpuWaits(self._pids)
         node = shutil.which("node")
         assert node, "these tests need node"
         self._report_file = folder / "report"
@@ -80,9 +84,14 @@ class RoomLoad:
         self._process = subprocess.Popen(self._words, cwd=ROOT, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert b"ready" in self._process.stdout.readline()
+        self.cpu_waits.start()
         return self
 
+    def _pids(self) -> list[int]:
+        return [self._process.pid, *(self._server.processes() if self._server else [])]
+
     def __exit__(self, *_: object) -> None:
+        self.cpu_waits.stop()
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
@@ -133,11 +142,24 @@ def check_delivery(reports: list[ClientReport], server: ConfabServer) -> None:
 
 
 def max_delay_ms(
-    reports: list[ClientReport], since: float = 0, until: float = float("inf")
+    reports: list[ClientReport],
+    since: float = 0,
+    until: float = float("inf"),
+    *,
+    cpu_waits: CpuWaits | None = None,
 ) -> float:
-    """Return the longest delay of the messages that arrived in an interval (seconds since 1970)."""
+    """Return the longest delay of the messages that arrived in an interval (seconds since 1970).
+
+    With `cpu_waits`, without the time for which the processes have waited for a CPU.
+    """
+
+    def waited_ms(arrived_at: float, delay_ms: float) -> float:
+        if cpu_waits is None:
+            return 0
+        return 1000 * cpu_waits.between(arrived_at - delay_ms / 1000, arrived_at)
+
     delays = [
-        delay_ms
+        delay_ms - waited_ms(arrived_at, delay_ms)
         for report in reports
         for arrived_at, delay_ms in report.delays
         if since <= arrived_at <= until

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_signals.py")))
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+CPU_WAIT_SAMPLE_SECONDS = 0.1
 LOWEST_FREE_PORT = 10_000
 # /proc/<pid>/net/tcp, see proc_pid_net(5)
 LOCAL_ADDRESS_COLUMN = 1
@@ -37,6 +39,59 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str
     while not condition():
         assert time.monotonic() < give_up, f"not within {seconds:g} seconds: {what or condition}"
         time.sleep(0.01)
+
+
+class CpuWaits:
+    """Records for how long processes have waited for a CPU.
+
+    That depends on what else the machine does, and is no delay that a server can avoid.
+    """
+
+    def __init__(self, pids: Callable[[], list[int]]) -> None:
+        self._pids = pids
+        self._samples: list[tuple[float, dict[int, float]]] = []
+        self._is_running = True
+        self._thread = threading.Thread(target=self._record, daemon=True)
+
+    def start(self) -> None:
+        """Record from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record no longer."""
+        self._is_running = False
+        self._thread.join()
+
+    @property
+    def last_at(self) -> float:
+        """When the last sample was taken, in seconds since 1970; 0 before the first one."""
+        return self._samples[-1][0] if self._samples else 0
+
+    def between(self, begin: float, end: float) -> float:
+        """Return for how many seconds the processes have waited in an interval, all together.
+
+        The times are in seconds since 1970.
+        """
+        before = [waits for at, waits in self._samples if at <= begin]
+        after = [waits for at, waits in self._samples if at >= end]
+        if not before or not after:
+            return 0
+        return sum(max(0, wait - before[-1].get(pid, 0)) for pid, wait in after[0].items())
+
+    def _record(self) -> None:
+        while self._is_running:
+            self._samples.append((time.time(), {pid: waited_for_cpu(pid) for pid in self._pids()}))
+            time.sleep(CPU_WAIT_SAMPLE_SECONDS)
+
+
+def waited_for_cpu(pid: int) -> float:
+    """Return for how many seconds the main thread of a process has waited for a CPU.
+
+    0 when the process has ended. See proc_pid_schedstat(5).
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0
 
 
 def with_default_signals(words: Sequence[str]) -> list[str]:

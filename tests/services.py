@@ -216,7 +216,7 @@ class SentinelRedis:
         self.replica = Redis(folder / "replica")
         for server in (self.master, self.replica):
             server.url = server.url.replace("//", "//:secret@")
-            server.words += password
+            server.words += [*password, "--repl-diskless-sync-delay", "0"]
         self.replica.words += ["--replicaof", "127.0.0.1", str(self.master.port)]
         self._sentinel = Redis(folder / "sentinel")
         configuration = folder / "sentinel" / "sentinel.conf"
@@ -235,9 +235,11 @@ class SentinelRedis:
 
     def __enter__(self) -> Self:
         try:
-            for server in (self.master, self.replica, self._sentinel):
+            for server in (self.master, self.replica):
                 server.start()
-            wait_until(self._knows_replica, what="the Sentinel knows the replica")
+            wait_until(self._is_in_sync, 30, "the replica is in sync")
+            self._sentinel.start()
+            wait_until(self._knows_replica, 30, "the Sentinel knows the replica")
         except BaseException:
             self.stop()
             raise
@@ -254,15 +256,16 @@ class SentinelRedis:
     def fail_over(self) -> None:
         """Kill the master; return when the replica is the master."""
         self.master.kill()
-        wait_until(lambda: self._role(self.replica) == b"master", what="a new master")
+        # A Sentinel that was stopped for two seconds does nothing for half a minute.
+        wait_until(lambda: self._role(self.replica) == b"master", 45, "a new master")
 
     def _knows_replica(self) -> bool:
         replicas = self._sentinel.ask("SENTINEL", "REPLICAS", self.NAME)
-        return bool(replicas) and self._role(self.replica) == b"slave" and self._is_in_sync()
+        return bool(replicas) and self._is_in_sync()
 
     def _is_in_sync(self) -> bool:
         role = self._ask(self.replica, "ROLE")
-        return isinstance(role, list) and role[3] == b"connected"
+        return isinstance(role, list) and role[0] == b"slave" and role[3] == b"connected"
 
     def subscribers(self, channel: bytes) -> object:
         """Return how many workers receive a channel of a room from the new master."""

@@ -4,7 +4,8 @@
 import { createInterface } from "node:readline"
 import { io } from "socket.io-client"
 
-const ACK_TIMEOUT_MS = 3_500
+const ACK_TIMEOUT_MS = 15_000
+const PROBE_TIMEOUT_MS = 3_500
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** A client that keeps its copy of a room complete, as docs/protocol.md describes it. */
@@ -56,15 +57,15 @@ class StockClient {
     }
   }
 
-  async ask(event, data) {
-    const answer = await this.socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, data)
+  async ask(event, data, timeoutMs = ACK_TIMEOUT_MS) {
+    const answer = await this.socket.timeout(timeoutMs).emitWithAck(event, data)
     if (!answer.ok) throw new Error(answer.code)
     return answer
   }
 
   /** Send a request on this connection and count the answer. */
   async probe() {
-    await this.ask("since", { after: this.applied })
+    await this.ask("since", { after: this.applied }, PROBE_TIMEOUT_MS)
     this.answers += 1
   }
 

@@ -55,6 +55,11 @@ class StockClients:
         self._process.stdin.close()
         self._process.stdout.close()
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def connect(
         self,
         url: str,

@@ -16,8 +16,8 @@ from socketio import Client
 from socketio.exceptions import SocketIOError
 
 JSON = dict[str, Any]
-ACK_SECONDS = 3.5
-CONNECT_SECONDS = 3.0
+ACK_SECONDS = 15.0
+CONNECT_SECONDS = 15.0
 """How long a client waits for Socket.IO; the library's own second is short for many at once."""
 
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ MAX_DELAY_WITH_REDIS_MS = 1_000
 
 def load(folder: Path, server: ConfabServer, **plan: Any) -> RoomLoad:
     """Return clients that post to a new room of the server, once they are started."""
-    return RoomLoad(folder, [server.url], server.room("kitchen"), pause_ms=100, **plan)
+    label = server.room("kitchen")
+    return RoomLoad(folder, [server.url], label, pause_ms=100, server=server, **plan)
 
 
 def worker_ids(server: Program) -> list[int]:
@@ -102,12 +104,13 @@ def test_messages_are_delivered_while_redis_is_killed_and_paused_and_a_worker_is
             reports = clients.wait_for_reports()
 
         check_delivery(reports, server)
-        assert max_delay_ms(reports, redis_killed_at, redis_started_at) <= MAX_DELAY_MS
+        delays = partial(max_delay_ms, reports, cpu_waits=clients.cpu_waits)
+        assert delays(redis_killed_at, redis_started_at) <= MAX_DELAY_MS
         # Workers need up to 1.5 s to reconnect; then Redis runs until it is paused.
         reconnected_at = redis_started_at + 1.5
         redis_paused_at = redis_started_at + 6 * PORTION
-        assert max_delay_ms(reports, reconnected_at, redis_paused_at) <= MAX_DELAY_WITH_REDIS_MS
-        assert max_delay_ms(reports, until=worker_killed_at) <= MAX_DELAY_MS
+        assert delays(reconnected_at, redis_paused_at) <= MAX_DELAY_WITH_REDIS_MS
+        assert delays(until=worker_killed_at) <= MAX_DELAY_MS
         assert "Redis is back" in server.log()
         assert "messages to the other workers were dropped" in server.log()
 
@@ -129,8 +132,9 @@ def test_a_worker_that_drains_spreads_the_reconnects_of_its_clients(
         ]
         assert len(reconnect_seconds) >= 20
         assert max(reconnect_seconds) <= 3
-        assert max(reconnect_seconds) - min(reconnect_seconds) >= 1.5
-        assert max_delay_ms(reports) <= MAX_DELAY_MS
+        # The closing of each connection is delayed at random, by up to two seconds.
+        assert max(reconnect_seconds) - min(reconnect_seconds) >= 1
+        assert max_delay_ms(reports, cpu_waits=clients.cpu_waits) <= MAX_DELAY_MS
 
 
 def has_reconnected(report: ClientReport) -> bool:
@@ -157,6 +161,7 @@ def test_messages_are_delivered_while_all_workers_are_replaced(
 def test_workers_end_when_their_master_is_killed(tmp_path: Path) -> None:
     with gunicorn(tmp_path, 2) as server, Node() as node:
         server.room("kitchen")
+        wait_until(lambda: len(worker_ids(server)) == 2, what="both workers run")
         for _ in range(4):
             node.person(server.url, reconnection=False).join("kitchen")
         workers = worker_ids(server)

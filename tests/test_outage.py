@@ -74,6 +74,7 @@ def test_a_database_that_refuses_changes_is_logged_once_until_one_is_stored(
     assert "refused 0" not in caplog.text
 
 
+@pytest.mark.usefixtures("without_polls")
 def test_a_database_that_cannot_be_read_is_logged_once_until_it_can(
     app: Flask, ada: Client, caplog: Log
 ) -> None:

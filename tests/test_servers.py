@@ -465,7 +465,7 @@ def test_a_request_body_with_many_messages_does_not_delay_other_requests(
     server: ConfabServer, kitchen: str
 ) -> None:
     ada = Polling(server.url)
-    number_of_messages = 200
+    number_of_messages = 600
     join = f'42["join",{{"label":"{kitchen}"}}]'
     chat = f"42{json.dumps(['chat', {'handle': 'Ada', 'message': 'and'}])}"
     packets = [join, *[chat] * number_of_messages]

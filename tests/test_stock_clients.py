@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.clients import Closed, Polling, Stranger, WebSocket
+from tests.clients import PATIENCE_SECONDS, Closed, Polling, Stranger, WebSocket
 from tests.servers import ConfabServer, _serving, gunicorn, wait_until
 from tests.services import Redis
 from tests.stock_clients import CLIENTS, ClientState, StockClients
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.servers
 
 DELIVERY_SECONDS = 3.5
 PROBE_INTERVAL_SECONDS = 0.5
-RECONNECT_SECONDS = 30
+# python-socketio waits 25 s for a poll that was under way, and then for its back-off.
+RECONNECT_SECONDS = 60
 GRACEFUL_TIMEOUT_SECONDS = 8  # in gunicorn.conf.py; then gunicorn cuts what is still connected
 
 # STOCK_CLIENTS=5 before pytest chooses the long form of one test, with five fresh servers.
@@ -258,8 +259,10 @@ def test_stock_clients_reconnect_when_a_gevent_worker_is_replaced(
         restarted_at = time.monotonic()
         os.kill(server.processes()[0], signal.SIGHUP)
 
-        wait_until(lambda: clients.have_joined("websocket", connects=2), 20)
+        # gunicorn would cut what is still connected at the end of its timeout.
+        wait_until(lambda: all(client.disconnects for client in clients.report()), 20)
         assert time.monotonic() - restarted_at < GRACEFUL_TIMEOUT_SECONDS
+        wait_until(lambda: clients.have_joined("websocket", connects=2), RECONNECT_SECONDS)
         assert silent_clients(server, clients) == []
 
 
@@ -292,6 +295,7 @@ def test_a_stopping_worker_closes_connections_without_ending_sessions(
 def packets_until_closed(websocket: WebSocket) -> tuple[list[str], int | None]:
     """Read until the server closes; return the packets except pings and messages, and the code."""
     packets: list[str] = []
+    websocket.set_timeout(PATIENCE_SECONDS)
     while True:
         try:
             packet = websocket.receive()

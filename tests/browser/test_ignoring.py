@@ -126,7 +126,7 @@ def test_the_focus_stays_in_the_page_when_a_button_disappears_under_it(
     page.locator("#earlier").focus()
     for _ in range(3):
         page.keyboard.press("Enter")
-        page.wait_for_timeout(300)
+        expect(page.locator("#earlier")).not_to_have_text("Loading…")
     expect(page.locator("#earlier")).to_be_hidden()
     assert page.evaluate(FOCUSED) != "BODY"
 

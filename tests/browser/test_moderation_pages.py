@@ -244,6 +244,7 @@ def with_scripts(chromium: Browser, page: Page, theme: Theme) -> Page:
 
 def check_look(page: Page) -> None:
     """Check what axe finds, that nothing is cut off, and that controls are large enough."""
+    page.wait_for_load_state()
     assert violations(page) == [], page.url
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), page.url
     assert page.locator(TARGETS).evaluate_all(SMALL_TARGETS) == [], page.url

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.test_reading import DEVICES, PHONE, Visit, fill, here, post, somebody, violations
+from tests.browser.test_reading import (
+    DEVICES,
+    OBSERVE_HIGHLIGHTS,
+    PHONE,
+    Visit,
+    fill,
+    here,
+    post,
+    somebody,
+    violations,
+)
 from tests.servers import ConfabServer, flask_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -31,21 +41,6 @@ SMALL = """
   .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
   .filter(([, box]) => box.width < 44 || box.height < 44).map(([what]) => what)
 """
-
-
-# Writes down which messages were highlighted: each is for a short time.
-OBSERVE_HIGHLIGHTS = """() => {
-  window.highlighted = []
-  const observer = new MutationObserver((records) => {
-    for (const { target } of records) {
-      if ("highlighted" in target.dataset) window.highlighted.push(target.id)
-    }
-  })
-  observer.observe(document.querySelector("#messages"), {
-    subtree: true,
-    attributeFilter: ["data-highlighted"],
-  })
-}"""
 
 
 def field(page: Page) -> Locator:

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text as sql
 
+from tests.browser.page_cost import Cost, measured
 from tests.clients import Stranger
 from tests.servers import ConfabServer, flask_run
 
@@ -67,6 +68,17 @@ WHOLE = (
     """.then(({ secondary }) => secondary)"""
     """.then(() => null)"""
 )
+# Writes down which messages were highlighted: each is for a short time.
+OBSERVE_HIGHLIGHTS = """
+window.highlighted = []
+new MutationObserver((records) => {
+  for (const { target } of records) {
+    if ("highlighted" in target.dataset) window.highlighted.push(target.id)
+  }
+}).observe(document, { subtree: true, attributeFilter: ["data-highlighted"] })
+"""
+# Behind the timers that the page has started already, however slow it is.
+AFTER = "(delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs))"
 Visit = Callable[..., Page]
 
 
@@ -272,10 +284,13 @@ def test_a_link_to_a_message_loads_around_it_and_one_to_none_says_so(
             ),
             {"label": room},
         )
-    page = here(visit(f"/{room}/#m-30"))
+    page = visit("/")
+    page.add_init_script(OBSERVE_HIGHLIGHTS)
+    page.goto(f"{server.url}/{room}/#m-30")
+    here(page)
 
     expect(page.locator("#m-30")).to_be_in_viewport()
-    expect(page.locator("#m-30")).to_have_attribute("data-highlighted", "")
+    page.wait_for_function("() => highlighted.includes('m-30')")
     expect(page.locator("#m-30")).to_be_focused()
     page.evaluate("location.hash = '#m-120'")
     expect(page.locator("#toast")).to_contain_text("could not be found")
@@ -439,6 +454,7 @@ def test_notifications_are_asked_for_by_a_press_and_tell_what_nobody_looks_at(
         page.get_by_label("Nothing").check()
         post(ben, "for nobody, Ann")
         expect(page.locator("#m-5")).to_be_attached()
+        page.evaluate(AFTER, 600)  # notifications wait half a second for other tabs
         page.get_by_label("All messages").check()
         post(ben, "for everybody again")
         page.wait_for_function("() => notices.at(-1)[1] === 'Ben: for everybody again'")
@@ -458,7 +474,7 @@ def test_each_new_message_is_read_out_once_history_never_and_many_as_a_number(
         for number in range(12):
             ben.emit("chat", f'{{"handle":"Ben","message":"quick {number}"}}')
         expect(page.locator("#m-133")).to_be_attached()
-    page.wait_for_timeout(800)
+    page.evaluate(AFTER, 800)  # several messages are read out together
 
     said = spoken.all_inner_texts()
     assert said[0] == "Ben: one"
@@ -640,7 +656,8 @@ def test_a_hundred_thousand_messages_open_like_sixty(
 
     opened(few)
     times = [(opened(few), opened(room)) for _ in range(5)]
-    assert median(many for _, many in times) <= 1.3 * median(few for few, _ in times) + 20, times
+    # The fastest of several: what else the machine does makes some of them slower.
+    assert min(many for _, many in times) <= 1.3 * min(few for few, _ in times) + 20, times
     page = here(visit(f"/{room}/#m-50000"))
     expect(page.locator("#m-50000")).to_be_in_viewport()
 
@@ -662,25 +679,24 @@ def test_twenty_messages_a_second_are_followed_without_a_hitch(
 ) -> None:
     fill(server, room, 290)
     page = here(visit(f"/{room}/", **DESKTOP))
-    page.evaluate(
-        "() => { window.long = [];"
-        " new PerformanceObserver((all) => { for (const one of all.getEntries())"
-        " window.long.push(one.duration) }).observe({ type: 'longtask' }) }"
-    )
-    longest = []
+    cdp = measured(page)
+    before = Cost.so_far(cdp)
+    costs_ms = []  # of the tasks between two messages, or a few
     with somebody(server, room) as ben:
         for number in range(300):
             ben.emit("chat", f'{{"handle":"Ben","message":"quick {number}"}}')
             page.wait_for_timeout(50)
             if number % 50 == 0:
                 assert page.locator(".message").count() <= MOST
-            if number % 100 == 99:
-                longest.append(page.evaluate("Math.max(...window.long.splice(0), 0)"))
+            now = Cost.so_far(cdp)
+            costs_ms.append(now.since(before).total_ms)
+            before = now
     expect(page.locator(".message").last).to_contain_text("quick 299")
 
     assert at_end(page)
     assert page.locator(".message").count() <= MOST
-    assert median(longest) <= 100  # a single one may be the machine's fault
+    hundreds = [costs_ms[start : start + 100] for start in range(0, 300, 100)]
+    assert median(max(hundred) for hundred in hundreds) <= 100
 
 
 def test_what_names_the_reader_stands_out(server: ConfabServer, visit: Visit, room: str) -> None:
@@ -868,5 +884,7 @@ def test_nothing_moves_after_the_first_paint(
     page.goto(f"{server.url}/{room}/")
     expect(here(page).get_by_role("textbox", name="Your name")).to_have_value(name)
 
-    assert page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
+    page.wait_for_function(
+        "() => performance.getEntriesByName('first-contentful-paint').length === 1"
+    )
     assert page.evaluate("shifts") == []

@@ -1,11 +1,11 @@
 """Text in Chromium: undo, input methods, long texts, accents and files."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
 
+from tests.browser.page_cost import Cost, measured
 from tests.browser.test_reading import Visit, post, somebody
 from tests.servers import ConfabServer
 
@@ -239,44 +239,6 @@ def test_only_the_first_part_of_a_long_text_is_the_reply(
         assert set(code.split("\n")) == {line.rstrip("\n")}
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What the tasks of a page have cost: CPU time in ms, which unlike the elapsed time does not
-    depend on what else the machine does, and how many layouts.
-    """
-
-    total_ms: float
-    script_ms: float
-    layouts: int
-
-    @classmethod
-    def so_far(cls, cdp: CDPSession) -> Self:
-        """Return the cost since the page was loaded. `Performance` has to be enabled."""
-        metrics = {
-            each["name"]: each["value"] for each in cdp.send("Performance.getMetrics")["metrics"]
-        }
-        return cls(
-            1000.0 * metrics["TaskDuration"],
-            1000.0 * metrics["ScriptDuration"],
-            int(metrics["LayoutCount"]),
-        )
-
-    def since(self, earlier: Self) -> Self:
-        """Return the difference."""
-        return type(self)(
-            self.total_ms - earlier.total_ms,
-            self.script_ms - earlier.script_ms,
-            self.layouts - earlier.layouts,
-        )
-
-
-def measured(page: Page) -> CDPSession:
-    """Return a session of the developer tools that measures CPU time."""
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
-    return cdp
-
-
 def paste_cost(page: Page, text: str) -> Cost:
     """Paste a text and wait until the composer has handled it."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -297,11 +259,11 @@ def test_a_huge_text_is_not_inserted_and_does_not_block_the_page(
 ) -> None:
     page = open_room(visit, room)
     page.keyboard.type("my draft")
-    cost = paste_cost(page, piece * count)
+    costs = [paste_cost(page, piece * count) for _ in range(1 + MORE_PASTES)]
 
     expect(page.locator("#composer-hint")).to_contain_text("80,000 characters in 2,000 lines")
     expect(text_field(page)).to_have_value("my draft")
-    assert cost.total_ms < MAX_TASK_MS
+    assert min(cost.total_ms for cost in costs) < MAX_TASK_MS, costs
 
 
 def test_the_longest_text_that_can_be_sent_in_parts_does_not_block_the_page(
@@ -317,13 +279,14 @@ def test_the_longest_text_that_can_be_sent_in_parts_does_not_block_the_page(
     assert min(cost.script_ms for cost in costs) < MAX_SCRIPT_MS, costs
     assert min(cost.layouts for cost in costs) <= MAX_LAYOUTS, costs
 
-    expect(page.get_by_role("button", name="Send as 20 messages")).to_be_visible()
+    send = page.get_by_role("button", name="Send as 20 messages")
+    expect(send).to_be_visible()
     cdp = measured(page)
     before = Cost.so_far(cdp)
-    page.get_by_role("button", name="Send as 20 messages").click()
+    send.evaluate("(send) => { send.click(); return new Promise(requestAnimationFrame) }")
+    cost = Cost.so_far(cdp).since(before)
     expect(page.locator(".message")).to_have_count(20)
-    page.evaluate("new Promise(requestAnimationFrame)")
-    assert Cost.so_far(cdp).since(before).total_ms < 3 * MAX_TASK_MS  # of several tasks
+    assert cost.total_ms < 3 * MAX_TASK_MS  # of several tasks
 
 
 # Files

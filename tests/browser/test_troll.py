@@ -22,8 +22,11 @@ from tests.browser.test_moderation import (
     new_room,
     notice,
     sent,
+    system_message,
 )
+from tests.browser.test_offline import BACK_MS
 from tests.browser.test_people import is_called, says
+from tests.browser.test_rate_limits import SEND_ALL
 from tests.browser.test_reading import Visit, here
 from tests.servers import ConfabServer, gunicorn
 
@@ -121,9 +124,11 @@ def test_a_troll_is_stopped(chromium: Browser, server: ConfabServer, visit: Visi
         expect(notice(troll)).to_contain_text("Hana has muted you")
 
         host_action(hana, "Troll", "remove")
-        expect(troll.locator("#connection")).to_contain_text("Hana has removed you from this room")
+        status_line = troll.locator("#connection")
+        expect(status_line).to_contain_text("Hana has removed you from this room", timeout=BACK_MS)
 
         ban_with_address(hana)
+        expect(system_message(hana, "Hana banned Troll")).to_have_count(1)
         returned, status = visit_from(chromium, port, path)
         assert status == 403
         expect(returned.locator("body")).to_contain_text("banned")
@@ -137,8 +142,7 @@ def test_a_troll_is_stopped(chromium: Browser, server: ConfabServer, visit: Visi
 def flood(troll: Page, reader: Page) -> None:
     """Let the troll send more than the limits allow; most of it has to wait."""
     is_called(troll, "Troll")
-    for number in range(12):
-        says(troll, f"flood {number}.")
+    troll.evaluate(SEND_ALL, [f"flood {number}." for number in range(12)])
     sent(reader, "flood 0.")
     assert reader.locator(".message", has_text="flood").count() < 12
     expect(troll.locator("#send-countdown")).not_to_be_empty()

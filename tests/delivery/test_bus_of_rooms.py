@@ -204,7 +204,7 @@ def test_what_was_taken_from_limits_reaches_every_worker(
     with redis_server.recording([NAMES.all_workers]) as recorded:
         pair[0].services.bus.publish("limit_usage", {})
 
-        wait_until(recorded)
+        wait_until(lambda: any(b'"limit_usage"' in data for _, data in recorded()))
     [(channel, data)] = [each for each in recorded() if b'"limit_usage"' in each[1]]
     assert channel == NAMES.all_workers
     assert json.loads(data.partition(b" ")[2].partition(b" ")[2])["event"] == "limit_usage"

@@ -138,7 +138,8 @@ def test_workers_of_gunicorn_exchange_messages_over_tls(tmp_path: Path) -> None:
 
             for person in people:
                 assert [message["message"] for message in person.hear(1)] == ["hello"]
-            assert "REDIS_TLS_VERIFY=off: the certificate of Redis is not checked" in confab.log()
+            warning = "REDIS_TLS_VERIFY=off: the certificate of Redis is not checked"
+            wait_until(lambda: warning in confab.log(), what="the first worker warns")
 
 
 def test_workers_follow_a_failover_of_sentinel(tmp_path: Path, monkeypatch: Patch) -> None:

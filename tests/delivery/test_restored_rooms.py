@@ -16,6 +16,8 @@ from tests.conftest import Client, Patch, create_room, in_room, post_elsewhere, 
 from tests.servers import wait_until
 from tests.storage.test_deleted_rooms import delete_room
 
+pytestmark = pytest.mark.usefixtures("without_polls")
+
 MESSAGES_BEFORE = 5
 
 

@@ -52,7 +52,8 @@ class NetworkHost:
         _ip(f"-n {self.namespace} link set lo up")
 
     def remove(self) -> None:
-        """Remove the host, and with it the link."""
+        """Remove the host and its link."""
+        _ip(f"link delete {self.link}")  # that of a namespace would go some time later
         _ip(f"netns delete {self.namespace}")
 
 

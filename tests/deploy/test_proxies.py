@@ -97,9 +97,11 @@ def test_a_page_in_a_browser_sends_and_receives(site: Site) -> None:
             page.wait_for_function(HAS_JOINED)
             pages.append(page)
 
-        says(pages[0], "Hello from a page")
+        # The server is that of the other proxies too, where the name is taken.
+        text = f"Hello behind {site.proxy.binary}"
+        says(pages[0], text, name=site.proxy.binary)
 
-        pages[1].get_by_text("Hello from a page").wait_for()
+        pages[1].get_by_text(text).wait_for()
         browser.close()
 
 

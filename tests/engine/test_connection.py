@@ -30,7 +30,15 @@ from tests.clients import (
     WebSocket,
 )
 from tests.conftest import Log, Patch
-from tests.servers import ROOT, ConfabServer, gunicorn, open_connections, resident_bytes, wait_until
+from tests.servers import (
+    ROOT,
+    ConfabServer,
+    gunicorn,
+    open_connections,
+    resident_bytes,
+    wait_until,
+    waited_for_cpu,
+)
 
 SLOWER = "Everything works, but slower"
 """Begins the warning that the fast WebSocket path is off."""
@@ -296,7 +304,7 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
         ben = stack.enter_context(join(server, "kitchen"))
         memory_before = resident_bytes(worker)
         max_growth = 0
-        latencies: list[float] = []
+        latencies: list[float] = []  # without what the worker waited for a CPU
         disconnect_times: list[float] = []
 
         began = time.monotonic()
@@ -307,10 +315,10 @@ def test_clients_that_do_not_read_are_disconnected_and_delay_nobody(
             connections_before = open_connections(worker, server.port)
             while open_connections(worker, server.port) > connections_before - SLOW_CONSUMERS:
                 assert time.monotonic() - connected < MAX_DISCONNECT_SECONDS
-                sent = time.monotonic()
+                sent = time.monotonic() - waited_for_cpu(worker)
                 post(ada, "b" * 4_000)
                 ben.hear()
-                latencies.append(time.monotonic() - sent)
+                latencies.append(time.monotonic() - waited_for_cpu(worker) - sent)
                 ada.hear()
                 max_growth = max(max_growth, resident_bytes(worker) - memory_before)
                 time.sleep(0.02)
@@ -338,19 +346,19 @@ def test_a_client_that_stops_reading_is_disconnected_although_its_queue_is_not_f
         connections_before = open_connections(worker, server.port)
         with join(server, kitchen) as cy:
             limit_receive_buffer(cy)
+            began = time.monotonic()
             for _ in range(MESSAGES_BEYOND_THE_KERNEL_BUFFERS):
                 post(ada, "b" * 4_000)
                 ben.hear()
                 ada.hear()
-            stalled = time.monotonic()
             wait_until(
                 lambda: open_connections(worker, server.port) <= connections_before,
                 what="the stalled client is disconnected",
                 seconds=MAX_DISCONNECT_SECONDS,
             )
-            stall_seconds = time.monotonic() - stalled
+            seconds = time.monotonic() - began
 
-    assert stall_seconds > MAX_STALL_SECONDS - 1
+    assert seconds >= MAX_STALL_SECONDS
     assert MESSAGES_BEYOND_THE_KERNEL_BUFFERS < MAX_QUEUED_FRAMES
     assert MESSAGES_BEYOND_THE_KERNEL_BUFFERS * 4_500 < MAX_QUEUED_BYTES
 

@@ -38,6 +38,7 @@ UPLOAD_BYTES = 200 * MEGABYTE
 UPLOAD_MIN_BYTES = 1_000
 UPLOAD_TYPE = "multipart/form-data; boundary=x"
 UPLOAD_START = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+MAX_SECONDS = 20.0
 MAX_ANSWER_SECONDS = 40.0
 MAX_HOLD_SECONDS = 60.0
 BODY = "body"
@@ -77,11 +78,15 @@ PacketAttacker: TypeAlias = Callable[[Target, float], Counts]
 names = count(1)
 
 
-def until(seconds: float) -> Iterator[int]:
-    """Yield 0, 1, 2 and so on, until some seconds have passed."""
-    end = time.monotonic() + seconds
+def until(seconds: float, is_limited: Callable[[], bool] = lambda: True) -> Iterator[int]:
+    """Yield 0, 1, 2 and so on, until some seconds have passed and a limit is reached.
+
+    On a busy machine, an attacker may need longer to reach it, but not longer than MAX_SECONDS.
+    """
+    start = time.monotonic()
     for number in count():
-        if time.monotonic() >= end:
+        passed = time.monotonic() - start
+        if passed >= MAX_SECONDS or (passed >= seconds and is_limited()):
             return
         yield number
 
@@ -312,7 +317,7 @@ def scan(target: Target) -> Counts:
 def guess_labels(target: Target, seconds: float) -> Counts:
     """Try labels by `join`, with new identities; then one that exists. Counts codes of answers."""
     counts = Counts()
-    for _ in until(seconds):
+    for _ in until(seconds, lambda: counts["rate_limited"] > 0):
         with target.stranger() as mallory:
             for _ in range(GUESSES_OF_IDENTITY):
                 answer = mallory.ask("join", {"label": f"quiet-otter-{next(names):06}"})
@@ -447,7 +452,7 @@ def flood(target: Target, seconds: float, event: str) -> Counts:
         if event == "react":
             for _ in range(EDITS_BEFORE_REACTIONS):
                 counts.add_answer(mallory.ask("edit", sent["edit"](0)))
-        for number in until(seconds):
+        for number in until(seconds, lambda: counts["rate_limited"] > 0):
             payloads = [
                 json.dumps(sent[event](number + each), ensure_ascii=False)
                 for each in range(PIPELINED_EVENTS)

@@ -243,7 +243,9 @@ def test_sockets_that_never_join_are_limited(attack: Attack) -> None:
 
     counts = attack.run(attackers.open_idle_sockets, number)
 
-    attack.check(f"{number} idle sockets: accepted", counts["status 101"], MAX_CONNECTIONS)
+    # Sockets that join no room are closed after some seconds.
+    most = MAX_CONNECTIONS * (1 + attack.seconds // JOIN_SECONDS)
+    attack.check(f"{number} idle sockets: accepted", counts["status 101"], most)
     attack.check("Idle sockets: memory", attack.growth_bytes / MEGABYTE, 30, "MB")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.clients import JSON, POLLING, UPGRADE, WEBSOCKET, Node, Person
-from tests.servers import SERVERS, ConfabServer, gunicorn, wait_until
+from tests.servers import SERVERS, ConfabServer, CpuWaits, gunicorn, wait_until
 from tests.services import Postgres, redis
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
@@ -34,6 +34,7 @@ class Salon:
     node: Node
     one: ConfabServer
     two: ConfabServer
+    cpu_waits: CpuWaits
 
     def __post_init__(self) -> None:
         # Not with "become_host": that is refused while Redis is stopped.
@@ -73,6 +74,16 @@ class Salon:
         except urllib.error.HTTPError as error:
             return error.code
 
+    def wait_until_disconnected(self, guests: list["Guest"], since: float) -> None:
+        """Wait until the server has disconnected everybody, in time.
+
+        What the machine makes the processes wait for a CPU does not count.
+        """
+        wait_until(lambda: all(guest.is_disconnected for guest in guests), 15)
+        now = time.time()
+        wait_until(lambda: self.cpu_waits.last_at > now, what="a sample")
+        assert now - since - self.cpu_waits.between(since, now) <= ENFORCEMENT_SECONDS
+
     def code(self, server: ConfabServer, address: str, token: str | None = None) -> str:
         """Return the code with which `join` is refused, or "" when it is not."""
         person = self.connect(server, address, token=token)
@@ -106,12 +117,6 @@ class Guest:
 
     def _send(self, text: str) -> int:
         return self.person.send("chat", {"handle": f"Guest {self.mark}", "message": text})
-
-
-def wait_until_disconnected(guests: list[Guest], since: float) -> None:
-    """Wait until the server has disconnected everybody, in time."""
-    wait_until(lambda: all(guest.is_disconnected for guest in guests), 15)
-    assert time.monotonic() - since <= ENFORCEMENT_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +157,13 @@ def workers(
 
 
 @pytest.fixture
-def salon(workers: tuple[ConfabServer, ConfabServer], node: Node) -> Salon:
+def salon(workers: tuple[ConfabServer, ConfabServer], node: Node) -> Iterator[Salon]:
     """A new room on the two workers."""
-    return Salon(node, *workers)
+    one, two = workers
+    cpu_waits = CpuWaits(lambda: [node.pid, *one.processes(), *two.processes()])
+    cpu_waits.start()
+    yield Salon(node, one, two, cpu_waits)
+    cpu_waits.stop()
 
 
 def test_the_next_write_on_another_worker_is_refused_at_once(salon: Salon) -> None:
@@ -193,10 +202,10 @@ def test_connections_of_a_person_are_closed_on_all_workers(salon: Salon, action:
     assert {guest.mark for guest in others} == {first.mark}
 
     assert salon.moderate(action, target=first.mark)["ok"]
-    acted_at = time.monotonic()
+    acted_at = time.time()
     assert first.stores_nothing("hello")
 
-    wait_until_disconnected([first, *others], acted_at)
+    salon.wait_until_disconnected([first, *others], acted_at)
     code = {"ban": "banned", "remove": "removed"}[action]
     assert salon.code(salon.two, HOME, first.token) == code
     assert salon.code(salon.one, HOME, first.token) == code
@@ -209,9 +218,9 @@ def test_an_address_ban_refuses_new_people_from_that_address(salon: Salon) -> No
     assert salon.status(salon.two, SCHOOL) == 200
 
     assert salon.moderate("ban", target=ada.mark, address=True)["ok"]
-    banned_at = time.monotonic()
+    banned_at = time.time()
 
-    wait_until_disconnected([ada], banned_at)
+    salon.wait_until_disconnected([ada], banned_at)
     for server in (salon.one, salon.two):
         assert salon.code(server, SCHOOL) == "banned"
         assert salon.status(server, SCHOOL) == 403
@@ -228,9 +237,9 @@ def test_an_address_ban_disconnects_others_there_but_no_host(salon: Salon) -> No
     assert teacher.person.ask("moderate", link)["ok"]
 
     assert salon.moderate("ban", target=ada.mark, address=True)["ok"]
-    banned_at = time.monotonic()
+    banned_at = time.time()
 
-    wait_until_disconnected([ada], banned_at)
+    salon.wait_until_disconnected([ada], banned_at)
     wait_until(lambda: ben.is_disconnected, 15)
     assert teacher.post("I am a host")["ok"]
     assert salon.code(salon.one, SCHOOL, teacher.token) == ""
@@ -264,9 +273,9 @@ def test_an_address_is_banned_when_another_action_is_announced_first(salon: Salo
     assert salon.moderate("ban", target=ada.mark, address=True)["ok"]
     for action in ("lock", "unlock"):
         assert salon.moderate(action)["ok"]
-    acted_at = time.monotonic()
+    acted_at = time.time()
 
-    wait_until_disconnected([ada], acted_at)
+    salon.wait_until_disconnected([ada], acted_at)
     for server in (salon.one, salon.two):
         assert salon.code(server, SCHOOL) == "banned"
 
@@ -274,7 +283,7 @@ def test_an_address_is_banned_when_another_action_is_announced_first(salon: Salo
 def test_an_unban_lets_the_address_in_again(salon: Salon) -> None:
     ada = salon.enter(salon.two, SCHOOL)
     assert salon.moderate("ban", target=ada.mark, address=True)["ok"]
-    wait_until(lambda: salon.code(salon.one, SCHOOL) == "banned", 5)
+    wait_until(lambda: salon.code(salon.one, SCHOOL) == "banned", 15)
 
     assert salon.moderate("unban", target=ada.mark)["ok"]
 
@@ -290,9 +299,9 @@ def test_a_ban_is_enforced_although_the_history_is_cleared_at_once(salon: Salon)
 
     assert salon.moderate("ban", target=ada.mark)["ok"]
     assert salon.moderate("clear")["ok"]
-    cleared_at = time.monotonic()
+    cleared_at = time.time()
 
-    wait_until_disconnected([ada], cleared_at)
+    salon.wait_until_disconnected([ada], cleared_at)
 
 
 def test_a_closed_room_is_closed_on_all_workers(salon: Salon) -> None:
@@ -300,10 +309,10 @@ def test_a_closed_room_is_closed_on_all_workers(salon: Salon) -> None:
     ben = salon.enter(salon.one)
 
     assert salon.moderate("close")["ok"]
-    closed_at = time.monotonic()
+    closed_at = time.time()
     assert ada.stores_nothing("hello?")
 
-    wait_until_disconnected([ada, ben], closed_at)
+    salon.wait_until_disconnected([ada, ben], closed_at)
     assert salon.code(salon.two, HOME) == "closed"
     assert salon.status(salon.two, HOME) == 410
 
@@ -318,7 +327,9 @@ def server(
 
 
 def test_every_server_enforces_what_a_host_imposes(server: ConfabServer, node: Node) -> None:
-    salon = Salon(node, server, server)
+    cpu_waits = CpuWaits(lambda: [node.pid, *server.processes()])
+    cpu_waits.start()
+    salon = Salon(node, server, server, cpu_waits)
     ada, ben = salon.enter(server), salon.enter(server)
     again = [
         salon.enter(server, token=ada.token, transports=transports)
@@ -328,8 +339,9 @@ def test_every_server_enforces_what_a_host_imposes(server: ConfabServer, node: N
     assert salon.moderate("mute", target=ben.mark)["ok"]
     assert ben.post("hello")["code"] == "muted"
     assert salon.moderate("ban", target=ada.mark)["ok"]
-    banned_at = time.monotonic()
+    banned_at = time.time()
 
-    wait_until_disconnected([ada, *again], banned_at)
+    salon.wait_until_disconnected([ada, *again], banned_at)
+    cpu_waits.stop()
     assert salon.code(server, SCHOOL, ada.token) == "banned"
     assert ben.person.ask("since", {"after": 0})["ok"]

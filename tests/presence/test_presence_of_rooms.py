@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chat.presence import tracker
 from chat.presence.roster import MAX_LISTED_PEOPLE, RELISTED_PEOPLE
 from chat.presence.tracker import REGISTRATION_SECONDS
 from tests.conftest import Patch
@@ -40,8 +41,9 @@ def count(worker: Worker, label: str) -> int:
 
 
 def test_the_first_to_enter_on_a_worker_is_told_at_once_who_is_on_the_others(
-    pair: list[Worker], redis_server: Redis
+    pair: list[Worker], redis_server: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracker, "LOAD_WAIT_SECONDS", 15.0)
     one, two = pair
     ada = one.enter("kitchen")
     mark_of_ada = ada.join("kitchen")["you"]["mark"]
@@ -63,13 +65,18 @@ def test_differences_of_a_room_go_to_its_own_channel_only(
     one, two = pair
     kitchen = NAMES.room_channel("kitchen")
     channels = [kitchen, NAMES.room_channel("garden"), NAMES.all_workers]
-    two.enter("garden")
-    wait_until(lambda: registered(redis_server, "garden"))
     with redis_server.recording(channels) as recorded:
-        one.enter("kitchen")
-        wait_until(lambda: any(b'"presence"' in data for _, data in recorded()))
 
-        assert {channel for channel, data in recorded() if b'"presence"' in data} == {kitchen}
+        def presence() -> list[bytes]:
+            return [channel for channel, data in recorded() if b'"presence"' in data]
+
+        two.enter("garden")
+        wait_until(presence)
+        number_before = len(presence())
+        one.enter("kitchen")
+        wait_until(lambda: len(presence()) > number_before)
+
+        assert set(presence()[number_before:]) == {kitchen}
 
 
 def test_a_worker_that_does_not_serve_a_room_finds_its_people_when_it_is_asked(

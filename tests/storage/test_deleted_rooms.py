@@ -19,6 +19,8 @@ from config import Config
 from tests.conftest import JSON, Client, create_room, in_room
 from tests.services import Postgres
 
+pytestmark = pytest.mark.usefixtures("without_polls")
+
 Open = Callable[..., Client]
 
 WRITES: list[tuple[str, JSON]] = [

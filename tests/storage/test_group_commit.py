@@ -164,17 +164,21 @@ def test_an_item_that_arrives_while_others_are_refused_is_completed() -> None:
 
 def test_items_that_are_pending_during_a_busy_batch_are_refused_with_it() -> None:
     attempts = 0
+    leads = threading.Event()
 
     def work(_batch: list[Item]) -> None:
         nonlocal attempts
         attempts += 1
+        leads.set()
         wait_until(lambda: len(group._pending) == 4, what="four more items are queued")
         raise Busy
 
     group: GroupCommit[Item] = GroupCommit(work)
 
     with ThreadPoolExecutor(5) as threads:
-        answers = [threads.submit(group.submit, Item()) for _ in range(5)]
+        answers = [threads.submit(group.submit, Item())]
+        assert leads.wait(ANSWER_SECONDS)
+        answers += [threads.submit(group.submit, Item()) for _ in range(4)]
         refusals = [answer.exception(ANSWER_SECONDS) for answer in answers]
 
     assert [type(refusal) for refusal in refusals] == [Busy] * 5

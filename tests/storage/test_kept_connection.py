@@ -1,5 +1,6 @@
 """The connection that the journal keeps between transactions."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat.errors import Busy
 from chat.models import rooms
+from chat.storage import database
 from chat.storage.database import MAX_KEPT_SECONDS, KeptConnection, db
 from config import Config
 from tests.conftest import create_room
@@ -46,7 +48,10 @@ def stored_name() -> str | None:
         return connection.scalar(select(rooms.c.name))
 
 
-def test_transactions_that_follow_each_other_use_one_connection(kept: KeptConnection) -> None:
+def test_transactions_that_follow_each_other_use_one_connection(
+    kept: KeptConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MAX_KEPT_SECONDS", 3600)
     first = rename(kept, "one")
     assert stored_name() == "one"
 
@@ -112,6 +117,7 @@ def test_a_connection_that_breaks_is_not_used_again(
 ) -> None:
     kept, server = on_postgresql
     restart(server)
+    kept._used_at = time.monotonic()  # as if the restart had taken no time
 
     with pytest.raises(Busy):
         rename(kept, "lost")
