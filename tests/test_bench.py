@@ -322,7 +322,7 @@ def test_every_sender_has_a_name_that_looks_like_no_other() -> None:
     server = FaultyServer("none")
     people = 40
     # At a fixed rate, everyone sends in turn.
-    report_of(generate_load(server, people=people, senders=people, rate=200, seconds=0.3))
+    report_of(generate_load(server, people=people, senders=people, rate=200, seconds=1))
 
     messages_of = Counter(server.handles)
     assert len(messages_of) == people
@@ -333,7 +333,7 @@ def test_every_sender_has_a_name_that_looks_like_no_other() -> None:
 def test_at_a_fixed_rate_latency_begins_when_a_message_was_due() -> None:
     batch, rate = 10, 100
     server = FaultyServer("none", batch)
-    report = report_of(generate_load(server, rate=rate, seconds=0.5, drain=0.1, **{"warm-up": 0}))
+    report = report_of(generate_load(server, rate=rate, seconds=1, drain=0.1, **{"warm-up": 0}))
 
     # Senders do not wait: a batch becomes complete, and its first message is the oldest.
     assert report["measured"] >= 3 * batch

@@ -2,13 +2,13 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -151,14 +151,21 @@ def test_make_without_a_target_lists_the_commands(tree: Path) -> None:
 def test_a_second_start_installs_nothing_and_takes_less_than_ten_seconds(
     installed_tree: Path,
 ) -> None:
-    started = time.monotonic()
+    used_before = cpu_seconds_of_children()
 
     with serving(installed_tree, "make", "run", f"PORT={free_port()}") as (url, log):
         assert is_healthy(url)
 
-    assert time.monotonic() - started < 10
+    # CPU time: the elapsed time depends on what else the machine does.
+    assert cpu_seconds_of_children() - used_before < 10
     assert "Installing" not in log
     assert (installed_tree / "instance").is_dir()
+
+
+def cpu_seconds_of_children() -> float:
+    """Return the CPU time that processes started by the tests have used until they ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

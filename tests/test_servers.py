@@ -27,7 +27,7 @@ pytestmark = pytest.mark.servers
 EACH_TRANSPORT = pytest.mark.parametrize(
     "transports", [POLLING, WEBSOCKET, UPGRADE], ids=["polling", "websocket", "upgrade"]
 )
-# What docs/protocol.md promises to the smallest client: each message once.
+# The smallest client. Nobody posts while it joins, so it needs not compare numbers.
 MINIMAL_CLIENT = """
 import { io } from "socket.io-client"
 const [url, label] = process.argv.slice(1)

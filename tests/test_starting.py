@@ -18,6 +18,7 @@ from tests.clients import Node
 from tests.conftest import Patch
 from tests.servers import (
     ROOT,
+    START_SECONDS,
     ConfabServer,
     _serving,
     bound_by_permissions,
@@ -271,11 +272,13 @@ def test_an_added_worker_that_cannot_start_leaves_the_others_serving(tmp_path: P
         secret_key.write_bytes(b"\xff")
         master, first = server.processes()
         os.kill(master, signal.SIGTTIN)
-        wait_until(lambda: "Confab cannot start" in server.log(), what="the report")
+        wait_until(lambda: "Confab cannot start" in server.log(), START_SECONDS, "the report")
         assert server.is_ready()
 
         secret_key.write_bytes(key)
-        wait_until(lambda: server.log().count("Booting worker") >= 3, what="another attempt")
+        wait_until(
+            lambda: server.log().count("Booting worker") >= 3, START_SECONDS, "another attempt"
+        )
         assert first in server.processes()
         assert server.is_ready()
 

@@ -25,7 +25,10 @@ RETRY_SECONDS = 0.5
 """The pause before enforcement is tried again while the database is not available."""
 
 ADDRESS_SECONDS = 4.0
-"""How long after the ban of an address all workers have added those that they know."""
+"""How long after the ban of an address all workers have usually added those that they know."""
+
+ADDRESS_CHECKS = 3
+"""A worker that has to wait for a CPU or for the database may add its addresses later."""
 
 
 class Enforcement:
@@ -66,7 +69,7 @@ class Enforcement:
         bans_addresses = details.get("action") == "ban" and details.get("address")
         with self._app.app_context():
             self._enforce(label, shared)
-            if bans_addresses:
+            for _ in range(ADDRESS_CHECKS if bans_addresses else 0):
                 self._socketio.sleep(ADDRESS_SECONDS)
                 self._enforce(label, shared)
 

@@ -102,6 +102,8 @@ class PresenceTracker:
         self._lease_renewed_at = -inf
         self._has_bus_connected = False
         self._bus_reconnected_at = -inf
+        # The `up_since` of the connection to the bus that `on_bus_connect` has handled.
+        self._handled_up_since: float | None = None
         self._publishing = threading.Lock()  # so that no older registration replaces a newer one
         self._loading: dict[str, Any] = {}  # events of Socket.IO's async mode, by label
 
@@ -141,7 +143,9 @@ class PresenceTracker:
         if self._bus_grace_seconds == inf:
             return self._known_people_in(label)
         is_settled = time.monotonic() - self._bus_reconnected_at >= SETTLE_SECONDS
-        if not self._bus.is_up or not is_settled:
+        # After a restart of Redis nothing is registered, and this worker has not noticed it yet.
+        is_handled = self._handled_up_since == self._bus.up_since
+        if not self._bus.is_up or not is_handled or not is_settled:
             return None
         return self._read_registered_people_in(label)
 
@@ -249,6 +253,7 @@ class PresenceTracker:
 
         Announcements in both directions may have been lost.
         """
+        self._handled_up_since = self._bus.up_since
         if self._has_bus_connected:
             self._bus_reconnected_at = time.monotonic()
         self._has_bus_connected = True

@@ -25,15 +25,19 @@ RETRY_SECONDS = 0.05
 
 
 def rewrite_if_small(app: Flask, deadline: float) -> None:
-    """Rewrite a small SQLite database when a process ends.
+    """Rewrite a small SQLite database when a process ends, and empty the write-ahead log of any.
 
-    Does nothing if others write until the deadline.
+    SQLite itself removes the log, but not always when two processes end at the same time. Gives up
+    if others use the database until the deadline.
     """
     with app.app_context():
-        if not is_sqlite() or _sqlite_file().stat().st_size > MAX_BYTES_AT_END:
+        if not is_sqlite():
             return
+        is_small = _sqlite_file().stat().st_size <= MAX_BYTES_AT_END
         with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
-            _vacuum(connection.cursor(), deadline)
+            if is_small:
+                _vacuum(connection.cursor(), deadline)
+            _truncate_log(connection.cursor(), deadline)
 
 
 def rewrite() -> None:

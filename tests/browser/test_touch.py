@@ -15,7 +15,7 @@ from tests.browser.test_people import (
     sees,
     typing_with_ta_and_tam,
 )
-from tests.browser.test_reading import Visit, fill, post, somebody
+from tests.browser.test_reading import WHOLE, Visit, fill, post, somebody
 from tests.browser.touch import MIDDLE, PHONE, SMALL_PHONE, Finger
 from tests.servers import ConfabServer
 
@@ -262,6 +262,7 @@ def test_a_message_that_is_not_sent_yet_has_no_button_of_a_menu(visit: Visit, ro
     ada.route("**/socket.io/**", lambda _: None)
     ada.route_web_socket(re.compile("/socket.io/"), lambda _: None)
     ada.reload()
+    ada.evaluate(WHOLE)
     field(is_called(ada, "Ada")).fill("hello")
     finger = Finger(ada)
     send(finger, ada)

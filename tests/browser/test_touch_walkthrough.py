@@ -296,9 +296,12 @@ def act_on_people(finger: Finger, page: Page) -> None:
     was_announced(page, "muted Ben for 1 hour")
     choose_action(finger, page, "unmute")
     was_announced(page, "unmuted Ben")
+    announcements = page.locator('.message[data-kind="moderation"]')
     for action in ("appoint", "dismiss", "appoint"):
+        number_before = announcements.count()
         choose_action(finger, page, action)
         expect(page.locator("#person-menu")).to_be_hidden()
+        expect(announcements).to_have_count(number_before + 1)
     for action in ("hand-over", "ban", "delete-all"):
         choose_action(finger, page, action)
         question = page.locator(f"#{action}")

@@ -159,7 +159,10 @@ class Firefox(Browser):
         self._ask("input.performActions", actions=actions)
 
     def _is_ready(self) -> bool:
-        return (self._profile / ADDRESS_FILE).exists()
+        try:
+            return bool(self._address())
+        except (OSError, ValueError):
+            return False  # the file is not there, or not complete yet
 
     def _address(self) -> str:
         server = json.loads((self._profile / ADDRESS_FILE).read_text())

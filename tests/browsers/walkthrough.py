@@ -22,7 +22,7 @@ from tests.browsers.room_page import (
 from tests.servers import ConfabServer, wait_until
 
 OUTAGE_SECONDS = 30.0  # until the page is connected again
-LONG_PRESS_SECONDS = 0.8  # the page opens the menu after half a second
+LONG_PRESS_SECONDS = 2.0  # the page opens the menu after half a second
 WIDER_THAN_A_PHONE = 60  # letters
 HISTORY = 250
 PAGE = 50  # messages that are loaded at once

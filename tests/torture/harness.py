@@ -5,6 +5,7 @@ import random
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -374,8 +375,9 @@ class ScenarioRun:
         }
         self._clients = []
         for name, (command, process_plan) in commands.items():
-            started = ClientProcess(name, command, process_plan, self.folder, self.tree)
-            self._clients.append(started)
+            with _termination_delayed():  # a process that runs is in the list, and will be killed
+                started = ClientProcess(name, command, process_plan, self.folder, self.tree)
+                self._clients.append(started)
 
     def _plan(self, seconds: float) -> dict[str, Any]:
         """Return what all clients need to know."""
@@ -420,3 +422,13 @@ class ScenarioRun:
         self.order_all(order)
         for clients in self._clients:
             clients.wait_for("done")
+
+
+@contextmanager
+def _termination_delayed() -> Iterator[None]:
+    """Let SIGTERM arrive afterwards."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

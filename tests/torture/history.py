@@ -230,7 +230,9 @@ class History:
     def records(self) -> list[Record]:
         """Return the records in the file, in the order of time."""
         with self.path.open() as file:
-            return sorted(map(json.loads, file), key=lambda record: record["at"])
+            # A client may be writing the last line.
+            lines = [line for line in file if line.endswith("\n")]
+        return sorted(map(json.loads, lines), key=lambda record: record["at"])
 
 
 def sent_requests(records: list[Record]) -> dict[str, SentRequest]:

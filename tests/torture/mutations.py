@@ -13,7 +13,13 @@ from pathlib import Path
 
 from tests.servers import ROOT
 from tests.torture.harness import MAX_DELAY_MS, FaultInjection, Need, Scenario, ScenarioRun
+from tests.torture.history import now_ms, of_type
 from tests.torture.scenarios import MAX_ENFORCEMENT_MS, disconnect_all, fill_disk
+
+ROUND_MS = 2_000
+"""A round of Engine.IO's service task, with SHORT_PINGS; the first connection begins the first."""
+
+EARLY_MS = 700
 
 PATCHES = Path(__file__).with_name("mutations")
 COPIED = (
@@ -50,11 +56,14 @@ def kill_redis_once(run: ScenarioRun) -> FaultInjection:
 def delay_all_upgrades(run: ScenarioRun) -> FaultInjection:
     """Make all clients poll for a whole round of Engine.IO's service task, then upgrade at once.
 
-    With SHORT_PINGS, a round takes 2 s. python-socketio gives up an upgrade after 5 s.
+    python-socketio gives up an upgrade after 5 s. The upgrades are released early in a round: what
+    is upgraded at its end is not visited any more.
     """
+    first = min(record["at"] for record in of_type(run.history.records(), "connect"))
+    time.sleep((EARLY_MS - (now_ms() - first)) % ROUND_MS / 1000)
     run.proxy.hold_upgrades()
     run.proxy.reset_all()
-    time.sleep(4)
+    time.sleep(2 * ROUND_MS / 1000)
     run.proxy.release_upgrades()
     run.record_healed()
     time.sleep(2.5)
