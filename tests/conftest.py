@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from jinja2.bccache import Bucket, BytecodeCache
 
 from chat import create_app, shut_down
+from chat.delivery import reconciler
 from chat.models import Room
 from chat.services import services_of
 from chat.storage import journal
@@ -179,9 +180,9 @@ def limited_app(make_app: Callable[[Config], Flask], instance: Path) -> Callable
 
 
 @pytest.fixture
-def without_polls(app: Flask) -> None:
+def without_polls(monkeypatch: Patch) -> None:
     """Let the reconciler poll only when a test does: a slow test would meet its first poll."""
-    services_of(app).reconciler._loop._running = True  # so it is not started
+    monkeypatch.setattr(reconciler, "POLL_SECONDS", (60.0, 60.0))
 
 
 @pytest.fixture

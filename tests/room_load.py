@@ -84,14 +84,14 @@ class RoomLoad:
         self._process = subprocess.Popen(self._words, cwd=ROOT, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert b"ready" in self._process.stdout.readline()
-        self.cpu_waits.start()
+        self.cpu_waits.__enter__()
         return self
 
     def _pids(self) -> list[int]:
         return [self._process.pid, *(self._server.processes() if self._server else [])]
 
     def __exit__(self, *_: object) -> None:
-        self.cpu_waits.stop()
+        self.cpu_waits.__exit__()
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None

@@ -11,11 +11,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Engine, create_engine
 
@@ -24,6 +26,7 @@ LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("default_si
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 CPU_WAIT_SAMPLE_SECONDS = 0.1
+CPU_WAIT_SAMPLES_PER_SEARCH = 10  # for new processes
 LOWEST_FREE_PORT = 10_000
 # /proc/<pid>/net/tcp, see proc_pid_net(5)
 LOCAL_ADDRESS_COLUMN = 1
@@ -42,45 +45,54 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str
 
 
 class CpuWaits:
-    """Records for how long processes have waited for a CPU.
+    """Records for how long processes have waited for a CPU, while it is used as a context manager.
 
     That depends on what else the machine does, and is no delay that a server can avoid.
     """
 
     def __init__(self, pids: Callable[[], list[int]]) -> None:
         self._pids = pids
-        self._samples: list[tuple[float, dict[int, float]]] = []
+        self._times = [time.time()]
+        self._totals = [0.0]  # for how long one or more processes had waited at that time
         self._is_running = True
         self._thread = threading.Thread(target=self._record, daemon=True)
 
-    def start(self) -> None:
-        """Record from now on."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """Record no longer."""
+    def __exit__(self, *_: object) -> None:
         self._is_running = False
         self._thread.join()
 
     @property
     def last_at(self) -> float:
-        """When the last sample was taken, in seconds since 1970; 0 before the first one."""
-        return self._samples[-1][0] if self._samples else 0
+        """When the last sample was taken, in seconds since 1970."""
+        return self._times[-1]
 
     def between(self, begin: float, end: float) -> float:
-        """Return for how many seconds the processes have waited in an interval, all together.
+        """Return for how many seconds the processes have waited in an interval.
 
-        The times are in seconds since 1970.
+        At most its length. The times are in seconds since 1970.
         """
-        before = [waits for at, waits in self._samples if at <= begin]
-        after = [waits for at, waits in self._samples if at >= end]
-        if not before or not after:
-            return 0
-        return sum(max(0, wait - before[-1].get(pid, 0)) for pid, wait in after[0].items())
+        first = max(0, bisect_right(self._times, begin) - 1)
+        last = min(len(self._totals) - 1, bisect_left(self._times, end))
+        return min(end - begin, self._totals[last] - self._totals[first])
 
     def _record(self) -> None:
-        while self._is_running:
-            self._samples.append((time.time(), {pid: waited_for_cpu(pid) for pid in self._pids()}))
+        before: dict[int, float] = {}
+        pids: list[int] = []
+        for number in count():
+            if not self._is_running:
+                return
+            if number % CPU_WAIT_SAMPLES_PER_SEARCH == 0:
+                pids = self._pids()
+            now = time.time()
+            waits = {pid: waited_for_cpu(pid) for pid in pids}
+            waited = sum(max(0, wait - before.get(pid, wait)) for pid, wait in waits.items())
+            before = waits
+            self._totals.append(self._totals[-1] + min(waited, now - self._times[-1]))
+            self._times.append(now)
             time.sleep(CPU_WAIT_SAMPLE_SECONDS)
 
 

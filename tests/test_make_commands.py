@@ -148,7 +148,7 @@ def test_make_without_a_target_lists_the_commands(tree: Path) -> None:
     assert listed >= {"check", "deps", "lock", "clean"}
 
 
-def test_a_second_start_installs_nothing_and_takes_less_than_ten_seconds(
+def test_a_second_start_installs_nothing_and_uses_less_than_ten_seconds_of_cpu(
     installed_tree: Path,
 ) -> None:
     used_before = cpu_seconds_of_children()

@@ -30,9 +30,6 @@ FATAL_ERRORS = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
 
 POLL_SECONDS = 0.2
 
-LEAVE_SECONDS = 1.0
-"""How long a full worker leaves new connections to others, which may be waiting for a CPU."""
-
 MAX_REFUSALS = 50
 """Connections that are refused at the same time."""
 
@@ -125,7 +122,7 @@ class Acceptor:
     def _accept_at_limit(self) -> None:
         """Wait for new connections, and handle or refuse those that no other worker accepts."""
         hubs.trampoline(self._listener.fileno(), read=True)
-        eventlet.sleep(max(LEAVE_SECONDS, pending_requests.seconds_until_late()))
+        eventlet.sleep(max(POLL_SECONDS, pending_requests.seconds_until_late()))
         for _ in range(MAX_REFUSALS):
             is_any_young = pending_requests.seconds_until_late() > 0
             if is_any_young or not self.is_full():

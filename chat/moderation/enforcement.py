@@ -28,7 +28,10 @@ ADDRESS_SECONDS = 4.0
 """How long after the ban of an address all workers have usually added those that they know."""
 
 ADDRESS_CHECKS = 3
-"""A worker that has to wait for a CPU or for the database may add its addresses later."""
+"""How often everybody is checked again after the ban of an address.
+
+A worker that has to wait for a CPU or for the database may add its addresses late.
+"""
 
 
 class Enforcement:
@@ -65,11 +68,13 @@ class Enforcement:
         self.on_moderation(label, shared, {})
 
     def _apply(self, label: str, shared: Room | None, details: JSON) -> None:
-        """Enforce what a host did; a ban of addresses again when all workers have added theirs."""
+        """Enforce what a host did; a ban of addresses again, as other workers add theirs."""
         bans_addresses = details.get("action") == "ban" and details.get("address")
         with self._app.app_context():
             self._enforce(label, shared)
-            for _ in range(ADDRESS_CHECKS if bans_addresses else 0):
+            if not bans_addresses:
+                return
+            for _ in range(ADDRESS_CHECKS):
                 self._socketio.sleep(ADDRESS_SECONDS)
                 self._enforce(label, shared)
 

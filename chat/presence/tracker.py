@@ -142,12 +142,18 @@ class PresenceTracker:
         """
         if self._bus_grace_seconds == inf:
             return self._known_people_in(label)
-        is_settled = time.monotonic() - self._bus_reconnected_at >= SETTLE_SECONDS
-        # After a restart of Redis nothing is registered, and this worker has not noticed it yet.
-        is_handled = self._handled_up_since == self._bus.up_since
-        if not self._bus.is_up or not is_handled or not is_settled:
+        if not self._bus.is_up:
             return None
-        return self._read_registered_people_in(label)
+        people = self._read_registered_people_in(label)
+        # Checked afterwards: meanwhile, the connection may have been lost and Redis restarted.
+        return people if self._has_settled() else None
+
+    def _has_settled(self) -> bool:
+        """Return whether all workers have registered again since Redis may have lost everybody."""
+        # In this order, because `on_bus_connect` may run meanwhile.
+        is_handled = self._handled_up_since == self._bus.up_since
+        is_settled = time.monotonic() - self._bus_reconnected_at >= SETTLE_SECONDS
+        return self._bus.is_up and is_handled and is_settled
 
     def may_be_in(self, label: str) -> bool:
         """Return whether somebody is in a room on any worker, or that is not known."""
@@ -253,10 +259,11 @@ class PresenceTracker:
 
         Announcements in both directions may have been lost.
         """
-        self._handled_up_since = self._bus.up_since
+        up_since = self._bus.up_since
         if self._has_bus_connected:
             self._bus_reconnected_at = time.monotonic()
         self._has_bus_connected = True
+        self._handled_up_since = up_since
         self.roster.unload()
         self.roster.make_refresh_due()
         run_logged(self._renew_lease, "Registering this worker")

@@ -22,6 +22,7 @@ MAX_BYTES_AT_END = 64 * 2**20
 
 WAIT_SECONDS = 30.0
 RETRY_SECONDS = 0.05
+LOG_RETRY_SECONDS = 0.5
 
 
 def rewrite_if_small(app: Flask, deadline: float) -> None:
@@ -36,8 +37,10 @@ def rewrite_if_small(app: Flask, deadline: float) -> None:
         is_small = _sqlite_file().stat().st_size <= MAX_BYTES_AT_END
         with suppress(DBAPIError, sqlite3.Error), closing(db.engine.raw_connection()) as connection:
             if is_small:
-                _vacuum(connection.cursor(), deadline)
-            _truncate_log(connection.cursor(), deadline)
+                with suppress(sqlite3.Error):  # such as a full disk
+                    _vacuum(connection.cursor(), deadline)
+            if time.monotonic() < deadline:
+                _truncate_log(connection.cursor(), deadline)
 
 
 def rewrite() -> None:
@@ -80,7 +83,10 @@ def _vacuum(cursor: DBAPICursor, deadline: float) -> None:
 
 
 def _truncate_log(cursor: DBAPICursor, deadline: float) -> None:
-    """Move the write-ahead log into the file and empty it. Raises sqlite3.OperationalError."""
+    """Move the write-ahead log into the file and empty it. Raises sqlite3.OperationalError.
+
+    Each attempt writes what the log contains, and others wait for it.
+    """
     while True:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         row = cursor.fetchone()
@@ -89,7 +95,7 @@ def _truncate_log(cursor: DBAPICursor, deadline: float) -> None:
             return
         if time.monotonic() > deadline:
             raise sqlite3.OperationalError("the write-ahead log is in use")
-        time.sleep(RETRY_SECONDS)
+        time.sleep(LOG_RETRY_SECONDS)
 
 
 def _rewrite_postgresql() -> None:

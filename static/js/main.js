@@ -324,6 +324,7 @@ function updateEarlierButton() {
 }
 
 timeline.addEventListener("reset", () => {
+  unread.startOver(timeline)
   if (!timeline.hasNewer) people.learnNames(timeline.rows)
   rules.learn(timeline.rows)
   redraw()
@@ -588,11 +589,11 @@ function handleRefusedChanges() {
  */
 function showRefusedChange(id) {
   const refused = outbox.failedItems.find((item) => item.id === id)
-  if (!refused || document.visibilityState !== "visible") return
+  if (!refused || !outbox.isStored(id) || document.visibilityState !== "visible") return
+  outbox.discard(id)
   const { event, message, reason = "" } = refused
   if (event === "edit") composer.returnText(message, reason)
   else showToast(reason)
-  outbox.discard(id)
 }
 
 /**

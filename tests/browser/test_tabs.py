@@ -25,6 +25,9 @@ document.dispatchEvent(new Event('visibilitychange'));
 """
 
 
+DRAFT_IS_LEFT = """() =>
+  Object.values(localStorage).some((value) => value.includes('"left":true'))
+"""
 OUTBOX_IS_EMPTY = "() => !Object.keys(localStorage).some((key) => key.includes('outbox:'))"
 # This tab waits longer for other tabs than it does by itself: they may be slow.
 PATIENT = """() => {
@@ -81,9 +84,7 @@ def test_the_draft_of_a_closed_tab_is_in_the_next_one_and_only_there(
     field(first).fill("half a thought")
     with first.expect_event("close"):
         first.close(run_before_unload=True)
-    second.wait_for_function(
-        "() => Object.values(localStorage).some((value) => value.includes('\"left\":true'))"
-    )
+    second.wait_for_function(DRAFT_IS_LEFT)
 
     third, fourth = open_tab(second), open_tab(second)
     expect(field(third)).to_have_value("half a thought")
@@ -193,6 +194,7 @@ def test_a_refused_edit_is_not_inserted_into_a_dialog(visit: Visit, room: str) -
 
 # Pages that are rendered ahead of a visit
 
+STORED = "() => JSON.stringify([localStorage, sessionStorage])"
 RENDERED_AHEAD = (
     "Object.defineProperty(document, 'prerendering', {value: true, configurable: true})"
 )
@@ -205,10 +207,17 @@ VISITED = """() => {
 def test_a_page_rendered_ahead_stores_nothing_and_takes_no_draft(visit: Visit, room: str) -> None:
     first = is_called(visit(f"/{room}/"), "Ada")
     field(first).fill("half a thought")
-    ahead = first.context.new_page()
-    first.close(run_before_unload=True)
+    address = first.url
+    ahead = open_tab(first)
+    ahead.goto("about:blank")
     ahead.add_init_script(RENDERED_AHEAD)
-    ahead.goto(first.url)
+    with first.expect_event("close"):
+        first.close(run_before_unload=True)
+    ahead.goto(address)
+    ahead.wait_for_function(DRAFT_IS_LEFT)
+    stored = ahead.evaluate(STORED)
+    ahead.reload()
+    assert ahead.evaluate(STORED) == stored
     assert ahead.evaluate("document.querySelector('#composer-text').value") == ""
 
     ahead.evaluate(VISITED)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from chat.storage.database import Base, read_transaction, write_transaction
 from chat.storage.reports import create_report
 from chat.storage.room_deletion import delete_room
 from tests.cli.conftest import Confab
-from tests.conftest import JSON, Client, create_room
+from tests.conftest import JSON, Client, Patch, create_room
 from tests.moderation.conftest import Salon
 
 Run = Callable[..., Any]
@@ -116,8 +117,10 @@ def test_the_operator_closes_a_room(
 
 
 def test_the_operator_deletes_a_room_with_everything_that_belongs_to_it(
-    app: Flask, confab_json: Run, salon: Salon, cy: Client
+    app: Flask, confab_json: Run, salon: Salon, cy: Client, monkeypatch: Patch
 ) -> None:
+    # This process is the only worker. (`chat.cli.rooms` is a command, and the module of that name.)
+    monkeypatch.setattr(import_module("chat.cli.rooms"), "DELIVERY_SECONDS", 0)
     fill_all_tables(app, salon)
     people = (salon.hana, salon.ada)
 

@@ -329,3 +329,13 @@ test("over plain http, a duplicate that sends its text does not clear that of th
   assert.equal(tab.text, "half a thought, and more")
   assert.equal(tab.reload().text, "half a thought, and more")
 })
+
+test("the text from before an edit is kept when the edited message is deleted", () => {
+  const [tab, other] = [new Tab().load(), new Tab().load()]
+  const mode = { edit: 1, text: "a secret", words: "Editing your message" }
+  tab.drafts.saveSoon({ text: "many words", mode, aside: "half" })
+  tab.close()
+  other.drafts.forgetMessages(new Set([1]))
+
+  assert.equal(new Tab().load().text, "many words\nhalf")
+})

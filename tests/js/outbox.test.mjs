@@ -131,6 +131,23 @@ test("slow mode that was turned off while its refusal was on the way delays noth
   assert.equal(outbox.queuedCount, 0)
 })
 
+test("the end of slow mode ends no other limit", async () => {
+  let refuse
+  answer = () =>
+    new Promise((_, reject) => {
+      refuse = reject
+    })
+  post("hello")
+  outbox.resume()
+  await flushPromises()
+  outbox.endWait()
+  refuse(refusal({ code: "rate_limited", retry_after_ms: 5000 }))
+  await flushPromises()
+
+  assert.deepEqual(sentTexts(), ["hello"])
+  assert.equal(outbox.waitsUntil, clock.now() + 5000)
+})
+
 test("a reconnect does not end the wait that a rate limit asks for", async () => {
   answer = alwaysThrow(refusal({ code: "rate_limited", retry_after_ms: 3000 }))
   outbox.resume()
@@ -639,10 +656,12 @@ test("an item was queued in the tab that has queued it, whichever tab sends it",
   await flushPromises()
 
   assert.equal(other.failedItems[0].id, id)
+  assert.equal(other.isStored(id), true)
   assert.deepEqual(
     [outbox, other, openTab()].map((tab) => tab.wasQueuedHere(id)),
     [true, false, false],
   )
   outbox.discard(id)
   assert.equal(outbox.wasQueuedHere(id), false)
+  assert.equal(other.isStored(id), false, "although its event has not arrived")
 })

@@ -524,3 +524,26 @@ test("after a cleared history the numbers go on, and what was read is read", asy
 
   assert.equal(unread.count, 1)
 })
+
+test("after a backup was restored, messages with lower numbers count again", async () => {
+  const unread = openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isReading = false
+  unread.updateReading()
+  unread.startOver({ applied: 50, epoch: "two", lastSeq: 50 })
+  assert.equal(unread.count, 0)
+  assert.equal(stored("read:kitchen").seq, 50)
+  unread.addArrived([row(51)], 51)
+
+  assert.equal(unread.count, 1)
+  assert.deepEqual(unread.divider, { after: 50, text: "New" })
+})
+
+test("messages that are loaded anew from the same history change nothing", () => {
+  const unread = openRoom(1)
+  isReading = false
+  unread.addArrived([row(2)], 2)
+  unread.startOver({ applied: 2, epoch: "one", lastSeq: 2 })
+
+  assert.equal(unread.count, 1)
+})

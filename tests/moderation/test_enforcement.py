@@ -160,10 +160,8 @@ def workers(
 def salon(workers: tuple[ConfabServer, ConfabServer], node: Node) -> Iterator[Salon]:
     """A new room on the two workers."""
     one, two = workers
-    cpu_waits = CpuWaits(lambda: [node.pid, *one.processes(), *two.processes()])
-    cpu_waits.start()
-    yield Salon(node, one, two, cpu_waits)
-    cpu_waits.stop()
+    with CpuWaits(lambda: [node.pid, *one.processes(), *two.processes()]) as cpu_waits:
+        yield Salon(node, one, two, cpu_waits)
 
 
 def test_the_next_write_on_another_worker_is_refused_at_once(salon: Salon) -> None:
@@ -327,9 +325,12 @@ def server(
 
 
 def test_every_server_enforces_what_a_host_imposes(server: ConfabServer, node: Node) -> None:
-    cpu_waits = CpuWaits(lambda: [node.pid, *server.processes()])
-    cpu_waits.start()
-    salon = Salon(node, server, server, cpu_waits)
+    with CpuWaits(lambda: [node.pid, *server.processes()]) as cpu_waits:
+        check_what_a_host_imposes(Salon(node, server, server, cpu_waits), server)
+
+
+def check_what_a_host_imposes(salon: Salon, server: ConfabServer) -> None:
+    """Mute Ben and ban Ada, and check that both is enforced."""
     ada, ben = salon.enter(server), salon.enter(server)
     again = [
         salon.enter(server, token=ada.token, transports=transports)
@@ -342,6 +343,5 @@ def test_every_server_enforces_what_a_host_imposes(server: ConfabServer, node: N
     banned_at = time.time()
 
     salon.wait_until_disconnected([ada, *again], banned_at)
-    cpu_waits.stop()
     assert salon.code(server, SCHOOL, ada.token) == "banned"
     assert ben.person.ask("since", {"after": 0})["ok"]

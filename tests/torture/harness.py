@@ -16,7 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.servers import ROOT, ConfabServer
+from tests.servers import ROOT, ConfabServer, with_default_signals
 from tests.services import Postgres, Redis
 from tests.torture.checker import check, superseded_texts
 from tests.torture.history import History, Record, StoredRoom, of_type, read_room
@@ -376,7 +376,8 @@ class ScenarioRun:
         self._clients = []
         for name, (command, process_plan) in commands.items():
             with _termination_delayed():  # a process that runs is in the list, and will be killed
-                started = ClientProcess(name, command, process_plan, self.folder, self.tree)
+                words = with_default_signals(command)
+                started = ClientProcess(name, words, process_plan, self.folder, self.tree)
                 self._clients.append(started)
 
     def _plan(self, seconds: float) -> dict[str, Any]:

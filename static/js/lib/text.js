@@ -90,3 +90,13 @@ function isLowSurrogate(text, index) {
   const before = text.charCodeAt(index - 1)
   return before >= 0xd800 && before <= 0xdbff
 }
+
+/**
+ * Two texts, one above the other; either may be empty.
+ *
+ * @param {string} upper
+ * @param {string} lower
+ */
+export function joinTexts(upper, lower) {
+  return upper === "" || lower === "" ? upper + lower : `${upper}\n${lower}`
+}

@@ -3,6 +3,7 @@
 
 import { randomId } from "../lib/ids.js"
 import { storagePrefix } from "../lib/site.js"
+import { joinTexts } from "../lib/text.js"
 
 /** @import { Clock } from "../lib/clock.js" */
 /** @import { Preferences } from "./preferences.js" */
@@ -224,8 +225,8 @@ export class Drafts extends EventTarget {
       this.#handleTaken()
     } else if (draft.at === this.#saved?.at) {
       this.#saved = draft // without the text of a deleted message
-    } else if (!this.#locks) {
-      // Another tab has the same id; without locks it has not been given a new one.
+    } else if (!this.#locks && (draft.at ?? 0) > (this.#saved?.at ?? 0)) {
+      // Another tab has the same id: without locks it has not been given a new one.
       this.#changeId()
       if (this.#saved) this.#store(this.#saved)
     }
@@ -243,7 +244,9 @@ export class Drafts extends EventTarget {
     })
     const work = (/** @type {Lock | null} */ lock) => (lock ? released : this.#takeNewId())
     // Where locks are refused, tabs are told apart as over plain http.
-    this.#locks.request(`${storagePrefix}${this.#storageKey}`, options, work).catch(() => {})
+    this.#locks.request(`${storagePrefix}${this.#storageKey}`, options, work).catch(() => {
+      this.#locks = undefined
+    })
   }
 
   /** Another tab has the same id: it keeps the draft, and what was typed here stays here. */
@@ -258,6 +261,8 @@ export class Drafts extends EventTarget {
   #changeId() {
     this.#tabId = randomId()
     this.#storageKey = this.#keyPrefix + this.#tabId
+    const isSuspended = this.#tabPreferences.get(TAB_KEY) !== null
+    if (isSuspended) this.#tabPreferences.set(TAB_KEY, this.#tabId)
     this.#observeStorage()
   }
 
@@ -293,5 +298,6 @@ function withoutMessages(draft, seqs) {
   if (seqs.has(reply_to)) return { ...draft, mode: { reply_to, words: REPLYING_TO_DELETED } }
   if (!seqs.has(edit)) return draft
   const { text, aside = "" } = draft
-  return { ...draft, text: text === originalText ? aside : text, mode: null, aside: "" }
+  const changedText = text === originalText ? "" : text
+  return { ...draft, text: joinTexts(changedText, aside), mode: null, aside: "" }
 }

@@ -14,7 +14,8 @@ const MAX_RETRY_DELAY_MS = 30_000
 const MAX_AGE_MS = 24 * 3600 * 1000
 const EXPIRED = "Couldn't send for 24 hours."
 /** The composer shows how long a message waits for one of these limits. */
-const RATE_LIMITS = ["rate_limited", "slow_mode"]
+const SLOW_MODE = "slow_mode"
+const RATE_LIMITS = ["rate_limited", SLOW_MODE]
 
 /**
  * The outbox also contains the items of other tabs in the same room; one tab at a time sends them.
@@ -51,7 +52,7 @@ export class Outbox extends EventTarget {
    * @param {Elect} dependencies.elect
    * @param {Clock} dependencies.clock
    * @param {() => number} [dependencies.getServerTime] what the messages show until they are stored
-   * @param {Pick<OutboxStore, "all" | "save" | "remove" | "onChange">} dependencies.store
+   * @param {Pick<OutboxStore, "all" | "has" | "save" | "remove" | "onChange">} dependencies.store
    */
   constructor({ send, elect, clock, store, getServerTime = clock.now }) {
     super()
@@ -89,6 +90,15 @@ export class Outbox extends EventTarget {
   /** Items that the server has refused. */
   get failedItems() {
     return [...this.#items.values()].filter((item) => item.state === "failed")
+  }
+
+  /**
+   * Whether an item exists that another tab may have removed a moment ago.
+   *
+   * @param {string} id
+   */
+  isStored(id) {
+    return this.#unsaved.has(id) || this.#store.has(id)
   }
 
   /**
@@ -192,7 +202,7 @@ export class Outbox extends EventTarget {
     this.#run()
   }
 
-  /** A limit does not exist any more: what waits for it is sent. */
+  /** Slow mode was turned off or shortened: what waits for it is sent. */
   endWait() {
     this.#endedWaits += 1
     for (const item of this.#queue()) {
@@ -257,9 +267,9 @@ export class Outbox extends EventTarget {
       // Meanwhile its row may have come, or another tab may have changed it.
       const current = this.#items.get(item.id)
       if (current?.state !== "queued") return 0
-      const isRateLimited = error instanceof Refused && RATE_LIMITS.includes(error.code)
-      // The limit has ended while its answer was on the way.
-      if (isRateLimited && endedWaits !== this.#endedWaits) return 0
+      const isSlowMode = error instanceof Refused && error.code === SLOW_MODE
+      // It was turned off while the refusal was on its way.
+      if (isSlowMode && endedWaits !== this.#endedWaits) return 0
       return this.#handleFailure(current, error)
     }
   }

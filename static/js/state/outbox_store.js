@@ -52,6 +52,11 @@ export class OutboxStore {
     attempt(() => this.#getStorage().removeItem(this.#keyPrefix + id), undefined)
   }
 
+  /** @param {string} id */
+  has(id) {
+    return attempt(() => this.#getStorage().getItem(this.#keyPrefix + id) !== null, false)
+  }
+
   /** All stored items, the oldest first. */
   all() {
     return attempt(() => this.#readAll(this.#getStorage()), [])

@@ -19,7 +19,7 @@ import { PendingItems } from "./pending_items.js"
 
 const MAX_ROWS = 300
 const TRIM_MARGIN_ROWS = 20 // so many more are loaded before rows are removed
-const MAX_SEEN = 11_000 // a few more than Unread remembers
+const MAX_SEEN = 11_000 // as many as Unread remembers
 /** With the rows that are not shown, such as those of ignored people. */
 const MAX_ROWS_WITH_HIDDEN = 2000
 
@@ -221,7 +221,9 @@ export class Timeline extends EventTarget {
     if (floor <= this.#floor) return
     this.#setFloor(floor)
     for (const seq of [...this.#rows.keys()]) {
-      if (seq <= floor) this.#removeRow(seq)
+      if (seq > floor) continue
+      this.#removeRow(seq)
+      this.#deletedSeqs.add(seq)
     }
     if (this.#firstSeq <= floor + 1) {
       this.#firstSeq = 0
@@ -459,12 +461,13 @@ export class Timeline extends EventTarget {
   }
 
   /**
-   * Remembers the number of a message. Of old ones that are not remembered only `floor` is
-   * dispatched when they expire.
+   * Remembers that this page has had a message, of the latest ones. When older ones expire, `floor`
+   * is dispatched, but `deleted` only if they are loaded.
    *
    * @param {number} seq
    */
   #rememberSeen(seq) {
+    this.#seenSeqs.delete(seq) // so that it is the last one
     this.#seenSeqs.add(seq)
     if (this.#seenSeqs.size <= MAX_SEEN) return
     const [oldest] = this.#seenSeqs

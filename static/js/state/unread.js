@@ -76,6 +76,7 @@ export class Unread extends EventTarget {
   position = null
   #readKey
   #positionKey
+  #shownKey
   #preferences
   #clock
   #isReading
@@ -134,6 +135,7 @@ export class Unread extends EventTarget {
     const { label, preferences, clock } = dependencies
     this.#readKey = `read:${label}`
     this.#positionKey = `unread:${label}`
+    this.#shownKey = `shown:${label}` // of Notifications
     this.#preferences = preferences
     this.#clock = clock
     this.#isReading = dependencies.isReading
@@ -216,6 +218,28 @@ export class Unread extends EventTarget {
     this.learn(rows, { hasOlder })
     this.#addNew(unreadRows)
     this.updateReading()
+  }
+
+  /**
+   * Call it when the messages were loaded anew. If the history has begun again, for example from a
+   * backup, its numbers may be lower than those that were read.
+   *
+   * @param {{ applied: number, epoch: string, lastSeq: number }} room
+   */
+  startOver({ applied, epoch, lastSeq }) {
+    const isOpen = this.#epoch !== ""
+    if (!isOpen || epoch === this.#epoch) return
+    this.#epoch = epoch
+    this.#lastSeq = lastSeq
+    this.#newMarks.clear()
+    this.#forgetOtherHistory(applied)
+    const hasNoPlace = this.position !== null && this.position.after >= lastSeq
+    if (hasNoPlace) {
+      this.#dropPosition()
+      this.#setDivider(null)
+    }
+    if (this.#readPosition() === null) this.#markAllRead()
+    else this.#setCount(0)
   }
 
   /**
@@ -516,8 +540,9 @@ export class Unread extends EventTarget {
     const { seq = 0, epoch } = this.#readPosition() ?? {}
     const isOther = epoch !== undefined && epoch !== this.#epoch && seq > applied
     if (!isOther) return
-    this.#preferences.remove(this.#readKey)
-    this.#preferences.remove(this.#positionKey)
+    for (const key of [this.#readKey, this.#positionKey, this.#shownKey]) {
+      this.#preferences.remove(key)
+    }
   }
 
   #markAllRead() {

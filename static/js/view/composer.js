@@ -3,7 +3,7 @@
 
 import { firstGrapheme } from "../lib/graphemes.js"
 import { splitMessage } from "../lib/message_splitting.js"
-import { characterCount, formatCount, isBlank } from "../lib/text.js"
+import { characterCount, formatCount, isBlank, joinTexts } from "../lib/text.js"
 import { REPLYING_TO_DELETED } from "../state/drafts.js"
 import { parseInput } from "./commands.js"
 import { isForInputMethod } from "./input_method.js"
@@ -124,31 +124,25 @@ export class Composer extends EventTarget {
    */
   restoreText(text, hint = "") {
     this.cancel()
-    const { value, selectionStart, selectionEnd } = this.field
-    const added = value === "" ? text : `${text}\n`
-    replaceText(this.field, added, 0, 0)
-    if (value !== "") {
-      // Whoever is typing goes on where the caret was.
-      this.field.setSelectionRange(selectionStart + added.length, selectionEnd + added.length)
-    }
+    this.#insertAbove(text)
     this.showHint(hint)
   }
 
   /**
-   * Gives back the text of a refused edit. An edit that is being typed meanwhile goes on; the text
-   * is in the composer after it.
+   * Gives back the text of a refused edit. What is being typed goes on: the text is above it, or in
+   * the composer after an edit.
    *
    * @param {string} text
    * @param {string} reason
    */
   returnText(text, reason) {
     if (this.#mode?.edit === undefined) {
-      this.restoreText(text, reason)
+      this.#insertAbove(text)
     } else {
       this.#textBeforeEdit = joinTexts(text, this.#textBeforeEdit)
       this.#handleTextChange()
-      this.showHint(reason)
     }
+    this.showHint(reason)
     this.#drafts.saveNow()
   }
 
@@ -484,6 +478,19 @@ export class Composer extends EventTarget {
     this.#handleTextChange()
   }
 
+  /**
+   * Inserts a text above the one that is being typed, which goes on where the caret was.
+   *
+   * @param {string} text
+   */
+  #insertAbove(text) {
+    const { value, selectionStart, selectionEnd } = this.field
+    const added = value === "" ? text : `${text}\n`
+    replaceText(this.field, added, 0, 0)
+    if (value === "") return
+    this.field.setSelectionRange(selectionStart + added.length, selectionEnd + added.length)
+  }
+
   /** Afterwards the text is only in the field, and no longer stored beside it. */
   #takeTextBeforeEdit() {
     const text = this.#textBeforeEdit
@@ -547,16 +554,6 @@ export class Composer extends EventTarget {
   #part(name) {
     return /** @type {HTMLElement} */ (this.#form.querySelector(`.composer__${name}`))
   }
-}
-
-/**
- * Two texts, one above the other; either may be empty.
- *
- * @param {string} upper
- * @param {string} lower
- */
-function joinTexts(upper, lower) {
-  return upper === "" || lower === "" ? upper + lower : `${upper}\n${lower}`
 }
 
 /**
