@@ -508,7 +508,8 @@ class DataSettings(Settings):
     secret_key: Annotated[str | None, AfterValidator(_check_secret_key)] = setting(
         None,
         "Signs cookies and tokens, and is the key for marks; at least 16 characters. If it "
-        "changes, every browser gets a new identity.",
+        "changes, every browser gets a new identity, hosts and moderators lose their roles, bans "
+        "and mutes no longer apply, and the passwords of rooms have to be typed again.",
         default_meaning="generated at the first start, kept in `instance/secret_key`",
     )
     replace_secret_key: Switch = setting(
@@ -667,7 +668,7 @@ class LimitSettings(Settings):
         "65536, 8192/s", "Bytes of UTF-8 in the messages and edits of a person."
     )
     limit_person_changes: RateLimit = rate_setting(
-        "20, 2/s", "Edits, deletions and reactions per person."
+        "20, 2/s", "Edits, deletions, reactions and actions of hosts and moderators, per person."
     )
     limit_person_names: RateLimit = rate_setting(
         "5, 6/min", "Changes of the own name or of the room's name, per person."
@@ -691,7 +692,9 @@ class LimitSettings(Settings):
         10, "Open connections per person and worker."
     )
     limit_address_messages: RateLimit = rate_setting(
-        "200, 60/s", "Messages, edits, deletions, reactions and name changes per address."
+        "200, 60/s",
+        "Messages, edits, deletions, reactions, name changes and actions of hosts and moderators, "
+        "per address.",
     )
     limit_address_reads: RateLimit = rate_setting(
         "1000, 200/s", "The events of `LIMIT_PERSON_READS` per address."

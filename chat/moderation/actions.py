@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
+from chat.current_config import current_config
 from chat.engine.concurrency import yield_now
 from chat.errors import Busy, Forbidden, NotFound
 from chat.models import Room
+from chat.moderation.expiry import effective_expiry
 from chat.moderation.room_password import hash_password, remember_password
 from chat.moderation.rules import Person, SanctionKind, Standing, check_may_act_on, utc_now
 from chat.services import services
@@ -190,13 +192,15 @@ def _naming(room: Room, actor: Actor, asked: Moderate) -> Command:
 
 
 def _expiry(room: Room, actor: Actor, asked: Moderate) -> Command:
-    seconds = asked.seconds or 0
+    chosen = asked.seconds or 0
+    config = current_config()
+    seconds = effective_expiry(chosen, config.default_expiry, config.max_expiry)
     sentence = (
         f"set messages to disappear after {duration_name(seconds)}"
         if seconds
         else "set messages to be kept"
     )
-    return _rules_command(room, actor, asked, sentence, expiry_seconds=seconds)
+    return _rules_command(room, actor, asked, sentence, expiry_seconds=chosen)
 
 
 def _password(room: Room, actor: Actor, asked: Moderate) -> Command:

@@ -97,6 +97,12 @@ def remember_password(room: Room) -> None:
     session["passwords"] = " ".join([*others, proof][-MAX_PROOFS:])
 
 
+def forget_password(room: Room) -> None:
+    """Remove from the session that this person knows the password of a room."""
+    proof = _proof(room)
+    session["passwords"] = " ".join(each for each in _proofs() if each != proof)
+
+
 def _proofs() -> list[str]:
     text: str = session.get("passwords", "")
     return text.split()

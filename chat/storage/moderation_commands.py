@@ -25,7 +25,6 @@ from chat.storage.effects import (
 KIND = "moderation"
 """The `kind` of the system messages that announce what hosts and moderators do."""
 
-HOUR_SECONDS = 3600
 REMOVAL_SECONDS = 600
 CLAIM_SECONDS = 600
 """How long after its creation a room without host can get one by *Become host*."""
@@ -46,6 +45,8 @@ DURATION_NAMES = {
     2_592_000: "30 days",
     31_536_000: "1 year",
 }
+
+UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,12 @@ class Target:
 
 
 def duration_name(seconds: int) -> str:
-    """Return a duration in words."""
-    is_in_hours = seconds % HOUR_SECONDS == 0
-    other_name = f"{seconds // HOUR_SECONDS} hours" if is_in_hours else f"{seconds} seconds"
-    return DURATION_NAMES.get(seconds, other_name)
+    """Return a duration in words, as static/js/lib/durations.js does."""
+    if seconds in DURATION_NAMES:
+        return DURATION_NAMES[seconds]
+    size, unit = next(each for each in UNITS if seconds % each[0] == 0)
+    number = seconds // size
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 @dataclass

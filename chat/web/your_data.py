@@ -6,6 +6,7 @@ shows nothing of others.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from flask import (
@@ -21,9 +22,10 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat import engine, wire
-from chat.errors import BadRequest
+from chat.errors import BadRequest, Busy, NotFound
 from chat.identity import author, csrf_token, forget_room
 from chat.models import MessageRow, Room
+from chat.moderation.room_password import forget_password
 from chat.services import services
 from chat.storage.erasure import Progress, erase_person
 from chat.storage.personal_data import Count, count, given_reactions, traces
@@ -50,6 +52,8 @@ def leave(label: str) -> AnyResponse:
     """Remove a room and the name from the cookie of this browser, and go to the home page."""
     check_csrf_token()
     forget_room(label)
+    with suppress(NotFound, Busy):  # then there is no such password, or it cannot be known
+        forget_password(find_existing_room(label))
     session.pop("handle", None)
     return redirect(url_for("pages.about"), 303)
 

@@ -113,6 +113,19 @@ def test_a_new_password_has_to_be_given_again_on_the_page(
     assert browser.get("/salon/").status_code == 401
 
 
+def test_leaving_the_room_removes_what_proves_the_password(
+    salon: Salon, browser: FlaskClient
+) -> None:
+    give(browser, PASSWORD)
+    form = hidden_fields(browser.get("/salon/your-data").text)
+
+    assert browser.post("/salon/your-data/leave", data=form).status_code == 303
+
+    with browser.session_transaction() as session:
+        assert session["passwords"] == ""
+    assert browser.get("/salon/").status_code == 401
+
+
 def test_the_cookie_of_another_person_does_not_prove_the_password(
     salon: Salon, browser: FlaskClient
 ) -> None:

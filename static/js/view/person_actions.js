@@ -71,7 +71,7 @@ export class PersonActions {
     if (!this.#rules.mayModerate(mark)) return []
     const isMuted = this.#rules.mutedUntil(mark, this.#getServerTime()) > 0
     const role = this.#rules.roleOf(mark)
-    const sanctions = role === HOST ? [] : [isMuted ? "unmute" : "mute", "remove", "ban"]
+    const sanctions = role === HOST ? ["ban"] : [isMuted ? "unmute" : "mute", "remove", "ban"]
     return [...sanctions, "delete-all", ...(this.#rules.isHost ? roleActions(role) : [])]
   }
 
