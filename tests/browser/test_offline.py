@@ -195,6 +195,9 @@ def test_two_tabs_without_a_server_are_reloaded_and_send_once(
     for open_client in tabs:
         with pytest.raises(Error):
             open_client.page.reload()
+        # Its page about the error, which it loads again by itself, would interrupt `goto`.
+        open_client.page.wait_for_url("chrome-error://**")
+        open_client.page.goto("about:blank")
     server.start()
     for open_client in tabs:
         open_client.page.goto(open_client.address, wait_until="commit")
