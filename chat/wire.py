@@ -148,6 +148,7 @@ class Moderate(Payload):
         given = self.model_fields_set - {"action"}
         if not arguments.required <= given <= arguments.required | arguments.optional:
             raise PydanticCustomError("arguments", "has not the arguments of this action")
+        # What a room's expiry may be depends on settings, so moderation.actions checks it.
         allowed = ALLOWED_SECONDS.get(self.action)
         if "seconds" in given and allowed is not None and self.seconds not in allowed:
             raise PydanticCustomError("seconds", "is not one of the durations of this action")
@@ -194,7 +195,6 @@ ALLOWED_SECONDS: dict[str, tuple[int, ...]] = {
     "delete_all": (3_600, 86_400),
     "mute": (600, 3_600, 86_400),
     "slow_mode": (0, 5, 10, 30, 60, 300, 600),
-    "expiry": (0, 3_600, 86_400, 604_800, 2_592_000, 31_536_000),
 }
 
 

@@ -53,7 +53,7 @@ class CpuWaits:
     def __init__(self, pids: Callable[[], list[int]]) -> None:
         self._pids = pids
         self._times = [time.time()]
-        self._totals = [0.0]  # for how long one or more processes had waited at that time
+        self._totals = [0.0]  # for how long the process that waited most had waited until then
         self._is_running = True
         self._thread = threading.Thread(target=self._record, daemon=True)
 
@@ -89,7 +89,9 @@ class CpuWaits:
                 pids = self._pids()
             now = time.time()
             waits = {pid: waited_for_cpu(pid) for pid in pids}
-            waited = sum(max(0, wait - before.get(pid, wait)) for pid, wait in waits.items())
+            waited = max(
+                (max(0, wait - before.get(pid, wait)) for pid, wait in waits.items()), default=0
+            )
             before = waits
             self._totals.append(self._totals[-1] + min(waited, now - self._times[-1]))
             self._times.append(now)

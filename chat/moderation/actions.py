@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from chat.current_config import current_config
 from chat.engine.concurrency import yield_now
-from chat.errors import Busy, Forbidden, NotFound
+from chat.errors import BadRequest, Busy, Forbidden, NotFound
 from chat.models import Room
-from chat.moderation.expiry import effective_expiry
+from chat.moderation.expiry import USUAL_EXPIRIES, effective_expiry, expiry_choices
 from chat.moderation.room_password import hash_password, remember_password
 from chat.moderation.rules import Person, SanctionKind, Standing, check_may_act_on, utc_now
 from chat.services import services
@@ -193,6 +193,8 @@ def _naming(room: Room, actor: Actor, asked: Moderate) -> Command:
 
 def _expiry(room: Room, actor: Actor, asked: Moderate) -> Command:
     chosen = asked.seconds or 0
+    if chosen not in USUAL_EXPIRIES and chosen not in expiry_choices():
+        raise BadRequest("Messages cannot be kept for this duration.")
     config = current_config()
     seconds = effective_expiry(chosen, config.default_expiry, config.max_expiry)
     sentence = (

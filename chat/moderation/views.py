@@ -12,12 +12,11 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from chat import wire
-from chat.current_config import current_config
 from chat.errors import Empty, Forbidden, HostLinkRefused, NotFound, Refusal
 from chat.identity import author, csrf_token
 from chat.models import MessageRow, Room
 from chat.moderation.actions import Actor, check_may_act_on_target, name_of, perform
-from chat.moderation.expiry import expiry_seconds
+from chat.moderation.expiry import expiry_choices, expiry_seconds
 from chat.moderation.people import ListedPerson, list_people
 from chat.moderation.room_password import MAX_PASSWORD_CHARS
 from chat.moderation.rules import Role, SanctionKind, check_open, utc_now
@@ -281,15 +280,13 @@ def _render_settings(room: Room, refusal: Refusal | None = None) -> Response:
     """Render the settings, with the reason why an action was refused."""
     current = Room.find(room.label).rules
     age_seconds = (utc_now() - room.created_at).total_seconds()
-    max_expiry = current_config().max_expiry
-    choices = wire.ALLOWED_SECONDS["expiry"]
     return _page(
         "settings.html",
         room,
         refusal,
         rules=current,
         expiry=expiry_seconds(current),
-        expiry_choices=[each for each in choices if not max_expiry or 0 < each <= max_expiry],
+        expiry_choices=expiry_choices(),
         slow_mode_choices=wire.ALLOWED_SECONDS["slow_mode"],
         may_become_host=not current.hosts and age_seconds < CLAIM_SECONDS,
         max_password_chars=MAX_PASSWORD_CHARS,
@@ -375,5 +372,6 @@ def _lifting_action(kind: SanctionKind) -> str:
 
 blueprint.add_app_template_filter(_utc, "utc")
 blueprint.add_app_template_filter(duration_name)
+blueprint.add_app_template_global(expiry_choices)
 blueprint.add_app_template_filter(_sanction_state, "sanction_state")
 blueprint.add_app_template_filter(_lifting_action, "lifting_action")

@@ -51,9 +51,9 @@ def show(label: str) -> AnyResponse:
 def leave(label: str) -> AnyResponse:
     """Remove a room and the name from the cookie of this browser, and go to the home page."""
     check_csrf_token()
-    forget_room(label)
     with suppress(NotFound, Busy):  # then there is no such password, or it cannot be known
-        forget_password(find_existing_room(label))
+        forget_password(Room.find(label))
+    forget_room(label)
     session.pop("handle", None)
     return redirect(url_for("pages.about"), 303)
 

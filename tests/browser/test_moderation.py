@@ -343,6 +343,25 @@ def test_the_page_says_that_a_password_is_needed_to_read(visit: Visit) -> None:
     expect(cy.locator("#newcomer")).to_contain_text(audience)
 
 
+def test_a_host_bans_another_host(visit: Visit, server: ConfabServer) -> None:
+    hana, _ = new_room(visit)
+    hana.get_by_role("button", name="Get host link").click()
+    link = hana.get_by_role("textbox", name="Host link").input_value()
+    hana.keyboard.press("Escape")
+    ben = enter(visit, link.removeprefix(server.url), "Ben")
+    badge = hana.locator(".message", has_text="Ben is here").locator(".badge")
+    expect(badge).to_have_text("host")
+    hana.get_by_role("button", name="Actions for Ben").click()
+    for action in ("mute", "remove", "hand-over"):
+        expect(hana.locator(f'#person-menu [data-action="{action}"]')).to_be_hidden()
+    hana.locator('#person-menu [data-action="ban"]').click()
+    confirm(hana, "Ban")
+
+    status = ben.locator("#connection")
+    expect(status).to_contain_text("Hana has banned you from this room.", timeout=BACK_MS)
+    expect(badge).to_be_hidden()
+
+
 def test_a_moderator_finds_banned_people_and_lifts_the_ban(visit: Visit) -> None:
     hana, path = new_room(visit)
     ben = enter(visit, path, "Ben")

@@ -547,3 +547,37 @@ test("messages that are loaded anew from the same history change nothing", () =>
 
   assert.equal(unread.count, 1)
 })
+
+test("when the history was cleared, a later message is still unread", async () => {
+  const unread = openPage(rowsBetween(51, 100))
+  await clock.advance(1100)
+  isReading = false
+  unread.updateReading()
+  unread.addArrived([row(102)], 102)
+  unread.startOver({ applied: 102, epoch: "two", lastSeq: 102 })
+
+  assert.equal(unread.count, 1)
+})
+
+test("when a backup was restored, messages that do not exist any more are not unread", async () => {
+  const unread = openPage(rowsBetween(1, 40))
+  await clock.advance(1100)
+  isReading = false
+  unread.updateReading()
+  unread.addArrived(rowsBetween(41, 100), 100)
+  unread.startOver({ applied: 50, epoch: "two", lastSeq: 50 })
+
+  assert.equal(unread.count, 10)
+  assert.equal(unread.summary.count, 10)
+})
+
+test("a tab that has not noticed a restored backup does not decide what was read", async () => {
+  const [first, other] = [openPage(rowsBetween(51, 100)), openPage(rowsBetween(51, 100))]
+  await clock.advance(1100)
+  first.startOver({ applied: 50, epoch: "two", lastSeq: 50 })
+  other.close()
+  first.addArrived([row(51)], 51)
+  await clock.advance(1100)
+
+  assert.deepEqual([stored("read:kitchen").seq, stored("read:kitchen").epoch], [51, "two"])
+})

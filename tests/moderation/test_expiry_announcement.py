@@ -1,5 +1,6 @@
-"""What the room is told when a host sets the expiry: never more than the server keeps."""
+"""The expiry that a host sets: what can be chosen, and what the room is told."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,29 @@ def test_the_announcement_names_how_long_messages_are_kept(
     )
 
 
+def test_a_host_may_choose_what_the_settings_say(
+    make_app: Callable[[Config], Flask], tmp_path: Path
+) -> None:
+    config = Config(
+        instance=tmp_path, limits=False, default_expiry=3 * DAY // 2, max_expiry=2 * DAY
+    )
+    app = make_app(config)
+    salon = Salon(app, lambda: Client(app, None))
+    page = app.test_client().get(f"/{salon.label}/").text
+    options = re.search(r'<select[^>]* name="expiry">(.*?)</select>', page)
+
+    assert options is not None
+    assert re.findall(r'value="(\d+)">([^<]*)<', options[1]) == [
+        ("3600", "1 hour"),
+        ("86400", "24 hours"),
+        ("129600", "36 hours"),
+        ("172800", "2 days"),
+    ]
+    for seconds in (129_600, 172_800):
+        assert salon.moderate("expiry", seconds=seconds)["ok"]
+    assert salon.moderate("expiry", seconds=172_801)["code"] == "bad_request"
+
+
 @pytest.mark.parametrize(
     ("seconds", "name"),
     [
@@ -52,5 +76,5 @@ def test_the_announcement_names_how_long_messages_are_kept(
         (730 * DAY, "730 days"),
     ],
 )
-def test_durations_have_the_names_that_the_page_gives_them(seconds: int, name: str) -> None:
+def test_durations_are_written_in_the_largest_unit_that_fits(seconds: int, name: str) -> None:
     assert duration_name(seconds) == name

@@ -53,6 +53,12 @@ class Member:
             self.join()
 
     @property
+    def is_joined(self) -> bool:
+        """Whether the last connection is open and has entered."""
+        disconnects = sum(state == "disconnect" for state, _ in self.client.states)
+        return self._connections == self.joined_connections == disconnects + 1
+
+    @property
     def _connections(self) -> int:
         return sum(state == "connect" for state, _ in self.client.states)
 
@@ -240,7 +246,7 @@ def test_a_rolling_restart_is_not_announced(tmp_path: Path, redis_server: Redis)
         counts = set()
         while not (
             old_workers.isdisjoint(workers(server))
-            and all(member.joined_connections > 1 for member in members)
+            and all(member.joined_connections > 1 and member.is_joined for member in members)
         ):
             for member in members:
                 member.join_after_reconnection()
@@ -258,6 +264,8 @@ def test_a_rolling_restart_is_not_announced(tmp_path: Path, redis_server: Redis)
             LEASE_SECONDS + 10,
             "the registrations of the old workers have expired",
         )
+        for member in members:
+            member.join_after_reconnection()
         newcomer = Member(node, server)
         marks.add(newcomer.mark)
         wait_until(lambda: all_see(members, marks), what="all see the newcomer")

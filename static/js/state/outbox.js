@@ -202,7 +202,10 @@ export class Outbox extends EventTarget {
     this.#run()
   }
 
-  /** Slow mode was turned off or shortened: what waits for it is sent. */
+  /**
+   * Slow mode was turned off or shortened: what waits is sent. What is above another limit is
+   * refused again.
+   */
   endWait() {
     this.#endedWaits += 1
     for (const item of this.#queue()) {

@@ -231,7 +231,7 @@ export class Unread extends EventTarget {
     if (!isOpen || epoch === this.#epoch) return
     this.#epoch = epoch
     this.#lastSeq = lastSeq
-    this.#newMarks.clear()
+    this.#forgetFrom(lastSeq + 1)
     this.#forgetOtherHistory(applied)
     const hasNoPlace = this.position !== null && this.position.after >= lastSeq
     if (hasNoPlace) {
@@ -239,7 +239,19 @@ export class Unread extends EventTarget {
       this.#setDivider(null)
     }
     if (this.#readPosition() === null) this.#markAllRead()
-    else this.#setCount(0)
+    else this.#updateCount()
+    this.dispatchEvent(new Event("summary"))
+  }
+
+  /** @param {number} seq the messages from this one on do not exist any more */
+  #forgetFrom(seq) {
+    for (const each of [...this.#known.keys(), ...this.#newMarks.keys()]) {
+      if (each < seq) continue
+      this.#known.delete(each)
+      this.#newMarks.delete(each)
+    }
+    this.#knownFrom = Math.min(this.#knownFrom, seq)
+    this.#otherNewCount = 0
   }
 
   /**
@@ -554,8 +566,10 @@ export class Unread extends EventTarget {
   }
 
   #saveReadPosition() {
-    const lastRead = this.#readPosition()?.seq ?? 0 // another tab may have read further
-    const seq = Math.max(this.#lastSeq, lastRead)
+    const { seq: lastRead = 0, epoch = this.#epoch } = this.#readPosition() ?? {}
+    const isSameHistory = epoch === this.#epoch
+    // Another tab may have read further.
+    const seq = isSameHistory ? Math.max(this.#lastSeq, lastRead) : this.#lastSeq
     this.#preferences.set(this.#readKey, { seq, at: this.#clock.now(), epoch: this.#epoch })
   }
 
